@@ -1,0 +1,196 @@
+"""python-fire, tamed: parse the words into a frozen request first, execute it afterwards.
+
+Fire by itself turns `1e3` into 1000.0, swallows the word after a switch, lets trailing words reach attributes of a
+result, prints usage pages for a typing error and shows tracebacks. Here a command is a small function from text to a
+request; `main` parses, executes, and is the only place that maps exceptions to exit codes.
+"""
+
+import contextlib
+import inspect
+import io
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from edge.errors import LeukoscopeError
+
+DONE, ANSWER_IS_NO, WRONG_REQUEST, NOT_ENOUGH_EVIDENCE, MACHINE_LACKS = 0, 1, 2, 3, 4
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+
+class UsageError(LeukoscopeError, ValueError):
+    """The words of a command make no request. Cure: see `COMMAND --help`."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a request came to: an exit code, the record printed with `--json`, and the text printed without."""
+
+    code: int = DONE
+    record: Mapping[str, Any] = field(default_factory=dict)
+    text: str = ""
+
+
+class Request(Protocol):
+    """A checked request: frozen, free of side effects until `execute`."""
+
+    @property
+    def json(self) -> bool:
+        """True when standard output is to carry one JSON object and nothing else."""
+
+    def execute(self) -> Outcome:
+        """Do the work. Notes and progress go to standard error."""
+
+
+Command = Callable[..., Request]
+
+
+def main(name: str, commands: Mapping[str, Command], argv: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code.
+
+    Args:
+        name: console script, shown in help.
+        commands: command word to function; a `bool` default marks a switch, every other option arrives as text.
+        argv: words after the script's name; `sys.argv[1:]` when None.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        request = _parse(name, commands, words)
+        if request is None:
+            return DONE
+        outcome = request.execute()
+    except LeukoscopeError as error:
+        return _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _fail("interrupted; nothing half-written was left behind", INTERRUPTED)
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        return _fail(f"{error.strerror or error}{where}", _os_error_code(error))
+    print(json.dumps(outcome.record, allow_nan=False) if request.json else outcome.text)
+    return outcome.code
+
+
+def note(text: str) -> None:
+    """Say something to the person at the terminal without touching standard output."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def switch(value: object, option: str) -> bool:
+    """A switch's value as a bool; text other than true/false is an error, never `bool("false")`."""
+    words = {"true": True, "false": False}
+    text = str(value).lower()
+    if text not in words:
+        raise UsageError(f"{option} must be given alone or as true or false; got {value!r}")
+    return words[text]
+
+
+def whole_number(value: str | int, option: str, at_least: int = 0) -> int:
+    """`value` as an int >= `at_least`."""
+    try:
+        number = int(str(value))
+    except ValueError:
+        raise UsageError(f"{option} must be a whole number; got {value!r}") from None
+    if number < at_least:
+        raise UsageError(f"{option} must be at least {at_least}; got {number}")
+    return number
+
+
+class _Parsed:
+    """Holds a request out of Fire's reach: no attribute of it can be named by a trailing word."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    def __dir__(self) -> list[str]:
+        return []
+
+
+def _parse(name: str, commands: Mapping[str, Command], words: list[str]) -> Request | None:
+    """The request the words make, or None when they asked for help (which is then printed)."""
+    import fire
+
+    fire.core.Display = lambda lines, out: print("\n".join(lines), file=out)  # no pager
+    os.environ.setdefault("PAGER", "cat")
+    _refuse_unknown_options(name, commands, words)
+    table = {word: _wrapped(command) for word, command in commands.items()}
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            result = fire.Fire(table, command=_explicit_switches(commands, words), name=name, serialize=lambda _: None)
+    except fire.core.FireExit as stop:
+        if stop.code == 0:
+            print(said.getvalue().rstrip())
+            return None
+        raise UsageError(_one_line(name, stop)) from None
+    if isinstance(result, _Parsed):
+        return result._request
+    raise UsageError(f"{name} needs a command, one of: {', '.join(commands)} (see `{name} --help`)")
+
+
+def _wrapped(command: Command) -> Callable[..., _Parsed]:
+    """`command` with text-only parameters, its result hidden from Fire."""
+    import functools
+
+    import fire
+
+    @functools.wraps(command)
+    def parsed(*args: Any, **kwargs: Any) -> _Parsed:
+        return _Parsed(command(*args, **kwargs))
+
+    fire.decorators.SetParseFn(str)(parsed)
+    return parsed
+
+
+def _switches(command: Command) -> set[str]:
+    parameters = inspect.signature(command).parameters.values()
+    return {p.name for p in parameters if isinstance(p.default, bool)}
+
+
+def _explicit_switches(commands: Mapping[str, Command], words: list[str]) -> list[str]:
+    """`--int8 MODEL` would give Fire int8=MODEL: spell every switch out as `--int8=True`."""
+    if not words or words[0] not in commands:
+        return words
+    switches = _switches(commands[words[0]])
+    spelled = [f"{w}=True" if w.startswith("--") and w[2:].replace("-", "_") in switches else w for w in words]
+    return spelled
+
+
+def _refuse_unknown_options(name: str, commands: Mapping[str, Command], words: list[str]) -> None:
+    """A mistyped option is refused by name, with the nearest right one, before Fire can make anything of it."""
+    import difflib
+
+    if not words or words[0] not in commands:
+        return
+    if "--" in words[1:]:
+        raise UsageError(f"-- is not used by {name}; name a file that begins with a dash as ./-FILE")
+    known = set(inspect.signature(commands[words[0]]).parameters)
+    for word in words[1:]:
+        if not word.startswith("-") or word in ("--help", "-h"):
+            continue
+        option = word.lstrip("-").split("=")[0].replace("-", "_")
+        if not word.startswith("--") or option not in known:
+            near = difflib.get_close_matches(option, sorted(known), n=1)
+            hint = f"; did you mean --{near[0].replace('_', '-')}?" if near else ""
+            raise UsageError(f"{name} {words[0]} has no option {word.split('=')[0]}{hint}")
+
+
+def _one_line(name: str, stop: Any) -> str:
+    message = str(stop.trace.elements[-1].ErrorAsStr()).splitlines()[0]
+    return f"{message} (see `{name} --help`)"
+
+
+def _os_error_code(error: OSError) -> int:
+    import errno
+
+    return MACHINE_LACKS if error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EMFILE) else WRONG_REQUEST
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    if os.environ.get("LEUKOSCOPE_DEBUG") == "1":
+        traceback.print_exc()
+    return code

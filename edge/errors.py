@@ -1,0 +1,39 @@
+"""The exceptions of `edge`. Each knows the exit code a command ends with when it escapes (DESIGN: exit codes)."""
+
+from typing import ClassVar
+
+
+class LeukoscopeError(Exception):
+    """Base of every error this project raises on purpose. Cause: the request; cure: what the message names."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class EdgeError(LeukoscopeError):
+    """Base of the errors of `edge`."""
+
+
+class ContractError(EdgeError, ValueError):
+    """An input contract that cannot be met or does not fit the model. Cure: correct the field it names."""
+
+
+class FrameError(EdgeError, ValueError):
+    """A frame that is not uint8 (H, W, 3). Cure: convert it where it was captured."""
+
+
+class ImageFileError(EdgeError, ValueError):
+    """A file that holds no readable image. Cure: replace or remove the file."""
+
+
+class BundleError(EdgeError, ValueError):
+    """A bundle that is incomplete, altered or not certified. Cure: fetch or build it again."""
+
+
+class ModelFileError(EdgeError, ValueError):
+    """A TFLite file no interpreter can load, or whose input or output is not a classifier's. Cure: convert it again."""
+
+
+class InterpreterUnavailable(EdgeError, ImportError):
+    """No such TFLite interpreter on this machine. Cure: install the extra the message names."""
+
+    exit_code: ClassVar[int] = 4

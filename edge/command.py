@@ -10,9 +10,10 @@ import inspect
 import io
 import json
 import os
+import re
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -28,10 +29,13 @@ class UsageError(LeukoscopeError, ValueError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a request came to: an exit code, the record printed with `--json`, and the text printed without."""
+    """What a request came to: an exit code, the record printed with `--json`, and the text printed without.
+
+    A record that is a sequence is a stream: one JSON object a line, none for an empty one.
+    """
 
     code: int = DONE
-    record: Mapping[str, Any] = field(default_factory=dict)
+    record: Mapping[str, Any] | Sequence[Mapping[str, Any]] = field(default_factory=dict)
     text: str = ""
 
 
@@ -63,14 +67,17 @@ def main(name: str, commands: Mapping[str, Command], argv: Sequence[str] | None 
         if request is None:
             return DONE
         outcome = request.execute()
+        _show(outcome, request.json)
     except LeukoscopeError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         return _fail("interrupted; nothing half-written was left behind", INTERRUPTED)
+    except BrokenPipeError:  # whoever read our output has seen enough: `edge classify ... | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains while it closes standard output
+        return DONE
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
         return _fail(f"{error.strerror or error}{where}", _os_error_code(error))
-    print(json.dumps(outcome.record, allow_nan=False) if request.json else outcome.text)
     return outcome.code
 
 
@@ -115,7 +122,9 @@ def _parse(name: str, commands: Mapping[str, Command], words: list[str]) -> Requ
 
     fire.core.Display = lambda lines, out: print("\n".join(lines), file=out)  # no pager
     os.environ.setdefault("PAGER", "cat")
-    _refuse_unknown_options(name, commands, words)
+    if {"--help", "-h"} & set(words):  # wherever it stands: `edge classify x.png --help` runs nothing
+        words = [*(words[:1] if words[0] in commands else []), "--help"]
+    _refuse_unknown_words(name, commands, words)
     table = {word: _wrapped(command) for word, command in commands.items()}
     said = io.StringIO()
     try:
@@ -123,7 +132,7 @@ def _parse(name: str, commands: Mapping[str, Command], words: list[str]) -> Requ
             result = fire.Fire(table, command=_explicit_switches(commands, words), name=name, serialize=lambda _: None)
     except fire.core.FireExit as stop:
         if stop.code == 0:
-            print(said.getvalue().rstrip())
+            print(_plain_help(said.getvalue()))
             return None
         raise UsageError(_one_line(name, stop)) from None
     if isinstance(result, _Parsed):
@@ -151,31 +160,70 @@ def _switches(command: Command) -> set[str]:
 
 
 def _explicit_switches(commands: Mapping[str, Command], words: list[str]) -> list[str]:
-    """`--int8 MODEL` would give Fire int8=MODEL: spell every switch out as `--int8=True`."""
+    """The words with every switch spelled out, since `--int8 MODEL` would give Fire int8=MODEL.
+
+    An option that Python reserves (`--from`) is a parameter with a trailing underscore (`from_`).
+    """
     if not words or words[0] not in commands:
         return words
     switches = _switches(commands[words[0]])
-    spelled = [f"{w}=True" if w.startswith("--") and w[2:].replace("-", "_") in switches else w for w in words]
+    reserved = {p.rstrip("_"): p for p in inspect.signature(commands[words[0]]).parameters if p.endswith("_")}
+    spelled = []
+    for word in words:
+        option, equals, value = word[2:].partition("=") if word.startswith("--") else ("", "", "")
+        name = option.replace("-", "_")
+        if name in switches and not equals:
+            word = f"--{option}=True"
+        elif name in reserved:
+            word = f"--{reserved[name]}{equals}{value}"
+        spelled.append(word)
     return spelled
 
 
-def _refuse_unknown_options(name: str, commands: Mapping[str, Command], words: list[str]) -> None:
-    """A mistyped option is refused by name, with the nearest right one, before Fire can make anything of it."""
-    import difflib
+def _refuse_unknown_words(name: str, commands: Mapping[str, Command], words: list[str]) -> None:
+    """A mistyped command or option is refused by name, with the nearest right one, before Fire makes anything of it.
 
-    if not words or words[0] not in commands:
+    So is an option left without its value, for which Fire would put the text "True".
+    """
+    if not words or words[0] == "--help":
         return
+    if words[0] not in commands:
+        raise UsageError(f"{name} has no command {words[0]}{_nearest(words[0], commands)} (see `{name} --help`)")
     if "--" in words[1:]:
         raise UsageError(f"-- is not used by {name}; name a file that begins with a dash as ./-FILE")
-    known = set(inspect.signature(commands[words[0]]).parameters)
-    for word in words[1:]:
-        if not word.startswith("-") or word in ("--help", "-h"):
+    parameters = inspect.signature(commands[words[0]]).parameters.values()
+    known = {p.name.rstrip("_") for p in parameters if p.kind is not p.VAR_POSITIONAL}
+    switches = {switch.rstrip("_") for switch in _switches(commands[words[0]])}
+    for word, following in zip(words[1:], [*words[2:], None], strict=True):
+        if not word.startswith("-") or word == "--help":
             continue
-        option = word.lstrip("-").split("=")[0].replace("-", "_")
+        option, equals, _ = word.lstrip("-").replace("-", "_").partition("=")
         if not word.startswith("--") or option not in known:
-            near = difflib.get_close_matches(option, sorted(known), n=1)
-            hint = f"; did you mean --{near[0].replace('_', '-')}?" if near else ""
-            raise UsageError(f"{name} {words[0]} has no option {word.split('=')[0]}{hint}")
+            near = _nearest(option, known, "--")
+            raise UsageError(f"{name} {words[0]} has no option {word.split('=')[0]}{near}")
+        if option not in switches and not equals and (following is None or following.startswith("--")):
+            raise UsageError(f"{word} needs a value")
+
+
+def _nearest(word: str, known: Iterable[str], dashes: str = "") -> str:
+    import difflib
+
+    near = difflib.get_close_matches(word, sorted(known), n=1)
+    return f"; did you mean {dashes}{near[0].replace('_', '-')}?" if near else ""
+
+
+def _plain_help(text: str) -> str:
+    """Fire's help without what is not ours: its own hints, one-letter options (refused here), groups, underscores."""
+    lines = text[text.index("NAME") :].rstrip().splitlines() if "NAME" in text else text.splitlines()
+    if "GROUPS" in lines:
+        del lines[lines.index("GROUPS") :]
+    plain = []
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+        option = re.match(r"    (?:-\w, )?--(\w+)(=\w+)$", line)
+        value = "" if option is None or following.strip() == "Type: bool" else option[2].rstrip("_")
+        name = option[1].rstrip("_").replace("_", "-") if option else ""
+        plain.append(f"    --{name}{value}" if option else line.replace("GROUP | ", ""))
+    return "\n".join(plain).rstrip()
 
 
 def _one_line(name: str, stop: Any) -> str:
@@ -187,6 +235,15 @@ def _os_error_code(error: OSError) -> int:
     import errno
 
     return MACHINE_LACKS if error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EMFILE) else WRONG_REQUEST
+
+
+def _show(outcome: Outcome, as_json: bool) -> None:
+    if not as_json:
+        print(outcome.text, flush=True)
+        return
+    records = [outcome.record] if isinstance(outcome.record, Mapping) else outcome.record
+    for record in records:
+        print(json.dumps(record, allow_nan=False), flush=True)
 
 
 def _fail(message: str, code: int) -> int:

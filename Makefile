@@ -1,0 +1,42 @@
+# make quantize            environment, installation, and both networks to certified int8 (synthetic fields)
+# make quantize DATA=DIR   the same on real images: labelled parity, the certificate that counts
+# make test                lint, types and the default tests
+# make test-all            with the slow suites
+PYTHON ?= python3.11
+VENV ?= .venv
+DATA ?=
+OUT ?= build/bundles
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: quantize test test-all lint lock clean
+
+quantize: $(STAMP)
+	$(BIN)/convert quantize --int8 $(if $(DATA),--data $(DATA)) --out $(OUT)
+
+test: $(STAMP) lint
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(STAMP) lint
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# The lock is complete, so pip resolves nothing (--no-deps) and checks every hash.
+$(STAMP): requirements/dev.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+# For maintainers, with uv: resolves for Python 3.11 to 3.13, x86-64 and aarch64.
+lock:
+	for extra in dev device; do \
+	  uv pip compile --quiet --universal --python-version 3.11 --extra $$extra --generate-hashes --no-header \
+	    --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements/$$extra.lock; done
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,145 @@
+"""`models`: words into requests."""
+
+from pathlib import Path
+
+from edge.command import UsageError, main as run, switch, whole_number
+from models.jobs import (
+    AuditJob,
+    CardJob,
+    EvaluateJob,
+    FetchJob,
+    SplitJob,
+    TrainJob,
+    check_network,
+    model_folder,
+)
+from models.registry import TRAINED, trained
+
+
+def audit(data: str, out: str = "build/audit", json: bool = False) -> AuditJob:
+    """Report what to know before training: duplicates, overlapping fields, overlays and colours that give classes away.
+
+    Args:
+        data: folder with one sub-folder of images a class.
+        out: folder for audit.json and audit.html (the page shows images of the set).
+        json: print the record as JSON.
+    """
+    return AuditJob(Path(data), Path(out), switch(json, "--json"))
+
+
+def split(
+    data: str, out: str, groups: str = "", random: bool = False, seed: str = "7", json: bool = False
+) -> SplitJob:
+    """Divide images into train, validation and test so that no microscope field is on two sides.
+
+    Args:
+        data: folder with one sub-folder of images a class.
+        out: the CSV to write.
+        groups: CSV that names fields (class, file, sha256, field_group); found from the images when not given.
+        random: draw images at random instead, as published work does; for comparison only.
+        seed: of the draw.
+        json: print the counts as JSON.
+    """
+    chosen = Path(groups) if groups else None
+    return SplitJob(Path(data), Path(out), chosen, switch(random, "--random"), whole_number(seed, "--seed"), switch(json, "--json"))
+
+
+def train(
+    network: str,
+    data: str,
+    weights: str = "",
+    split: str = "",
+    out: str = "",
+    size: str = "224",
+    alpha: str = "1.0",
+    epochs: str = "",
+    seed: str = "7",
+    json: bool = False,
+) -> TrainJob:
+    """Train custom_cnn or mobilenet_v2; a killed run continues when the same command is given again.
+
+    Args:
+        network: custom_cnn or mobilenet_v2.
+        data: folder with one sub-folder of images a class.
+        weights: backbone weights (.h5, without top) for mobilenet_v2; random when not given.
+        split: CSV from `models split`; the shipped one for the published set, else made from the images.
+        out: folder for the result; build/trained/NETWORK when not given.
+        size: side of the square input, pixels.
+        alpha: width multiplier of mobilenet_v2.
+        epochs: of the last stage; the recipe's own number when not given.
+        seed: of initialization, order and augmentation.
+        json: print the result as JSON.
+    """
+    name = check_network(network)
+    if name == "custom_cnn" and weights:
+        raise UsageError("--weights belongs to mobilenet_v2; custom_cnn is trained from scratch")
+    try:
+        width = float(alpha)
+    except ValueError:
+        raise UsageError(f"--alpha must be a number; got {alpha!r}") from None
+    return TrainJob(
+        network=name,
+        data=Path(data),
+        weights=Path(weights) if weights else None,
+        split=Path(split) if split else None,
+        out=Path(out or f"build/trained/{name}"),
+        size=whole_number(size, "--size", at_least=32),
+        alpha=width,
+        epochs=whole_number(epochs, "--epochs", at_least=1) if epochs else None,
+        seed=whole_number(seed, "--seed"),
+        json=switch(json, "--json"),
+    )
+
+
+def evaluate(
+    model: str, data: str, split: str = "", part: str = "test", out: str = "", json: bool = False
+) -> EvaluateJob:
+    """Judge a network on images it has not seen: accuracy, per-class scores, calibration, each with its interval.
+
+    Args:
+        model: mobilenet_v2, custom_cnn, or a folder with model.keras and contract.json.
+        data: folder with one sub-folder of images a class.
+        split: CSV from `models split`; the shipped one for the published set, else made from the images.
+        part: test, validation or train.
+        out: JSON to write; evaluation.json in the model's folder when not given. Figures go beside it.
+        json: print the record as JSON.
+    """
+    if part not in ("train", "validation", "test"):
+        raise UsageError(f"--part must be train, validation or test; got {part!r}")
+    folder = model_folder(Path(model))
+    target = Path(out) if out else folder / "evaluation.json"
+    return EvaluateJob(folder, Path(data), Path(split) if split else None, part, target, switch(json, "--json"))
+
+
+def card(*folders: str, json: bool = False) -> CardJob:
+    """Write CARD.md from the records in a network's folder.
+
+    Args:
+        folders: network folders or names; the shipped ones when none is given.
+        json: print the written files as JSON.
+    """
+    chosen = tuple(model_folder(Path(f)) for f in folders) or tuple(trained(name) for name in TRAINED)
+    return CardJob(chosen, switch(json, "--json"))
+
+
+def fetch(from_: str, to: str, json: bool = False) -> FetchJob:
+    """Check your own download of the published image set and lay it out as a folder a class.
+
+    Args:
+        from_: the archive or folder you downloaded.
+        to: folder to lay the images out in.
+        json: print the record as JSON.
+    """
+    return FetchJob(Path(from_), Path(to), switch(json, "--json"))
+
+
+COMMANDS = {"audit": audit, "split": split, "train": train, "evaluate": evaluate, "card": card, "fetch": fetch}
+
+
+def main() -> None:
+    """Console script."""
+    raise SystemExit(run("models", COMMANDS))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,272 @@
+"""What each `models` command does: frozen requests, checked when made, carried out by `execute`."""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edge.command import ANSWER_IS_NO, DONE, Outcome, UsageError, note
+from edge.contract import InputContract
+from models.registry import TRAINED
+
+
+@dataclass(frozen=True)
+class AuditJob:
+    """Look an image set over before anything is trained on it."""
+
+    data: Path
+    out: Path
+    json: bool
+
+    def execute(self) -> Outcome:
+        """Writes `audit.json` and `audit.html`."""
+        from models.audit import audit, to_text
+        from models.audit_page import page
+        from models.dataset import scan
+
+        image_set = scan(self.data)
+        record = audit(image_set)
+        self.out.mkdir(parents=True, exist_ok=True)
+        _write_json(self.out / "audit.json", record)
+        (self.out / "audit.html").write_text(page(record, image_set), encoding="utf-8")
+        return Outcome(DONE, record, f"{to_text(record)}\nwritten: {self.out / 'audit.html'}, {self.out / 'audit.json'}")
+
+
+@dataclass(frozen=True)
+class SplitJob:
+    """Divide an image set into training, validation and test parts."""
+
+    data: Path
+    out: Path
+    groups: Path | None
+    random: bool
+    seed: int
+    json: bool
+
+    def execute(self) -> Outcome:
+        """Writes one CSV. Images listed in `groups` that are not in `data` go to the test part: nothing here saw them."""
+        from models.dataset import scan
+        from models.fields import find_groups
+        from models.split import Split, absent_items, field_disjoint, random_split, read_groups
+
+        image_set = scan(self.data)
+        listed = read_groups(self.groups) if self.groups else ()
+        groups = {item.sha256: item.group for item in listed} or find_groups(image_set.samples)
+        make = random_split if self.random else field_disjoint
+        split = make(image_set.samples, groups, self.seed)
+        split = Split(split.items + absent_items(listed, image_set))
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        self.out.write_text(split.to_csv(), encoding="utf-8")
+        record = {"file": str(self.out), "counts": split.counts(), "field_disjoint": split.is_field_disjoint()}
+        lines = [f"{part}: {sum(n.values())} ({', '.join(f'{k} {v}' for k, v in n.items())})" for part, n in split.counts().items()]
+        return Outcome(DONE, record, "\n".join([*lines, f"written: {self.out}"]))
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """Train one of the two networks."""
+
+    network: str
+    data: Path
+    weights: Path | None
+    split: Path | None
+    out: Path
+    size: int
+    alpha: float
+    epochs: int | None
+    seed: int
+    json: bool
+
+    def execute(self) -> Outcome:
+        """Writes the layout of `models/trained/NAME`; working files under `checkpoint/` let a killed run continue."""
+        import keras
+
+        from models.architectures import custom_cnn, mobilenet_v2
+        from models.data_source import load_part, scan_for, split_for
+        from models.dataset import scan
+        from models.training import RECIPES, LabelledPixels, history, train
+
+        labels = scan(self.data).labels
+        contract = InputContract((self.size, self.size), tuple(labels))
+        image_set = scan_for(self.data, contract)
+        for problem in image_set.problems:
+            note(f"warning: {problem}")
+        split, origin = split_for(image_set, self.split)
+        training, validation = (load_part(image_set, split, part, contract) for part in ("train", "validation"))
+        recipe = replace(RECIPES[self.network], seed=self.seed)
+        if self.epochs is not None:
+            recipe = replace(recipe, stages=(*recipe.stages[:-1], replace(recipe.stages[-1], epochs=self.epochs)))
+        note(f"training {self.network} on {len(training.truth)} images, validating on {len(validation.truth)}; split: {origin}")
+        keras.utils.set_random_seed(recipe.seed)
+        size = (self.size, self.size)
+        if self.network == "custom_cnn":
+            model = custom_cnn(size, len(labels))
+        else:
+            model = mobilenet_v2(size, len(labels), self.alpha, self.weights)
+        working = self.out / "checkpoint"
+        best = train(
+            model,
+            contract,
+            LabelledPixels(training.pixels, training.truth),
+            LabelledPixels(validation.pixels, validation.truth),
+            recipe,
+            working,
+        )
+        epochs = history(working)
+        self._write(best, contract, _training_record(self, recipe, split, training, validation, epochs), epochs)
+        chosen = min(epochs, key=lambda e: e["val_loss"])
+        record = {"out": str(self.out), "epochs": len(epochs), "val_accuracy": chosen["val_accuracy"]}
+        return Outcome(
+            DONE,
+            record,
+            f"validation accuracy {chosen['val_accuracy']:.4f} in epoch {chosen['epoch']} of {chosen['stage']}"
+            f"\nwritten: {self.out}; next: models evaluate {self.out} --data {self.data}",
+        )
+
+    def _write(self, best: Path, contract: InputContract, record: dict[str, Any], epochs: Any) -> None:
+        import shutil
+
+        from models.figures import learning_curves, render
+
+        shutil.copyfile(best, self.out / "model.keras")
+        (self.out / "contract.json").write_text(contract.to_json(), encoding="utf-8")
+        _write_json(self.out / "training.json", record)
+        (self.out / "learning_curves.png").write_bytes(render(learning_curves(epochs), "png"))
+
+
+@dataclass(frozen=True)
+class EvaluateJob:
+    """Judge a trained network on the images it has not seen."""
+
+    model: Path
+    data: Path
+    split: Path | None
+    part: str
+    out: Path
+    json: bool
+
+    def execute(self) -> Outcome:
+        """Writes the evaluation record at `out` and its two figures beside it."""
+        import keras
+
+        from models.data_source import load_part, scan_for, split_for
+        from models.evaluation import evaluate
+        from models.figures import confusion_figure, reliability_figure, render
+        from models.registry import BENIGN
+        from models.training import predict
+
+        contract = InputContract.load(self.model / "contract.json")
+        image_set = scan_for(self.data, contract)
+        split, origin = split_for(image_set, self.split)
+        part = load_part(image_set, split, self.part, contract)
+        model = keras.saving.load_model(self.model / "model.keras", compile=False)
+        probabilities = predict(model, contract, part.pixels)
+        benign = BENIGN if BENIGN in contract.labels else None
+        found = evaluate(contract.labels, probabilities, part.truth, names=part.names, benign=benign)
+        record = {**_provenance(self.model / "model.keras", split, origin, self.part), **found.to_record()}
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        _write_json(self.out, record)
+        stem = self.out.with_suffix("")
+        stem.with_name(f"{stem.name}_confusion.png").write_bytes(render(confusion_figure(found), "png"))
+        stem.with_name(f"{stem.name}_reliability.png").write_bytes(
+            render(reliability_figure([("float", probabilities, part.truth)]), "png")
+        )
+        return Outcome(DONE, record, f"{found.to_text()}\nwritten: {self.out}")
+
+
+@dataclass(frozen=True)
+class CardJob:
+    """Write the model cards from the files that the other commands wrote."""
+
+    folders: tuple[Path, ...]
+    json: bool
+
+    def execute(self) -> Outcome:
+        """Writes `CARD.md` in each folder."""
+        from models.card import card
+
+        for folder in self.folders:
+            (folder / "CARD.md").write_text(card(folder), encoding="utf-8")
+        names = [str(folder / "CARD.md") for folder in self.folders]
+        return Outcome(DONE, {"written": names}, "written: " + ", ".join(names))
+
+
+@dataclass(frozen=True)
+class FetchJob:
+    """Check a user's own download of the published set and lay it out."""
+
+    source: Path
+    to: Path
+    json: bool
+
+    def execute(self) -> Outcome:
+        """Exit 1 when images are missing or altered; what is right is laid out all the same."""
+        from models.fetch import fetch, to_text
+
+        record = fetch(self.source, self.to)
+        return Outcome(DONE if record["complete"] else ANSWER_IS_NO, record, to_text(record))
+
+
+def check_network(name: str) -> str:
+    """`name` if it is one of the two networks."""
+    if name not in TRAINED:
+        raise UsageError(f"network must be one of {', '.join(TRAINED)}; got {name!r}")
+    return name
+
+
+def model_folder(path: Path) -> Path:
+    """`path` if it is a folder with `model.keras` and `contract.json`, or a shipped network's name."""
+    from models.registry import trained
+
+    folder = trained(str(path)) if str(path) in TRAINED else path
+    for name in ("model.keras", "contract.json"):
+        if not (folder / name).is_file():
+            raise UsageError(f"MODEL must be a folder with model.keras and contract.json; {folder} has no {name}")
+    return folder
+
+
+def _provenance(model: Path, split: Any, origin: str, part: str) -> dict[str, Any]:
+    import hashlib
+
+    from models.versions import versions
+
+    return {
+        "model_sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
+        "split": {
+            "origin": origin if "/" not in origin else "from a file",
+            "sha256": hashlib.sha256(split.to_csv().encode()).hexdigest(),
+            "field_disjoint": split.is_field_disjoint(),
+            "part": part,
+        },
+        "versions": versions(),
+    }
+
+
+def _training_record(job: TrainJob, recipe: Any, split: Any, training: Any, validation: Any, epochs: Any) -> dict[str, Any]:
+    import hashlib
+
+    from models.versions import versions
+
+    channels = training.pixels.reshape(-1, 3)
+    return {
+        "network": job.network,
+        "weights_sha256": hashlib.sha256(job.weights.read_bytes()).hexdigest() if job.weights else None,
+        "recipe": asdict(recipe),
+        "split_sha256": hashlib.sha256(split.to_csv().encode()).hexdigest(),
+        "field_disjoint": split.is_field_disjoint(),
+        "images": {"train": len(training.truth), "validation": len(validation.truth)},
+        "pixel_statistics": {
+            "images": len(training.truth),
+            "channel_order": "RGB",
+            "mean": [float(channels[:, c].mean(dtype="float64")) for c in range(3)],
+            "std": [float(channels[:, c].std(dtype="float64")) for c in range(3)],
+        },
+        "history": epochs,
+        "versions": versions(),
+    }
+
+
+def _write_json(path: Path, record: Any) -> None:
+    path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+

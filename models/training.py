@@ -1,0 +1,393 @@
+"""Training in stages, with checkpoints from which a killed run continues exactly where it stood.
+
+The loop is ours rather than `model.fit` because a resumed run must be the same run: order, augmentation and learning
+rate of every step follow from (seed, epoch, step) alone, and the checkpoint holds network, optimizer and history.
+"""
+
+import json
+import os
+import queue
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.contract import FLOAT32, InputContract, Pixels
+from models.augmentation import Augmentation
+from models.errors import ModelsError
+
+
+class TrainingError(ModelsError, ValueError):
+    """A training run that cannot start or continue as asked. Cure: what the message names."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the schedule: which layers learn, for how long, how fast.
+
+    Attributes:
+        trainable: "all", "head" (backbone frozen), or the backbone layer name prefix from which training begins.
+        epochs: at most this many.
+        learning_rate: peak of a linear warm-up over `warmup` epochs and a cosine fall to 1 % of it.
+    """
+
+    name: str
+    trainable: str
+    epochs: int
+    learning_rate: float
+    warmup: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.learning_rate <= 0 or self.warmup < 0:
+            raise TrainingError(f"stage {self.name} needs epochs >= 1, learning_rate > 0, warmup >= 0; got {self}")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that, with the images, determines a training run.
+
+    Attributes:
+        stages: in order; the best epoch of all of them, by validation loss, is the result.
+        batch: images a step.
+        weight_decay: decoupled (AdamW), per step, relative to the learning rate.
+        label_smoothing: 0..1; keeps confidences from saturating, which quantization would turn into ties.
+        ema: momentum of the averaged weights that are validated and kept (Polyak averaging).
+        patience: epochs without a better validation loss after which a stage ends.
+        seed: of initialization, order and augmentation.
+    """
+
+    stages: tuple[Stage, ...]
+    batch: int = 32
+    weight_decay: float = 1e-4
+    label_smoothing: float = 0.05
+    ema: float = 0.99
+    patience: int = 8
+    seed: int = 7
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+
+RECIPES: dict[str, Recipe] = {
+    "mobilenet_v2": Recipe(
+        stages=(
+            Stage("head", "head", epochs=1, learning_rate=2e-3),
+            Stage("fine-tune", "block_3_", epochs=20, learning_rate=3e-4, warmup=1.0),
+        )
+    ),
+    "custom_cnn": Recipe(
+        stages=(Stage("from scratch", "all", epochs=60, learning_rate=1.5e-3, warmup=2.0),), patience=20
+    ),
+}
+
+
+@dataclass(frozen=True)
+class LabelledPixels:
+    """Prepared images, uint8 (N, H, W, 3) RGB, and their class indices, int (N,)."""
+
+    pixels: Pixels
+    truth: npt.NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if len(self.pixels) != len(self.truth) or not len(self.truth):
+            raise TrainingError(f"pixels and truth must be of one length >= 1; got {len(self.pixels)}, {len(self.truth)}")
+
+
+def predict(model: Any, contract: InputContract, pixels: Pixels, batch: int = 64) -> npt.NDArray[np.float32]:
+    """Class probabilities, float32 (N, classes), of prepared pixels uint8 (N, H, W, 3), through the contract."""
+    outputs = []
+    for start in range(0, len(pixels), batch):
+        inputs = np.concatenate([contract.encode(p, FLOAT32) for p in pixels[start : start + batch]])
+        outputs.append(np.asarray(model(inputs, training=False)))
+    return np.concatenate(outputs).astype(np.float32)
+
+
+def train(
+    model: Any,
+    contract: InputContract,
+    training: LabelledPixels,
+    validation: LabelledPixels,
+    recipe: Recipe,
+    run_dir: Path,
+    progress: bool = True,
+) -> Path:
+    """Train `model`, or continue the run in `run_dir`, and return the path of the best network.
+
+    Args:
+        model: compiled or not; softmax over `contract.labels`.
+        contract: how pixels become inputs.
+        training, validation: prepared images; augmentation touches only `training`.
+        recipe: the schedule.
+        run_dir: receives `best.keras`, `checkpoint.keras`, `state.json`; a run that matches recipe and data resumes.
+        progress: show a bar on a terminal; plain lines elsewhere.
+
+    Raises:
+        TrainingError: `run_dir` holds a run of another recipe or other data, or the loss is no longer a number.
+    """
+    run = _Run(model, contract, training, validation, recipe, run_dir)
+    run.execute(progress)
+    return run_dir / "best.keras"
+
+
+class _Run:
+    """One training run: its files, its network and where it stands."""
+
+    def __init__(
+        self,
+        model: Any,
+        contract: InputContract,
+        training: LabelledPixels,
+        validation: LabelledPixels,
+        recipe: Recipe,
+        folder: Path,
+    ) -> None:
+        self.model, self.contract, self.recipe, self.folder = model, contract, recipe, folder
+        self.training, self.validation = training, validation
+        folder.mkdir(parents=True, exist_ok=True)
+        self.state = self._load_or_start()
+
+    def execute(self, progress: bool) -> None:
+        from models.progress import Progress
+
+        total = sum(stage.epochs for stage in self.recipe.stages)
+        with Progress("training", total * self._steps(), progress) as bar:
+            for index, stage in enumerate(self.recipe.stages):
+                if index < self.state["stage"]:
+                    bar.advance(stage.epochs * self._steps())
+                    continue
+                self._stage(index, stage, bar)
+
+    def _stage(self, index: int, stage: Stage, bar: Any) -> None:
+        first = self.state["epoch"]
+        self._compile(stage, resume=first > 0)
+        bar.advance(first * self._steps())
+        for epoch in range(first, stage.epochs):
+            if self.state["waited"] >= self.recipe.patience:
+                bar.say(f"stage {stage.name}: no better validation loss for {self.recipe.patience} epochs, ending it")
+                bar.advance((stage.epochs - epoch) * self._steps())
+                break
+            record = self._epoch(index, stage, epoch, bar)
+            self._keep(record)
+            self._checkpoint(index, epoch + 1)
+            bar.say(
+                f"{stage.name} {epoch + 1}/{stage.epochs}: loss {record['loss']:.4f} acc {record['accuracy']:.4f}"
+                f"  validation loss {record['val_loss']:.4f} acc {record['val_accuracy']:.4f} ({record['seconds']:.0f} s)"
+            )
+        self.state["waited"] = 0
+        self._checkpoint(index + 1, 0, network=index + 1 < len(self.recipe.stages))
+
+    def _epoch(self, index: int, stage: Stage, epoch: int, bar: Any) -> dict[str, Any]:
+        began = time.monotonic()
+        losses, hits = [], 0
+        for step, (inputs, targets, weights) in enumerate(self._batches(index, epoch)):
+            self.model.optimizer.learning_rate = _rate(stage, epoch + step / self._steps())
+            loss, accuracy = self.model.train_on_batch(inputs, targets, sample_weight=weights)
+            # train_on_batch reports means since the last reset; per-batch values come from resetting each time
+            self.model.reset_metrics()
+            losses.append(float(loss))
+            hits += round(float(accuracy) * len(inputs))
+            bar.advance(1)
+        if not np.isfinite(losses).all():
+            raise TrainingError(f"the loss is not a number in {stage.name} epoch {epoch + 1}: lower the learning rate")
+        kept = self._average_weights()
+        probabilities = predict(self.model, self.contract, self.validation.pixels)
+        record = {
+            "stage": stage.name,
+            "epoch": epoch + 1,
+            "loss": float(np.mean(losses)),
+            "accuracy": hits / len(self.training.truth),
+            "val_loss": _cross_entropy(probabilities, self.validation.truth),
+            "val_accuracy": float(np.mean(probabilities.argmax(1) == self.validation.truth)),
+            "seconds": time.monotonic() - began,
+        }
+        if record["val_loss"] < self.state["best"]:
+            _save(self.model, self.folder / "best.keras")
+        self._restore_weights(kept)
+        return record
+
+    def _keep(self, record: dict[str, Any]) -> None:
+        self.state["history"].append(record)
+        if record["val_loss"] < self.state["best"]:
+            self.state["best"], self.state["waited"] = record["val_loss"], 0
+        else:
+            self.state["waited"] += 1
+
+    def _compile(self, stage: Stage, resume: bool) -> None:
+        import keras
+
+        _set_trainable(self.model, stage.trainable)
+        loss = keras.losses.CategoricalCrossentropy(label_smoothing=self.recipe.label_smoothing)
+        optimizer = keras.optimizers.AdamW(
+            stage.learning_rate,
+            weight_decay=self.recipe.weight_decay,
+            use_ema=True,
+            ema_momentum=self.recipe.ema,
+            global_clipnorm=5.0,
+        )
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        self.model.compile(optimizer, loss, weighted_metrics=[], metrics=["accuracy"])
+        optimizer.build(self.model.trainable_variables)
+        if self.state["has_checkpoint"]:
+            saved = keras.saving.load_model(self.folder / "checkpoint.keras", compile=False)
+            self.model.set_weights(saved.get_weights())
+        if resume:
+            with np.load(self.folder / "optimizer.npz") as stored:
+                for variable, key in zip(optimizer.variables, sorted(stored.files), strict=True):
+                    variable.assign(stored[key])
+
+    def _average_weights(self) -> list[Any]:
+        kept = [v.numpy() for v in self.model.trainable_variables]
+        self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+        return kept
+
+    def _restore_weights(self, kept: list[Any]) -> None:
+        for variable, value in zip(self.model.trainable_variables, kept, strict=True):
+            variable.assign(value)
+
+    def _checkpoint(self, stage: int, epoch: int, network: bool = True) -> None:
+        """Network and optimizer first, then the state that names them: a kill in between repeats an epoch at most."""
+        if network:
+            _save(self.model, self.folder / "checkpoint.keras")
+            arrays = {f"{i:05d}": v.numpy() for i, v in enumerate(self.model.optimizer.variables)}
+            temporary = self.folder / "optimizer.tmp.npz"
+            np.savez(temporary, **arrays)
+            temporary.replace(self.folder / "optimizer.npz")
+        self.state.update(stage=stage, epoch=epoch, has_checkpoint=True)
+        temporary = self.folder / "state.json.tmp"
+        temporary.write_text(json.dumps(self.state, indent=1))
+        temporary.replace(self.folder / "state.json")
+
+    def _load_or_start(self) -> dict[str, Any]:
+        identity = _identity(self.model.name, self.recipe, self.contract, self.training, self.validation)
+        path = self.folder / "state.json"
+        if path.is_file():
+            state: dict[str, Any] = json.loads(path.read_text())
+            if state["identity"] != identity:
+                raise TrainingError(f"{self.folder} holds a run of another recipe or other images; name another folder")
+            return state
+        return {
+            "identity": identity,
+            "recipe": asdict(self.recipe),
+            "stage": 0,
+            "epoch": 0,
+            "best": float(np.finfo(np.float64).max),
+            "waited": 0,
+            "has_checkpoint": False,
+            "history": [],
+        }
+
+    def _steps(self) -> int:
+        return -(-len(self.training.truth) // self.recipe.batch)
+
+    def _batches(self, stage: int, epoch: int) -> Iterator[tuple[npt.NDArray[np.float32], ...]]:
+        """(inputs, one-hot targets, sample weights) of one epoch, prepared one batch ahead in a second thread."""
+        truth, count = self.training.truth, len(self.training.truth)
+        order = np.random.default_rng([self.recipe.seed, stage, epoch]).permutation(count)
+        balance = class_weights(truth, len(self.contract.labels))
+        one_hot = np.eye(len(self.contract.labels), dtype=np.float32)
+
+        def make(start: int) -> tuple[npt.NDArray[np.float32], ...]:
+            chosen = order[start : start + self.recipe.batch]
+            inputs = []
+            for index in chosen:
+                rng = np.random.default_rng([self.recipe.seed, stage, epoch, int(index)])
+                image = self.recipe.augmentation(self.training.pixels[index], rng, self.training.pixels)
+                inputs.append(self.contract.encode(image, FLOAT32))
+            return np.concatenate(inputs), one_hot[truth[chosen]], balance[truth[chosen]]
+
+        return _ahead(make, range(0, count, self.recipe.batch))
+
+
+def class_weights(truth: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.float32]:
+    """float32 (classes,): weights that make every class count the same, averaging 1 over the images."""
+    counts = np.bincount(truth, minlength=classes)
+    if (counts == 0).any():
+        raise TrainingError(f"every class needs training images; counts are {counts.tolist()}")
+    return (len(truth) / (classes * counts)).astype(np.float32)
+
+
+def _rate(stage: Stage, epoch: float) -> float:
+    """Linear warm-up, then cosine to 1 % (Loshchilov & Hutter 2017, arXiv 1608.03983)."""
+    if epoch < stage.warmup:
+        return stage.learning_rate * (0.02 + 0.98 * epoch / stage.warmup)
+    done = (epoch - stage.warmup) / max(stage.epochs - stage.warmup, 1e-9)
+    return stage.learning_rate * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * min(done, 1.0))))
+
+
+def _set_trainable(model: Any, trainable: str) -> None:
+    """Freeze what a stage leaves alone. Batch norms of a frozen part keep their statistics."""
+    model.trainable = True
+    for backbone in (layer for layer in model.layers if layer.name == "backbone"):
+        learning = trainable == "all"
+        backbone.trainable = True  # the setter of a nested model does not reach its layers, so each is set by itself
+        for layer in backbone.layers:
+            learning = learning or (trainable != "head" and layer.name.startswith(trainable))
+            layer.trainable = learning
+        if not learning and trainable != "head":
+            raise TrainingError(f"trainable must be all, head or a layer prefix of the backbone; got {trainable!r}")
+
+
+def _cross_entropy(probabilities: npt.NDArray[np.float32], truth: npt.NDArray[np.int64]) -> float:
+    return float(-np.log(np.clip(probabilities[np.arange(len(truth)), truth], 1e-7, 1)).mean())
+
+
+def _save(model: Any, path: Path) -> None:
+    temporary = path.with_name(f"{path.stem}.tmp.keras")
+    model.save(temporary, include_optimizer=False)
+    os.replace(temporary, path)
+
+
+def _identity(model_name: str, recipe: Recipe, contract: InputContract, *parts: LabelledPixels) -> str:
+    import hashlib
+
+    digest = hashlib.sha256(model_name.encode() + json.dumps(asdict(recipe), sort_keys=True).encode() + contract.to_json().encode())
+    for part in parts:
+        digest.update(part.pixels.tobytes() + part.truth.tobytes())
+    return digest.hexdigest()
+
+
+def _ahead(make: Any, starts: Sequence[int]) -> Iterator[Any]:
+    """`make(start)` for every start, computed in another thread at most two ahead; its errors surface here."""
+    ready: queue.Queue[Any] = queue.Queue(maxsize=2)
+    stop = threading.Event()
+
+    def put(item: Any) -> bool:
+        while not stop.is_set():
+            try:
+                ready.put(item, timeout=0.2)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def work() -> None:
+        try:
+            for start in starts:
+                if not put((make(start), None)):
+                    return
+        except Exception as error:
+            put((None, error))
+        put((None, StopIteration()))
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = ready.get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield item
+    finally:
+        stop.set()
+        thread.join()
+
+
+def history(run_dir: Path) -> list[Mapping[str, Any]]:
+    """The epochs of a run, oldest first."""
+    records: list[Mapping[str, Any]] = json.loads((run_dir / "state.json").read_text())["history"]
+    return records

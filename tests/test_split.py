@@ -1,0 +1,105 @@
+"""Splits: no field and no duplicate on two sides, the same classes everywhere, the same file every time."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.dataset import ImageSet, Sample
+from models.registry import PUBLISHED_FILES, PUBLISHED_SPLIT, RANDOM_SPLIT
+from models.split import Split, SplitError, SplitItem, absent_items, field_disjoint, random_split, read_groups
+
+
+def make_samples(groups: list[tuple[str, int]]) -> tuple[list[Sample], dict[str, str]]:
+    """One sample per (label, field number) pair."""
+    samples, fields = [], {}
+    for index, (label, field) in enumerate(groups):
+        sha256 = f"{index:064x}"
+        samples.append(Sample(Path(f"{label}/{index}.png"), f"{label}/{index}.png", label, sha256))
+        fields[sha256] = f"{label}-{field}"
+    return samples, fields
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 40)), min_size=30, max_size=200),
+    st.integers(0, 2**31),
+)
+def test_field_disjoint_never_tears_a_field_and_keeps_every_image(groups: list[tuple[str, int]], seed: int) -> None:
+    samples, fields = make_samples(groups)
+    split = field_disjoint(samples, fields, seed)
+    assert split.is_field_disjoint()
+    assert sorted(item.sha256 for item in split.items) == sorted(s.sha256 for s in samples)
+
+
+def test_shares_are_met_within_a_field() -> None:
+    samples, fields = make_samples([(label, i // 2) for label in "ab" for i in range(200)])
+    counts = field_disjoint(samples, fields, seed=1).counts()
+    for part, share in (("train", 136), ("validation", 24), ("test", 40)):
+        for label in "ab":
+            assert abs(counts[part][label] - share) <= 4, (part, label, counts)
+
+
+def test_same_seed_same_file_other_seed_another() -> None:
+    samples, fields = make_samples([("a", i) for i in range(100)])
+    assert field_disjoint(samples, fields, 3).to_csv() == field_disjoint(samples[::-1], fields, 3).to_csv()
+    assert field_disjoint(samples, fields, 3).to_csv() != field_disjoint(samples, fields, 4).to_csv()
+
+
+def test_random_split_does_tear_fields_but_not_duplicates() -> None:
+    samples, fields = make_samples([("a", i // 4) for i in range(200)])
+    split = random_split(samples, fields, seed=1)
+    assert not split.is_field_disjoint()
+    twin = Sample(Path("a/twin.png"), "a/twin.png", "a", samples[0].sha256)
+    with_twin = random_split([*samples, twin], fields, seed=1)
+    parts = {item.part for item in with_twin.items if item.sha256 == twin.sha256}
+    assert len(parts) == 1
+
+
+def test_round_trip_through_the_file(tmp_path: Path) -> None:
+    samples, fields = make_samples([("a", i) for i in range(20)])
+    split = field_disjoint(samples, fields, 3)
+    (tmp_path / "s.csv").write_text(split.to_csv())
+    assert sorted(Split.load(tmp_path / "s.csv").items, key=repr) == sorted(split.items, key=repr)
+
+
+@pytest.mark.parametrize("content", ["", "a,b\n1,2\n", "part,label,name,sha256,group\ntrain,a\n"])
+def test_a_file_that_is_no_split_is_refused_by_name(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "s.csv"
+    path.write_text(content)
+    with pytest.raises(SplitError, match=r"s\.csv"):
+        Split.load(path)
+
+
+def test_an_image_on_two_sides_is_refused() -> None:
+    item = SplitItem("train", "a", "a/1.png", "0" * 64, "g")
+    with pytest.raises(SplitError, match="two sides"):
+        Split((item, SplitItem("test", "a", "a/2.png", "0" * 64, "g")))
+
+
+def test_an_image_without_a_group_is_named() -> None:
+    samples, fields = make_samples([("a", 0), ("a", 1)])
+    del fields[samples[1].sha256]
+    with pytest.raises(SplitError, match=r"a/1\.png"):
+        field_disjoint(samples, fields, 1)
+
+
+def test_absent_images_go_to_the_test_side_unless_their_field_is_here() -> None:
+    samples, fields = make_samples([("a", 0), ("b", 0)])
+    here = ImageSet(Path("."), ("a", "b"), tuple(samples), ())
+    known = tuple(SplitItem("test", s.label, s.name, s.sha256, fields[s.sha256]) for s in samples)
+    absent = SplitItem("test", "a", "a/9.png", "f" * 64, "elsewhere")
+    assert absent_items((*known, absent), here) == (absent,)
+    with pytest.raises(SplitError, match="share a field"):
+        absent_items((*known, SplitItem("test", "a", "a/9.png", "f" * 64, "a-0")), here)
+
+
+def test_the_shipped_splits_cover_every_published_file() -> None:
+    listed = {item.sha256: item for item in read_groups(PUBLISHED_FILES)}
+    fields, random = Split.load(PUBLISHED_SPLIT), Split.load(RANDOM_SPLIT)
+    assert fields.is_field_disjoint()
+    assert not random.is_field_disjoint()
+    for split in (fields, random):
+        assert {item.sha256 for item in split.items} == set(listed)
+        assert all(listed[item.sha256].group == item.group for item in split.items)

@@ -1,0 +1,106 @@
+"""Training learns, and a killed run continues as if it had not been killed."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from edge.contract import InputContract
+from models.augmentation import Augmentation
+from models.training import LabelledPixels, Recipe, Stage, TrainingError, class_weights, history, predict, train
+
+CONTRACT = InputContract((32, 32), ("dark", "light"))
+PLAIN = Augmentation(scale=0, stain=0, density=0, brightness=0, temperature=0, shading=0, blur=0, noise=0)
+RECIPE = Recipe(
+    stages=(Stage("only", "all", epochs=4, learning_rate=5e-2, warmup=0.0),), batch=8, ema=0.5, augmentation=PLAIN
+)
+
+
+def images(count: int, seed: int) -> LabelledPixels:
+    rng = np.random.default_rng(seed)
+    truth = np.arange(count) % 2
+    pixels = rng.integers(0, 100, (count, 32, 32, 3), np.uint8) + (truth * 140).astype(np.uint8)[:, None, None, None]
+    return LabelledPixels(pixels, truth)
+
+
+def network() -> keras.Model:
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((32, 32, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3, activation="relu")(inputs))
+    return keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(x), name="tiny")
+
+
+def test_it_learns_and_writes_its_history(tmp_path: Path) -> None:
+    best = train(network(), CONTRACT, images(40, 1), images(16, 2), RECIPE, tmp_path)
+    probabilities = predict(keras.saving.load_model(best), CONTRACT, images(16, 3).pixels)
+    assert (probabilities.argmax(1) == images(16, 3).truth).mean() == 1.0
+    assert [record["epoch"] for record in history(tmp_path)] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("killed_in_epoch", [1, 2])
+def test_a_killed_run_ends_in_the_same_weights(tmp_path: Path, killed_in_epoch: int, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    whole = train(network(), CONTRACT, images(40, 1), images(16, 2), RECIPE, tmp_path / "whole")
+    import models.training as module
+
+    calls = {"n": 0}
+    real = module.predict
+
+    def dies(*arguments, **options):  # type: ignore[no-untyped-def]
+        calls["n"] += 1
+        if calls["n"] > killed_in_epoch:
+            raise KeyboardInterrupt
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(module, "predict", dies)
+    with pytest.raises(KeyboardInterrupt):
+        train(network(), CONTRACT, images(40, 1), images(16, 2), RECIPE, tmp_path / "killed")
+    monkeypatch.setattr(module, "predict", real)
+    resumed = train(network(), CONTRACT, images(40, 1), images(16, 2), RECIPE, tmp_path / "killed")
+    for one, two in zip(*(keras.saving.load_model(p).get_weights() for p in (whole, resumed)), strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)
+    assert len(history(tmp_path / "killed")) == len(history(tmp_path / "whole"))
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
+    train(network(), CONTRACT, images(40, 1), images(16, 2), RECIPE, tmp_path)
+    before = (tmp_path / "best.keras").read_bytes()
+    train(network(), CONTRACT, images(40, 1), images(16, 2), RECIPE, tmp_path)
+    assert (tmp_path / "best.keras").read_bytes() == before
+    assert len(history(tmp_path)) == 4
+
+
+def test_another_recipe_or_other_images_do_not_continue_a_run(tmp_path: Path) -> None:
+    train(network(), CONTRACT, images(40, 1), images(16, 2), RECIPE, tmp_path)
+    with pytest.raises(TrainingError, match="another"):
+        train(network(), CONTRACT, images(40, 1), images(16, 2), replace(RECIPE, seed=8), tmp_path)
+    with pytest.raises(TrainingError, match="another"):
+        train(network(), CONTRACT, images(40, 9), images(16, 2), RECIPE, tmp_path)
+
+
+def test_early_stopping_ends_a_stage(tmp_path: Path) -> None:
+    still = replace(RECIPE, stages=(Stage("only", "all", epochs=9, learning_rate=1e-9, warmup=0.0),), patience=2)
+    train(network(), CONTRACT, images(16, 1), images(16, 2), replace(still, ema=0.0001), tmp_path)
+    assert len(history(tmp_path)) < 9
+
+
+def test_a_diverging_run_says_so(tmp_path: Path) -> None:
+    wild = replace(RECIPE, stages=(Stage("only", "all", epochs=2, learning_rate=float("1e38"), warmup=0.0),))
+    with pytest.raises(TrainingError, match="not a number"):
+        train(network(), CONTRACT, images(40, 1), images(16, 2), wild, tmp_path)
+
+
+def test_state_is_readable_json(tmp_path: Path) -> None:
+    train(network(), CONTRACT, images(16, 1), images(16, 2), RECIPE, tmp_path)
+    assert json.loads((tmp_path / "state.json").read_text())["recipe"]["batch"] == 8
+
+
+def test_class_weights_balance() -> None:
+    truth = np.array([0, 0, 0, 1])
+    weights = class_weights(truth, 2)
+    assert weights[truth].mean() == pytest.approx(1)
+    assert 3 * weights[0] == pytest.approx(weights[1])
+    with pytest.raises(TrainingError, match="every class"):
+        class_weights(truth, 3)

@@ -1,8 +1,8 @@
 """python-fire, tamed: parse the words into a frozen request first, execute it afterwards.
 
-Fire by itself turns `1e3` into 1000.0, swallows the word after a switch, lets trailing words reach attributes of a
-result, prints usage pages for a typing error and shows tracebacks. Here a command is a small function from text to a
-request; `main` parses, executes, and is the only place that maps exceptions to exit codes.
+Fire by itself turns `1e3` into 1000.0, swallows the word after a switch, lets trailing words reach attributes
+of a result, prints usage pages for a typing error and shows tracebacks. Here a command is a small function from
+text to a request; `main` parses, executes, and is the only place that maps exceptions to exit codes.
 """
 
 import contextlib
@@ -181,20 +181,21 @@ def _explicit_switches(commands: Mapping[str, Command], words: list[str]) -> lis
 
 
 def _refuse_unknown_words(name: str, commands: Mapping[str, Command], words: list[str]) -> None:
-    """A mistyped command or option is refused by name, with the nearest right one, before Fire makes anything of it.
+    """Refuse a mistyped command or option by name, with the nearest right one, before Fire acts on it.
 
     So is an option left without its value, for which Fire would put the text "True".
     """
     if not words or words[0] == "--help":
         return
     if words[0] not in commands:
-        raise UsageError(f"{name} has no command {words[0]}{_nearest(words[0], commands)} (see `{name} --help`)")
+        near = _nearest(words[0], commands)
+        raise UsageError(f"{name} has no command {words[0]}{near} (see `{name} --help`)")
     if "--" in words[1:]:
         raise UsageError(f"-- is not used by {name}; name a file that begins with a dash as ./-FILE")
     parameters = inspect.signature(commands[words[0]]).parameters.values()
     known = {p.name.rstrip("_") for p in parameters if p.kind is not p.VAR_POSITIONAL}
     switches = {switch.rstrip("_") for switch in _switches(commands[words[0]])}
-    for word, following in zip(words[1:], [*words[2:], None], strict=True):
+    for word, following in zip(words[1:], [*words[2:], None], strict=False):  # no words: nothing to look at
         if not word.startswith("-") or word == "--help":
             continue
         option, equals, _ = word.lstrip("-").replace("-", "_").partition("=")
@@ -213,7 +214,7 @@ def _nearest(word: str, known: Iterable[str], dashes: str = "") -> str:
 
 
 def _plain_help(text: str) -> str:
-    """Fire's help without what is not ours: its own hints, one-letter options (refused here), groups, underscores."""
+    """Fire's help less what is not ours: hints, one-letter options (refused here), groups, underscores."""
     lines = text[text.index("NAME") :].rstrip().splitlines() if "NAME" in text else text.splitlines()
     if "GROUPS" in lines:
         del lines[lines.index("GROUPS") :]

@@ -29,11 +29,21 @@ class BundleError(EdgeError, ValueError):
     """A bundle that is incomplete, altered or not certified. Cure: fetch or build it again."""
 
 
+class GoldenMismatchError(EdgeError, RuntimeError):
+    """The model answers otherwise here than where it was certified. Cure: another runtime, or a sound one."""
+
+    exit_code: ClassVar[int] = 1
+
+
 class ModelFileError(EdgeError, ValueError):
-    """A TFLite file no interpreter can load, or whose input or output is not a classifier's. Cure: convert it again."""
+    """A TFLite file no interpreter can load, or that is no classifier. Cure: convert it again."""
 
 
 class InterpreterUnavailable(EdgeError, ImportError):
     """No such TFLite interpreter on this machine. Cure: install the extra the message names."""
 
     exit_code: ClassVar[int] = 4
+
+
+class SlideError(EdgeError, ValueError):
+    """A virtual slide asked for something that cannot be drawn. Cure: correct the argument it names."""

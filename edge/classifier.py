@@ -1,0 +1,124 @@
+"""A contract and an interpreter: frame in, verdict out. Research use only; a verdict is no diagnosis."""
+
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.contract import InputContract, Pixels, Quantization
+from edge.errors import ContractError, ModelFileError
+from edge.interpreters import Interpreter
+
+# An int8 softmax has scale 1/256, so its reals are 0..255/256; the slack allows calibrated ranges a little
+# wider.
+_PROBABILITY_SLACK = 0.02
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the model says of one frame.
+
+    Attributes:
+        label, index: the class with the highest probability; the first of equals.
+        probabilities: one a label, in the contract's order, 0..1. From an int8 model they come in steps of
+            1/256 and add up to 1 only within that.
+        margin: highest probability less the second highest, 0..1.
+        latency_ms: wall-clock time of the call that made it, milliseconds (`classify` counts resizing,
+            `classify_prepared` does not).
+    """
+
+    label: str
+    index: int
+    probabilities: tuple[float, ...]
+    margin: float
+    latency_ms: float
+
+
+class Classifier:
+    """Classifies frames with one interpreter, built once. Use one a thread.
+
+    Args:
+        contract: how frames become the model's input and what its outputs are called.
+        interpreter: from `edge.interpreters.open_interpreter`.
+
+    Raises:
+        ContractError: model and contract do not fit: input size, number of labels, or an output that is no
+            probability.
+    """
+
+    def __init__(self, contract: InputContract, interpreter: Interpreter) -> None:
+        _check_fit(contract, interpreter)
+        self.contract, self.interpreter = contract, interpreter
+        self._input = interpreter.input.quantization
+        self._output = _real_values(interpreter.output.quantization)
+
+    def classify(self, frame: Pixels) -> Verdict:
+        """The verdict on a frame: uint8 (H, W, 3) RGB, sides >= 16; FrameError otherwise."""
+        start = perf_counter()
+        return self._verdict(self.contract.prepare(frame), start)
+
+    def classify_prepared(self, pixels: Pixels) -> Verdict:
+        """The verdict on prepared pixels: uint8 (height, width, 3) RGB from `InputContract.prepare`."""
+        return self._verdict(pixels, perf_counter())
+
+    def probabilities(self, pixels: Pixels) -> npt.NDArray[np.float32]:
+        """float32 (classes,), 0..1, of prepared pixels: the device's own path, for parity and evaluation."""
+        raw = self.interpreter.invoke(self.contract.encode(pixels, self._input))
+        if self._output is not None:
+            return self._output[raw.view(np.uint8)]
+        if not (
+            np.isfinite(raw).all()
+            and raw.min() >= -_PROBABILITY_SLACK
+            and raw.max() <= 1 + _PROBABILITY_SLACK
+        ):
+            raise ModelFileError(
+                "model output must be probabilities 0..1 (end the network in softmax); "
+                f"got {raw[:4].tolist()}"
+            )
+        return np.asarray(raw, np.float32)
+
+    def _verdict(self, pixels: Pixels, start: float) -> Verdict:
+        values = self.probabilities(pixels)
+        index = int(values.argmax())
+        second = np.partition(values, -2)[-2]
+        probabilities = tuple(values.tolist())
+        margin = float(values[index] - second)
+        return Verdict(
+            self.contract.labels[index], index, probabilities, margin, (perf_counter() - start) * 1e3
+        )
+
+
+def _check_fit(contract: InputContract, interpreter: Interpreter) -> None:
+    width, height = contract.size
+    if interpreter.input.shape != (1, height, width, 3):
+        raise ContractError(
+            f"contract size {width}x{height} needs a model input (1, {height}, {width}, 3); "
+            f"got {interpreter.input.shape}"
+        )
+    classes = interpreter.output.shape[-1]
+    if classes != len(contract.labels):
+        raise ContractError(
+            f"labels must be one a model output: {len(contract.labels)} labels, {classes} outputs"
+        )
+    output = interpreter.output.quantization
+    if output.dtype != "float32":
+        real = _dequantized(np.array([np.iinfo(output.dtype).min, np.iinfo(output.dtype).max]), output)
+        if real[0] < -_PROBABILITY_SLACK or not 0.5 <= real[1] <= 1 + _PROBABILITY_SLACK:
+            raise ContractError(
+                "model output must be probabilities 0..1 (end the network in softmax); "
+                f"scale {output.scale:g} and zero point {output.zero_point} mean {real[0]:.3g}..{real[1]:.3g}"
+            )
+
+
+def _real_values(output: Quantization) -> npt.NDArray[np.float32] | None:
+    """(256,) float32: the real value of each output byte, indexed by the byte as uint8; None for float32."""
+    if output.dtype == "float32":
+        return None
+    raw = np.arange(256, dtype=np.uint8).view(output.dtype).astype(np.int64)
+    return np.clip(_dequantized(raw, output), 0, 1).astype(np.float32)
+
+
+def _dequantized(raw: npt.NDArray[Any], output: Quantization) -> npt.NDArray[np.float64]:
+    return (raw.astype(np.float64) - output.zero_point) * output.scale

@@ -1,0 +1,161 @@
+"""Folders that exist whole or not at all, and folders read without trusting what is in them."""
+
+import ctypes
+import errno
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from edge.errors import BundleError
+
+_RENAME_EXCHANGE = 2  # linux/fs.h
+_AT_FDCWD = -100
+
+
+def read_folder(path: Path, limits: Mapping[str, int]) -> dict[str, bytes]:
+    """Every file of a folder by name, each read once.
+
+    Args:
+        path: a folder, or a link to one.
+        limits: the names a file may have, and the most bytes each may hold.
+
+    Raises:
+        BundleError: no folder, or it holds something unnamed in `limits`, a link, a subfolder, a device, or a
+            file over its limit. Nothing over a limit is read.
+    """
+    try:
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise BundleError(f"{path}: {error.strerror}") from error
+    try:
+        names = sorted(os.listdir(folder))  # noqa: PTH208  (of the folder opened, whatever the path names now)
+        unknown = [name for name in names if name not in limits]
+        if unknown:
+            raise BundleError(f"{path}: holds {unknown[0]!r}, which is no file of a bundle")
+        return {name: _read_file(folder, name, limits[name], path / name) for name in names}
+    except OSError as error:
+        raise BundleError(f"{path}: {error.strerror}") from error
+    finally:
+        os.close(folder)
+
+
+def write_folder(path: Path, files: Mapping[str, bytes], replaceable: frozenset[str]) -> None:
+    """Make `path` a folder of exactly `files`, in one step seen from outside.
+
+    The files are written and synced to a hidden folder beside `path`, which then takes its name. A folder
+    already there is exchanged for the new one and removed afterwards. After any failure, Ctrl-C and a full disk
+    included, `path` is what it was before or, if the exchange was done, the new folder; never a part of one.
+
+    Args:
+        path: its parent is created when missing.
+        replaceable: an existing folder is replaced only if every name in it is one of these.
+
+    Raises:
+        BundleError: `path` is a file, a link, or a folder with anything else in it.
+        OSError: the disk is full, the parent cannot be written, and so on.
+    """
+    _check_replaceable(path, replaceable)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging = path.parent / f".{path.name}.{secrets.token_hex(6)}.partial"
+    try:
+        staging.mkdir()
+        for name, data in files.items():
+            _write_synced(staging / name, data)
+        _sync_folder(staging)
+        _take_name(staging, path)
+        _sync_folder(path.parent)
+    finally:  # holds the unfinished folder, the one replaced, or nothing
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _read_file(folder: int, name: str, limit: int, shown: Path) -> bytes:
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # NONBLOCK: a FIFO must not hold us
+    try:
+        descriptor = os.open(name, flags, dir_fd=folder)
+    except OSError as error:
+        reason = "is a link" if error.errno == errno.ELOOP else error.strerror
+        raise BundleError(f"{shown}: {reason}") from error
+    with os.fdopen(descriptor, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise BundleError(f"{shown}: is no regular file")
+        data = stream.read(limit + 1)
+    if len(data) > limit:
+        raise BundleError(f"{shown}: larger than {limit} bytes")
+    return data
+
+
+def _check_replaceable(path: Path, replaceable: frozenset[str]) -> None:
+    if not os.path.lexists(path):
+        return
+    if path.is_symlink() or not path.is_dir():
+        raise BundleError(f"{path}: exists and is no folder; nothing was replaced")
+    for entry in os.scandir(path):
+        if entry.name not in replaceable or not entry.is_file(follow_symlinks=False):
+            raise BundleError(
+                f"{path}: holds {entry.name!r}, which is no file of a bundle; nothing was replaced"
+            )
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(descriptor)
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):  # some network file systems cannot sync a folder
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _take_name(staging: Path, path: Path) -> None:
+    """Give `staging` the name `path`; afterwards `staging` is what stood there, or nothing."""
+    if not os.path.lexists(path):
+        staging.rename(path)
+        return
+    try:
+        _exchange(staging, path)
+    except OSError as error:
+        if (
+            error.errno == errno.EXDEV
+        ):  # an overlay's lower layer: its folders cannot be renamed, only emptied
+            (path / "manifest.json").unlink(missing_ok=True)  # first: without it no bundle stands here
+            shutil.rmtree(path)
+            staging.rename(path)
+        elif error.errno in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
+            _exchange_in_two_steps(staging, path)
+        else:
+            raise
+
+
+def _exchange(one: Path, other: Path) -> None:
+    """Swap two names atomically: renameat2(2), Linux >= 3.15, glibc >= 2.28."""
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError) as error:
+        raise OSError(errno.ENOSYS, "renameat2 is not available") from error
+    if renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), str(other))
+
+
+def _exchange_in_two_steps(staging: Path, path: Path) -> None:
+    """Without an atomic exchange there is a moment with no folder of that name, but never a partial one."""
+    aside = staging.with_suffix(".old")
+    try:
+        path.rename(aside)
+        staging.rename(path)
+    except BaseException:
+        if aside.exists() and not path.exists():
+            aside.rename(path)
+        raise
+    aside.rename(staging)

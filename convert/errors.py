@@ -1,7 +1,73 @@
 """The exceptions of `convert`."""
 
+from typing import ClassVar
+
 from edge.errors import LeukoscopeError
 
 
 class ConvertError(LeukoscopeError):
     """Base of the errors of `convert`."""
+
+
+class MissingConverterError(ConvertError, ImportError):
+    """TensorFlow is not installed here. Cure: pip install leukoscope[convert]."""
+
+    exit_code: ClassVar[int] = 4
+
+
+class FloatModelError(ConvertError, ValueError):
+    """A source that is not a trained Keras image classifier. Cure: what the message names."""
+
+
+class QuantizationError(ConvertError, RuntimeError):
+    """The converter refused a model that loads. Cure: remove the operation it names, or report the model."""
+
+
+class VerificationError(ConvertError, ValueError):
+    """A converted file that is not what was asked for. Cause: the rule it names; cure: convert again.
+
+    Attributes:
+        rule: the name of the broken rule, such as "float-tensor".
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, rule: str, message: str) -> None:
+        super().__init__(f"{rule}: {message}")
+        self.rule = rule
+
+
+class BrokenModelError(ConvertError, ValueError):
+    """A file that is no TFLite model, or a damaged one. Cure: fetch or convert it again."""
+
+
+class CalibrationError(ConvertError, ValueError):
+    """A calibration set that cannot serve. Cure: what the message names.
+
+    Attributes:
+        rule: the lint rule that refused it, such as "repeated-image"; "request" when the request was wrong.
+    """
+
+    def __init__(self, message: str, rule: str = "request") -> None:
+        super().__init__(message)
+        self.rule = rule
+
+
+class PolicyError(ConvertError, ValueError):
+    """A policy file that cannot be followed: a wrong key, a missing one, a value out of range. Cure: correct it."""
+
+
+class ParityError(ConvertError, ValueError):
+    """Outputs of two models that cannot be compared image by image. Cure: correct what the message names."""
+
+
+class LatencyError(ConvertError, ValueError):
+    """Interpreters or inputs that cannot be timed against each other. Cure: correct what the message names."""
+
+
+class CertificateError(ConvertError, ValueError):
+    """Facts that cannot stand in one certificate. Cure: correct what the message names."""
+
+
+class ReportError(ConvertError, ValueError):
+    """Outputs or images that do not belong to the certificate shown. Cure: give those it was made from."""

@@ -85,12 +85,13 @@ class TrainJob:
         from models.data_source import load_part, scan_for, split_for
         from models.dataset import scan
         from models.training import RECIPES, LabelledPixels, history, train
+        from models.training_statistics import TrainingStatistics
 
         labels = scan(self.data).labels
         contract = InputContract((self.size, self.size), tuple(labels))
         image_set = scan_for(self.data, contract)
-        for problem in image_set.problems:
-            note(f"warning: {problem}")
+        for kind, count in image_set.problem_counts().items():
+            note(f"warning: {kind}: {count} of the files; `models audit` names them")
         split, origin = split_for(image_set, self.split)
         training, validation = (load_part(image_set, split, part, contract) for part in ("train", "validation"))
         recipe = replace(RECIPES[self.network], seed=self.seed)
@@ -113,25 +114,31 @@ class TrainJob:
             working,
         )
         epochs = history(working)
-        self._write(best, contract, _training_record(self, recipe, split, training, validation, epochs), epochs)
+        record = _training_record(self, recipe, split, training, validation, epochs)
+        self._write(best, contract, record, TrainingStatistics.measure(training.pixels))
         chosen = min(epochs, key=lambda e: e["val_loss"])
-        record = {"out": str(self.out), "epochs": len(epochs), "val_accuracy": chosen["val_accuracy"]}
         return Outcome(
             DONE,
-            record,
+            {"out": str(self.out), "epochs": len(epochs), "val_accuracy": chosen["val_accuracy"]},
             f"validation accuracy {chosen['val_accuracy']:.4f} in epoch {chosen['epoch']} of {chosen['stage']}"
             f"\nwritten: {self.out}; next: models evaluate {self.out} --data {self.data}",
         )
 
-    def _write(self, best: Path, contract: InputContract, record: dict[str, Any], epochs: Any) -> None:
+    def _write(self, best: Path, contract: InputContract, record: dict[str, Any], statistics: Any) -> None:
         import shutil
 
-        from models.figures import learning_curves, render
+        from models.figures import learning_figure, render
+        from models.training_statistics import STATISTICS_FILE
 
         shutil.copyfile(best, self.out / "model.keras")
         (self.out / "contract.json").write_text(contract.to_json(), encoding="utf-8")
         _write_json(self.out / "training.json", record)
-        (self.out / "learning_curves.png").write_bytes(render(learning_curves(epochs), "png"))
+        (self.out / STATISTICS_FILE).write_text(statistics.to_json(), encoding="utf-8")
+        epochs = record["history"]
+        curves = {key: [e[key] for e in epochs] for key in ("loss", "accuracy", "val_loss", "val_accuracy")}
+        stages = [(e["stage"], i) for i, e in enumerate(epochs) if i == 0 or e["stage"] != epochs[i - 1]["stage"]]
+        figure = learning_figure(curves, stages, f"{self.network}: training with augmentation, validation without")
+        (self.out / "learning_curves.png").write_bytes(render(figure))
 
 
 @dataclass(frozen=True)
@@ -167,10 +174,10 @@ class EvaluateJob:
         self.out.parent.mkdir(parents=True, exist_ok=True)
         _write_json(self.out, record)
         stem = self.out.with_suffix("")
-        stem.with_name(f"{stem.name}_confusion.png").write_bytes(render(confusion_figure(found), "png"))
-        stem.with_name(f"{stem.name}_reliability.png").write_bytes(
-            render(reliability_figure([("float", probabilities, part.truth)]), "png")
-        )
+        confusion = confusion_figure(contract.labels, {"": found.confusion}, f"{self.part} split, {found.images} images")
+        stem.with_name(f"{stem.name}_confusion.png").write_bytes(render(confusion))
+        reliability = reliability_figure({"float": (probabilities, part.truth)}, title="is it as sure as it is right?")
+        stem.with_name(f"{stem.name}_reliability.png").write_bytes(render(reliability))
         return Outcome(DONE, record, f"{found.to_text()}\nwritten: {self.out}")
 
 
@@ -247,7 +254,6 @@ def _training_record(job: TrainJob, recipe: Any, split: Any, training: Any, vali
 
     from models.versions import versions
 
-    channels = training.pixels.reshape(-1, 3)
     return {
         "network": job.network,
         "weights_sha256": hashlib.sha256(job.weights.read_bytes()).hexdigest() if job.weights else None,
@@ -255,12 +261,6 @@ def _training_record(job: TrainJob, recipe: Any, split: Any, training: Any, vali
         "split_sha256": hashlib.sha256(split.to_csv().encode()).hexdigest(),
         "field_disjoint": split.is_field_disjoint(),
         "images": {"train": len(training.truth), "validation": len(validation.truth)},
-        "pixel_statistics": {
-            "images": len(training.truth),
-            "channel_order": "RGB",
-            "mean": [float(channels[:, c].mean(dtype="float64")) for c in range(3)],
-            "std": [float(channels[:, c].std(dtype="float64")) for c in range(3)],
-        },
         "history": epochs,
         "versions": versions(),
     }

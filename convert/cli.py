@@ -1,0 +1,173 @@
+"""`convert`: words into requests."""
+
+from pathlib import Path
+
+from convert.calibration import DEFAULT_COUNT
+from convert.coverage import METHODS
+from convert.policy import Policy
+from convert.requests import CalibrationRequest, InspectRequest, ParityRequest, QuantizeRequest, SummaryRequest
+from edge.command import UsageError, switch, whole_number
+from edge.command import main as run
+from models.registry import TRAINED, trained
+
+
+def quantize(
+    *models: str,
+    int8: bool = False,
+    io: str = "int8",
+    data: str = "",
+    split: str = "",
+    contract: str = "",
+    policy: str = "",
+    out: str = "build/bundles",
+    calibration_images: str = str(DEFAULT_COUNT),
+    method: str = "random",
+    seed: str = "0",
+    images_in_report: bool = False,
+    force: bool = False,
+    json: bool = False,
+) -> QuantizeRequest:
+    """Convert float classifiers to full-int8 TFLite and prove that they decide alike.
+
+    Without MODEL both shipped networks are converted. Without --data, synthetic fields calibrate and judge:
+    agreement only. Exit 0 all passed, 1 one failed, 3 not enough images to say.
+
+    Args:
+        models: .keras or .h5 files, SavedModel folders, or mobilenet_v2, custom_cnn.
+        int8: full-int8 weights and activations; the one format there is.
+        io: int8, or uint8 for runtimes that refuse int8 inputs (MediaPipe Tasks).
+        data: folder with one sub-folder of images a class.
+        split: CSV from `models split`; the shipped one for the published set, else made from the images.
+        contract: JSON that says how a frame becomes the model's input; beside the model, or inferred and said.
+        policy: TOML with the thresholds; the default one is convert/policy.toml.
+        out: folder for the bundles, NAME-int8 each.
+        calibration_images: how many images the converter learns its ranges from.
+        method: how they are chosen: random, k-center or herding.
+        seed: of the choice.
+        images_in_report: embed images that changed class in the report; never publish such a bundle.
+        force: convert again even when nothing has changed.
+        json: print the certificates as JSON.
+    """
+    if not switch(int8, "--int8"):
+        raise UsageError("convert quantize needs --int8, the one format it writes")
+    if io not in ("int8", "uint8"):
+        raise UsageError(f"--io must be int8 or uint8; got {io!r}")
+    if method not in METHODS:
+        raise UsageError(f"--method must be one of {', '.join(METHODS)}; got {method!r}")
+    if split and not data:
+        raise UsageError("--split divides images: give --data too")
+    return QuantizeRequest(
+        models=tuple(_model(word) for word in models or TRAINED),
+        contract=_path(contract),
+        data=_path(data),
+        split=_path(split),
+        policy=_policy(policy),
+        out=Path(out),
+        io="int8" if io == "int8" else "uint8",
+        calibration_count=whole_number(calibration_images, "--calibration-images", at_least=1),
+        method=method,
+        seed=whole_number(seed, "--seed"),
+        images_in_report=switch(images_in_report, "--images-in-report"),
+        force=switch(force, "--force"),
+        json=switch(json, "--json"),
+    )
+
+
+def parity(
+    model: str,
+    int8: str,
+    data: str = "",
+    split: str = "",
+    contract: str = "",
+    policy: str = "",
+    report: str = "",
+    json: bool = False,
+) -> ParityRequest:
+    """Does an int8 model decide as its float original does? Exit 0 yes, 1 no, 3 not enough images to say.
+
+    Args:
+        model: the float model: .keras, .h5, SavedModel folder, or mobilenet_v2, custom_cnn.
+        int8: the TFLite file, or a bundle.
+        data: folder with one sub-folder of images a class; synthetic fields when not given.
+        split: CSV from `models split`; its test part judges.
+        contract: JSON that says how a frame becomes the model's input.
+        policy: TOML with the thresholds.
+        report: HTML page to write.
+        json: print the record as JSON.
+    """
+    return ParityRequest(
+        _model(model),
+        Path(int8),
+        _path(contract),
+        _path(data),
+        _path(split),
+        _policy(policy),
+        _path(report),
+        switch(json, "--json"),
+    )
+
+
+def calibration(source: str, model: str = "", contract: str = "", json: bool = False) -> CalibrationRequest:
+    """Look over a calibration set as it stands. Exit 1 when it must not be used.
+
+    Args:
+        source: folder of images, a folder a class, or a .npy or .npz with one array (N, height, width, 3).
+        model: the float model it is meant for; its contract and training colours are compared.
+        contract: the contract alone, when there is no model at hand.
+        json: print the record as JSON.
+    """
+    if not model and not contract:
+        raise UsageError("convert calibration needs --model or --contract: it checks a set against what a model is fed")
+    return CalibrationRequest(Path(source), _model(model) if model else None, _path(contract), switch(json, "--json"))
+
+
+def inspect(file: str, json: bool = False) -> InspectRequest:
+    """Say what is inside a TFLite file: operators, tensors, quantization, metadata.
+
+    Args:
+        file: any .tflite.
+        json: print the record as JSON.
+    """
+    return InspectRequest(Path(file), switch(json, "--json"))
+
+
+def summary(check: str = "", write: str = "", json: bool = False) -> SummaryRequest:
+    """Print the figures of the shipped networks as one table, from their evaluation and certificate files.
+
+    Args:
+        check: document whose table must be current; exit 1 when it is not.
+        write: document to put the table into, between its markers.
+        json: print the rows as JSON.
+    """
+    return SummaryRequest(_path(check), _path(write), switch(json, "--json"))
+
+
+COMMANDS = {
+    "quantize": quantize,
+    "parity": parity,
+    "calibration": calibration,
+    "inspect": inspect,
+    "summary": summary,
+}
+
+
+def main() -> None:
+    """Console script."""
+    raise SystemExit(run("convert", COMMANDS))
+
+
+def _path(text: str) -> Path | None:
+    return Path(text) if text else None
+
+
+def _policy(text: str) -> Policy:
+    return Policy.load(Path(text)) if text else Policy.default()
+
+
+def _model(word: str) -> Path:
+    """A shipped network by its name, else a path."""
+    return trained(word) / "model.keras" if word in TRAINED else Path(word)
+
+
+if __name__ == "__main__":
+    main()

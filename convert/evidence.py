@@ -1,0 +1,127 @@
+"""What a model is calibrated on and what it is judged with: real images where they are given, drawn fields where not."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from convert.calibration import Calibration, choose, synthetic
+from convert.coverage import penultimate_features, pixel_statistics
+from convert.errors import CalibrationError
+from convert.findings import listed
+from convert.float_model import FloatModel
+from edge.contract import InputContract, Pixels
+from edge.virtual_slide import synthetic_fields
+from models.data_source import load_part, scan_for, split_for
+from models.dataset import ImageSet, Sample
+from models.split import Split
+from models.training_statistics import TrainingStatistics
+
+SYNTHETIC_CALIBRATION = 120
+SYNTHETIC_EVALUATION = 400
+# Drawn from seeds far apart, so that no field calibrates and judges.
+_CALIBRATION_SEED, _EVALUATION_SEED = 0, 1_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """A calibration set and an evaluation set that share no image and no microscope field.
+
+    Attributes:
+        calibration: linted; nothing in it forbids its use.
+        pixels: uint8 (N, H, W, 3) RGB, prepared: what both models are judged on.
+        truth: int64 (N,), indices into the contract's labels; None for drawn fields, which have no true class.
+        names, sha256s: one each evaluation image.
+        origin: where the images and their division come from, one line for the certificate.
+        notes: what a person should hear.
+    """
+
+    calibration: Calibration
+    pixels: Pixels
+    truth: npt.NDArray[np.int64] | None
+    names: tuple[str, ...]
+    sha256s: tuple[str, ...]
+    origin: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def synthetic(self) -> bool:
+        """True when the evaluation images are drawn."""
+        return self.truth is None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Images on disk with their division; scanned once and used for every model of a run."""
+
+    root: Path
+    image_set: ImageSet
+    split: Split
+    origin: str
+
+    @classmethod
+    def open(cls, root: Path, labels: Sequence[str], split: Path | None) -> "Source":
+        """Scan `root`, whose class folders must be `labels`; `split` as in `models.data_source.split_for`."""
+        image_set = scan_for(root, InputContract((224, 224), tuple(labels)))
+        division, origin = split_for(image_set, split)
+        return cls(root, image_set, division, origin)
+
+
+def from_images(
+    source: Source, model: FloatModel, contract: InputContract, *, count: int, seed: int, method: str
+) -> Evidence:
+    """Calibration from the training part, evaluation from the test part.
+
+    Raises:
+        CalibrationError: the lint refuses the set, by the rule's name.
+        SplitError: a part has none of the images.
+    """
+    training: tuple[Sample, ...] = source.split.samples(source.image_set, "train")
+    test = load_part(source.image_set, source.split, "test", contract)
+    features = pixel_statistics
+    if method != "random":
+        try:
+            features = penultimate_features(model, contract)
+        except CalibrationError:
+            pass  # no Keras graph to take features from; pixel statistics serve any model
+    calibration = choose(
+        training,
+        contract,
+        count=count,
+        seed=seed,
+        method=method,
+        groups=source.split.groups(),
+        evaluation=test.samples,
+        features=features,
+        statistics=TrainingStatistics.beside(model.path),
+    ).require()
+    notes = tuple(f.to_text() for f in calibration.findings if f.severity == "warn")
+    sha256s = tuple(sample.sha256 for sample in test.samples)
+    return Evidence(calibration, test.pixels, test.truth, test.names, sha256s, source.origin, notes + _problems(source.image_set))
+
+
+def from_virtual_slides(contract: InputContract) -> Evidence:
+    """Drawn fields for both sets: enough to watch agreement, never an accuracy."""
+    calibration = synthetic(synthetic_fields(SYNTHETIC_CALIBRATION, _CALIBRATION_SEED), contract, _CALIBRATION_SEED)
+    frames = synthetic_fields(SYNTHETIC_EVALUATION, _EVALUATION_SEED)
+    pixels = np.stack([contract.prepare(frame) for _, frame in frames])
+    return Evidence(
+        calibration.require(),
+        pixels,
+        None,
+        tuple(f"synthetic/{recipe}-{number:04d}" for number, (recipe, _) in enumerate(frames)),
+        tuple(hashlib.sha256(image.tobytes()).hexdigest() for image in pixels),
+        "drawn fields (edge.virtual_slide), seeds 0 and 1000000",
+        ("warning: synthetic fields calibrate and judge this model: agreement only, no accuracy; give --data",),
+    )
+
+
+def _problems(image_set: ImageSet) -> tuple[str, ...]:
+    """One line a kind of problem; the first names stand in it, `models audit` lists them all."""
+    return tuple(
+        f"warning: {kind}: {count} of the files{listed(tuple(p.name for p in image_set.problems if p.kind == kind))}"
+        for kind, count in image_set.problem_counts().items()
+    )

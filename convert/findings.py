@@ -1,0 +1,45 @@
+"""What a check has to say: one shape for the calibration lint and the verification of a file."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Severity = Literal["info", "warn", "refuse"]
+NAMES_SHOWN = 3  # in a sentence; the record lists them all
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing a check found.
+
+    Attributes:
+        severity: "info" is for the record, "warn" is said aloud, "refuse" stops the work.
+        rule: a stable name, such as "class-missing".
+        message: one sentence: what was expected and what arrived.
+        names: the files or tensors meant, all of them.
+    """
+
+    severity: Severity
+    rule: str
+    message: str
+    names: tuple[str, ...] = ()
+
+    def to_record(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return {
+            "severity": self.severity,
+            "rule": self.rule,
+            "message": self.message,
+            "names": list(self.names),
+        }
+
+    def to_text(self) -> str:
+        """One line, with the first few names."""
+        return f"{self.severity}: {self.rule}: {self.message}{listed(self.names)}"
+
+
+def listed(names: tuple[str, ...]) -> str:
+    """` (a, b, c and 4 more)`, or nothing for no names."""
+    if not names:
+        return ""
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return f" ({', '.join(names[:NAMES_SHOWN])}{more})"

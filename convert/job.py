@@ -1,0 +1,297 @@
+"""One model from float to a sealed bundle: calibrate, convert, verify, compare, judge, certify.
+
+Nothing appears under the bundle's name before all of it is done; a run with nothing changed reuses what is there.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from convert.certificate import certify
+from convert.comparison import Parity, benign_label, compare
+from convert.errors import ConvertError
+from convert.evidence import Evidence, Source, from_images, from_virtual_slides
+from convert.float_model import FloatModel, infer_contract, load_float
+from convert.golden import golden_pixels
+from convert.latency import Latency, latency_ratio
+from convert.metadata import with_metadata
+from convert.parity import Judgement, judge
+from convert.policy import Policy
+from convert.predictions import Floats, device_probabilities, float_probabilities
+from convert.quantize import float_tflite, quantize
+from convert.report import report
+from convert.verify import verify
+from edge import bundle as bundles
+from edge.classifier import Classifier
+from edge.command import note
+from edge.contract import FLOAT32, InputContract
+from edge.errors import BundleError
+from edge.golden import Golden
+from edge.interpreters import open_interpreter
+from models.versions import versions
+
+OpenSource = Callable[[tuple[str, ...]], Source]
+TIMED_FRAMES = 8
+
+
+class OutputError(ConvertError, OSError):
+    """The output folder cannot be written. Cure: name another one with --out, or make room."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How models are converted and judged; see `convert quantize --help`."""
+
+    policy: Policy
+    io: Literal["int8", "uint8"] = "int8"
+    calibration_count: int = 200
+    method: str = "random"
+    seed: int = 0
+    images_in_report: bool = False
+    force: bool = False
+
+
+class Stopwatch:
+    """Seconds spent in each named phase."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, phase: str) -> Iterator[None]:
+        """Time one phase; a phase met again adds up."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - began
+
+
+def quantize_model(
+    path: Path, contract_file: Path | None, source: OpenSource | None, settings: Settings, out: Path
+) -> dict[str, Any]:
+    """Convert one model into `out/NAME-int8` and return its certificate.
+
+    Raises:
+        LeukoscopeError: the model, the images or the converted file are not what they must be; nothing is written.
+        OSError: the folder cannot be written; nothing is left under the bundle's name that was not there before.
+    """
+    watch = Stopwatch()
+    with watch("load"):
+        model = load_float(path)
+        inferred = infer_contract(model, contract_file)
+    contract = inferred.contract
+    note(f"{model.name}: {path}")
+    for line in (*model.notes, *inferred.notes):
+        note(f"  {line}")
+    with watch("images"):
+        evidence = _evidence(model, contract, source, settings)
+    for line in evidence.notes:
+        note(f"  {line}")
+    request = _fingerprint(model, contract, evidence, settings)
+    folder = out / f"{model.name}-{settings.io}"
+    earlier = None if settings.force else _unchanged(folder, request)
+    if earlier is not None:
+        note(f"  nothing has changed since {folder} was written: reusing it")
+        return earlier
+    note(f"  converting, calibrated on {len(evidence.calibration.names)} images")
+    with watch("convert"):
+        converted = quantize(model, contract, evidence.calibration.pixels, settings.io)
+    with watch("verify"):
+        int8 = with_metadata(converted, contract, settings.io, model.name)
+        findings = verify(int8, contract, settings.io)
+    note(f"  comparing on {len(evidence.pixels)} images")
+    with watch("compare"):
+        compared = _compare(model, int8, contract, evidence, settings.policy)
+    with watch("latency"):
+        latency = _latency(model, int8, contract, evidence)
+    with watch("seal"):
+        certificate = certify(
+            model=model,
+            int8=int8,
+            contract=contract,
+            evidence=evidence,
+            parity=compared.parity,
+            judgement=compared.judgement,
+            policy=settings.policy,
+            latency=latency.latency,
+            float_tflite_bytes=latency.float_bytes,
+            findings=findings,
+            request=request,
+            seconds=watch.seconds,
+        )
+        page = report(certificate, compared.before, compared.after, evidence, settings.images_in_report)
+        bundles.write(
+            folder,
+            model=int8,
+            contract=contract,
+            calibration=evidence.calibration.record(),
+            certificate=certificate,
+            golden=_golden(int8, contract),
+            extra_files={"report.html": page.encode()},
+        )
+    note(f"  {certificate['verdict']}: {folder}")
+    return certificate
+
+
+def judge_pair(
+    model_path: Path,
+    int8_path: Path,
+    contract_file: Path | None,
+    source: OpenSource | None,
+    policy: Policy,
+    page: Path | None,
+) -> tuple[dict[str, Any], str]:
+    """Compare a float model with an int8 file or bundle; the record and a table for a terminal."""
+    from convert.report import parity_text
+
+    model = load_float(model_path)
+    contract = infer_contract(model, contract_file).contract
+    if int8_path.is_dir():
+        bundle = bundles.load(int8_path, allow_uncertified=True)
+        int8 = bundle.model
+        _check_same_contract(contract, bundle.contract)
+    else:
+        from edge.model_file import read_model
+
+        int8 = read_model(int8_path)
+    evidence = _evidence(model, contract, source, Settings(policy))
+    compared = _compare(model, int8, contract, evidence, policy)
+    record = {**compared.parity.to_record(), **compared.judgement.to_record(), "synthetic": evidence.synthetic}
+    if page is not None:
+        latency = _latency(model, int8, contract, evidence)
+        certificate = certify(
+            model=model,
+            int8=int8,
+            contract=contract,
+            evidence=evidence,
+            parity=compared.parity,
+            judgement=compared.judgement,
+            policy=policy,
+            latency=latency.latency,
+            float_tflite_bytes=latency.float_bytes,
+            findings=(),
+            request="",
+            seconds={},
+        )
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(report(certificate, compared.before, compared.after, evidence, False), encoding="utf-8")
+    return record, parity_text(compared.parity, compared.judgement)
+
+
+def check_writable(out: Path) -> None:
+    """Find out before an hour's work, not after it, that nothing can be written to `out`."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=out, prefix=".probe-") as probe:
+            probe.write(b"\0" * 4096)
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as error:
+        raise OutputError(error.errno, f"--out cannot be written: {error.strerror}", str(out)) from error
+
+
+@dataclass(frozen=True, eq=False)
+class _Compared:
+    """Both models' probabilities, float32 (N, classes), and what follows from them."""
+
+    before: Floats
+    after: Floats
+    parity: Parity
+    judgement: Judgement
+
+
+@dataclass(frozen=True)
+class _Timed:
+    latency: Latency
+    float_bytes: int
+
+
+def _evidence(
+    model: FloatModel, contract: InputContract, source: OpenSource | None, settings: Settings
+) -> Evidence:
+    if source is None:
+        return from_virtual_slides(contract)
+    return from_images(
+        source(contract.labels),
+        model,
+        contract,
+        count=settings.calibration_count,
+        seed=settings.seed,
+        method=settings.method,
+    )
+
+
+def _compare(
+    model: FloatModel, int8: bytes, contract: InputContract, evidence: Evidence, policy: Policy
+) -> _Compared:
+    interpreter = open_interpreter(int8)
+    before = float_probabilities(model, contract, evidence.pixels)
+    after = device_probabilities(Classifier(contract, interpreter), evidence.pixels)
+    parity = compare(
+        contract.labels,
+        before,
+        after,
+        evidence.truth,
+        benign=benign_label(contract.labels),
+        names=evidence.names,
+        kind=interpreter.kind,
+        decided_margin=policy.decided_margin,
+    )
+    return _Compared(before, after, parity, judge(parity, policy))
+
+
+def _latency(model: FloatModel, int8: bytes, contract: InputContract, evidence: Evidence) -> _Timed:
+    plain = float_tflite(model)
+    before, after = open_interpreter(plain), open_interpreter(int8)
+    frames = evidence.pixels[:TIMED_FRAMES]
+    tensors = [(contract.encode(f, FLOAT32), contract.encode(f, after.input.quantization)) for f in frames]
+    return _Timed(latency_ratio(before, after, tensors), len(plain))
+
+
+def _golden(int8: bytes, contract: InputContract) -> Golden:
+    interpreter = open_interpreter(int8)
+    inputs = golden_pixels(contract)
+    outputs = [interpreter.invoke(contract.encode(pixels, interpreter.input.quantization)) for pixels in inputs]
+    return Golden(inputs, np.stack(outputs))
+
+
+def _fingerprint(model: FloatModel, contract: InputContract, evidence: Evidence, settings: Settings) -> str:
+    """Sha256 of everything the bundle follows from: equal requests give equal bundles."""
+    facts = {
+        "model": model.sha256,
+        "contract": contract.to_json(),
+        "calibration": evidence.calibration.digest(),
+        "evaluation": hashlib.sha256("\n".join(evidence.sha256s).encode()).hexdigest(),
+        "policy": settings.policy.to_record(),
+        "io": settings.io,
+        "images_in_report": settings.images_in_report,
+        "versions": versions(),
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _unchanged(folder: Path, request: str) -> dict[str, Any] | None:
+    """The certificate of the bundle at `folder` if it is whole and answers the same request."""
+    if not folder.is_dir():
+        return None
+    try:
+        found = bundles.load(folder, allow_uncertified=True).certificate
+    except BundleError as error:
+        note(f"  {error}: converting again")
+        return None
+    return found if found.get("request") == request else None
+
+
+def _check_same_contract(ours: InputContract, theirs: InputContract) -> None:
+    if ours != theirs:
+        raise BundleError(f"the bundle's contract is not the model's: {theirs} instead of {ours}")

@@ -1,0 +1,142 @@
+"""Model cards, written from the records that training and evaluation left; no figure is typed by hand."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from edge import RESEARCH_USE_ONLY
+from edge.contract import InputContract
+from models.errors import ModelsError
+
+_NETWORKS = {
+    "custom_cnn": "Three convolutions, each with batch norm, ReLU and max-pooling, then flatten, one fully connected layer "
+    "and a softmax. Trained from scratch. The layer sizes are this project's own, not those of arXiv 2501.14228.",
+    "mobilenet_v2": "MobileNetV2 (arXiv 1801.04381) with its head replaced by global average pooling and a softmax. "
+    "The backbone started from ImageNet weights (Apache-2.0) and was fine-tuned.",
+}
+
+
+class CardError(ModelsError, ValueError):
+    """A card that cannot be written because a record is missing. Cure: run the command the message names."""
+
+
+def card(folder: Path) -> str:
+    """The Markdown card of the network in `folder` (the layout of `models/trained/NAME`).
+
+    Raises:
+        CardError: `training.json` or `evaluation.json` is missing or unreadable.
+    """
+    training = _read(folder / "training.json", "models train")
+    evaluation = _read(folder / "evaluation.json", "models evaluate")
+    contract = InputContract.load(folder / "contract.json")
+    random_file = folder / "evaluation_random_split.json"
+    random = _read(random_file, "models evaluate") if random_file.is_file() else None
+    name = training["network"]
+    return "\n\n".join(
+        [
+            f"# {name}",
+            f"**{RESEARCH_USE_ONLY}**",
+            _NETWORKS[name],
+            _input(contract),
+            _data(training, evaluation),
+            _training(training),
+            _figures(evaluation, random),
+            _LIMITS,
+            _LICENCE,
+            "Written by `models card` from `training.json`, `evaluation.json` and `contract.json` in this folder.\n",
+        ]
+    )
+
+
+def _input(contract: InputContract) -> str:
+    width, height = contract.size
+    return (
+        f"## Input and output\n\n{width} x {height} pixels, {contract.channel_order}, whole frame ({contract.aspect}); "
+        f"`pixel * {contract.scale[0]:g} + {contract.offset[0]:g}`, pixel 0..255. Output: probabilities of "
+        f"{', '.join(contract.labels)}, in this order."
+    )
+
+
+def _data(training: dict[str, Any], evaluation: dict[str, Any]) -> str:
+    disjoint = "field-disjoint" if evaluation["split"]["field_disjoint"] else "random (fields overlap)"
+    return (
+        "## Data\n\nPeripheral blood smear fields of the acute lymphoblastic leukemia image data set (Kaggle "
+        "`mehradaria/leukemia`, 'Original' half; doi 10.34740/KAGGLE/DSV/2175623, doi 10.1002/int.22753). "
+        f"Split: {disjoint}, sha256 `{evaluation['split']['sha256'][:16]}`. Training {training['images']['train']} images, "
+        f"validation {training['images']['validation']} (early stopping only), {evaluation['split']['part']} "
+        f"{evaluation['images']}. The published set has 408 further files that were not at hand; they are on the test side "
+        "of the split and in none of these figures."
+    )
+
+
+def _training(training: dict[str, Any]) -> str:
+    recipe = training["recipe"]
+    stages = "; ".join(
+        f"{s['name']} (trains {s['trainable']}, at most {s['epochs']} epochs, peak learning rate {s['learning_rate']:g})"
+        for s in recipe["stages"]
+    )
+    seconds = sum(epoch["seconds"] for epoch in training["history"])
+    return (
+        f"## Training\n\nAdamW, batch {recipe['batch']}, label smoothing {recipe['label_smoothing']:g}, class-balanced loss, "
+        f"averaged weights (momentum {recipe['ema']:g}), seed {recipe['seed']}. Stages: {stages}. {len(training['history'])} "
+        f"epochs, {seconds / 60:.0f} minutes on the processor. Every training image is turned, flipped, and varied in "
+        "magnification, stain (in optical density), light, focus and noise; the burned-in scale bar is filled in or exchanged "
+        "with another image's. Validation and test images are unaltered.\n\n![learning curves](learning_curves.png)"
+    )
+
+
+def _figures(evaluation: dict[str, Any], random: dict[str, Any] | None) -> str:
+    low, high = evaluation["accuracy_interval"]
+    lines = [
+        "## Figures",
+        "",
+        f"On the {evaluation['images']} images of the {evaluation['split']['part']} part, float network, 95 % intervals:",
+        "",
+        f"- accuracy {100 * evaluation['accuracy']:.2f} % ({100 * low:.2f} to {100 * high:.2f})",
+        f"- macro F1 {evaluation['macro_f1']:.4f}; expected calibration error {evaluation['ece']:.4f}",
+        f"- malignant called Benign: {evaluation['malignant_called_benign']}; "
+        f"Benign called malignant: {evaluation['benign_called_malignant']}",
+    ]
+    if random is not None:
+        low, high = random["accuracy_interval"]
+        lines.append(
+            f"- a network of the same recipe trained and judged on a random split ({random['images']} images), for comparison "
+            f"with published work only: {100 * random['accuracy']:.2f} % ({100 * low:.2f} to {100 * high:.2f})"
+        )
+    lines += ["", "| class | images | precision | recall | F1 |", "|---|---|---|---|---|"]
+    for label, score in evaluation["classes"].items():
+        cells = (_score(score, key) for key in ("precision", "recall", "f1"))
+        lines.append(f"| {label} | {score['images']} | {' | '.join(cells)} |")
+    lines += ["", "![confusion matrix](evaluation_confusion.png)"]
+    return "\n".join(lines)
+
+
+def _score(score: dict[str, Any], key: str) -> str:
+    value, interval = score[key], score[f"{key}_interval"]
+    if value is None or interval is None:
+        return "-"
+    return f"{value:.4f} ({interval[0]:.4f} to {interval[1]:.4f})"
+
+
+_LIMITS = """## Limits, and what it must not be used for
+
+- No diagnosis, no triage, no decision about a person. Nobody's smear has been judged with it under supervision.
+- The images come from one laboratory. Mean and deviation of three colour channels nearly separate the classes there, so this
+  accuracy says little about another microscope, stain or camera.
+- The files carry no patient: images of one patient may be on both sides of the split.
+- It names every field as one of four classes, also a field of something else: an ordinary smear, another leukemia, an empty
+  slide. A leukemia field of another laboratory called Benign is the failure to expect.
+- Fields, not cells and not patients: counts of fields are no blast percentage."""
+
+_LICENCE = """## Licence
+
+The weights are published under Apache-2.0. The authors of the images ask that the images not be redistributed and that
+they be cited; no image is in this repository."""
+
+
+def _read(path: Path, command: str) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CardError(f"{path} cannot be read ({error}); `{command}` writes it") from error
+    return record

@@ -1,0 +1,150 @@
+"""`edge classify`, as users type it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from edge import bundle, classify
+from edge.cli import COMMANDS
+from edge.command import main
+from edge.errors import BundleError
+
+ROOT = Path(__file__).parents[1]
+KEYS = ["path", "label", "reason", "probabilities", "latency_ms"]
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Two readable fields, one text that claims to be a field, one file that is none of our business."""
+    folder = tmp_path / "images"
+    (folder / "deeper").mkdir(parents=True)
+    rng = np.random.default_rng(2)
+    for name in ("b.png", "deeper/a.JPG"):
+        cv2.imwrite(str(folder / name), rng.integers(0, 256, (48, 64, 3), dtype=np.uint8))
+    (folder / "c.jpg").write_text("no image")
+    (folder / "notes.txt").write_text("no image, and does not say it is one")
+    return folder
+
+
+def run(*words: object) -> int:
+    return main("edge", COMMANDS, ["classify", *map(str, words)])
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_json_lines(tiny_bundle: Path, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(images / "b.png", images, "--bundle", tiny_bundle, "--json") == 1
+    captured = capsys.readouterr()
+    records = lines(captured.out)
+    assert [Path(r["path"]).name for r in records] == ["b.png", "b.png", "c.jpg", "a.JPG"]
+    assert all(list(r) == KEYS for r in records)
+    good, bad = records[0], records[2]
+    assert (
+        good["label"] in ("Benign", "Early", "Pre", "Pro")
+        and good["reason"] is None
+        and good["latency_ms"] > 0
+    )
+    assert list(good["probabilities"]) == ["Benign", "Early", "Pre", "Pro"]
+    assert good["label"] == max(good["probabilities"], key=lambda k: good["probabilities"][k])
+    assert (bad["label"], bad["probabilities"], bad["latency_ms"]) == (None, None, None)
+    assert "not a readable image" in bad["reason"]
+    assert "research use only" in captured.err and "research" not in captured.out
+
+
+def test_readable_images_end_with_zero(
+    tiny_bundle: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(images / "deeper", images / "b.png", "--bundle", tiny_bundle) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert len(out) == 3 and out[0].endswith("a.JPG") and out[-1] == "2 images"
+    assert run(images / "c.jpg", "--bundle", tiny_bundle) == 1
+    out = capsys.readouterr().out.splitlines()
+    assert "(not a readable image)" in out[0] and out[-1] == "1 image, 1 without a verdict"
+
+
+def test_a_name_that_would_break_the_table(
+    tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a\nb\udcff.png"
+    path.write_bytes(cv2.imencode(".png", np.zeros((32, 32, 3), np.uint8))[1].tobytes())
+    assert run(path, "--bundle", tiny_bundle) == 0
+    assert "a\\nb\\xff.png" in capsys.readouterr().out.splitlines()[0]
+    assert run(path, "--bundle", tiny_bundle, "--json") == 0
+    assert lines(capsys.readouterr().out)[0]["path"] == str(path)
+
+
+def test_wrong_requests_classify_nothing(
+    tiny_bundle: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = images / "empty"
+    empty.mkdir()
+    for words, said in (
+        ([images / "b.png", "nowhere"], "nowhere: no such image or folder"),
+        ([images / "b.png", empty], "no images in this folder"),
+        ([images / "b.png", "--bundle", images], "which is no file of a bundle"),
+        ([images / "b.png", "--bundle", images / "b.png"], "Not a directory"),
+    ):
+        options = [] if "--bundle" in words else ["--bundle", tiny_bundle]
+        assert run(*words, *options) == 2
+        captured = capsys.readouterr()
+        assert captured.out == "" and said in captured.err
+
+
+def test_uncertified_bundles_need_to_be_allowed(
+    bundle_parts: dict[str, Any], images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = bundle.write(tmp_path / "bad-int8", **{**bundle_parts, "certificate": {"verdict": "fail"}}).path
+    assert run(images / "b.png", "--bundle", path) == 2
+    assert "not 'pass'" in capsys.readouterr().err
+    assert run(images / "b.png", "--bundle", path, "--allow-uncertified") == 0
+    assert "warning: the certificate of bad-int8 says 'fail'" in capsys.readouterr().err
+
+
+def test_a_model_that_answers_otherwise_does_not_serve(
+    bundle_parts: dict[str, Any], images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Negative control: golden outputs of another model (here, of shuffled labels)."""
+    golden = bundle_parts["golden"]
+    shuffled = type(golden)(golden.inputs, np.ascontiguousarray(golden.outputs[:, ::-1]))
+    path = bundle.write(tmp_path / "other-int8", **{**bundle_parts, "golden": shuffled}).path
+    assert run(images / "b.png", "--bundle", path) == 1
+    captured = capsys.readouterr()
+    assert captured.out == "" and "golden images differ" in captured.err
+
+
+def test_the_default_bundle_is_found_without_importing_models(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "site" / "models"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise SystemExit('models was imported')")
+    found = type("Spec", (), {"submodule_search_locations": [str(package)]})
+    monkeypatch.setattr(
+        classify.importlib.util, "find_spec", lambda name: found if name == "models" else None
+    )
+    with pytest.raises(BundleError, match="no mobilenet_v2-int8 bundle ships"):
+        classify.default_bundle()
+    (package / "bundles").mkdir()
+    tiny_bundle.rename(package / "bundles" / "mobilenet_v2-int8")
+    assert classify.default_bundle() == package / "bundles" / "mobilenet_v2-int8"
+
+
+def test_in_a_process_of_its_own(tiny_bundle: Path, images: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "edge.cli", "classify", str(images), "--bundle", str(tiny_bundle), "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        timeout=60,
+    )
+    assert done.returncode == 1 and len(lines(done.stdout)) == 3
+    assert done.stderr == "research use only: not a medical device, and no verdict is a diagnosis\n"

@@ -1,0 +1,422 @@
+"""Float against int8: figures by independent means, verdicts by hand, and every gate failed on purpose."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, recall_score
+
+from convert.errors import LatencyError, ParityError
+from convert.parity import Judgement, benign_label, compare, judge, latency_ratio
+from convert.policy import Policy
+from edge.contract import FLOAT32, Quantization
+from edge.interpreters import TensorSpec
+from models.statistics import mcnemar_exact, paired_difference, wilson
+
+LABELS = ("Benign", "Early", "Pre", "Pro")
+POLICY = Policy.default()
+
+
+def outputs(indices: np.ndarray, sure: float = 0.9, classes: int = 4) -> np.ndarray:
+    """Softmax outputs (N, C) that call image i `indices[i]` with probability `sure`."""
+    rows = np.full((len(indices), classes), (1 - sure) / (classes - 1))
+    rows[np.arange(len(indices)), indices] = sure
+    return rows
+
+
+def quantized(probabilities: np.ndarray) -> np.ndarray:
+    """As an int8 softmax gives them: steps of 1/256, at most 255/256."""
+    return np.clip(np.round(probabilities * 256), 0, 255) / 256
+
+
+def balanced(each: int = 200) -> np.ndarray:
+    return np.repeat(np.arange(4), each)
+
+
+def verdict(float_rows: np.ndarray, int8_rows: np.ndarray, truth: np.ndarray | None = None) -> Judgement:
+    return judge(compare(LABELS, float_rows, int8_rows, truth), POLICY)
+
+
+def failed(judgement: Judgement) -> set[str]:
+    return {check.name for check in judgement.checks if check.outcome == "fail"}
+
+
+def undecided(judgement: Judgement) -> set[str]:
+    return {check.name for check in judgement.checks if check.outcome == "inconclusive"}
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 150), st.floats(0, 1))
+def test_figures_by_independent_means(seed: int, images: int, noise: float) -> None:
+    rng = np.random.default_rng(seed)
+    before = rng.dirichlet(np.full(4, 0.4), images)
+    after = (before + noise * rng.dirichlet(np.ones(4), images)) / (1 + noise)
+    truth = rng.integers(0, 4, images)
+    found = compare(LABELS, before, after, truth)
+    was, now = before.argmax(1), after.argmax(1)
+    assert found.agreement == pytest.approx(accuracy_score(was, now))
+    assert found.agreement_interval == wilson(int((was == now).sum()), images)
+    assert found.accuracy_float == pytest.approx(accuracy_score(truth, was))
+    assert found.accuracy_int8 == pytest.approx(accuracy_score(truth, now))
+    assert found.lost is not None and found.gained is not None
+    assert found.accuracy_drop == pytest.approx(accuracy_score(truth, was) - accuracy_score(truth, now))
+    assert found.accuracy_drop_interval == paired_difference(found.lost, found.gained, images)
+    assert found.mcnemar_p == mcnemar_exact(found.lost, found.gained)
+    recalls = recall_score(truth, now, labels=range(4), average=None, zero_division=np.nan)
+    for entry, recall in zip(found.classes, recalls, strict=True):
+        assert (entry.recall_int8 is None and np.isnan(recall)) or entry.recall_int8 == pytest.approx(recall)
+    ordered = np.sort(before, axis=1)
+    decided = ordered[:, -1] - ordered[:, -2] >= 0.1
+    assert found.decided_images == decided.sum()
+    if decided.any():
+        assert found.decided_agreement == pytest.approx(accuracy_score(was[decided], now[decided]))
+    flips = sum(t != 0 and w != 0 and n == 0 for t, w, n in zip(truth, was, now, strict=True))
+    assert found.malignant_to_benign == flips
+    assert found.drift_worst == pytest.approx(np.abs(before - after).max())
+    assert (
+        len(found.changed) == images - found.agreed == np.sum(found.transitions) - np.trace(found.transitions)
+    )
+    record = json.loads(json.dumps(found.to_record(), allow_nan=False))
+    assert record["images"] == images and record["judged"] == "labels"
+
+
+@given(st.integers(0, 10**6), st.integers(1, 100))
+def test_a_model_agrees_with_itself(seed: int, images: int) -> None:
+    rows = np.random.default_rng(seed).dirichlet(np.ones(4), images)
+    found = compare(LABELS, rows, rows, rows.argmax(1))
+    assert (found.agreement, found.accuracy_drop, found.drift_worst, found.changed) == (1.0, 0.0, 0.0, ())
+    assert not failed(judge(found, POLICY))
+
+
+def test_equal_models_pass() -> None:
+    truth = balanced()
+    judgement = verdict(outputs(truth), quantized(outputs(truth)), truth)
+    assert (judgement.verdict, judgement.exit_code, judgement.reasons) == ("pass", 0, ())
+
+
+def test_record_has_the_stable_names() -> None:
+    """DESIGN: machine-readable output."""
+    truth = balanced()
+    record = compare(LABELS, outputs(truth), outputs(truth), truth, kind="A").to_record()
+    assert record["images"] == 800
+    assert record["agreement"] == record["decided_agreement"] == 1.0
+    assert record["accuracy_float"] == record["accuracy_int8"] == 1.0
+    assert record["malignant_to_benign"] == 0
+    assert record["kind"] == "A"
+    assert record["classes"]["Early"]["recall_fall"] == 0.0
+
+
+def test_changed_images_are_named() -> None:
+    truth = balanced()
+    called = truth.copy()
+    called[201] = 2
+    names = [f"image {i}" for i in range(800)]
+    found = compare(LABELS, outputs(truth), outputs(called, 0.6), truth, names=names)
+    assert [c.to_record() for c in found.changed] == [
+        {
+            "name": "image 201",
+            "true": "Early",
+            "float": "Early",
+            "int8": "Pre",
+            "float_probability": 0.9,
+            "int8_probability": 0.6,
+            "float_margin": pytest.approx(0.9 - 0.1 / 3),
+        }
+    ]
+    assert found.drift_worst_name == "image 201"
+
+
+# Negative controls: what must never pass, and by which name it fails.
+
+
+def test_swapped_labels_fail() -> None:
+    truth = balanced()
+    swapped = outputs(truth)[:, [0, 2, 1, 3]]
+    assert failed(verdict(outputs(truth), swapped, truth)) >= {"agreement", "accuracy-drop", "recall"}
+
+
+def test_shuffled_outputs_fail() -> None:
+    truth = balanced()
+    shuffled = outputs(np.random.default_rng(0).permutation(truth))
+    judgement = verdict(outputs(truth), shuffled, truth)
+    assert judgement.verdict == "fail"
+    assert failed(judgement) >= {
+        "agreement",
+        "decided-agreement",
+        "accuracy-drop",
+        "accuracy-drop-bound",
+        "recall",
+        "malignant-to-benign",
+    }
+    assert any(reason.startswith("malignant-to-benign: ") for reason in judgement.reasons)
+
+
+def test_one_malignant_image_called_benign_fails_and_nothing_else_does() -> None:
+    truth = balanced()
+    called = truth.copy()
+    called[300] = 0
+    judgement = verdict(outputs(truth), outputs(called), truth)
+    assert judgement.verdict == "fail" and failed(judgement) == {"malignant-to-benign"}
+    assert judgement.reasons == (
+        "malignant-to-benign: 1 malignant image that float called malignant became Benign, 0 allowed",
+    )
+
+
+def test_a_flip_fails_even_a_tiny_set() -> None:
+    """A definite failure beats inconclusive."""
+    truth = np.repeat([0, 1, 2, 3], 3)
+    called = truth.copy()
+    called[3] = 0
+    judgement = verdict(outputs(truth), outputs(called), truth)
+    assert judgement.verdict == "fail"
+    assert failed(judgement) == {"malignant-to-benign"}
+    assert judgement.reasons[0].startswith("malignant-to-benign")
+
+
+def test_a_benign_image_corrected_is_no_flip() -> None:
+    truth = balanced()
+    float_called = truth.copy()
+    float_called[0] = 1  # a benign image that float calls Early and int8 rightly Benign
+    found = compare(LABELS, outputs(float_called), outputs(truth), truth)
+    assert found.malignant_to_benign == 0 and found.called_malignant_to_benign == 1
+    assert found.accuracy_drop == pytest.approx(-1 / 800)
+    assert judge(found, POLICY).verdict == "pass"
+
+
+def test_decided_disagreement_fails_where_undecided_does_not() -> None:
+    """Six changes of 800 are within agreement; among decided images they are too many."""
+    truth = balanced()
+    called = truth.copy()
+    called[[210, 220, 410, 420, 610, 620]] = [2, 2, 3, 3, 1, 1]
+    judgement = verdict(outputs(truth), outputs(called), None)
+    assert failed(judgement) == {"decided-agreement"}
+    unsure = outputs(truth)
+    unsure[called != truth] = [0.1, 0.31, 0.30, 0.29]
+    unsure[called != truth] = outputs(truth, 0.31)[called != truth]  # margin 0.08
+    assert verdict(unsure, outputs(called), None).verdict == "pass"
+
+
+def test_recall_of_one_class_fails_alone() -> None:
+    """Three Pre called Pro: 0.375 points of accuracy, 1.5 of recall."""
+    truth = balanced()
+    called = truth.copy()
+    called[[400, 401, 402]] = 3
+    judgement = verdict(outputs(truth), outputs(called), truth)
+    assert failed(judgement) == {"recall"}
+    assert "recall of Pre falls by 1.50 points (3 lost, 0 gained of 200)" in judgement.reasons[0]
+
+
+def test_gains_do_not_hide_a_loss_of_agreement() -> None:
+    """Ten lost, ten gained: accuracy stands still, the models do not agree."""
+    truth = balanced()
+    before, after = truth.copy(), truth.copy()
+    before[200:210], after[210:220] = 2, 2
+    judgement = verdict(outputs(before), outputs(after), truth)
+    assert "agreement" in failed(judgement) and "accuracy-drop" not in failed(judgement)
+
+
+# Too few images to say.
+
+
+def test_too_few_images_are_inconclusive() -> None:
+    truth = np.repeat(np.arange(4), 20)
+    judgement = verdict(outputs(truth), outputs(truth), truth)
+    assert (judgement.verdict, judgement.exit_code) == ("inconclusive", 3)
+    assert undecided(judgement) == {"images", "decided-images", "class-images", "accuracy-drop-bound"}
+
+
+def test_the_bound_alone_asks_for_more_images() -> None:
+    """One image lost of 360: a drop of 0.28 points, at most 1.27 with 95 % confidence."""
+    truth = balanced(90)
+    called = truth.copy()
+    called[100] = 2
+    judgement = judge(
+        compare(LABELS, outputs(truth), outputs(called), truth), replace(POLICY, max_recall_fall_points=5.0)
+    )
+    assert judgement.verdict == "inconclusive" and undecided(judgement) == {"accuracy-drop-bound"}
+
+
+def test_one_image_of_a_small_class_cannot_tell() -> None:
+    """One of 60 is 1.67 points: below what the class can show. Two of 60 fail."""
+    truth = np.concatenate([np.zeros(60, int), np.repeat([1, 2, 3], 300)])
+    called = truth.copy()
+    called[0] = 1
+    judgement = verdict(outputs(truth), outputs(called), truth)
+    assert judgement.verdict == "inconclusive" and undecided(judgement) == {"recall"}
+    assert "with 100 of the class it could" in judgement.reasons[0]
+    called[1] = 1
+    assert failed(verdict(outputs(truth), outputs(called), truth)) == {"recall"}
+
+
+def test_one_disagreement_among_ten_is_no_failure_but_ten_are() -> None:
+    truth = np.repeat(np.arange(4), 3)
+    called = truth.copy()
+    called[-1] = 2
+    judgement = verdict(outputs(truth), outputs(called), truth)
+    assert judgement.verdict == "inconclusive" and "agreement" in undecided(judgement)
+    assert failed(verdict(outputs(truth), outputs((truth + 1) % 4), None)) >= {
+        "agreement",
+        "decided-agreement",
+    }
+
+
+def test_undecided_float_is_inconclusive() -> None:
+    truth = balanced()
+    judgement = verdict(outputs(truth, 0.28), outputs(truth, 0.28), truth)
+    assert undecided(judgement) == {"decided-images", "decided-agreement"}
+
+
+# Without labels.
+
+
+def test_without_labels_only_agreement_is_judged() -> None:
+    found = compare(LABELS, outputs(balanced()), outputs(balanced()))
+    record = found.to_record()
+    assert record["judged"] == "agreement"
+    for name in (
+        "accuracy_float",
+        "accuracy_int8",
+        "accuracy_drop",
+        "malignant_to_benign",
+        "ece_int8",
+        "mcnemar_p",
+    ):
+        assert record[name] is None
+    judgement = judge(found, POLICY)
+    assert judgement.verdict == "pass"
+    assert {c.name for c in judgement.checks} == {
+        "images",
+        "decided-images",
+        "called-class-images",
+        "agreement",
+        "decided-agreement",
+    }
+
+
+def test_a_class_never_called_is_not_certified_without_labels() -> None:
+    rows = outputs(np.repeat([0, 1, 2], 200))
+    judgement = verdict(rows, rows)
+    assert judgement.verdict == "inconclusive"
+    assert judgement.reasons == ("called-class-images: 0 images that float calls Pro, 1 needed to say",)
+
+
+# The gate itself.
+
+
+def test_limits_are_inclusive() -> None:
+    """Exactly 0.5 points lost, exactly 99 % agreement: the value on the limit passes."""
+    truth = balanced(1000)
+    called = truth.copy()
+    called[1000:1010], called[2000:2010] = 2, 3
+    loose = replace(POLICY, max_malignant_to_benign=0, max_recall_fall_points=1.0)
+    judgement = judge(compare(LABELS, outputs(truth), outputs(called), truth), loose)
+    assert judgement.verdict == "pass", judgement.reasons
+    called[3000:3001] = 1
+    assert failed(judge(compare(LABELS, outputs(truth), outputs(called), truth), loose)) >= {"accuracy-drop"}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.integers(4, 400), st.integers(0, 12))
+def test_one_more_lost_image_never_helps(seed: int, images: int, lost: int) -> None:
+    order = {"pass": 0, "inconclusive": 1, "fail": 2}
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, 4, images)
+    which = rng.permutation(images)[: lost + 1]
+    worse = truth.copy()
+    worse[which] = (worse[which] + 1) % 4
+    better = worse.copy()
+    better[which[0]] = truth[which[0]]
+    first, second = (verdict(outputs(truth), outputs(rows), truth).verdict for rows in (better, worse))
+    assert order[first] <= order[second]
+
+
+def test_another_margin_than_the_policy_is_refused() -> None:
+    found = compare(LABELS, outputs(balanced()), outputs(balanced()), decided_margin=0.2)
+    with pytest.raises(ParityError, match="decided_margin"):
+        judge(found, POLICY)
+
+
+def test_benign_label() -> None:
+    assert benign_label(LABELS) == "Benign"
+    assert benign_label(("benign", "malignant")) == "benign"
+    assert benign_label(("cat", "dog")) is None
+
+
+def test_models_without_a_benign_class() -> None:
+    truth = balanced()
+    found = compare(("a", "b", "c", "d"), outputs(truth), outputs(truth), truth, benign=None)
+    assert found.to_record()["malignant_to_benign"] is None
+    assert judge(found, POLICY).verdict == "pass"
+
+
+ROWS = outputs(balanced(5))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "named"),
+    [
+        ((LABELS, ROWS, ROWS[:-1]), {}, "float_probabilities and int8_probabilities"),
+        ((LABELS, ROWS[:, :3], ROWS), {}, "float_probabilities"),
+        ((LABELS, ROWS, ROWS[:, :3]), {}, "int8_probabilities"),
+        ((LABELS, ROWS, ROWS * 256), {}, "int8_probabilities"),
+        ((LABELS, ROWS, (ROWS * 255).astype(np.int8)), {}, "int8_probabilities"),
+        ((LABELS, ROWS[:0], ROWS[:0]), {}, "float_probabilities"),
+        ((LABELS, ROWS, ROWS, balanced(4)), {}, "truth"),
+        ((("a", "b", "c", "d"), ROWS, ROWS), {}, "benign"),
+        ((LABELS, ROWS, ROWS), {"names": ["a"]}, "names"),
+        ((LABELS, ROWS, ROWS), {"decided_margin": 2.0}, "decided_margin"),
+    ],
+)
+def test_what_does_not_fit_is_named(arguments: tuple, options: dict, named: str) -> None:
+    with pytest.raises(ParityError, match=named):
+        compare(*arguments, **options)
+
+
+class Metronome:
+    """An interpreter whose every inference takes the same time on a clock of its own."""
+
+    runtime, version, kind = "litert", "2.3.0", "A"
+
+    def __init__(
+        self, time: list[int], nanoseconds: int, log: list[str], name: str, threads: int = 1
+    ) -> None:
+        self.time, self.nanoseconds, self.log, self.name, self.threads = time, nanoseconds, log, name, threads
+        self.input = TensorSpec((1, 8, 8, 3), FLOAT32)
+        self.output = TensorSpec((1, 4), Quantization("int8", 1 / 256, -128))
+
+    def invoke(self, tensor: np.ndarray) -> np.ndarray:
+        self.time[0] += self.nanoseconds
+        self.log.append(self.name)
+        return np.zeros(4, np.int8)
+
+
+def metronomes(threads: int = 1) -> tuple[Metronome, Metronome, list[int], list[str]]:
+    time, log = [0], []
+    slow = Metronome(time, 9_000_000, log, "float", threads)
+    return slow, Metronome(time, 3_000_000, log, "int8"), time, log
+
+
+def test_latency_is_interleaved() -> None:
+    slow, fast, time, log = metronomes()
+    tensor = np.zeros((1, 8, 8, 3))
+    found = latency_ratio(slow, fast, [(tensor, tensor)], repeats=4, clock=lambda: time[0])
+    assert (found.float_ms, found.int8_ms, found.ratio, found.ratio_min) == (9.0, 3.0, 3.0, 3.0)
+    assert log[-8:] == ["float", "int8", "int8", "float"] * 2
+    assert json.loads(json.dumps(found.to_record()))["ratio"] == 3.0
+
+
+def test_latency_refuses_what_is_no_comparison() -> None:
+    pair = [(np.zeros(1), np.zeros(1))]
+    slow, fast, *_ = metronomes()
+    with pytest.raises(LatencyError, match="repeats"):
+        latency_ratio(slow, fast, pair, repeats=1)
+    with pytest.raises(LatencyError, match="tensors"):
+        latency_ratio(slow, fast, [])
+    with pytest.raises(LatencyError, match="float_interpreter must run on one thread; got 4"):
+        latency_ratio(metronomes(4)[0], fast, pair)
+    slow.runtime = "tf_lite"
+    with pytest.raises(LatencyError, match="one runtime"):
+        latency_ratio(slow, fast, pair)

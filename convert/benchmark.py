@@ -66,7 +66,16 @@ class BenchmarkRequest:
     def _round(self, folder: Path, number: int) -> dict[str, float]:
         note(f"round {number + 1} of {self.rounds}")
         bundle = folder / f"ours-{number}"
-        words = ["quantize", "--int8", str(self.model), "--data", str(self.data), "--out", str(bundle), "--force"]
+        words = [
+            "quantize",
+            "--int8",
+            str(self.model),
+            "--data",
+            str(self.data),
+            "--out",
+            str(bundle),
+            "--force",
+        ]
         ours_s, ours_mb = _timed([sys.executable, "-m", "convert.cli", *words])
         [made] = bundle.iterdir()
         certificate = json.loads((made / "certificate.json").read_text())
@@ -77,7 +86,13 @@ class BenchmarkRequest:
             [sys.executable, "-c", _BARE, str(self.model), str(files), str(folder / "bare.tflite")]
         )
         phases = {f"{phase}_s": certificate["seconds"].get(phase, 0.0) for phase in _PROOF}
-        return {"quantize_s": ours_s, "bare_s": bare_s, "quantize_peak_mb": ours_mb, "bare_peak_mb": bare_mb, **phases}
+        return {
+            "quantize_s": ours_s,
+            "bare_s": bare_s,
+            "quantize_peak_mb": ours_mb,
+            "bare_peak_mb": bare_mb,
+            **phases,
+        }
 
 
 def _timed(command: list[str]) -> tuple[float, float]:
@@ -94,9 +109,7 @@ def _timed(command: list[str]) -> tuple[float, float]:
     return seconds, int(done.stdout) / 1024
 
 
-def benchmark(
-    model: str, data: str, rounds: str = "2", out: str = "", json: bool = False
-) -> BenchmarkRequest:
+def benchmark(model: str, data: str, rounds: str = "2", out: str = "", json: bool = False) -> BenchmarkRequest:
     """Time `convert quantize` beside the bare converter on the same model and images.
 
     Args:
@@ -107,7 +120,11 @@ def benchmark(
         json: print the record as JSON.
     """
     return BenchmarkRequest(
-        Path(model), Path(data), whole_number(rounds, "--rounds", at_least=1), Path(out) if out else None, bool(json)
+        Path(model),
+        Path(data),
+        whole_number(rounds, "--rounds", at_least=1),
+        Path(out) if out else None,
+        bool(json),
     )
 
 

@@ -53,9 +53,7 @@ class Calibration:
     def __post_init__(self) -> None:
         counts = {len(self.names), len(self.sha256s), len(self.labels), len(self.pixels)}
         if len(counts) != 1:
-            raise CalibrationError(
-                f"names, sha256s, labels and pixels must be equally many; got {sorted(counts)}"
-            )
+            raise CalibrationError(f"names, sha256s, labels and pixels must be equally many; got {sorted(counts)}")
 
     @property
     def refused(self) -> tuple[Finding, ...]:
@@ -251,9 +249,7 @@ def check(
         made = Calibration(names, digests, tuple(s.label for s in found.samples), pixels, "given", 0)
         findings = lint(made, contract, evaluation=evaluation, groups=groups, statistics=statistics)
         trouble = tuple(
-            Finding("warn", f"file-{p.kind}", p.detail, (p.name,))
-            for p in found.problems
-            if p.kind != "duplicate"
+            Finding("warn", f"file-{p.kind}", p.detail, (p.name,)) for p in found.problems if p.kind != "duplicate"
         )
         return replace(made, findings=findings + trouble)
     return from_batches([_load_array(source)], contract, statistics)
@@ -269,9 +265,7 @@ def _load_array(path: Path) -> npt.NDArray[Any]:
             return loaded
         with loaded:
             if len(loaded.files) != 1:
-                raise CalibrationError(
-                    f"{path}: must hold one array; got {', '.join(loaded.files) or 'none'}"
-                )
+                raise CalibrationError(f"{path}: must hold one array; got {', '.join(loaded.files) or 'none'}")
             return np.asarray(loaded[loaded.files[0]])
     except OSError as error:
         raise CalibrationError(f"{path}: {error.strerror or error}") from error
@@ -313,9 +307,7 @@ def _pixels_of(inputs: npt.NDArray[Any], contract: InputContract) -> Pixels:
     return np.ascontiguousarray(whole if contract.channel_order == "RGB" else whole[..., ::-1])
 
 
-def _disjoint(
-    samples: Sequence[Sample], evaluation: Sequence[Sample], groups: Mapping[str, str]
-) -> list[Sample]:
+def _disjoint(samples: Sequence[Sample], evaluation: Sequence[Sample], groups: Mapping[str, str]) -> list[Sample]:
     judging = {s.sha256 for s in evaluation}
     fields = {groups[sha] for sha in judging if sha in groups}
     return [s for s in samples if s.sha256 not in judging and groups.get(s.sha256) not in fields]

@@ -130,17 +130,13 @@ def _check(evidence: "Evidence", parity: Parity, contract: InputContract) -> Non
     shared = set(evidence.calibration.sha256s) & set(evidence.sha256s)
     if shared:
         names = [n for n, sha in zip(evidence.names, evidence.sha256s, strict=True) if sha in shared]
-        raise CertificateError(
-            f"calibration and evaluation must share no image; both hold {', '.join(names[:3])}"
-        )
+        raise CertificateError(f"calibration and evaluation must share no image; both hold {', '.join(names[:3])}")
     if parity.images != len(evidence.names):
         raise CertificateError(
             f"parity must be of the {len(evidence.names)} evaluation images; got one of {parity.images}"
         )
     if (parity.judged == "labels") != (evidence.truth is not None):
-        raise CertificateError(
-            "parity must be judged by labels exactly where the evaluation images have them"
-        )
+        raise CertificateError("parity must be judged by labels exactly where the evaluation images have them")
     if parity.labels != contract.labels:
         raise CertificateError(
             f"parity must have the contract's labels {list(contract.labels)}; got {list(parity.labels)}"

@@ -5,8 +5,14 @@ from pathlib import Path
 from convert.calibration import DEFAULT_COUNT
 from convert.coverage import METHODS
 from convert.policy import Policy
-from convert.requests import CalibrationRequest, InspectRequest, ParityRequest, QuantizeRequest, SummaryRequest
-from edge.command import UsageError, switch, whole_number
+from convert.requests import (
+    CalibrationRequest,
+    InspectRequest,
+    ParityRequest,
+    QuantizeRequest,
+    SummaryRequest,
+)
+from edge.command import Command, UsageError, switch, whole_number
 from edge.command import main as run
 from models.registry import TRAINED, trained
 
@@ -142,7 +148,7 @@ def summary(check: str = "", write: str = "", json: bool = False) -> SummaryRequ
     return SummaryRequest(_path(check), _path(write), switch(json, "--json"))
 
 
-COMMANDS = {
+COMMANDS: dict[str, Command] = {
     "quantize": quantize,
     "parity": parity,
     "calibration": calibration,

@@ -187,9 +187,7 @@ def compare(
         decided_images=decided_images,
         decided_agreed=decided_agreed,
         decided_agreement=decided_agreed / decided_images if decided_images else None,
-        decided_agreement_interval=(
-            wilson(decided_agreed, decided_images, CONFIDENCE) if decided_images else None
-        ),
+        decided_agreement_interval=(wilson(decided_agreed, decided_images, CONFIDENCE) if decided_images else None),
         drift_mean=float(drift.mean()),
         drift_worst=float(drift.max()),
         drift_worst_name=listed[int(drift.argmax())],
@@ -214,8 +212,7 @@ def _validate(
         raise ParityError(str(error)) from error
     if len(before) != len(after):
         raise ParityError(
-            "float_probabilities and int8_probabilities must be of the same images; "
-            f"got {len(before)} and {len(after)}"
+            f"float_probabilities and int8_probabilities must be of the same images; got {len(before)} and {len(after)}"
         )
     return before, after, None if truth is None else indices
 
@@ -246,9 +243,7 @@ def _labelled(
     }
 
 
-def _classes(
-    labels: Sequence[str], was: Indices, now: Indices, truth: Indices | None
-) -> tuple[ClassParity, ...]:
+def _classes(labels: Sequence[str], was: Indices, now: Indices, truth: Indices | None) -> tuple[ClassParity, ...]:
     found = []
     for k, label in enumerate(labels):
         called = (label, int((was == k).sum()), int((now == k).sum()))
@@ -292,9 +287,7 @@ def _changed(
     )
 
 
-def _flips(
-    labels: Sequence[str], benign: str | None, was: Indices, now: Indices, truth: Indices | None
-) -> int | None:
+def _flips(labels: Sequence[str], benign: str | None, was: Indices, now: Indices, truth: Indices | None) -> int | None:
     """Images float called malignant and int8 calls benign; truly malignant ones where `truth` is known."""
     if benign is None:
         return None

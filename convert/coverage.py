@@ -52,9 +52,7 @@ def pixel_statistics(pixels: Pixels) -> Features:
     for image in pixels:
         flat = image.reshape(-1, 3)
         rows.append(
-            np.concatenate(
-                [flat.mean(0), flat.std(0), np.percentile(flat, [1, 10, 50, 90, 99], axis=0).ravel()]
-            )
+            np.concatenate([flat.mean(0), flat.std(0), np.percentile(flat, [1, 10, 50, 90, 99], axis=0).ravel()])
         )
     return np.array(rows, np.float64).reshape(len(pixels), 21)
 
@@ -71,17 +69,13 @@ def penultimate_features(model: FloatModel, contract: InputContract) -> FeatureF
     layers = getattr(model.network, "layers", [])
     weighted = [layer for layer in layers if layer.weights]
     if not weighted:
-        raise CalibrationError(
-            f"{model.path}: its layers cannot be reached; use pixel statistics as features"
-        )
+        raise CalibrationError(f"{model.path}: its layers cannot be reached; use pixel statistics as features")
     part = keras.Model(model.network.inputs[0], weighted[-1].input)  # type: ignore[attr-defined]
 
     def features(pixels: Pixels) -> Features:
         rows = []
         for start in range(0, len(pixels), BATCH):
-            batch = np.concatenate(
-                [contract.encode(image, FLOAT32) for image in pixels[start : start + BATCH]]
-            )
+            batch = np.concatenate([contract.encode(image, FLOAT32) for image in pixels[start : start + BATCH]])
             values: Any = part(batch, training=False)
             rows.append(np.asarray(values, np.float64).reshape(len(batch), -1))
         return np.concatenate(rows)

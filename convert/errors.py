@@ -9,12 +9,6 @@ class ConvertError(LeukoscopeError):
     """Base of the errors of `convert`."""
 
 
-class MissingConverterError(ConvertError, ImportError):
-    """TensorFlow is not installed here. Cure: pip install leukoscope[convert]."""
-
-    exit_code: ClassVar[int] = 4
-
-
 class FloatModelError(ConvertError, ValueError):
     """A source that is not a trained Keras image classifier. Cure: what the message names."""
 

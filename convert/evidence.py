@@ -1,5 +1,6 @@
-"""What a model is calibrated on and what it is judged with: real images where they are given, drawn fields where not."""
+"""What a model is calibrated on and what it is judged with: images where given, else drawn fields."""
 
+import contextlib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convert.calibration import Calibration, choose, synthetic
-from convert.coverage import penultimate_features, pixel_statistics
+from convert.coverage import FeatureFunction, penultimate_features, pixel_statistics
 from convert.errors import CalibrationError
 from convert.findings import listed
 from convert.float_model import FloatModel
@@ -81,12 +82,12 @@ def from_images(
     """
     training: tuple[Sample, ...] = source.split.samples(source.image_set, "train")
     test = load_part(source.image_set, source.split, "test", contract)
-    features = pixel_statistics
+    features: FeatureFunction = pixel_statistics
     if method != "random":
-        try:
+        with contextlib.suppress(
+            CalibrationError
+        ):  # no Keras graph to take features from: pixel statistics serve any model
             features = penultimate_features(model, contract)
-        except CalibrationError:
-            pass  # no Keras graph to take features from; pixel statistics serve any model
     calibration = choose(
         training,
         contract,
@@ -100,7 +101,15 @@ def from_images(
     ).require()
     notes = tuple(f.to_text() for f in calibration.findings if f.severity == "warn")
     sha256s = tuple(sample.sha256 for sample in test.samples)
-    return Evidence(calibration, test.pixels, test.truth, test.names, sha256s, source.origin, notes + _problems(source.image_set))
+    return Evidence(
+        calibration,
+        test.pixels,
+        test.truth,
+        test.names,
+        sha256s,
+        source.origin,
+        notes + _problems(source.image_set),
+    )
 
 
 def from_virtual_slides(contract: InputContract) -> Evidence:

@@ -15,17 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 from convert.errors import FloatModelError
-from convert.silence import import_tensorflow, silenced
 from edge.contract import InputContract
 from edge.errors import ContractError
+from models.silence import import_tensorflow, silenced
 
 Floats = npt.NDArray[np.float32]
 PREDICT_BATCH = 32
 PROBES = 4  # images of noise that show whether the outputs are probabilities; few, for the memory's sake
 SUM_TOLERANCE = 1e-3  # of a probability vector
-LARGEST_NORMALIZED = (
-    8.0  # an image's values after normalization; ImageNet's mean and deviation reach about 2.7
-)
+LARGEST_NORMALIZED = 8.0  # an image's values after normalization; ImageNet's mean and deviation reach about 2.7
 CONTRACT_FILE, LABELS_FILE = "contract.json", "labels.txt"
 # Layers, and the arithmetic that `keras.applications.*.preprocess_input` leaves in a graph.
 NORMALIZERS = frozenset({"Rescaling", "Normalization", "TrueDivide", "Divide", "Multiply", "Subtract", "Add"})
@@ -70,9 +68,7 @@ class FloatModel:
             raise FloatModelError(
                 f"inputs must be float32 (N, {height}, {width}, 3); got {inputs.dtype} {inputs.shape}"
             )
-        answers = [
-            self._batch(inputs[at : at + PREDICT_BATCH]) for at in range(0, len(inputs), PREDICT_BATCH)
-        ]
+        answers = [self._batch(inputs[at : at + PREDICT_BATCH]) for at in range(0, len(inputs), PREDICT_BATCH)]
         return np.concatenate(answers) if answers else np.empty((0, self.classes), np.float32)
 
     def _batch(self, inputs: Floats) -> Floats:
@@ -97,7 +93,7 @@ def load_float(path: Path) -> FloatModel:
     Raises:
         FloatModelError: missing, truncated, no Keras model, more than one input or output, a size that is not
             fixed, an input that is no colour image, or outputs that are no probabilities. One line each.
-        MissingConverterError: TensorFlow is not installed.
+        MissingExtraError: TensorFlow is not installed.
     """
     _check_form(path)
     import_tensorflow()
@@ -126,9 +122,7 @@ def digest(path: Path) -> str:
 def check_fits(model: FloatModel, contract: InputContract) -> None:
     """Raise ContractError unless the contract's size and number of labels are the model's."""
     if contract.size != model.size:
-        raise ContractError(
-            f"{model.path}: takes {_by(model.size)} pixels; the contract says {_by(contract.size)}"
-        )
+        raise ContractError(f"{model.path}: takes {_by(model.size)} pixels; the contract says {_by(contract.size)}")
     if len(contract.labels) != model.classes:
         raise ContractError(
             f"{model.path}: has {model.classes} outputs; the contract has {len(contract.labels)} labels:"
@@ -172,12 +166,8 @@ def infer_contract(model: FloatModel, given: Path | None = None) -> Inferred:
     scale, offset, said_range = _value_range(model)
     contract = InputContract(model.size, labels, scale=(scale,) * 3, offset=(offset,) * 3)
     check_fits(model, contract)
-    assumed = (
-        "channel order RGB and the whole frame squeezed to size are assumed; give a contract to say otherwise"
-    )
-    return Inferred(
-        contract, (f"size: {_by(model.size)} pixels, from the model", said_labels, said_range, assumed)
-    )
+    assumed = "channel order RGB and the whole frame squeezed to size are assumed; give a contract to say otherwise"
+    return Inferred(contract, (f"size: {_by(model.size)} pixels, from the model", said_labels, said_range, assumed))
 
 
 def _check_form(path: Path) -> None:
@@ -207,15 +197,11 @@ def _load_keras(path: Path) -> tuple[Any, list[tuple[Any, ...]], list[tuple[Any,
         with silenced():
             network = keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras raises whatever a damaged archive makes h5py, zipfile and json raise
-        raise FloatModelError(
-            f"{path}: not a Keras model that can be loaded: {_first_line(error)}"
-        ) from error
+        raise FloatModelError(f"{path}: not a Keras model that can be loaded: {_first_line(error)}") from error
     try:
         inputs, outputs = network.inputs, network.outputs
     except (AttributeError, ValueError) as error:
-        raise FloatModelError(
-            f"{path}: has no defined input (a model never built); save it after a call"
-        ) from error
+        raise FloatModelError(f"{path}: has no defined input (a model never built); save it after a call") from error
     if not inputs or not outputs:
         raise FloatModelError(f"{path}: has no defined input (a model never built); save it after a call")
     for tensor in inputs:
@@ -234,9 +220,7 @@ def _load_saved_model(path: Path) -> tuple[Any, list[tuple[Any, ...]], list[tupl
             loaded = tf.saved_model.load(str(path))
             signature = loaded.signatures.get("serving_default")
             if signature is None:
-                raise FloatModelError(
-                    f"{path}: has no signature serving_default; got {sorted(loaded.signatures)}"
-                )
+                raise FloatModelError(f"{path}: has no signature serving_default; got {sorted(loaded.signatures)}")
             layer = keras.layers.TFSMLayer(str(path), call_endpoint="serving_default")
     except FloatModelError:
         raise
@@ -244,13 +228,9 @@ def _load_saved_model(path: Path) -> tuple[Any, list[tuple[Any, ...]], list[tupl
         raise FloatModelError(f"{path}: not a SavedModel that can be loaded: {_first_line(error)}") from error
     specs = list(signature.structured_input_signature[1].values())
     if any(spec.dtype != tf.float32 for spec in specs):
-        raise FloatModelError(
-            f"{path}: its input must be float32; got {', '.join(s.dtype.name for s in specs)}"
-        )
+        raise FloatModelError(f"{path}: its input must be float32; got {', '.join(s.dtype.name for s in specs)}")
     shapes = [tuple(s.shape) if s.shape.rank is not None else () for s in specs]
-    outputs = [
-        tuple(s.shape) if s.shape.rank is not None else () for s in signature.structured_outputs.values()
-    ]
+    outputs = [tuple(s.shape) if s.shape.rank is not None else () for s in signature.structured_outputs.values()]
 
     def network(inputs: Any, training: bool = False) -> Any:
         answer = layer(inputs)
@@ -265,13 +245,9 @@ def _image_size(path: Path, shapes: list[tuple[Any, ...]]) -> tuple[int, int]:
         raise FloatModelError(f"{path}: must have one input; got {len(shapes)}")
     shape = shapes[0]
     if len(shape) != 4 or shape[3] != 3:
-        raise FloatModelError(
-            f"{path}: its input must be colour images (batch, height, width, 3); got {_shape(shape)}"
-        )
+        raise FloatModelError(f"{path}: its input must be colour images (batch, height, width, 3); got {_shape(shape)}")
     if shape[1] is None or shape[2] is None:
-        raise FloatModelError(
-            f"{path}: its input size must be fixed; got {_shape(shape)}; save it with a fixed size"
-        )
+        raise FloatModelError(f"{path}: its input size must be fixed; got {_shape(shape)}; save it with a fixed size")
     return int(shape[2]), int(shape[1])
 
 
@@ -305,9 +281,7 @@ def _with_probabilities(model: FloatModel) -> FloatModel:
     except Exception as error:  # whatever a user's own layers raise
         raise FloatModelError(f"{model.path}: cannot be run: {_first_line(error)}") from error
     if answers.shape != (PROBES, model.classes) or not np.isfinite(answers).all():
-        raise FloatModelError(
-            f"{model.path}: answers {answers.shape} with values that are not finite numbers"
-        )
+        raise FloatModelError(f"{model.path}: answers {answers.shape} with values that are not finite numbers")
     sums = answers.sum(axis=1)
     if (answers >= 0).all() and np.abs(sums - 1).max() <= SUM_TOLERANCE:
         return model
@@ -373,8 +347,7 @@ def _labels(model: FloatModel) -> tuple[tuple[str, ...], str]:
     found = _beside(model.path, LABELS_FILE)
     if not found:
         return tuple(f"class_{n}" for n in range(model.classes)), (
-            f"labels: class_0..class_{model.classes - 1}, assumed:"
-            f" no {CONTRACT_FILE} or {LABELS_FILE} beside the model"
+            f"labels: class_0..class_{model.classes - 1}, assumed: no {CONTRACT_FILE} or {LABELS_FILE} beside the model"
         )
     try:
         lines = found.read_text("utf-8-sig").splitlines()

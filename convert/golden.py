@@ -1,4 +1,4 @@
-"""The inputs a device replays before it serves: drawn fields, noise and the two extremes, never an image of a data set."""
+"""The inputs a device replays before it serves: drawn fields, noise, the extremes; no image of a data set."""
 
 import numpy as np
 

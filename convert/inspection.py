@@ -17,10 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from convert.errors import BrokenModelError
-from convert.flatbuffer import Buffer, Table
-from convert.metadata import METADATA_NAME, ModelInfo, parse_metadata
+from convert.metadata import METADATA_NAME, ModelInfo, broken_model, parse_metadata
+from edge.errors import FlatbufferError
+from edge.files import read_at_most
+from edge.flatbuffer import Buffer, Table
+from edge.model_file import LARGEST_MODEL_BYTES, constant_bytes
 
-LARGEST_FILE = 1 << 30
 EDGE_TPU_OPERATOR = "edgetpu-custom-op"
 FLOAT_TYPES = frozenset({"float16", "bfloat16", "float32", "float64", "complex64", "complex128"})
 CUSTOM = 32  # BuiltinOperator.CUSTOM
@@ -198,15 +200,7 @@ def inspect_file(path: Path) -> Inspection:
     Raises:
         BrokenModelError: missing, a folder, larger than 1 GiB, or what `inspect` refuses.
     """
-    try:
-        if path.is_dir():
-            raise BrokenModelError(f"{path}: a folder, not a TFLite file")
-        if path.stat().st_size > LARGEST_FILE:
-            raise BrokenModelError(f"{path}: larger than {LARGEST_FILE >> 20} MiB")
-        data = path.read_bytes()
-    except OSError as error:
-        raise BrokenModelError(f"{path}: {error.strerror}") from error
-    return inspect(data, str(path))
+    return inspect(read_at_most(path, LARGEST_MODEL_BYTES, BrokenModelError), str(path))
 
 
 def inspect(model: bytes, name: str = "model") -> Inspection:
@@ -219,23 +213,27 @@ def inspect(model: bytes, name: str = "model") -> Inspection:
     Raises:
         BrokenModelError: not a TFLite file, damaged, or an index in it points at nothing.
     """
-    buffer = Buffer(model, name)
-    root = buffer.root(b"TFL3")
+    with broken_model(name):
+        return _inspect(model, name)
+
+
+def _inspect(model: bytes, name: str) -> Inspection:
+    root = Buffer(model).root(b"TFL3")
     operators = [_operator_code(code) for code in root.tables(1)]
-    sizes = [_buffer_size(entry, buffer) for entry in root.tables(4)]
-    graphs = root.tables(2)
+    sizes = [constant_bytes(entry) for entry in root.tables(4)]
+    graphs = list(root.tables(2))
     if not graphs:
-        raise buffer.broken("no subgraph")
+        raise FlatbufferError("no subgraph")
     nodes: list[Node] = []
     tensors: list[TensorInfo] = []
     ends: tuple[list[int], list[int]] = ([], [])
     for number, graph in enumerate(graphs):
-        own = [_tensor(entry, number, index, sizes, buffer) for index, entry in enumerate(graph.tables(0))]
-        nodes += [_node(entry, number, operators, len(own), buffer) for entry in graph.tables(3)]
-        indices = _indices(graph, 1, len(own), buffer), _indices(graph, 2, len(own), buffer)
+        own = [_tensor(entry, number, index, sizes) for index, entry in enumerate(graph.tables(0))]
+        nodes += [_node(entry, number, operators, len(own)) for entry in graph.tables(3)]
+        indices = _indices(graph, 1, len(own)), _indices(graph, 2, len(own))
         ends = indices if number == 0 else ends
         tensors += own
-    names, info = _metadata(root, buffer)
+    names, info = _metadata(root, model, name)
     return Inspection(
         file_bytes=len(model),
         sha256=hashlib.sha256(model).hexdigest(),
@@ -259,22 +257,13 @@ def _operator_code(code: Table) -> tuple[str, int]:
     return name or "CUSTOM", code.number(2, "i", 1)
 
 
-def _buffer_size(entry: Table, buffer: Buffer) -> int:
-    """Bytes of constant data; models above 2 GiB keep them behind the flatbuffer, at an absolute offset."""
-    _, count = entry.span(0, 1)
-    offset, size = entry.number(1, "Q"), entry.number(2, "Q")
-    if offset > 1 and offset + size > len(buffer.data):
-        raise buffer.broken("constant data ends beyond the file")
-    return count or (size if offset > 1 else 0)
-
-
-def _tensor(entry: Table, subgraph: int, index: int, sizes: list[int], buffer: Buffer) -> TensorInfo:
+def _tensor(entry: Table, subgraph: int, index: int, sizes: list[int]) -> TensorInfo:
     number = entry.number(2, "I")
     if number >= max(1, len(sizes)):
-        raise buffer.broken(f"tensor {index} uses buffer {number} of {len(sizes)}")
-    shape = tuple(int(n) for n in _short(entry.array(0, "i4"), buffer))
+        raise FlatbufferError(f"tensor {index} uses buffer {number} of {len(sizes)}")
+    shape = tuple(int(n) for n in _short(entry.array(0, "i4")))
     if any(n < -1 for n in shape):
-        raise buffer.broken(f"tensor {index} has the shape {list(shape)}")
+        raise FlatbufferError(f"tensor {index} has the shape {list(shape)}")
     quantization = entry.table(4)
     scales = quantization.array(2, "f4") if quantization else np.empty(0, np.float32)
     return TensorInfo(
@@ -283,7 +272,7 @@ def _tensor(entry: Table, subgraph: int, index: int, sizes: list[int], buffer: B
         name=entry.text(3),
         dtype=_type_names().get(entry.number(1, "b"), f"type{entry.number(1, 'b')}"),
         shape=shape,
-        signature=tuple(int(n) for n in _short(entry.array(7, "i4"), buffer)),
+        signature=tuple(int(n) for n in _short(entry.array(7, "i4"))),
         scales=scales,
         zero_points=quantization.array(3, "i8") if quantization else np.empty(0, np.int64),
         axis=quantization.number(6, "i") if quantization else 0,
@@ -291,48 +280,46 @@ def _tensor(entry: Table, subgraph: int, index: int, sizes: list[int], buffer: B
     )
 
 
-def _short(values: npt.NDArray[Any], buffer: Buffer) -> npt.NDArray[Any]:
+def _short(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if len(values) > HIGHEST_RANK:
-        raise buffer.broken(f"a tensor of {len(values)} dimensions")
+        raise FlatbufferError(f"a tensor of {len(values)} dimensions")
     return values
 
 
-def _node(
-    entry: Table, subgraph: int, operators: list[tuple[str, int]], tensors: int, buffer: Buffer
-) -> Node:
+def _node(entry: Table, subgraph: int, operators: list[tuple[str, int]], tensors: int) -> Node:
     code = entry.number(0, "I")
     if code >= len(operators):
-        raise buffer.broken(f"an operator uses code {code} of {len(operators)}")
+        raise FlatbufferError(f"an operator uses code {code} of {len(operators)}")
     name, version = operators[code]
     return Node(
         subgraph=subgraph,
         operator=name,
         version=version,
-        inputs=tuple(_indices(entry, 1, tensors, buffer, optional=True)),
-        outputs=tuple(_indices(entry, 2, tensors, buffer)),
+        inputs=tuple(_indices(entry, 1, tensors, optional=True)),
+        outputs=tuple(_indices(entry, 2, tensors)),
         custom_bytes=entry.span(5, 1)[1],
     )
 
 
-def _indices(table: Table, slot: int, tensors: int, buffer: Buffer, optional: bool = False) -> list[int]:
+def _indices(table: Table, slot: int, tensors: int, optional: bool = False) -> list[int]:
     values = table.array(slot, "i4")
     if len(values) and (values.min() < (-1 if optional else 0) or values.max() >= tensors):
-        raise buffer.broken(f"a tensor index beyond the {tensors} tensors there are")
+        raise FlatbufferError(f"a tensor index beyond the {tensors} tensors there are")
     return [int(v) for v in values]
 
 
-def _metadata(root: Table, buffer: Buffer) -> tuple[list[str], ModelInfo | None]:
+def _metadata(root: Table, model: bytes, file: str) -> tuple[list[str], ModelInfo | None]:
     """Names of the metadata entries, and the standard TFLite metadata when one of them is that."""
-    buffers = root.tables(4)
+    buffers = list(root.tables(4))
     names: list[str] = []
     info = None
     for entry in root.tables(6):
         name, number = entry.text(0), entry.number(1, "I")
         if number >= len(buffers):
-            raise buffer.broken(f"metadata {name!r} uses buffer {number} of {len(buffers)}")
+            raise FlatbufferError(f"metadata {name!r} uses buffer {number} of {len(buffers)}")
         names.append(name)
         if name == METADATA_NAME and info is None:
-            info = parse_metadata(buffers[number].raw(0), buffer.data, buffer.name)
+            info = parse_metadata(buffers[number].raw(0), model, file)
     return names, info
 
 

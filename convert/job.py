@@ -166,7 +166,11 @@ def judge_pair(
         int8 = read_model(int8_path)
     evidence = _evidence(model, contract, source, Settings(policy))
     compared = _compare(model, int8, contract, evidence, policy)
-    record = {**compared.parity.to_record(), **compared.judgement.to_record(), "synthetic": evidence.synthetic}
+    record = {
+        **compared.parity.to_record(),
+        **compared.judgement.to_record(),
+        "synthetic": evidence.synthetic,
+    }
     if page is not None:
         latency = _latency(model, int8, contract, evidence)
         certificate = certify(
@@ -216,9 +220,7 @@ class _Timed:
     float_bytes: int
 
 
-def _evidence(
-    model: FloatModel, contract: InputContract, source: OpenSource | None, settings: Settings
-) -> Evidence:
+def _evidence(model: FloatModel, contract: InputContract, source: OpenSource | None, settings: Settings) -> Evidence:
     if source is None:
         return from_virtual_slides(contract)
     return from_images(
@@ -231,9 +233,7 @@ def _evidence(
     )
 
 
-def _compare(
-    model: FloatModel, int8: bytes, contract: InputContract, evidence: Evidence, policy: Policy
-) -> _Compared:
+def _compare(model: FloatModel, int8: bytes, contract: InputContract, evidence: Evidence, policy: Policy) -> _Compared:
     interpreter = open_interpreter(int8)
     before = float_probabilities(model, contract, evidence.pixels)
     after = device_probabilities(Classifier(contract, interpreter), evidence.pixels)

@@ -17,9 +17,7 @@ from edge.contract import FLOAT32, InputContract, Pixels
 from models.training_statistics import TrainingStatistics
 
 FEWEST = 16  # below this a range is a matter of luck
-RECOMMENDED = (
-    100  # TFLite's guide asks for 100 to 500: ai.google.dev/edge/litert/models/post_training_quantization
-)
+RECOMMENDED = 100  # TFLite's guide asks for 100 to 500: ai.google.dev/edge/litert/models/post_training_quantization
 NEAR_CONSTANT = 2.0  # grey levels of standard deviation: an empty, black or saturated frame
 NEAR_CONSTANT_SHARE = 0.25  # of a set: beyond it the set is refused
 REPEATED_SHARE = 0.5  # distinct images in a set: below it a generator is stuck
@@ -53,15 +51,11 @@ def lint_files(
     seen = set(evaluation_sha256s)
     shared = tuple(name for name, sha in zip(names, sha256s, strict=True) if sha in seen)
     if shared:
-        findings.append(
-            Finding("refuse", "evaluation-overlap", f"{len(shared)} images also judge the model", shared)
-        )
+        findings.append(Finding("refuse", "evaluation-overlap", f"{len(shared)} images also judge the model", shared))
     if groups:
         fields = {groups[sha] for sha in seen if sha in groups}
         same = tuple(
-            name
-            for name, sha in zip(names, sha256s, strict=True)
-            if sha not in seen and groups.get(sha) in fields
+            name for name, sha in zip(names, sha256s, strict=True) if sha not in seen and groups.get(sha) in fields
         )
         if same:
             said = f"{len(same)} images show a microscope field that also judges the model"
@@ -69,9 +63,7 @@ def lint_files(
     return findings
 
 
-def lint_pixels(
-    names: Sequence[str], pixels: Pixels, statistics: TrainingStatistics | None = None
-) -> list[Finding]:
+def lint_pixels(names: Sequence[str], pixels: Pixels, statistics: TrainingStatistics | None = None) -> list[Finding]:
     """Rules on prepared pixels, uint8 (N, H, W, 3) RGB.
 
     They are value-range, near-constant, repeated-image, channel-order and colour-shift.
@@ -103,9 +95,7 @@ def lint_inputs(inputs: npt.NDArray[Any], contract: InputContract) -> list[Findi
         return [Finding("refuse", "value-range", f"{due}: not finite numbers")]
     width = high - low
     if least < low - RANGE_SLACK * width or most > high + RANGE_SLACK * width:
-        looks = (
-            ": looks like pixels 0..255 never normalized" if most > 32 and least >= 0 and high < 32 else ""
-        )
+        looks = ": looks like pixels 0..255 never normalized" if most > 32 and least >= 0 and high < 32 else ""
         return [Finding("refuse", "value-range", due + looks)]
     if most - least < width / 8:
         looks = ": looks like values normalized that should be pixels" if high > 32 else ""
@@ -117,11 +107,7 @@ def lint_inputs(inputs: npt.NDArray[Any], contract: InputContract) -> list[Findi
 
 def _too_few(count: int) -> list[Finding]:
     if count < FEWEST:
-        return [
-            Finding(
-                "refuse", "too-few", f"at least {FEWEST} images needed, {RECOMMENDED} advised; got {count}"
-            )
-        ]
+        return [Finding("refuse", "too-few", f"at least {FEWEST} images needed, {RECOMMENDED} advised; got {count}")]
     if count < RECOMMENDED:
         return [Finding("warn", "too-few", f"{RECOMMENDED} images or more are advised; got {count}")]
     return []
@@ -129,9 +115,7 @@ def _too_few(count: int) -> list[Finding]:
 
 def _classes(labels: Sequence[str], contract: InputContract) -> list[Finding]:
     if not any(labels):
-        return [
-            Finding("info", "classes-unknown", "the images carry no class, so its balance is not checked")
-        ]
+        return [Finding("info", "classes-unknown", "the images carry no class, so its balance is not checked")]
     counts = Counter(labels)
     findings = []
     missing = [label for label in contract.labels if not counts[label]]

@@ -8,15 +8,18 @@ https://github.com/google-ai-edge/mediapipe/blob/master/mediapipe/tasks/metadata
 import io as streams
 import math
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
 
 from convert.errors import BrokenModelError
-from convert.flatbuffer import Buffer, Table
 from edge.contract import InputContract
-from edge.errors import ModelFileError
+from edge.errors import FlatbufferError, ModelFileError
+from edge.flatbuffer import Buffer, Table
 from edge.model_file import check_model
 
 METADATA_NAME = "TFLITE_METADATA"
@@ -112,32 +115,46 @@ def read_metadata(model: bytes) -> ModelInfo | None:
     Raises:
         BrokenModelError: the file or its metadata is damaged.
     """
-    buffer = Buffer(model)
-    root = buffer.root(b"TFL3")
-    entries = [entry.number(1, "I") for entry in root.tables(6) if entry.text(0) == METADATA_NAME]
-    if not entries:
-        return None
-    buffers = root.tables(4)
-    if entries[0] >= len(buffers):
-        raise buffer.broken(f"metadata uses buffer {entries[0]} of {len(buffers)}")
-    return parse_metadata(buffers[entries[0]].raw(0), model, buffer.name)
+    with broken_model("model"):
+        root = Buffer(model).root(b"TFL3")
+        entries = [entry.number(1, "I") for entry in root.tables(6) if entry.text(0) == METADATA_NAME]
+        if not entries:
+            return None
+        buffers = list(root.tables(4))
+        if entries[0] >= len(buffers):
+            raise FlatbufferError(f"metadata uses buffer {entries[0]} of {len(buffers)}")
+        return parse_metadata(buffers[entries[0]].raw(0), model, "model")
 
 
 def parse_metadata(packed: bytes, model: bytes, name: str) -> ModelInfo:
-    """The metadata flatbuffer `packed` and the files appended to `model`; `name` is used in messages."""
-    buffer = Buffer(packed, f"{name}: metadata")
-    root = buffer.root(b"M001")
+    """The metadata flatbuffer `packed` and the files appended to `model`; `name` is used in messages.
+
+    Raises:
+        BrokenModelError: either is damaged.
+    """
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     label_file = ""
-    for graph in root.tables(3)[:1]:
-        for tensor in graph.tables(2)[:1]:
-            mean, std = _normalization(tensor)
-        for tensor in graph.tables(3)[:1]:
-            files = [(f.text(0), f.number(2, "b")) for f in tensor.tables(6)]
-            label_file = next((file for file, kind in files if kind in (AXIS_LABELS, VALUE_LABELS)), "")
+    with broken_model(f"{name}: metadata"):
+        root = Buffer(packed).root(b"M001")
+        title, description = root.text(0), root.text(1)
+        for graph in islice(root.tables(3), 1):
+            for tensor in islice(graph.tables(2), 1):
+                mean, std = _normalization(tensor)
+            for tensor in islice(graph.tables(3), 1):
+                files = [(f.text(0), f.number(2, "b")) for f in tensor.tables(6)]
+                label_file = next((file for file, kind in files if kind in (AXIS_LABELS, VALUE_LABELS)), "")
     files_there, labels = _appended(model, label_file)
-    return ModelInfo(root.text(0), root.text(1), mean, std, labels, files_there)
+    return ModelInfo(title, description, mean, std, labels, files_there)
+
+
+@contextmanager
+def broken_model(name: str) -> Iterator[None]:
+    """Narrow what `edge.flatbuffer` finds to BrokenModelError, which names the file."""
+    try:
+        yield
+    except FlatbufferError as error:
+        raise BrokenModelError(f"{name}: not a readable TFLite file: {error}") from error
 
 
 def _normalization(tensor: Table) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -169,9 +186,7 @@ def _appended(model: bytes, label_file: str) -> tuple[tuple[str, ...], tuple[str
     ):
         return (), ()
     except Exception as error:  # zlib.error and whatever a damaged archive makes the decompressors raise
-        raise BrokenModelError(
-            f"model: the files appended to it are damaged ({type(error).__name__})"
-        ) from error
+        raise BrokenModelError(f"model: the files appended to it are damaged ({type(error).__name__})") from error
     if len(text) > LARGEST_LABELS:
         raise BrokenModelError(f"model: {label_file} unpacks to more than {LARGEST_LABELS >> 20} MiB")
     return names, tuple(line for line in text.decode("utf-8", "replace").splitlines() if line)

@@ -103,16 +103,12 @@ def judge(parity: Parity, policy: Policy) -> Judgement:
         ParityError: the comparison was made with another decided margin than the policy's.
     """
     if parity.decided_margin != policy.decided_margin:
-        raise ParityError(
-            f"decided_margin must be the policy's, {policy.decided_margin}; got {parity.decided_margin}"
-        )
+        raise ParityError(f"decided_margin must be the policy's, {policy.decided_margin}; got {parity.decided_margin}")
     checks = [*_evidence(parity, policy), *_agreement(parity, policy)]
     if parity.judged == "labels":
         checks += [*_accuracy(parity, policy), *_recalls(parity, policy), *_flips(parity, policy)]
     outcomes = {check.outcome for check in checks}
-    verdict: Verdict = (
-        "fail" if "fail" in outcomes else "inconclusive" if "inconclusive" in outcomes else "pass"
-    )
+    verdict: Verdict = "fail" if "fail" in outcomes else "inconclusive" if "inconclusive" in outcomes else "pass"
     return Judgement(verdict, tuple(checks))
 
 
@@ -142,9 +138,7 @@ def _evidence(parity: Parity, policy: Policy) -> list[Check]:
 def _enough(name: str, count: int, needed: int, what: str, subject: str | None = None) -> Check:
     enough = count >= needed
     message = f"{count} {what}" + ("" if enough else f", {needed} needed to say")
-    return Check(
-        name, "pass" if enough else "inconclusive", count, needed, "images", "at least", message, subject
-    )
+    return Check(name, "pass" if enough else "inconclusive", count, needed, "images", "at least", message, subject)
 
 
 def _agreement(parity: Parity, policy: Policy) -> list[Check]:
@@ -232,9 +226,7 @@ def _recall(entry: ClassParity, policy: Policy) -> Check:
     return _limited("recall", what, _Fall(fall, proven), limit, enough=enough, subject=entry.label)
 
 
-def _limited(
-    name: str, what: str, fall: _Fall, limit: float, *, enough: bool, subject: str | None = None
-) -> Check:
+def _limited(name: str, what: str, fall: _Fall, limit: float, *, enough: bool, subject: str | None = None) -> Check:
     """`fall.measured` at most `limit`, both in points."""
     if fall.measured <= limit + _SLACK:
         return Check(name, "pass", fall.measured, limit, "points", "at most", what, subject)

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from convert.errors import CalibrationError, QuantizationError
 from convert.float_model import FloatModel, Inferred, check_fits, infer_contract, load_float
-from convert.silence import Silence, import_tensorflow, silenced
 from edge.contract import FLOAT32, InputContract, Pixels
+from models.silence import Silence, import_tensorflow, silenced
 
 __all__ = [
     "FloatModel",
@@ -154,8 +154,6 @@ def _converter(model: FloatModel) -> Any:
 def _converted(model: FloatModel, converter: Any) -> bytes:
     try:
         return bytes(converter.convert())
-    except (
-        Exception
-    ) as error:  # the converter raises bare Exception, ValueError, RuntimeError and its own kinds
+    except Exception as error:  # the converter raises bare Exception, ValueError, RuntimeError and its own kinds
         reason = " ".join(str(error).split())[:LONGEST_REASON] or type(error).__name__
         raise QuantizationError(f"{model.path}: the converter refused it: {reason}") from error

@@ -73,8 +73,7 @@ def report(
         _provenance(certificate),
         element(
             "footer",
-            f"{certificate['notice']} "
-            f"Written by convert from certificate.json, format {certificate['format']}.",
+            f"{certificate['notice']} Written by convert from certificate.json, format {certificate['format']}.",
         ),
     ]
     return page(f"{name} int8: {_WORDS[certificate['verdict']]}", body)
@@ -84,9 +83,7 @@ def _check(certificate: Record, before: npt.NDArray[Any], after: npt.NDArray[Any
     parity = certificate["parity"]
     shape = (parity["images"], len(parity["labels"]))
     if before.shape != shape or after.shape != shape:
-        raise ReportError(
-            f"probabilities must be the certificate's, {shape}; got {before.shape} and {after.shape}"
-        )
+        raise ReportError(f"probabilities must be the certificate's, {shape}; got {before.shape} and {after.shape}")
     agreed = int((before.argmax(axis=1) == after.argmax(axis=1)).sum())
     if agreed != parity["agreed"]:
         raise ReportError(
@@ -102,9 +99,7 @@ def _head(certificate: Record) -> list[Markup]:
         basis = f"Judged on {parity['images']} images without true labels: agreement only, no accuracy."
     reasons = [element("ul", *(element("li", reason) for reason in certificate["reasons"]))]
     parts = [
-        element(
-            "h1", f"Does the int8 {certificate['float_model']['name']} decide as the float network does?"
-        ),
+        element("h1", f"Does the int8 {certificate['float_model']['name']} decide as the float network does?"),
         element("p", f"Quantization certificate, {certificate['created']}", css="sub"),
         element("div", certificate["notice"], css="notice"),
         element(
@@ -210,9 +205,7 @@ def _decisions(parity: Record) -> Markup:
         caption = "Rows: float's label. Columns: int8's label. Off the diagonal: images that changed."
         if parity["benign"] is not None:
             count = parity["called_malignant_to_benign"]
-            caption += (
-                f" {count} turn from malignant to {parity['benign']}: without true labels shown, not judged."
-            )
+            caption += f" {count} turn from malignant to {parity['benign']}: without true labels shown, not judged."
     if len(labels) > MOST_CLASSES_DRAWN:
         return section(heading, element("p", f"{len(labels)} classes: the matrices are in certificate.json."))
     sides = ("true", "called") if parity["judged"] == "labels" else ("float", "int8")
@@ -261,8 +254,7 @@ def _probabilities(
     drift = figure(
         render(drift_figure(before, after), "svg"),
         "Histogram of probability drift",
-        "For every image the largest change of any class's probability; "
-        f"the worst is {parity['drift_worst_name']}.",
+        f"For every image the largest change of any class's probability; the worst is {parity['drift_worst_name']}.",
     )
     if truth is None:
         return section("Probabilities", drift)
@@ -271,8 +263,7 @@ def _probabilities(
         render(reliability_figure(curves), "svg"),
         "Reliability curves",
         "Of the images a network was so sure of, how many it named rightly (95 % intervals); below, how many "
-        "there were. "
-        "The expected calibration error, over 15 bins, overstates a small set's.",
+        "there were. The expected calibration error, over 15 bins, is overstated by a small set.",
     )
     return section("Probabilities", element("div", reliability, drift, css="pair"))
 
@@ -308,9 +299,7 @@ def _thumbnails(changed: list[Record], evidence: "Evidence") -> Markup:
     tiles = []
     for entry in changed:
         pixels = evidence.pixels[at[entry["name"]]]
-        _, data = cv2.imencode(
-            ".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90]
-        )
+        _, data = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])
         text = f"{entry['name']}: {entry['float']} became {entry['int8']}"
         tiles.append(element("div", image(data.tobytes(), "jpeg", text), text))
     return element("div", *tiles, css="thumbs")
@@ -319,9 +308,7 @@ def _thumbnails(changed: list[Record], evidence: "Evidence") -> Markup:
 def _provenance(certificate: Record) -> Markup:
     calibration, evaluation = certificate["calibration"], certificate["evaluation"]
     interpreter, machine = certificate["interpreter"], certificate["machine"]
-    runtime = (
-        " ".join(part for part in (interpreter["runtime"], interpreter["version"]) if part) or "not recorded"
-    )
+    runtime = " ".join(part for part in (interpreter["runtime"], interpreter["version"]) if part) or "not recorded"
     drawn = ", synthetic" if calibration["synthetic"] else ""
     rows: list[tuple[str, Cell]] = [
         (
@@ -333,16 +320,13 @@ def _provenance(certificate: Record) -> Markup:
         (
             "Calibration set",
             joined(
-                f"{calibration['images']} images{drawn}, method {calibration['method']}, "
-                f"seed {calibration['seed']} ",
+                f"{calibration['images']} images{drawn}, method {calibration['method']}, seed {calibration['seed']} ",
                 code(calibration["images_sha256"]),
             ),
         ),
         (
             "Evaluation set",
-            joined(
-                f"{evaluation['images']} images, {evaluation['origin']} ", code(evaluation["images_sha256"])
-            ),
+            joined(f"{evaluation['images']} images, {evaluation['origin']} ", code(evaluation["images_sha256"])),
         ),
         ("Interpreter", f"{runtime}, arithmetic kind {interpreter['kind']}"),
         ("Machine", f"{machine['architecture']}, {machine['system']}"),

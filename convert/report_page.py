@@ -65,9 +65,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Cell]], numbers: Iterable
 
 def facts(rows: Iterable[tuple[str, Cell]]) -> Markup:
     """Names with their values."""
-    return element(
-        "table", *(element("tr", element("th", k), element("td", v)) for k, v in rows), css="facts"
-    )
+    return element("table", *(element("tr", element("th", k), element("td", v)) for k, v in rows), css="facts")
 
 
 def code(text: str) -> Markup:

@@ -63,10 +63,7 @@ def check_value(check: Mapping[str, Any], which: str) -> str:
 
 def parity_text(parity: Parity, judgement: Judgement) -> str:
     """The comparison and its verdict as a table for a terminal."""
-    rows = [
-        (check_title(vars(c)), check_value(vars(c), "measured"), _limit(c), c.outcome)
-        for c in judgement.checks
-    ]
+    rows = [(check_title(vars(c)), check_value(vars(c), "measured"), _limit(c), c.outcome) for c in judgement.checks]
     widths = [max(len(row[k]) for row in rows) for k in range(3)]
     lines = [
         f"{title:<{widths[0]}}  {measured:>{widths[1]}}  {limit:<{widths[2]}}  {outcome}"

@@ -47,13 +47,22 @@ class QuantizeRequest:
 
         check_writable(self.out)
         settings = Settings(
-            self.policy, self.io, self.calibration_count, self.method, self.seed, self.images_in_report, self.force
+            self.policy,
+            self.io,
+            self.calibration_count,
+            self.method,
+            self.seed,
+            self.images_in_report,
+            self.force,
         )
         sources: dict[tuple[str, ...], Source] = {}
         certificates: list[dict[str, Any]] = []
         for path in self.models:
             certificates.append(quantize_model(path, self.contract, self._source(sources), settings, self.out))
-        worst = max((EXIT_CODES[c["verdict"]] for c in certificates), key=[DONE, NOT_ENOUGH_EVIDENCE, ANSWER_IS_NO].index)
+        worst = max(
+            (EXIT_CODES[c["verdict"]] for c in certificates),
+            key=[DONE, NOT_ENOUGH_EVIDENCE, ANSWER_IS_NO].index,
+        )
         return Outcome(worst, {"bundles": certificates}, verdict_table(certificates))
 
     def _source(self, opened: dict[tuple[str, ...], Source]) -> Any:
@@ -155,5 +164,3 @@ class SummaryRequest:
             text = self.write.read_text(encoding="utf-8")
             self.write.write_text(with_table(text, table), encoding="utf-8")
         return Outcome(DONE, {"rows": shipped_rows()}, table)
-
-

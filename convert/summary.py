@@ -92,15 +92,27 @@ def shipped_table() -> str:
             ),
             line("accuracy, int8, same images", [_with_interval(row, "accuracy_int8") for row in rows]),
             line("top-1 agreement, float and int8", [_percent(row["agreement"]) for row in rows]),
-            line("malignant images the float network calls Benign", [str(row["malignant_called_benign"]) for row in rows]),
-            line("malignant images that turn Benign by quantization", [str(row["malignant_to_benign"]) for row in rows]),
+            line(
+                "malignant images the float network calls Benign",
+                [str(row["malignant_called_benign"]) for row in rows],
+            ),
+            line(
+                "malignant images that turn Benign by quantization",
+                [str(row["malignant_to_benign"]) for row in rows],
+            ),
             line(
                 "accuracy, float, random split (another training run)",
                 [_with_interval(row, "accuracy_random_split") for row in rows],
             ),
-            line("published (arXiv 2501.14228, its own random split)", [f"{row['published_percent']} %" for row in rows]),
+            line(
+                "published (arXiv 2501.14228, its own random split)",
+                [f"{row['published_percent']} %" for row in rows],
+            ),
             line("int8 file", [f"{row['bytes'] / 1e6:.2f} MB" for row in rows]),
-            line("int8 against float TFLite, one thread", [f"{row['speed_up']:.1f} times as fast" for row in rows]),
+            line(
+                "int8 against float TFLite, one thread",
+                [f"{row['speed_up']:.1f} times as fast" for row in rows],
+            ),
             line("verdict of the default policy", [row["verdict"] for row in rows]),
         ]
     )

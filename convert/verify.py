@@ -38,9 +38,7 @@ SOFTMAX_SCALE = 1 / 256
 COARSER_BY = 1.05  # how much coarser than the pixel range needs an input's scale may be
 
 
-def verify(
-    model: bytes, contract: InputContract, io: Literal["int8", "uint8"] = "int8"
-) -> tuple[Finding, ...]:
+def verify(model: bytes, contract: InputContract, io: Literal["int8", "uint8"] = "int8") -> tuple[Finding, ...]:
     """Check a converted file against what was asked for.
 
     Args:
@@ -107,9 +105,7 @@ def _check_ends(seen: Inspection, contract: InputContract, io: str) -> None:
         (seen.outputs[0], (1, len(contract.labels))),
     ):
         if tensor.dtype != io or tensor.shape != shape:
-            raise VerificationError(
-                "ends", f"{tensor.name}: {io} {shape} expected; got {tensor.dtype} {tensor.shape}"
-            )
+            raise VerificationError("ends", f"{tensor.name}: {io} {shape} expected; got {tensor.dtype} {tensor.shape}")
 
 
 def _check_float(seen: Inspection) -> None:
@@ -142,9 +138,7 @@ def _check_input(seen: Inspection, contract: InputContract) -> None:
     held = (contract.table(quantization)[0].astype(np.float64) - quantization.zero_point) * quantization.scale
     worst = float(np.abs(held - real).max())
     needed = float(real.max() - real.min()) / 255
-    if (
-        worst > 0.51 * quantization.scale + 1e-6 * np.abs(real).max()
-    ):  # half a step, and the rounding of float32
+    if worst > 0.51 * quantization.scale + 1e-6 * np.abs(real).max():  # half a step, and the rounding of float32
         raise VerificationError(
             "input-quantization",
             f"pixels 0..255 must fit ({real.min():.6g}..{real.max():.6g}); scale {quantization.scale:.6g}"
@@ -171,14 +165,10 @@ def _check_output(seen: Inspection) -> None:
 
 
 def _check_operators(seen: Inspection) -> None:
-    custom = sorted(
-        {n.operator for n in seen.nodes if n.custom_bytes or n.operator.startswith(("CUSTOM", "FLEX"))}
-    )
+    custom = sorted({n.operator for n in seen.nodes if n.custom_bytes or n.operator.startswith(("CUSTOM", "FLEX"))})
     custom += sorted({n.operator for n in seen.nodes if n.operator != n.operator.upper()} - set(custom))
     if custom:
-        raise VerificationError(
-            "custom-operator", f"only built-in operators expected; got {', '.join(custom)}"
-        )
+        raise VerificationError("custom-operator", f"only built-in operators expected; got {', '.join(custom)}")
 
 
 def _check_labels(seen: Inspection, contract: InputContract) -> None:
@@ -202,9 +192,7 @@ def _versions(seen: Inspection) -> Finding:
 
 
 def _unknown_versions(seen: Inspection) -> list[Finding]:
-    newer = [
-        f"{name} v{version}" for name, version, _ in seen.operators if version > KNOWN_VERSIONS.get(name, 1)
-    ]
+    newer = [f"{name} v{version}" for name, version, _ in seen.operators if version > KNOWN_VERSIONS.get(name, 1)]
     if not newer:
         return []
     said = f"newer than the known good versions, so older runtimes may refuse or misread: {', '.join(newer)}"
@@ -213,9 +201,7 @@ def _unknown_versions(seen: Inspection) -> list[Finding]:
 
 def _quantization(tensor: TensorInfo) -> Quantization:
     if len(tensor.scales) != 1 or len(tensor.zero_points) != 1:
-        raise VerificationError(
-            "ends", f"{tensor.name}: one scale and zero point expected; got {len(tensor.scales)}"
-        )
+        raise VerificationError("ends", f"{tensor.name}: one scale and zero point expected; got {len(tensor.scales)}")
     dtype: Literal["int8", "uint8"] = "int8" if tensor.dtype == "int8" else "uint8"
     return Quantization(dtype, float(tensor.scales[0]), int(tensor.zero_points[0]))
 
@@ -223,6 +209,4 @@ def _quantization(tensor: TensorInfo) -> Quantization:
 def _refuse(rule: str, what: str, tensors: list[TensorInfo] | tuple[TensorInfo, ...]) -> None:
     first = tensors[0]
     more = f" and {len(tensors) - 1} more" if len(tensors) > 1 else ""
-    raise VerificationError(
-        rule, f"{what}: {first.name or 'unnamed'} {first.dtype} {list(first.shape)}{more}"
-    )
+    raise VerificationError(rule, f"{what}: {first.name or 'unnamed'} {first.dtype} {list(first.shape)}{more}")

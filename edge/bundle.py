@@ -39,6 +39,7 @@ OPTIONAL = {"report.html": 64 * _MIB}
 _UNLISTED = {"manifest.json": 64 * _KIB, "manifest.sig": 4 * _KIB}  # the manifest cannot list itself
 FILE_LIMITS = {**REQUIRED, **OPTIONAL, **_UNLISTED}
 MANIFEST_FORMAT = 1
+CERTIFIED = {"int8_model": "model.tflite", "contract": "contract.json"}  # what a certificate is about
 GOLDEN_TOLERANCE = 1  # LSB
 VERDICTS = ("pass", "fail", "inconclusive")
 
@@ -108,7 +109,8 @@ def write(
 
     Args:
         path: the bundle's folder, `NAME-int8`; its parent is created when missing.
-        certificate: JSON object whose `verdict` is "pass", "fail" or "inconclusive".
+        certificate: JSON object whose `verdict` is "pass", "fail" or "inconclusive", and whose
+            `int8_model.sha256` and `contract.sha256` are those of `model` and `contract.to_json()`.
         extra_files: `report.html`, or nothing.
 
     Returns:
@@ -150,9 +152,7 @@ def replay_golden(bundle: Bundle, interpreter: Interpreter) -> Replay:
         ContractError: it takes inputs of another size.
     """
     quantization = interpreter.input.quantization
-    outputs = [
-        interpreter.invoke(bundle.contract.encode(pixels, quantization)) for pixels in bundle.golden.inputs
-    ]
+    outputs = [interpreter.invoke(bundle.contract.encode(pixels, quantization)) for pixels in bundle.golden.inputs]
     return compare(bundle.golden, outputs)
 
 
@@ -186,6 +186,9 @@ def _assemble(path: Path, files: Mapping[str, bytes]) -> Bundle:
     verdict = certificate.get("verdict")
     if verdict not in VERDICTS:
         raise BundleError(f"{path / 'certificate.json'}: verdict must be one of {VERDICTS}; got {verdict!r}")
+    for subject, file in CERTIFIED.items():
+        if _certified_sha256(certificate, subject) != hashlib.sha256(files[file]).hexdigest():
+            raise BundleError(f"{path / 'certificate.json'}: its {subject} is not the {file} beside it")
     golden = Golden.from_bytes(files["golden.npz"], str(path / "golden.npz"))
     width, height = contract.size
     if golden.inputs.shape[1:3] != (height, width) or golden.outputs.shape[1] != len(contract.labels):
@@ -205,6 +208,11 @@ def _assemble(path: Path, files: Mapping[str, bytes]) -> Bundle:
         manifest=manifest,
         signature=files.get("manifest.sig"),
     )
+
+
+def _certified_sha256(certificate: Mapping[str, Any], subject: str) -> Any:
+    record = certificate.get(subject)
+    return record.get("sha256") if isinstance(record, dict) else None
 
 
 def _verify_manifest(path: Path, manifest: bytes, files: Mapping[str, bytes]) -> None:

@@ -68,14 +68,9 @@ class Classifier:
         raw = self.interpreter.invoke(self.contract.encode(pixels, self._input))
         if self._output is not None:
             return self._output[raw.view(np.uint8)]
-        if not (
-            np.isfinite(raw).all()
-            and raw.min() >= -_PROBABILITY_SLACK
-            and raw.max() <= 1 + _PROBABILITY_SLACK
-        ):
+        if not (np.isfinite(raw).all() and raw.min() >= -_PROBABILITY_SLACK and raw.max() <= 1 + _PROBABILITY_SLACK):
             raise ModelFileError(
-                "model output must be probabilities 0..1 (end the network in softmax); "
-                f"got {raw[:4].tolist()}"
+                f"model output must be probabilities 0..1 (end the network in softmax); got {raw[:4].tolist()}"
             )
         return np.asarray(raw, np.float32)
 
@@ -85,9 +80,7 @@ class Classifier:
         second = np.partition(values, -2)[-2]
         probabilities = tuple(values.tolist())
         margin = float(values[index] - second)
-        return Verdict(
-            self.contract.labels[index], index, probabilities, margin, (perf_counter() - start) * 1e3
-        )
+        return Verdict(self.contract.labels[index], index, probabilities, margin, (perf_counter() - start) * 1e3)
 
 
 def _check_fit(contract: InputContract, interpreter: Interpreter) -> None:
@@ -99,9 +92,7 @@ def _check_fit(contract: InputContract, interpreter: Interpreter) -> None:
         )
     classes = interpreter.output.shape[-1]
     if classes != len(contract.labels):
-        raise ContractError(
-            f"labels must be one a model output: {len(contract.labels)} labels, {classes} outputs"
-        )
+        raise ContractError(f"labels must be one a model output: {len(contract.labels)} labels, {classes} outputs")
     output = interpreter.output.quantization
     if output.dtype != "float32":
         real = _dequantized(np.array([np.iinfo(output.dtype).min, np.iinfo(output.dtype).max]), output)

@@ -1,8 +1,8 @@
 """python-fire, tamed: parse the words into a frozen request first, execute it afterwards.
 
 Fire by itself turns `1e3` into 1000.0, swallows the word after a switch, lets trailing words reach attributes
-of a result, prints usage pages for a typing error and shows tracebacks. Here a command is a small function from
-text to a request; `main` parses, executes, and is the only place that maps exceptions to exit codes.
+of a result, prints usage pages for a typing error and shows tracebacks. Here a command is a small function
+from text to a request; `main` parses, executes, and is the only place that maps exceptions to exit codes.
 """
 
 import contextlib
@@ -58,7 +58,7 @@ def main(name: str, commands: Mapping[str, Command], argv: Sequence[str] | None 
 
     Args:
         name: console script, shown in help.
-        commands: command word to function; a `bool` default marks a switch, every other option arrives as text.
+        commands: command word to function; a `bool` default marks a switch, other options arrive as text.
         argv: words after the script's name; `sys.argv[1:]` when None.
     """
     words = list(sys.argv[1:] if argv is None else argv)
@@ -129,7 +129,8 @@ def _parse(name: str, commands: Mapping[str, Command], words: list[str]) -> Requ
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            result = fire.Fire(table, command=_explicit_switches(commands, words), name=name, serialize=lambda _: None)
+            spelled = _explicit_switches(commands, words)
+            result = fire.Fire(table, command=spelled, name=name, serialize=lambda _: None)
     except fire.core.FireExit as stop:
         if stop.code == 0:
             print(_plain_help(said.getvalue()))
@@ -173,10 +174,11 @@ def _explicit_switches(commands: Mapping[str, Command], words: list[str]) -> lis
         option, equals, value = word[2:].partition("=") if word.startswith("--") else ("", "", "")
         name = option.replace("-", "_")
         if name in switches and not equals:
-            word = f"--{option}=True"
+            spelled.append(f"--{option}=True")
         elif name in reserved:
-            word = f"--{reserved[name]}{equals}{value}"
-        spelled.append(word)
+            spelled.append(f"--{reserved[name]}{equals}{value}")
+        else:
+            spelled.append(word)
     return spelled
 
 
@@ -235,7 +237,8 @@ def _one_line(name: str, stop: Any) -> str:
 def _os_error_code(error: OSError) -> int:
     import errno
 
-    return MACHINE_LACKS if error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EMFILE) else WRONG_REQUEST
+    lacking = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EMFILE)
+    return MACHINE_LACKS if error.errno in lacking else WRONG_REQUEST
 
 
 def _show(outcome: Outcome, as_json: bool) -> None:

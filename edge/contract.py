@@ -1,9 +1,9 @@
 """What a model is fed: the only preprocessing in the project.
 
-Training, calibration, evaluation and the device all call `prepare` and `encode`, so what was validated is what runs.
-Every step is one whose bytes are the same on x86-64 and aarch64 (DESIGN, decision 1): cropping, `INTER_AREA` by whole
-factors, `INTER_LINEAR_EXACT`, and a table of 256 entries a channel. `INTER_LINEAR`, `INTER_CUBIC` and fractional
-`INTER_AREA` are not, and are not used.
+Training, calibration, evaluation and the device all call `prepare` and `encode`: what was validated is what
+runs. Every step is one whose bytes are the same on x86-64 and aarch64 (DESIGN, decision 1): cropping,
+`INTER_AREA` by whole factors, `INTER_LINEAR_EXACT`, and a table of 256 entries a channel. `INTER_LINEAR`,
+`INTER_CUBIC` and fractional `INTER_AREA` are not, and are not used.
 """
 
 import json
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import cv2
 import numpy as np
@@ -55,10 +55,10 @@ class InputContract:
         size: (width, height) of the model's input, pixels.
         labels: class names in output order.
         channel_order: order the model was trained with; frames are always RGB on the way in.
-        aspect: "squeeze" maps the whole frame onto `size` (the published set was squeezed from 4:3 to square),
-            "crop" keeps proportions and takes the centre.
-        scale, offset: `real = pixel * scale + offset` per channel in `channel_order`, pixel 0..255. The default,
-            1/128 and -1, makes the int8 tensor `pixel - 128` once calibration has seen 0 and 255.
+        aspect: "squeeze" maps the whole frame onto `size` (the published set was squeezed from 4:3 to
+            square), "crop" keeps proportions and takes the centre.
+        scale, offset: `real = pixel * scale + offset` per channel in `channel_order`, pixel 0..255. The
+            default, 1/128 and -1, makes the int8 tensor `pixel - 128` once calibration has seen 0 and 255.
     """
 
     size: tuple[int, int]
@@ -118,7 +118,7 @@ class InputContract:
                 f"pixels must be uint8 ({height}, {width}, 3) from prepare(); got {pixels.dtype} {pixels.shape}"
             )
         if self.channel_order == "BGR":
-            pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+            pixels = cast(Pixels, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
         table, is_shift = _pixel_table(self.scale, self.offset, quantization)
         if is_shift:  # pixel - 128: flip the top bit, the fastest form of the same table
             return np.bitwise_xor(pixels, 0x80).view(np.int8)[np.newaxis]
@@ -178,7 +178,7 @@ def check_frame(frame: object) -> None:
 
 
 def _shrink(frame: Pixels, width: int, height: int) -> Pixels:
-    """Halve while a side is at least twice the target (cheaper than one big step, and exact), then interpolate."""
+    """Halve while a side is at least twice the target (exact, cheaper than one step), then interpolate."""
     while True:
         rows, columns = frame.shape[:2]
         by_x = 2 if columns >= 2 * width else 1
@@ -207,7 +207,7 @@ def _centre_crop(frame: Pixels, width: int, height: int) -> Pixels:
 
 @lru_cache(maxsize=32)
 def _pixel_table(scale: Triple, offset: Triple, quantization: Quantization) -> tuple[npt.NDArray[Any], bool]:
-    """(1, 256, 3) table and whether it is `pixel - 128`. Rounds half away from zero, as TFLite's QUANTIZE does."""
+    """(1, 256, 3) table, and whether it is `pixel - 128`. Rounds half away from zero, as QUANTIZE does."""
     real = np.arange(256, dtype=np.float64)[:, None] * np.array(scale) + np.array(offset)
     if quantization.dtype == "float32":
         table = real.astype(np.float32)
@@ -219,4 +219,5 @@ def _pixel_table(scale: Triple, offset: Triple, quantization: Quantization) -> t
     table = np.ascontiguousarray(table[np.newaxis])
     table.flags.writeable = False
     shift = np.arange(256, dtype=np.int16)[:, None] - 128
-    return table, bool(quantization.dtype == "int8" and np.array_equal(table[0], np.broadcast_to(shift, (256, 3))))
+    is_shift = quantization.dtype == "int8" and np.array_equal(table[0], np.broadcast_to(shift, (256, 3)))
+    return table, bool(is_shift)

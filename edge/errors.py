@@ -1,10 +1,10 @@
-"""The exceptions of `edge`. Each knows the exit code a command ends with when it escapes (DESIGN: exit codes)."""
+"""The exceptions of `edge`. Each knows the exit code of a command that it ends (DESIGN: exit codes)."""
 
 from typing import ClassVar
 
 
 class LeukoscopeError(Exception):
-    """Base of every error this project raises on purpose. Cause: the request; cure: what the message names."""
+    """Base of all errors this project raises on purpose. Cause: the request; cure: what the message names."""
 
     exit_code: ClassVar[int] = 2
 
@@ -39,7 +39,14 @@ class ModelFileError(EdgeError, ValueError):
     """A TFLite file no interpreter can load, or that is no classifier. Cure: convert it again."""
 
 
-class InterpreterUnavailable(EdgeError, ImportError):
+class FlatbufferError(EdgeError, ValueError):
+    """A FlatBuffer that refers to what lies outside it, or to what makes no sense. Cause: damage.
+
+    Names no file: readers narrow it to `ModelFileError`, or `convert` to its own, and say which.
+    """
+
+
+class InterpreterUnavailable(EdgeError, ImportError):  # noqa: N818  (the state of a machine, not a mistake)
     """No such TFLite interpreter on this machine. Cure: install the extra the message names."""
 
     exit_code: ClassVar[int] = 4

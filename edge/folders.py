@@ -47,8 +47,8 @@ def write_folder(path: Path, files: Mapping[str, bytes], replaceable: frozenset[
     """Make `path` a folder of exactly `files`, in one step seen from outside.
 
     The files are written and synced to a hidden folder beside `path`, which then takes its name. A folder
-    already there is exchanged for the new one and removed afterwards. After any failure, Ctrl-C and a full disk
-    included, `path` is what it was before or, if the exchange was done, the new folder; never a part of one.
+    already there is exchanged for the new one and removed afterwards. After any failure, Ctrl-C and a full
+    disk included, `path` is what it was before or, if the exchange was done, the new folder; never a part.
 
     Args:
         path: its parent is created when missing.
@@ -80,9 +80,10 @@ def _read_file(folder: int, name: str, limit: int, shown: Path) -> bytes:
         reason = "is a link" if error.errno == errno.ELOOP else error.strerror
         raise BundleError(f"{shown}: {reason}") from error
     with os.fdopen(descriptor, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             raise BundleError(f"{shown}: is no regular file")
-        data = stream.read(limit + 1)
+        data = stream.read(min(status.st_size, limit) + 1)  # read() sets aside all it is asked for
     if len(data) > limit:
         raise BundleError(f"{shown}: larger than {limit} bytes")
     return data
@@ -95,9 +96,7 @@ def _check_replaceable(path: Path, replaceable: frozenset[str]) -> None:
         raise BundleError(f"{path}: exists and is no folder; nothing was replaced")
     for entry in os.scandir(path):
         if entry.name not in replaceable or not entry.is_file(follow_symlinks=False):
-            raise BundleError(
-                f"{path}: holds {entry.name!r}, which is no file of a bundle; nothing was replaced"
-            )
+            raise BundleError(f"{path}: holds {entry.name!r}, which is no file of a bundle; nothing was replaced")
 
 
 def _write_synced(path: Path, data: bytes) -> None:
@@ -125,9 +124,7 @@ def _take_name(staging: Path, path: Path) -> None:
     try:
         _exchange(staging, path)
     except OSError as error:
-        if (
-            error.errno == errno.EXDEV
-        ):  # an overlay's lower layer: its folders cannot be renamed, only emptied
+        if error.errno == errno.EXDEV:  # an overlay's lower layer: its folders cannot be renamed, only emptied
             (path / "manifest.json").unlink(missing_ok=True)  # first: without it no bundle stands here
             shutil.rmtree(path)
             staging.rename(path)

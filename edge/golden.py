@@ -40,13 +40,10 @@ class Golden:
     def __post_init__(self) -> None:
         inputs, outputs = self.inputs, self.outputs
         if inputs.dtype != np.uint8 or inputs.ndim != 4 or inputs.shape[3] != 3 or len(inputs) < 1:
-            raise BundleError(
-                f"golden inputs must be uint8 (N, H, W, 3), N >= 1; got {inputs.dtype} {inputs.shape}"
-            )
+            raise BundleError(f"golden inputs must be uint8 (N, H, W, 3), N >= 1; got {inputs.dtype} {inputs.shape}")
         if outputs.dtype not in (np.int8, np.uint8) or outputs.ndim != 2 or len(outputs) != len(inputs):
             raise BundleError(
-                f"golden outputs must be int8 or uint8 ({len(inputs)}, classes); "
-                f"got {outputs.dtype} {outputs.shape}"
+                f"golden outputs must be int8 or uint8 ({len(inputs)}, classes); got {outputs.dtype} {outputs.shape}"
             )
 
     def to_bytes(self) -> bytes:
@@ -68,9 +65,7 @@ class Golden:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 entries = {entry.filename: entry for entry in archive.infolist()}
                 if len(archive.infolist()) != len(_MEMBERS) or set(entries) != set(_MEMBERS):
-                    raise BundleError(
-                        f"{name}: must hold {' and '.join(_MEMBERS)}; got {sorted(entries)[:4]}"
-                    )
+                    raise BundleError(f"{name}: must hold {' and '.join(_MEMBERS)}; got {sorted(entries)[:4]}")
                 if sum(entry.file_size for entry in entries.values()) > LARGEST_GOLDEN_BYTES:
                     raise BundleError(f"{name}: unpacks to more than {LARGEST_GOLDEN_BYTES >> 20} MiB")
                 return cls(*(_array(_member(archive, entries[m]), f"{name}: {m}") for m in _MEMBERS))

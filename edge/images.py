@@ -7,6 +7,7 @@ import numpy as np
 
 from edge.contract import Pixels, check_frame
 from edge.errors import FrameError, ImageFileError
+from edge.files import read_at_most
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 LARGEST_IMAGE_BYTES = 256 * 2**20
@@ -16,7 +17,8 @@ def read_image(path: Path) -> Pixels:
     """The frame stored in an image file.
 
     Args:
-        path: JPEG, PNG, BMP, TIFF or WebP; EXIF orientation is ignored (a microscope has none), alpha is dropped.
+        path: JPEG, PNG, BMP, TIFF or WebP; EXIF orientation is ignored (a microscope has none), alpha is
+            dropped.
 
     Returns:
         uint8 (H, W, 3), RGB, 0..255.
@@ -24,13 +26,7 @@ def read_image(path: Path) -> Pixels:
     Raises:
         ImageFileError: missing, empty, oversized, not an image, truncated beyond decoding, or too small.
     """
-    try:
-        if path.stat().st_size > LARGEST_IMAGE_BYTES:
-            raise ImageFileError(f"{path}: larger than {LARGEST_IMAGE_BYTES >> 20} MiB")
-        data = path.read_bytes()
-    except OSError as error:
-        raise ImageFileError(f"{path}: {error.strerror}") from error
-    return decode_image(data, str(path))
+    return decode_image(read_at_most(path, LARGEST_IMAGE_BYTES, ImageFileError), str(path))
 
 
 def decode_image(data: bytes, name: str) -> Pixels:
@@ -38,9 +34,7 @@ def decode_image(data: bytes, name: str) -> Pixels:
     if not data:
         raise ImageFileError(f"{name}: the file is empty")
     try:
-        image = cv2.imdecode(
-            np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-        )
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:  # a header that promises an absurd size
         raise ImageFileError(f"{name}: not a readable image ({error.err})") from error
     if image is None:

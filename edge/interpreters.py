@@ -137,9 +137,7 @@ def kind_of(runtime: str, machine: str, dtype: str, xnnpack: bool) -> str:
         machine: `platform.machine()`.
         dtype: of the model's output; the kinds say nothing of float models.
     """
-    cpu = {"x86_64": "x86-64", "amd64": "x86-64", "aarch64": "aarch64", "arm64": "aarch64"}.get(
-        machine.lower()
-    )
+    cpu = {"x86_64": "x86-64", "amd64": "x86-64", "aarch64": "aarch64", "arm64": "aarch64"}.get(machine.lower())
     if cpu is None or dtype == "float32":
         return "?"
     if runtime == "tflite_runtime":  # its int8 models never reach XNNPACK
@@ -192,9 +190,7 @@ class _Backend:
 _BACKENDS = {
     backend.name: backend
     for backend in (
-        _Backend(
-            "litert", "ai_edge_litert.interpreter", ("ai-edge-litert",), "pip install 'leukoscope[device]'"
-        ),
+        _Backend("litert", "ai_edge_litert.interpreter", ("ai-edge-litert",), "pip install 'leukoscope[device]'"),
         _Backend(
             "tflite_runtime",
             "tflite_runtime.interpreter",
@@ -237,9 +233,7 @@ class _TFLite:
         resolvers = _resolvers(module)
         resolver = resolvers.AUTO if xnnpack else resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         with self._narrowed("cannot load"), _quiet_delegate(), warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", UserWarning
-            )  # tf.lite announces its own removal at every construction
+            warnings.simplefilter("ignore", UserWarning)  # tf.lite announces its own removal at every construction
             engine = module.Interpreter(
                 model_content=model, num_threads=threads, experimental_op_resolver_type=resolver
             )
@@ -282,8 +276,8 @@ class _TFLite:
 def _own_symbols() -> Iterator[None]:
     """Let a library imported here prefer its own C++ symbols over those already loaded.
 
-    TensorFlow loads its symbols globally; tflite-runtime 2.14 imported after TensorFlow 2.21 binds to them and then fails
-    on every model with `std::bad_alloc` or `vector::reserve`.
+    TensorFlow loads its symbols globally; tflite-runtime 2.14 imported after TensorFlow 2.21 binds to them
+    and then fails on every model with `std::bad_alloc` or `vector::reserve`.
     """
     flags = sys.getdlopenflags()
     sys.setdlopenflags(flags | getattr(os, "RTLD_DEEPBIND", 0))  # glibc only
@@ -298,9 +292,7 @@ def _resolvers(module: ModuleType) -> Any:
     return module.OpResolverType if hasattr(module, "OpResolverType") else module.experimental.OpResolverType
 
 
-def _specs(
-    name: str, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]
-) -> tuple[TensorSpec, TensorSpec]:
+def _specs(name: str, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> tuple[TensorSpec, TensorSpec]:
     """The specs of a classifier's input and output, or ModelFileError saying how the model is none."""
     for side, details in (("input", inputs), ("output", outputs)):
         if len(details) != 1:

@@ -5,14 +5,13 @@ biconcave profile of Evans and Fung (1972, doi 10.1016/0026-2862(72)90069-6), nu
 chromatin texture. Only + - * / and square roots are used: IEEE 754 rounds those alike everywhere.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 
 from edge.smear_draws import TEXEL_UM, TEXTURE_SIDE, Floats, mix, normal, texture, uniforms
+from edge.smear_kinds import KINDS, WHITE_KINDS, Morphology
 
 RED, CHROMATIN, CYTOPLASM, PINK = range(4)  # the dyes: one plane each
 EDGE_UM = 0.35  # width of a cell's soft edge
@@ -20,155 +19,7 @@ _COARSE = (mix(101), 15)  # clumps of about 1.9 um
 _FINE = (mix(102), 5)  # grains of about 0.6 um
 
 
-@dataclass(frozen=True, kw_only=True)
-class Morphology:
-    """How a kind of cell looks; amounts of dye are relative to the stain (1 = its measured density).
-
-    Attributes:
-        radius, radius_sd: um.
-        nucleus: radius of the nucleus / radius of the cell, 0 without a nucleus; its spread is 4 %.
-        wobble, nuclear_wobble: relative irregularity of the outlines.
-        chromatin, chromatin_sd: amount in the nucleus and its spread from cell to cell.
-        clumps, grain: relative contrast of coarse and fine chromatin.
-        nucleoli: most there can be.
-        cytoplasm, pink: amounts of the blue dye and of the pink one outside the nucleus.
-        lobes: parts of the nucleus; indentation: depth of a notch, 0..1.
-    """
-
-    radius: float
-    radius_sd: float
-    nucleus: float = 0.0
-    wobble: float = 0.02
-    nuclear_wobble: float = 0.02
-    chromatin: float = 1.0
-    chromatin_sd: float = 0.06
-    clumps: float = 0.1
-    grain: float = 0.08
-    nucleoli: int = 0
-    cytoplasm: float = 0.0
-    pink: float = 0.0
-    lobes: int = 1
-    indentation: float = 0.0
-
-
-# Sizes of white cells follow the diameters measured in the published fields; the rest was set by eye beside them.
-KINDS: Mapping[str, Morphology] = MappingProxyType(
-    {
-        "red": Morphology(radius=3.5, radius_sd=0.22, wobble=0.035),
-        "platelet": Morphology(radius=1.15, radius_sd=0.25, wobble=0.2),
-        "smudge": Morphology(radius=6.6, radius_sd=1.0, wobble=0.22),
-        "precipitate": Morphology(radius=1.6, radius_sd=0.5),
-        "lymphocyte": Morphology(
-            radius=3.25,
-            radius_sd=0.4,
-            nucleus=0.9,
-            wobble=0.02,
-            nuclear_wobble=0.03,
-            chromatin=1.5,
-            chromatin_sd=0.16,
-            clumps=0.2,
-            grain=0.18,
-            cytoplasm=0.75,
-        ),
-        "haematogone": Morphology(
-            radius=4.1,
-            radius_sd=0.45,
-            nucleus=0.93,
-            wobble=0.02,
-            nuclear_wobble=0.03,
-            chromatin=1.25,
-            chromatin_sd=0.14,
-            clumps=0.16,
-            grain=0.18,
-            cytoplasm=0.7,
-        ),
-        "early_lymphoblast": Morphology(
-            radius=5.6,
-            radius_sd=0.5,
-            nucleus=0.95,
-            wobble=0.055,
-            nuclear_wobble=0.045,
-            chromatin=1.03,
-            chromatin_sd=0.05,
-            clumps=0.16,
-            grain=0.26,
-            nucleoli=2,
-            cytoplasm=0.9,
-        ),
-        "pre_b": Morphology(
-            radius=5.45,
-            radius_sd=0.8,
-            nucleus=0.94,
-            wobble=0.035,
-            nuclear_wobble=0.035,
-            chromatin=1.06,
-            chromatin_sd=0.1,
-            clumps=0.19,
-            grain=0.24,
-            nucleoli=1,
-            cytoplasm=0.85,
-            indentation=0.15,
-        ),
-        "pro_b": Morphology(
-            radius=4.75,
-            radius_sd=0.45,
-            nucleus=0.96,
-            wobble=0.055,
-            nuclear_wobble=0.045,
-            chromatin=1.0,
-            chromatin_sd=0.07,
-            clumps=0.17,
-            grain=0.18,
-            nucleoli=2,
-            cytoplasm=0.6,
-            indentation=0.25,
-        ),
-        "neutrophil": Morphology(
-            radius=5.0,
-            radius_sd=0.4,
-            nucleus=0.8,
-            wobble=0.04,
-            nuclear_wobble=0.05,
-            chromatin=1.15,
-            chromatin_sd=0.1,
-            clumps=0.18,
-            grain=0.14,
-            cytoplasm=0.12,
-            pink=0.45,
-            lobes=4,
-        ),
-        "monocyte": Morphology(
-            radius=5.8,
-            radius_sd=0.6,
-            nucleus=0.8,
-            wobble=0.05,
-            nuclear_wobble=0.04,
-            chromatin=0.85,
-            chromatin_sd=0.08,
-            clumps=0.2,
-            grain=0.16,
-            cytoplasm=0.55,
-            pink=0.1,
-            indentation=0.6,
-        ),
-        "myelocyte": Morphology(
-            radius=5.9,
-            radius_sd=0.9,
-            nucleus=0.84,
-            wobble=0.04,
-            nuclear_wobble=0.04,
-            chromatin=0.97,
-            chromatin_sd=0.1,
-            clumps=0.22,
-            grain=0.26,
-            nucleoli=2,
-            cytoplasm=0.7,
-            pink=0.25,
-        ),
-    }
-)
 _REACH = {"smudge": 2.0, "precipitate": 2.6}  # largest distance from the centre / radius, where it is not 1.3
-WHITE_KINDS = frozenset(name for name, shape in KINDS.items() if shape.nucleus > 0)
 
 
 @dataclass(frozen=True)
@@ -248,9 +99,7 @@ def _sample(which: tuple[int, int], x: Floats, y: Floats, dx: float, dy: float) 
     return found
 
 
-def _ratio(
-    x: Floats, y: Floats, radius: float, wobble: float, u: list[float], *, scallop: float = 0.0
-) -> Floats:
+def _ratio(x: Floats, y: Floats, radius: float, wobble: float, u: list[float], *, scallop: float = 0.0) -> Floats:
     """Distance from the centre / distance of the outline that way: harmonics 2, 3 and 5 of the angle."""
     distance: Floats = np.sqrt(x * x + y * y) + np.float32(1e-6)
     c: Floats = x / distance
@@ -293,9 +142,7 @@ def _draw_red(patch: Floats, x: Floats, y: Floats, cell: Cell, step: float) -> N
     # Evans and Fung: thickness ~ sqrt(1 - q) (0.207 + 2.003 q - 1.123 q^2), here over its largest value;
     # beyond the thickest ring the rim stays dark, as in a dried smear.
     q = np.minimum(ratio * ratio, np.float32(0.55))
-    biconcave = np.sqrt(np.float32(1) - q) * (
-        np.float32(0.3155) + q * (np.float32(3.053) - np.float32(1.712) * q)
-    )
+    biconcave = np.sqrt(np.float32(1) - q) * (np.float32(0.3155) + q * (np.float32(3.053) - np.float32(1.712) * q))
     # squared: the published fields show a sharper pale centre than the fresh cell's profile
     dip = np.float32(cell.tone) * (np.float32(1) - biconcave * biconcave)
     patch[RED] += cover * np.maximum(np.float32(1) - dip, np.float32(0)) * np.float32(0.85 + 0.3 * u[7])
@@ -307,9 +154,7 @@ def _draw_white(patch: Floats, x: Floats, y: Floats, cell: Cell, step: float) ->
     body = _cover(_ratio(x, y, cell.radius_um, shape.wobble, u[0:6]), cell.radius_um, step)
     room = max(0.0, cell.radius_um - cell.nucleus_um) * 0.8
     offset = (room * (2 * u[6] - 1), room * (2 * u[7] - 1))
-    ratio = _nuclear_ratio(
-        x - np.float32(offset[0]), y - np.float32(offset[1]), cell.nucleus_um, shape, u[8:24]
-    )
+    ratio = _nuclear_ratio(x - np.float32(offset[0]), y - np.float32(offset[1]), cell.nucleus_um, shape, u[8:24])
     nucleus = _cover(ratio, cell.nucleus_um, step) * body
     fine = _sample(_FINE, x, y, u[24], u[25])
     coarse = _sample(_COARSE, x, y, u[26], u[27])
@@ -363,9 +208,7 @@ def _nuclear_ratio(x: Floats, y: Floats, radius: float, shape: Morphology, u: li
 def _draw_platelet(patch: Floats, x: Floats, y: Floats, cell: Cell, step: float) -> None:
     u = uniforms(cell.key, 10)
     cover = _cover(_ratio(x, y, cell.radius_um, KINDS["platelet"].wobble, u), cell.radius_um, step)
-    grain = np.maximum(
-        np.float32(0.75) + np.float32(0.35) * _sample(_FINE, x, y, u[6], u[7]), np.float32(0.1)
-    )
+    grain = np.maximum(np.float32(0.75) + np.float32(0.35) * _sample(_FINE, x, y, u[6], u[7]), np.float32(0.1))
     patch[CHROMATIN] += np.float32(0.45 + 0.35 * u[8]) * cover * grain
     patch[PINK] += np.float32(0.25) * cover
 
@@ -375,9 +218,7 @@ def _draw_smudge(patch: Floats, x: Floats, y: Floats, cell: Cell, step: float) -
     u = uniforms(cell.key, 10)
     fine, coarse = _sample(_FINE, x, y, u[6], u[7]), _sample(_COARSE, x, y, u[8], u[9])
     ratio = (
-        _ratio(x, y, cell.radius_um, KINDS["smudge"].wobble, u)
-        + np.float32(0.06) * coarse
-        + np.float32(0.04) * fine
+        _ratio(x, y, cell.radius_um, KINDS["smudge"].wobble, u) + np.float32(0.06) * coarse + np.float32(0.04) * fine
     )
     cover = _cover(ratio, cell.radius_um, max(step, 1.0))
     patch[PINK] += cover * np.maximum(np.float32(0.75) + np.float32(0.1) * (fine + coarse), np.float32(0))

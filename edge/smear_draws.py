@@ -68,9 +68,7 @@ def texture(key: int, texels: int) -> Floats:
     for _ in range(3):
         for axis in (0, 1):
             total = np.cumsum(np.concatenate([plane, plane.take(range(texels), axis)], axis), axis)
-            plane = total.take(range(texels, texels + TEXTURE_SIDE), axis) - total.take(
-                range(TEXTURE_SIDE), axis
-            )
+            plane = total.take(range(texels, texels + TEXTURE_SIDE), axis) - total.take(range(TEXTURE_SIDE), axis)
         plane >>= max(0, int(np.abs(plane).max()).bit_length() - 20)  # keeps squares within 64 bits
     plane -= int(plane.sum()) // plane.size
     deviation = (int((plane * plane).sum()) / plane.size) ** 0.5

@@ -14,8 +14,9 @@ from math import ceil, floor, log, pi, sqrt
 import numpy as np
 import numpy.typing as npt
 
-from edge.smear_cells import KINDS, Cell
+from edge.smear_cells import Cell
 from edge.smear_draws import mix, normal, uniforms
+from edge.smear_kinds import KINDS
 from edge.smear_recipes import PUBLISHED_FIELD_UM, Recipe, Style
 
 TILE_UM = 64.0
@@ -23,7 +24,7 @@ MARGIN_UM = 36.0  # a cell is drawn at most this far from the tile that owns it
 CONTACT = 0.94  # centres of two white cells are at least this part of the sum of their radii apart
 LONGEST_CHAIN = 7
 # What `models.smear_statistics` finds in drawn fields against what was asked for; these make the two agree.
-WHITE_SEEN, RED_SEEN = 0.87, 1.24
+WHITE_SEEN, RED_SEEN = 0.88, 1.17
 _FIELD_AREA = PUBLISHED_FIELD_UM[0] * PUBLISHED_FIELD_UM[1]
 _TILE_AREA = TILE_UM * TILE_UM
 _WHITE, _RED, _EXTRA = 1, 2, 3  # what a key is for
@@ -46,9 +47,7 @@ class Layout:
         white_factor, red_factor: numbers of white and red cells against the style's.
     """
 
-    def __init__(
-        self, key: int, recipe: Recipe, style: Style, white_factor: float, red_factor: float
-    ) -> None:
+    def __init__(self, key: int, recipe: Recipe, style: Style, white_factor: float, red_factor: float) -> None:
         self._key, self._recipe, self._style = key, recipe, style
         kinds = sorted(recipe.mix)
         total = sum(recipe.mix.values())
@@ -63,10 +62,10 @@ class Layout:
         # Red cells overlap where there are too many for a hard core of their own size.
         self._red_contact = min(0.85, sqrt(0.65 / (pi * red_density)) / style.red_diameter)
         self._red_rate = _proposals(red_density, self._red_contact * style.red_diameter)
-        self._white_candidates = lru_cache(maxsize=512)(self._propose_white)
-        self._red_candidates = lru_cache(maxsize=512)(self._propose_red)
-        self._whites = lru_cache(maxsize=256)(self._settle_white)
-        self._tile = lru_cache(maxsize=128)(self._settle_all)
+        self._white_candidates = lru_cache(maxsize=256)(self._propose_white)
+        self._red_candidates = lru_cache(maxsize=160)(self._propose_red)
+        self._whites = lru_cache(maxsize=160)(self._settle_white)
+        self._tile = lru_cache(maxsize=64)(self._settle_all)
 
     def cells(self, left: float, top: float, right: float, bottom: float) -> Iterator[Cell]:
         """Every cell that can reach into a rectangle (um), always in the same order."""
@@ -151,9 +150,7 @@ class Layout:
                     px, py = ends[k % 2]
                     ends[k % 2] = (px + hx * step, py + hy * step)
                 x, y = ends[k % 2]
-                radius = (
-                    style.red_diameter / 2 * (1 + KINDS["red"].radius_sd / 3.5 * normal(v[4], v[5], v[6]))
-                )
+                radius = style.red_diameter / 2 * (1 + KINDS["red"].radius_sd / 3.5 * normal(v[4], v[5], v[6]))
                 tone = style.pallor * (0.75 + 0.5 * v[7])
                 cell = Cell("red", x, y, radius, 0.0, mix(parent, k), tone, u[4] < recipe.crenation)
                 found.append(_Candidate(cell, u[5], parent))
@@ -162,7 +159,7 @@ class Layout:
     def _extras(self, column: int, row: int) -> list[Cell]:
         found = []
         for kind in sorted(self._recipe.extras):
-            mean = self._recipe.extras[kind] * _TILE_AREA / _FIELD_AREA
+            mean = self._style.debris * self._recipe.extras[kind] * _TILE_AREA / _FIELD_AREA
             for key in _parents(mix(self._key, _EXTRA, sorted(KINDS).index(kind), column, row), mean):
                 u = uniforms(key, 5)
                 radius = KINDS[kind].radius + KINDS[kind].radius_sd * normal(u[2], u[3], u[4])

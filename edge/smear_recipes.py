@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from edge.errors import SlideError
-from edge.smear_cells import KINDS
+from edge.smear_kinds import KINDS
 
 Triple = tuple[float, float, float]
 
@@ -21,15 +21,15 @@ PUBLISHED_UM_PER_PX = 0.36
 PUBLISHED_FIELD_UM = (299 * PUBLISHED_UM_PER_PX, 224 * PUBLISHED_UM_PER_PX)
 
 
-# Six colour numbers a field (mean and standard deviation of R, G, B without the scale bar's corner): their mean over
-# the fields of each class, and their standard deviation from field to field. Same measurement as STYLES.
+# Six colour numbers a field (mean and standard deviation of R, G, B without the scale bar's corner): their
+# mean over the fields of each class, and their standard deviation from field to field. Measured as STYLES.
 MEASURED_COLOURS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "Benign": ((212.3, 217.8, 232.7, 32.1, 36.4, 13.6), (15.7, 9.9, 7.9, 4.6, 6.6, 2.9)),
     "Early": ((208.3, 217.2, 237.2, 34.3, 38.3, 14.7), (7.2, 5.5, 4.3, 3.6, 4.4, 2.2)),
     "Pre": ((193.8, 206.4, 243.3, 40.2, 43.3, 10.0), (11.4, 10.8, 7.2, 3.6, 4.3, 2.8)),
     "Pro": ((231.4, 233.5, 241.1, 24.7, 24.7, 11.5), (5.9, 5.2, 4.1, 4.3, 3.5, 2.0)),
 }
-COLOUR_TOLERANCE = 0.75  # mean over a recipe's fields, in those standard deviations
+COLOUR_TOLERANCE = 1.0  # mean over a recipe's fields, in those standard deviations
 MEASURED_WHITE_CELLS: dict[str, float] = {"Benign": 12.2, "Early": 8.4, "Pre": 23.6, "Pro": 6.0}
 WHITE_TOLERANCE = 0.25  # relative, of the number of white cells in a field
 
@@ -50,6 +50,7 @@ class Style:
         pallor: depth of the red cells' pale centre, 0 none .. 1.3 empty (by eye).
         chain: mean number of red cells that lie in one chain or clump (by eye).
         white_scale: size of white cells against `KINDS`.
+        debris: number of platelets, smudge cells and grains against the recipe's extras (by eye).
     """
 
     share: float
@@ -66,6 +67,7 @@ class Style:
     pallor: float
     chain: float
     white_scale: float = 1.0
+    debris: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,7 @@ class Recipe:
     def __post_init__(self) -> None:
         unknown = sorted((set(self.mix) | set(self.extras)) - set(KINDS))
         if unknown:
-            raise SlideError(
-                f"mix and extras must name kinds of cell ({', '.join(KINDS)}); got {unknown[0]!r}"
-            )
+            raise SlideError(f"mix and extras must name kinds of cell ({', '.join(KINDS)}); got {unknown[0]!r}")
         if not self.styles or not self.mix:
             raise SlideError(f"recipe {self.name!r} must have at least one style and one kind in its mix")
         if any(weight < 0 for weight in (*self.mix.values(), *self.extras.values())):
@@ -106,7 +106,7 @@ class Recipe:
 STYLES: dict[str, tuple[Style, ...]] = {
     "Benign": (
         Style(0.66, (249.9, 256.1, 240.7), (2.8, 0.8, 5.6), (-7.8, -5.7, 1.7), (0.186, 0.242, -0.007), 0.20,
-              (0.146, 0.118, 0.056), 0.20, 10.8, 0.49, 7.1, 0.15, 2.2, 1.10),
+              (0.146, 0.118, 0.056), 0.20, 10.8, 0.49, 6.9, 0.20, 1.9, 1.12),
         Style(0.34, (254.2, 255.8, 248.1), (3.3, 1.1, 3.6), (-4.7, -7.5, 2.1), (0.226, 0.442, 0.005), 0.18,
               (0.079, 0.089, 0.047), 0.12, 14.9, 0.27, 6.3, 0.75, 1.2, 0.92),
     ),
@@ -124,7 +124,7 @@ STYLES: dict[str, tuple[Style, ...]] = {
         Style(0.36, (241.4, 256.1, 250.4), (3.2, 1.0, 2.9), (-7.7, -8.6, -0.5), (0.214, 0.285, -0.002), 0.11,
               (0.213, 0.154, 0.037), 0.06, 29.5, 0.30, 7.0, 0.80, 1.6, 0.92),
         Style(0.14, (252.3, 256.3, 235.0), (1.9, 0.7, 5.0), (-9.5, -5.4, 3.0), (0.189, 0.302, -0.021), 0.15,
-              (0.272, 0.188, 0.068), 0.14, 2.7, 0.28, 7.0, 0.30, 3.0, 1.28),
+              (0.272, 0.188, 0.068), 0.14, 2.7, 0.28, 7.0, 0.30, 2.5, 1.32, 0.25),
     ),
     "Pro": (
         Style(0.64, (255.2, 256.3, 248.2), (0.6, 0.6, 2.2), (-4.6, -5.1, 2.2), (0.072, 0.173, -0.006), 0.12,

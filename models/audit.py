@@ -60,9 +60,7 @@ def audit(
         "images": len(samples),
         "counts": image_set.counts(),
         "problem_counts": image_set.problem_counts(),
-        "problems": [
-            {"name": p.name, "kind": p.kind, "detail": p.detail, "used": p.used} for p in image_set.problems
-        ],
+        "problems": [{"name": p.name, "kind": p.kind, "detail": p.detail, "used": p.used} for p in image_set.problems],
         "duplicates": _duplicates(samples),
         "fields": _fields(samples, distinct, overlaps, groups),
         "border": _border(samples, features, groups, seed, say),
@@ -162,9 +160,7 @@ def _border(
     return {"regions": guesses, **shortcuts.judge_border(guesses)}
 
 
-def _colour(
-    samples: Sequence[Sample], features: shortcuts.Features, groups: Mapping[str, str], seed: int
-) -> Record:
+def _colour(samples: Sequence[Sample], features: shortcuts.Features, groups: Mapping[str, str], seed: int) -> Record:
     """Colour statistics a class, a few points to draw, and what six numbers alone tell."""
     truth = np.array([sample.label for sample in samples])
     names = [groups[sample.sha256] for sample in samples]
@@ -208,19 +204,18 @@ def _about_files(record: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _about_fields(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
+    leak = fields["random_split_leak"]
     if fields["groups"]:
         found.append(
             (
                 "care",
                 f"{fields['images_in_groups']} images share a microscope field with another one, in "
-                f"{fields['groups']} groups: in a random 80/20 split {fields['random_split_leak']:.0%} of the test "
+                f"{fields['groups']} groups: in a random 80/20 split {leak:.0%} of the test "
                 "images share a field with a training image; use a field-disjoint split",
             )
         )
     if fields["groups_across_classes"]:
-        found.append(
-            ("stop", f"{fields['groups_across_classes']} fields occur in two classes: check the labels")
-        )
+        found.append(("stop", f"{fields['groups_across_classes']} fields occur in two classes: check the labels"))
     total = fields["images_in_groups"]
     if fields["largest_group"] > max(50, CROWDED * total):
         found.append(
@@ -254,9 +249,7 @@ def _about_marks(marks: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
         where = f"at {left} to {right} % across and {top} to {bottom} % down"
         shares = ", ".join(f"{label} {share:.0%}" for label, share in mark["share"].items())
         if mark["difference"] >= UNEQUAL:
-            found.append(
-                ("care", f"a fixed mark {where} looks different from class to class ({shares} have it)")
-            )
+            found.append(("care", f"a fixed mark {where} looks different from class to class ({shares} have it)"))
         else:
             found.append(
                 (
@@ -273,9 +266,7 @@ def _about_colour(colour: Mapping[str, Any]) -> list[tuple[str, str]]:
         return [("note", "too few fields a class to measure what colour tells")]
     text = f"six colour numbers alone (mean and deviation of R, G, B) give {_guess_text(guess)}"
     if guess["interval"][0] > guess["chance"] + TELLS:
-        return [
-            ("care", f"{text}: stain and lamp nearly are the label; an accuracy here says little elsewhere")
-        ]
+        return [("care", f"{text}: stain and lamp nearly are the label; an accuracy here says little elsewhere")]
     return [("note", text)]
 
 

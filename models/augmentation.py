@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from edge.contract import Pixels
 from models.errors import ModelsError
@@ -51,7 +52,7 @@ class Augmentation:
             if not 0 <= value <= top:
                 raise AugmentationError(f"{name} must be between 0 and {top:g}; got {value}")
 
-    def __call__(self, pixels: Pixels, rng: np.random.Generator, others: Sequence[Pixels] = ()) -> Pixels:
+    def __call__(self, pixels: Pixels, rng: np.random.Generator, others: Sequence[Pixels] | Pixels = ()) -> Pixels:
         """One variation of an image.
 
         Args:
@@ -88,9 +89,10 @@ class Augmentation:
         light = 1 + rng.uniform(-self.brightness, self.brightness / 2)
         tint = rng.uniform(-self.temperature, self.temperature)
         gains = 256 * light * np.array([1 + tint, 1, 1 - tint])
-        intensity = cv2.exp(-density)
-        intensity *= (gains * _shading(image.shape[:2], rng.uniform(0, self.shading), rng)).astype(np.float32)
-        return np.clip(np.rint(intensity - 1), 0, 255).astype(np.uint8)
+        height, width = image.shape[:2]
+        lamp = gains * _shading((height, width), rng.uniform(0, self.shading), rng)
+        intensity = np.asarray(cv2.exp(-density), np.float32) * lamp.astype(np.float32)
+        return np.asarray(np.clip(np.rint(intensity - 1), 0, 255), np.uint8)
 
     def _sensor(self, image: Pixels, rng: np.random.Generator) -> Pixels:
         if self.blur and rng.random() < 1 / 3:
@@ -104,9 +106,9 @@ class Augmentation:
 _TO_DENSITY = (-np.log((np.arange(256, dtype=np.float64) + 1) / 256)).astype(np.float32)
 
 
-def _shading(shape: tuple[int, int], fall: float, rng: np.random.Generator) -> np.ndarray:
+def _shading(shape: tuple[int, int], fall: float, rng: np.random.Generator) -> npt.NDArray[np.float64]:
     """(H, W, 1): light falling linearly by `fall` across the field, in a random direction."""
     angle = rng.uniform(0, 2 * np.pi)
     y = np.linspace(-0.5, 0.5, shape[0])[:, None] * np.sin(angle)
     x = np.linspace(-0.5, 0.5, shape[1])[None, :] * np.cos(angle)
-    return (1 - fall * (x + y + 0.5))[..., None]
+    return np.asarray(1 - fall * (x + y + 0.5), np.float64)[..., None]

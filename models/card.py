@@ -9,8 +9,8 @@ from edge.contract import InputContract
 from models.errors import ModelsError
 
 _NETWORKS = {
-    "custom_cnn": "Three convolutions, each with batch norm, ReLU and max-pooling, then flatten, one fully connected layer "
-    "and a softmax. Trained from scratch. The layer sizes are this project's own, not those of arXiv 2501.14228.",
+    "custom_cnn": "Three convolutions, each with batch norm, ReLU and max-pooling, then flatten, one fully connected "
+    "layer and a softmax. Trained from scratch. The layer sizes are this project's own, not those of arXiv 2501.14228.",
     "mobilenet_v2": "MobileNetV2 (arXiv 1801.04381) with its head replaced by global average pooling and a softmax. "
     "The backbone started from ImageNet weights (Apache-2.0) and was fine-tuned.",
 }
@@ -62,26 +62,27 @@ def _data(training: dict[str, Any], evaluation: dict[str, Any]) -> str:
     return (
         "## Data\n\nPeripheral blood smear fields of the acute lymphoblastic leukemia image data set (Kaggle "
         "`mehradaria/leukemia`, 'Original' half; doi 10.34740/KAGGLE/DSV/2175623, doi 10.1002/int.22753). "
-        f"Split: {disjoint}, sha256 `{evaluation['split']['sha256'][:16]}`. Training {training['images']['train']} images, "
-        f"validation {training['images']['validation']} (early stopping only), {evaluation['split']['part']} "
-        f"{evaluation['images']}. The published set has 408 further files that were not at hand; they are on the test side "
-        "of the split and in none of these figures."
+        f"Split: {disjoint}, sha256 `{evaluation['split']['sha256'][:16]}`. Training "
+        f"{training['images']['train']} images, validation {training['images']['validation']} (early stopping only), {evaluation['split']['part']} "
+        f"{evaluation['images']}. The published set has 408 further files that were not at hand; they are on "
+        "the test side of the split and in none of these figures."
     )
 
 
 def _training(training: dict[str, Any]) -> str:
     recipe = training["recipe"]
     stages = "; ".join(
-        f"{s['name']} (trains {s['trainable']}, at most {s['epochs']} epochs, peak learning rate {s['learning_rate']:g})"
+        f"{s['name']} (trains {s['trainable']}, at most {s['epochs']} epochs, "
+        f"peak learning rate {s['learning_rate']:g})"
         for s in recipe["stages"]
     )
     seconds = sum(epoch["seconds"] for epoch in training["history"])
     return (
-        f"## Training\n\nAdamW, batch {recipe['batch']}, label smoothing {recipe['label_smoothing']:g}, class-balanced loss, "
-        f"averaged weights (momentum {recipe['ema']:g}), seed {recipe['seed']}. Stages: {stages}. {len(training['history'])} "
-        f"epochs, {seconds / 60:.0f} minutes on the processor. Every training image is turned, flipped, and varied in "
-        "magnification, stain (in optical density), light, focus and noise; the burned-in scale bar is filled in or exchanged "
-        "with another image's. Validation and test images are unaltered.\n\n![learning curves](learning_curves.png)"
+        f"## Training\n\nAdamW, batch {recipe['batch']}, label smoothing {recipe['label_smoothing']:g}, class-balanced "
+        f"loss, averaged weights (momentum {recipe['ema']:g}), seed {recipe['seed']}. Stages: {stages}. "
+        f"{len(training['history'])} epochs, {seconds / 60:.0f} minutes on the processor. Every training image is turned, flipped, and varied in "
+        "magnification, stain (in optical density), light, focus and noise; the burned-in scale bar is filled in or "
+        "exchanged with another image's. Validation and test images are unaltered.\n\n![learning curves](learning_curves.png)"
     )
 
 
@@ -90,7 +91,7 @@ def _figures(evaluation: dict[str, Any], random: dict[str, Any] | None) -> str:
     lines = [
         "## Figures",
         "",
-        f"On the {evaluation['images']} images of the {evaluation['split']['part']} part, float network, 95 % intervals:",
+        f"{evaluation['images']} images of the {evaluation['split']['part']} part, float network, 95 % intervals:",
         "",
         f"- accuracy {100 * evaluation['accuracy']:.2f} % ({100 * low:.2f} to {100 * high:.2f})",
         f"- macro F1 {evaluation['macro_f1']:.4f}; expected calibration error {evaluation['ece']:.4f}",
@@ -100,8 +101,8 @@ def _figures(evaluation: dict[str, Any], random: dict[str, Any] | None) -> str:
     if random is not None:
         low, high = random["accuracy_interval"]
         lines.append(
-            f"- a network of the same recipe trained and judged on a random split ({random['images']} images), for comparison "
-            f"with published work only: {100 * random['accuracy']:.2f} % ({100 * low:.2f} to {100 * high:.2f})"
+            f"- a network of the same recipe trained and judged on a random split ({random['images']} images), for "
+            f"comparison with published work only: {100 * random['accuracy']:.2f} % ({100 * low:.2f} to {100 * high:.2f})"
         )
     lines += ["", "| class | images | precision | recall | F1 |", "|---|---|---|---|---|"]
     for label, score in evaluation["classes"].items():
@@ -121,11 +122,11 @@ def _score(score: dict[str, Any], key: str) -> str:
 _LIMITS = """## Limits, and what it must not be used for
 
 - No diagnosis, no triage, no decision about a person. Nobody's smear has been judged with it under supervision.
-- The images come from one laboratory. Mean and deviation of three colour channels nearly separate the classes there, so this
-  accuracy says little about another microscope, stain or camera.
+- The images come from one laboratory. Mean and deviation of three colour channels nearly separate the classes there, so
+  this accuracy says little about another microscope, stain or camera.
 - The files carry no patient: images of one patient may be on both sides of the split.
-- It names every field as one of four classes, also a field of something else: an ordinary smear, another leukemia, an empty
-  slide. A leukemia field of another laboratory called Benign is the failure to expect.
+- It names every field as one of four classes, also a field of something else: an ordinary smear, another leukemia, an
+  empty slide. A leukemia field of another laboratory called Benign is the failure to expect.
 - Fields, not cells and not patients: counts of fields are no blast percentage."""
 
 _LICENCE = """## Licence

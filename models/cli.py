@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from edge.command import UsageError, main as run, switch, whole_number
+from edge.command import Command, UsageError, switch, whole_number
+from edge.command import main as run
 from models.jobs import (
     AuditJob,
     CardJob,
@@ -27,9 +28,7 @@ def audit(data: str, out: str = "build/audit", json: bool = False) -> AuditJob:
     return AuditJob(Path(data), Path(out), switch(json, "--json"))
 
 
-def split(
-    data: str, out: str, groups: str = "", random: bool = False, seed: str = "7", json: bool = False
-) -> SplitJob:
+def split(data: str, out: str, groups: str = "", random: bool = False, seed: str = "7", json: bool = False) -> SplitJob:
     """Divide images into train, validation and test so that no microscope field is on two sides.
 
     Args:
@@ -41,7 +40,14 @@ def split(
         json: print the counts as JSON.
     """
     chosen = Path(groups) if groups else None
-    return SplitJob(Path(data), Path(out), chosen, switch(random, "--random"), whole_number(seed, "--seed"), switch(json, "--json"))
+    return SplitJob(
+        Path(data),
+        Path(out),
+        chosen,
+        switch(random, "--random"),
+        whole_number(seed, "--seed"),
+        switch(json, "--json"),
+    )
 
 
 def train(
@@ -133,7 +139,14 @@ def fetch(from_: str, to: str, json: bool = False) -> FetchJob:
     return FetchJob(Path(from_), Path(to), switch(json, "--json"))
 
 
-COMMANDS = {"audit": audit, "split": split, "train": train, "evaluate": evaluate, "card": card, "fetch": fetch}
+COMMANDS: dict[str, Command] = {
+    "audit": audit,
+    "split": split,
+    "train": train,
+    "evaluate": evaluate,
+    "card": card,
+    "fetch": fetch,
+}
 
 
 def main() -> None:

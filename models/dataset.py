@@ -207,9 +207,7 @@ def _beside_classes(root: Path) -> list[Problem]:
 
 def _unlisted(folders: dict[str, Path], wanted: Sequence[str]) -> list[Problem]:
     others = sorted(set(folders) - set(wanted))
-    return [
-        Problem(f"{name}/", "unlisted", f"is none of the labels {list(wanted)}: not read") for name in others
-    ]
+    return [Problem(f"{name}/", "unlisted", f"is none of the labels {list(wanted)}: not read") for name in others]
 
 
 def _files_of(root: Path, folder: Path) -> tuple[list[Path], list[Problem]]:
@@ -223,9 +221,7 @@ def _files_of(root: Path, folder: Path) -> tuple[list[Path], list[Problem]]:
     for path in entries:
         name = path.relative_to(root).as_posix()
         if path.name.startswith("."):
-            if (
-                path.suffix.lower() in IMAGE_SUFFIXES
-            ):  # `._x.jpg` of macOS; .DS_Store and the like are no images
+            if path.suffix.lower() in IMAGE_SUFFIXES:  # `._x.jpg` of macOS; .DS_Store and the like are no images
                 problems.append(Problem(name, "hidden", "hidden file: not read"))
         elif _is_folder(path):
             problems.append(Problem(f"{name}/", "nested", "folder inside a class folder: not searched"))
@@ -234,15 +230,11 @@ def _files_of(root: Path, folder: Path) -> tuple[list[Path], list[Problem]]:
     return files, problems
 
 
-def _check_enough(
-    root: Path, labels: Sequence[str], samples: Sequence[Sample], problems: Sequence[Problem]
-) -> None:
+def _check_enough(root: Path, labels: Sequence[str], samples: Sequence[Sample], problems: Sequence[Problem]) -> None:
     if not samples:
         nested = sum(p.kind == "nested" for p in problems)
         hint = "; its sub-folders hold folders: give the one that holds the class folders" if nested else ""
-        raise DatasetError(
-            f"data must hold class folders with images; {root} has no usable image in one{hint}"
-        )
+        raise DatasetError(f"data must hold class folders with images; {root} has no usable image in one{hint}")
     if len(labels) < 2:
         raise DatasetError(f"data must hold two or more class folders with images; {root} has {list(labels)}")
 
@@ -381,7 +373,6 @@ def _duplicates(samples: Sequence[Sample]) -> list[Problem]:
         if twin.label == sample.label:
             problems.append(Problem(sample.name, "duplicate", f"same bytes as {twin.name}", used=True))
         else:
-            problems.append(
-                Problem(sample.name, "conflict", f"usable, same bytes as {twin.name} of another class")
-            )
+            detail = f"same bytes as {twin.name} of another class"
+            problems.append(Problem(sample.name, "conflict", detail, used=True))
     return problems

@@ -107,9 +107,7 @@ def _of_folder(source: Path) -> Iterator[Entry]:
             except OSError:  # a dangling link, or a loop of them
                 continue
             if stat.S_ISREG(status.st_mode):
-                opener = cast(
-                    Callable[[], AbstractContextManager[IO[bytes]]], lambda path=path: path.open("rb")
-                )
+                opener = cast(Callable[[], AbstractContextManager[IO[bytes]]], lambda path=path: path.open("rb"))
                 yield _entry(path.relative_to(source).as_posix(), status.st_size, opener)
 
 
@@ -121,9 +119,7 @@ def _of_zip(source: Path) -> Iterator[Entry]:
                 continue
             if info.flag_bits & 1:
                 raise FetchError(f"{source} is encrypted: unpack it first and give the folder")
-            opener = cast(
-                Callable[[], AbstractContextManager[IO[bytes]]], lambda info=info: archive.open(info)
-            )
+            opener = cast(Callable[[], AbstractContextManager[IO[bytes]]], lambda info=info: archive.open(info))
             yield _entry(info.filename, info.file_size, opener)
 
 
@@ -136,9 +132,7 @@ def _of_tar(source: Path, opener: Callable[[Path], Any] | None) -> Iterator[Entr
         for count, member in enumerate(archive, 1):
             total += member.size
             if total > MOST_BYTES or count > MOST_FILES:
-                raise FetchError(
-                    f"{source} unpacks to more than {MOST_BYTES >> 30} GiB or {MOST_FILES} files"
-                )
+                raise FetchError(f"{source} unpacks to more than {MOST_BYTES >> 30} GiB or {MOST_FILES} files")
             if member.isreg() and not member.issparse():
                 file = cast(AbstractContextManager[IO[bytes]], archive.extractfile(member))
                 yield _entry(member.name, member.size, lambda file=file: file)  # type: ignore[misc]

@@ -85,9 +85,7 @@ class _Resampling:
     seed: int
 
     def interval(self, statistic: Statistic, *samples: Floats) -> Interval:
-        return bootstrap(
-            statistic, *samples, confidence=self.confidence, resamples=self.resamples, seed=self.seed
-        )
+        return bootstrap(statistic, *samples, confidence=self.confidence, resamples=self.resamples, seed=self.seed)
 
 
 def evaluate(
@@ -159,9 +157,7 @@ def _indicators(k: int, truth: Indices, predicted: Indices) -> tuple[Floats, Flo
     return (true & called).astype(np.float64), called.astype(np.float64), true.astype(np.float64)
 
 
-def _class_score(
-    label: str, k: int, truth: Indices, predicted: Indices, resampling: _Resampling
-) -> ClassScore:
+def _class_score(label: str, k: int, truth: Indices, predicted: Indices, resampling: _Resampling) -> ClassScore:
     hit, called, true = _indicators(k, truth, predicted)
     tp, calls, images = int(hit.sum()), int(called.sum()), int(true.sum())
     confidence = resampling.confidence

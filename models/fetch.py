@@ -43,8 +43,7 @@ def published_files(path: Path = PUBLISHED_FILES) -> tuple[PublishedFile, ...]:
     """The shipped list, in its order."""
     with path.open(encoding="utf-8", newline="") as file:
         return tuple(
-            PublishedFile(row["class"], row["file"], row["sha256"], int(row["bytes"]))
-            for row in csv.DictReader(file)
+            PublishedFile(row["class"], row["file"], row["sha256"], int(row["bytes"])) for row in csv.DictReader(file)
         )
 
 
@@ -105,9 +104,7 @@ def to_text(record: Mapping[str, Any]) -> str:
     ]
     if record["altered"]:
         first = record["altered"][0]["found"]
-        lines.append(
-            f"altered: {len(record['altered'])} with the right name and other content; first: {first}"
-        )
+        lines.append(f"altered: {len(record['altered'])} with the right name and other content; first: {first}")
     if record["missing"]:
         lines.append(f"missing: {len(record['missing'])}; first: {record['missing'][0]}")
     if record["unknown"]["count"]:
@@ -138,21 +135,15 @@ def _check_target(target: Path, size: int) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise FetchError(
-            f"to must be a folder that can be made; {target.parent}: {error.strerror}"
-        ) from error
+        raise FetchError(f"to must be a folder that can be made; {target.parent}: {error.strerror}") from error
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise FetchError(f"to must be in a folder that can be written; {target.parent} is not")
     free = shutil.disk_usage(target.parent).free
     if free < size + ROOM:
-        raise DiskFullError(
-            f"{target.parent} has {free >> 20} MiB free; {(size + ROOM) >> 20} MiB are needed"
-        )
+        raise DiskFullError(f"{target.parent} has {free >> 20} MiB free; {(size + ROOM) >> 20} MiB are needed")
 
 
-def _sort_out(
-    found: Any, listed: Sequence[PublishedFile], working: Path, say: Callable[[str], None]
-) -> _SortedOut:
+def _sort_out(found: Any, listed: Sequence[PublishedFile], working: Path, say: Callable[[str], None]) -> _SortedOut:
     by_hash: dict[str, list[PublishedFile]] = defaultdict(list)
     for file in listed:
         by_hash[file.sha256].append(file)
@@ -186,7 +177,7 @@ def _sort_out(
 def _matches(
     entry: Entry, by_hash: Mapping[str, list[PublishedFile]], sizes: set[int]
 ) -> tuple[bytes, list[PublishedFile]] | None:
-    """Content and listed files, when the entry is a listed image; entries of another size are not even read."""
+    """Content and listed files of a listed image; entries of another size are not even read."""
     if entry.size not in sizes:
         return None
     data = entry.read()

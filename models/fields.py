@@ -36,7 +36,7 @@ COARSE_PEAK, FINE_PEAK = 4.6, 6.2  # in standard deviations of a chance correlat
 LEAST_SHARED = 0.12  # part of the image two shots must share to be compared at all
 WHITENING = 0.7  # 0 is plain correlation, 1 is phase correlation; between, noise of fine detail weighs less
 SLACK = 3  # pixels of CHECK the comparison may move: more than one cell of FINE
-COMMON_FROM = 50  # images: with so many, what all of them show in one place (an overlay, a centred cell) is taken out
+COMMON_FROM = 50  # images: with so many, what all show in one place (an overlay, a centred cell) is taken out
 BLOCK = 512  # pairs a batch: keeps the batch in the cache
 
 
@@ -101,9 +101,7 @@ def groups_of(distinct: Sequence[Sample], overlaps: Sequence[Overlap]) -> dict[s
     return groups
 
 
-def find_overlaps(
-    samples: Sequence[Sample], progress: Callable[[float], None] | None = None
-) -> tuple[Overlap, ...]:
+def find_overlaps(samples: Sequence[Sample], progress: Callable[[float], None] | None = None) -> tuple[Overlap, ...]:
     """All pairs of `samples` that share a piece of a field, sorted by position.
 
     Time grows with the square of their number (2,810 images: half a minute on two cores); memory is 0.05 MB
@@ -181,9 +179,7 @@ def spectra(planes: Floats) -> npt.NDArray[np.complex64]:
     return np.asarray(transform * scale, np.complex64)
 
 
-def _coarse_pairs(
-    spectrum: npt.NDArray[np.complex64], progress: Callable[[float], None]
-) -> npt.NDArray[np.int64]:
+def _coarse_pairs(spectrum: npt.NDArray[np.complex64], progress: Callable[[float], None]) -> npt.NDArray[np.int64]:
     """(M, 2): pairs whose coarse fingerprints correlate at some shift more than chance does."""
     from scipy import fft
 

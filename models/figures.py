@@ -73,9 +73,7 @@ def confusion_figure(
 def _square(name: str, matrix: npt.ArrayLike, classes: int) -> npt.NDArray[np.int64]:
     table = np.asarray(matrix)
     if table.shape != (classes, classes) or not np.issubdtype(table.dtype, np.integer) or table.min() < 0:
-        raise FigureError(
-            f"matrix {name!r} must be counts ({classes}, {classes}); got {table.dtype} {table.shape}"
-        )
+        raise FigureError(f"matrix {name!r} must be counts ({classes}, {classes}); got {table.dtype} {table.shape}")
     return table.astype(np.int64)
 
 
@@ -173,9 +171,7 @@ def reliability_figure(
 
 
 @styled
-def drift_figure(
-    float_probabilities: npt.ArrayLike, int8_probabilities: npt.ArrayLike, title: str = ""
-) -> "Figure":
+def drift_figure(float_probabilities: npt.ArrayLike, int8_probabilities: npt.ArrayLike, title: str = "") -> "Figure":
     """Histogram over images of the largest change of any class's probability, counts on a log scale.
 
     Args:
@@ -243,8 +239,8 @@ def learning_figure(
                 values = scale * np.asarray(history[series], dtype=float)
                 marker = "o" if epochs <= 40 else ""
                 axis.plot(x, values, color=colour, linestyle=style, marker=marker, markersize=3, label=label)
-        _mark_stages(axis, stages)
         axis.set(xlabel="epoch", xlim=(0.5, epochs + 0.5))
+        _mark_stages(axis, stages)
         axis.set_title(name, pad=16 if stages else 6)
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(True)
@@ -259,14 +255,18 @@ _HISTORY = ("loss", "val_loss", "accuracy", "val_accuracy")
 
 
 def _mark_stages(axis: "Axes", stages: Sequence[tuple[str, int]]) -> None:
-    for name, first in stages:
+    shown = axis.get_xlim()[1] - axis.get_xlim()[0]
+    ends = [first for _, first in stages[1:]] + [shown]
+    for (name, first), end in zip(stages, ends, strict=True):
         if first > 0:
             axis.axvline(first + 0.5, color=INK, linewidth=0.8, linestyle=(0, (2, 2)))
+        narrow = end - first < 0.12 * shown  # its name would run into the next one's: let it end at the boundary
         axis.annotate(
-            name,
-            (first + 0.5, 1.01),
+            f"{name} " if narrow else f" {name}",
+            ((end if narrow else first) + 0.5, 1.01),
             xycoords=("data", "axes fraction"),
             fontsize=7.5,
+            ha="right" if narrow else "left",
             va="bottom",
             color=INK,
         )
@@ -299,7 +299,7 @@ def intervals_figure(
         y = np.array([row for row, _ in shown])
         value, low, high = (100 * np.array([entry[j] for _, entry in shown]) for j in range(3))
         axis.errorbar(
-            value, y, xerr=[np.maximum(value - low, 0), np.maximum(high - value, 0)], fmt=MARKERS[k % 6],
+            value, y, xerr=np.maximum([value - low, high - value], 0), fmt=MARKERS[k % 6],
             color=SERIES[k % 6], markersize=5, capsize=2.5, elinewidth=1.2, label=name,
         )  # fmt: skip
     axis.set_yticks(range(len(labels)), labels)
@@ -326,9 +326,7 @@ def contact_sheet(
         columns: images a row, >= 1.
     """
     if not images or len(images) != len(captions):
-        raise FigureError(
-            f"captions must be one an image, for at least one; got {len(captions)} for {len(images)}"
-        )
+        raise FigureError(f"captions must be one an image, for at least one; got {len(captions)} for {len(images)}")
     if columns < 1:
         raise FigureError(f"columns must be >= 1; got {columns}")
     for image in images:

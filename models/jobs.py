@@ -29,7 +29,9 @@ class AuditJob:
         self.out.mkdir(parents=True, exist_ok=True)
         _write_json(self.out / "audit.json", record)
         (self.out / "audit.html").write_text(page(record, image_set), encoding="utf-8")
-        return Outcome(DONE, record, f"{to_text(record)}\nwritten: {self.out / 'audit.html'}, {self.out / 'audit.json'}")
+        return Outcome(
+            DONE, record, f"{to_text(record)}\nwritten: {self.out / 'audit.html'}, {self.out / 'audit.json'}"
+        )
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class SplitJob:
     json: bool
 
     def execute(self) -> Outcome:
-        """Writes one CSV. Images listed in `groups` that are not in `data` go to the test part: nothing here saw them."""
+        """Writes one CSV. Images listed in `groups` that are not in `data` go to the test part."""
         from models.dataset import scan
         from models.fields import find_groups
         from models.split import Split, absent_items, field_disjoint, random_split, read_groups
@@ -57,8 +59,15 @@ class SplitJob:
         split = Split(split.items + absent_items(listed, image_set))
         self.out.parent.mkdir(parents=True, exist_ok=True)
         self.out.write_text(split.to_csv(), encoding="utf-8")
-        record = {"file": str(self.out), "counts": split.counts(), "field_disjoint": split.is_field_disjoint()}
-        lines = [f"{part}: {sum(n.values())} ({', '.join(f'{k} {v}' for k, v in n.items())})" for part, n in split.counts().items()]
+        record = {
+            "file": str(self.out),
+            "counts": split.counts(),
+            "field_disjoint": split.is_field_disjoint(),
+        }
+        lines = [
+            f"{part}: {sum(n.values())} ({', '.join(f'{k} {v}' for k, v in n.items())})"
+            for part, n in split.counts().items()
+        ]
         return Outcome(DONE, record, "\n".join([*lines, f"written: {self.out}"]))
 
 
@@ -79,6 +88,9 @@ class TrainJob:
 
     def execute(self) -> Outcome:
         """Writes the layout of `models/trained/NAME`; working files under `checkpoint/` let a killed run continue."""
+        from models.silence import import_tensorflow
+
+        import_tensorflow()
         import keras
 
         from models.architectures import custom_cnn, mobilenet_v2
@@ -97,7 +109,10 @@ class TrainJob:
         recipe = replace(RECIPES[self.network], seed=self.seed)
         if self.epochs is not None:
             recipe = replace(recipe, stages=(*recipe.stages[:-1], replace(recipe.stages[-1], epochs=self.epochs)))
-        note(f"training {self.network} on {len(training.truth)} images, validating on {len(validation.truth)}; split: {origin}")
+        note(
+            f"training {self.network} on {len(training.truth)} images, validating on {len(validation.truth)}; "
+            f"split: {origin}"
+        )
         keras.utils.set_random_seed(recipe.seed)
         size = (self.size, self.size)
         if self.network == "custom_cnn":
@@ -154,6 +169,9 @@ class EvaluateJob:
 
     def execute(self) -> Outcome:
         """Writes the evaluation record at `out` and its two figures beside it."""
+        from models.silence import import_tensorflow
+
+        import_tensorflow()
         import keras
 
         from models.data_source import load_part, scan_for, split_for
@@ -174,7 +192,9 @@ class EvaluateJob:
         self.out.parent.mkdir(parents=True, exist_ok=True)
         _write_json(self.out, record)
         stem = self.out.with_suffix("")
-        confusion = confusion_figure(contract.labels, {"": found.confusion}, f"{self.part} split, {found.images} images")
+        confusion = confusion_figure(
+            contract.labels, {"": found.confusion}, f"{self.part} split, {found.images} images"
+        )
         stem.with_name(f"{stem.name}_confusion.png").write_bytes(render(confusion))
         reliability = reliability_figure({"float": (probabilities, part.truth)}, title="is it as sure as it is right?")
         stem.with_name(f"{stem.name}_reliability.png").write_bytes(render(reliability))
@@ -249,7 +269,9 @@ def _provenance(model: Path, split: Any, origin: str, part: str) -> dict[str, An
     }
 
 
-def _training_record(job: TrainJob, recipe: Any, split: Any, training: Any, validation: Any, epochs: Any) -> dict[str, Any]:
+def _training_record(
+    job: TrainJob, recipe: Any, split: Any, training: Any, validation: Any, epochs: Any
+) -> dict[str, Any]:
     import hashlib
 
     from models.versions import versions
@@ -268,5 +290,3 @@ def _training_record(job: TrainJob, recipe: Any, split: Any, training: Any, vali
 
 def _write_json(path: Path, record: Any) -> None:
     path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-
-

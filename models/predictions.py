@@ -27,9 +27,7 @@ def validate(
         raise EvaluationError(f"labels must be two or more different names; got {list(labels)}")
     values = np.asarray(probabilities)
     if values.ndim != 2 or values.shape[1] != len(labels) or not np.issubdtype(values.dtype, np.floating):
-        raise EvaluationError(
-            f"{name} must be float (N, {len(labels)}), a column a label; got {_shape(values)}"
-        )
+        raise EvaluationError(f"{name} must be float (N, {len(labels)}), a column a label; got {_shape(values)}")
     if len(values) < at_least:
         raise EvaluationError(f"{name} must hold at least {at_least} images; got {len(values)}")
     if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1 + 1e-6:
@@ -51,9 +49,7 @@ def _validate_truth(truth: npt.ArrayLike | None, images: int, classes: int) -> I
         return np.empty(0, dtype=np.intp)
     indices = np.asarray(truth)
     if indices.shape != (images,) or not np.issubdtype(indices.dtype, np.integer):
-        raise EvaluationError(
-            f"truth must be integer ({images},), an index of a label; got {_shape(indices)}"
-        )
+        raise EvaluationError(f"truth must be integer ({images},), an index of a label; got {_shape(indices)}")
     if indices.min() < 0 or indices.max() >= classes:
         raise EvaluationError(f"truth must be within 0..{classes - 1}; got {indices.min()}..{indices.max()}")
     return indices.astype(np.intp)

@@ -12,7 +12,7 @@ RANDOM_SPLIT = _HERE / "data" / "split_random.csv"
 BENIGN = "Benign"
 
 
-class UnknownNetwork(ModelsError, KeyError):
+class UnknownNetworkError(ModelsError, KeyError):
     """No shipped network of that name. Cure: one of those the message lists, or a path."""
 
     def __str__(self) -> str:
@@ -22,7 +22,7 @@ class UnknownNetwork(ModelsError, KeyError):
 def trained(name: str) -> Path:
     """Folder of a shipped network: `model.keras`, `contract.json`, `training.json`, `evaluation.json`, `CARD.md`."""
     if name not in TRAINED:
-        raise UnknownNetwork(f"network must be one of {', '.join(TRAINED)}; got {name!r}")
+        raise UnknownNetworkError(f"network must be one of {', '.join(TRAINED)}; got {name!r}")
     return _HERE / "trained" / name
 
 

@@ -54,9 +54,7 @@ def reliability_bins(
         inside = which == k
         right, images = round(float((gap + confidence)[inside].sum())), int(inside.sum())
         mean = float(confidence[inside].mean())
-        found.append(
-            ReliabilityBin(k / bins, (k + 1) / bins, images, mean, right / images, wilson(right, images))
-        )
+        found.append(ReliabilityBin(k / bins, (k + 1) / bins, images, mean, right / images, wilson(right, images)))
     return tuple(found)
 
 

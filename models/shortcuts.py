@@ -164,9 +164,7 @@ def fixed_marks(edges: Mapping[str, npt.NDArray[np.float64]]) -> list[dict[str, 
     maps = np.stack(list(edges.values()))
     floor = np.maximum(FIXED_SHARE, FIXED_RATIO * np.median(maps, axis=(1, 2), keepdims=True))
     mask = (maps > floor).any(axis=0).astype(np.uint8)
-    joined = cv2.dilate(
-        mask, np.ones((9, 9), np.uint8)
-    )  # the strokes of a scale bar and its text are one mark
+    joined = cv2.dilate(mask, np.ones((9, 9), np.uint8))  # the strokes of a scale bar and its text are one mark
     count, names = cv2.connectedComponents(joined)
     marks = []
     for name in range(1, count):

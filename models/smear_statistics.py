@@ -159,9 +159,7 @@ def _illumination(frame: Pixels, smooth: Array, valid: npt.NDArray[np.bool_]) ->
     for row in range(0, SIDE, 56):
         for column in range(0, SIDE, 56):
             block = np.s_[row : row + 56, column : column + 56]
-            chosen[block] = valid[block] & (
-                brightness[block] >= np.percentile(brightness[block][valid[block]], 80)
-            )
+            chosen[block] = valid[block] & (brightness[block] >= np.percentile(brightness[block][valid[block]], 80))
     background = np.zeros((BACKGROUND_TERMS, 3))
     for _ in range(4):
         background = np.linalg.lstsq(terms[chosen], frame[chosen].astype(np.float64), rcond=None)[0]
@@ -170,9 +168,7 @@ def _illumination(frame: Pixels, smooth: Array, valid: npt.NDArray[np.bool_]) ->
     return background, np.clip(terms @ background, 60, 262)
 
 
-def _segment(
-    density: Array, valid: npt.NDArray[np.bool_]
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+def _segment(density: Array, valid: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     violet = density[..., 1] - (density[..., 0] + density[..., 2]) / 2
     violets = ((violet > 0.06) & (density[..., 1] > 0.115) & valid).astype(np.uint8)
     white = cv2.morphologyEx(violets, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))

@@ -97,7 +97,10 @@ class Split:
 
 
 def field_disjoint(
-    samples: Sequence[Sample], groups: Mapping[str, str], seed: int, fractions: Mapping[str, float] = DEFAULT_FRACTIONS
+    samples: Sequence[Sample],
+    groups: Mapping[str, str],
+    seed: int,
+    fractions: Mapping[str, float] = DEFAULT_FRACTIONS,
 ) -> Split:
     """Parts that share no microscope field and no duplicate, each with the classes in the same proportions.
 
@@ -128,7 +131,10 @@ def field_disjoint(
 
 
 def random_split(
-    samples: Sequence[Sample], groups: Mapping[str, str], seed: int, fractions: Mapping[str, float] = DEFAULT_FRACTIONS
+    samples: Sequence[Sample],
+    groups: Mapping[str, str],
+    seed: int,
+    fractions: Mapping[str, float] = DEFAULT_FRACTIONS,
 ) -> Split:
     """Paper-style: images drawn at random within each class, overlapping fields ignored. For comparison only.
 
@@ -156,7 +162,9 @@ def read_groups(path: Path) -> tuple[SplitItem, ...]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SplitError(f"groups {path} cannot be read: {error}") from error
     except KeyError as error:
-        raise SplitError(f"groups {path} must have the columns class, file, sha256, field_group; {error} is missing") from None
+        raise SplitError(
+            f"groups {path} must have the columns class, file, sha256, field_group; {error} is missing"
+        ) from None
 
 
 def absent_items(listed: Sequence[SplitItem], image_set: ImageSet) -> tuple[SplitItem, ...]:
@@ -196,5 +204,9 @@ def _stable(text: str) -> int:
 
 
 def _check_fractions(fractions: Mapping[str, float]) -> None:
-    if not set(fractions) <= set(PARTS) or any(f <= 0 for f in fractions.values()) or abs(sum(fractions.values()) - 1) > 1e-9:
+    if (
+        not set(fractions) <= set(PARTS)
+        or any(f <= 0 for f in fractions.values())
+        or abs(sum(fractions.values()) - 1) > 1e-9
+    ):
         raise SplitError(f"fractions must be positive shares of {PARTS} that sum to 1; got {dict(fractions)}")

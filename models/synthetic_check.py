@@ -38,8 +38,9 @@ def check(keras_predict: Predict, contract: InputContract, count: int = 200, see
 
     Returns:
         notice, fields, seed, decided (share with a margin >= 0.1), classes_seen (top-1, in the contract's
-        order), confusion {recipe: {label: fields}}, own_class (share whose top-1 is the recipe's namesake;
-        None when the contract lacks a namesake), mean_margin, verdict ("pass": decided >= 0.8 and every class seen).
+        order), confusion {recipe: {label: fields}}, own_class (share whose top-1 is the recipe's namesake,
+        None when the contract lacks a namesake), mean_margin, verdict ("pass": decided >= 0.8 and every
+        class seen, otherwise "fail").
 
     Raises:
         SyntheticCheckError: no fields, or what comes back is not (N, classes) probabilities.
@@ -71,7 +72,7 @@ def check(keras_predict: Predict, contract: InputContract, count: int = 200, see
     }
 
 
-def contact_sheet(columns: int = 4, seed: int = SHEET_SEED) -> bytes:
+def contact_sheet(columns: int = 3, seed: int = SHEET_SEED) -> bytes:
     """A PNG of synthetic fields, a row a recipe, with the notice on it.
 
     Args:
@@ -109,11 +110,7 @@ def _answers(predict: Predict, contract: InputContract, frames: list[Pixels]) ->
         found.append(np.asarray(predict(np.concatenate(inputs)), dtype=np.float64))
     expected = (len(frames), len(contract.labels))
     answers = np.concatenate(found) if all(part.ndim == 2 for part in found) else np.zeros(0)
-    if (
-        answers.shape != expected
-        or not np.allclose(answers.sum(axis=1), 1, atol=0.01)
-        or answers.min() < -1e-6
-    ):
+    if answers.shape != expected or not np.allclose(answers.sum(axis=1), 1, atol=0.01) or answers.min() < -1e-6:
         raise SyntheticCheckError(
             f"keras_predict must return probabilities {expected}, rows of sum 1; got shape {answers.shape}"
         )

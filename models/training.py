@@ -5,7 +5,7 @@ rate of every step follow from (seed, epoch, step) alone, and the checkpoint hol
 """
 
 import json
-import os
+import math
 import queue
 import threading
 import time
@@ -79,7 +79,7 @@ RECIPES: dict[str, Recipe] = {
         )
     ),
     "custom_cnn": Recipe(
-        stages=(Stage("from scratch", "all", epochs=60, learning_rate=1.5e-3, warmup=2.0),), patience=20
+        stages=(Stage("from scratch", "all", epochs=40, learning_rate=2e-3, warmup=1.0),), patience=12
     ),
 }
 
@@ -93,7 +93,9 @@ class LabelledPixels:
 
     def __post_init__(self) -> None:
         if len(self.pixels) != len(self.truth) or not len(self.truth):
-            raise TrainingError(f"pixels and truth must be of one length >= 1; got {len(self.pixels)}, {len(self.truth)}")
+            raise TrainingError(
+                f"pixels and truth must be of one length >= 1; got {len(self.pixels)}, {len(self.truth)}"
+            )
 
 
 def predict(model: Any, contract: InputContract, pixels: Pixels, batch: int = 64) -> npt.NDArray[np.float32]:
@@ -102,7 +104,7 @@ def predict(model: Any, contract: InputContract, pixels: Pixels, batch: int = 64
     for start in range(0, len(pixels), batch):
         inputs = np.concatenate([contract.encode(p, FLOAT32) for p in pixels[start : start + batch]])
         outputs.append(np.asarray(model(inputs, training=False)))
-    return np.concatenate(outputs).astype(np.float32)
+    return np.asarray(np.concatenate(outputs), np.float32)
 
 
 def train(
@@ -173,8 +175,8 @@ class _Run:
             self._keep(record)
             self._checkpoint(index, epoch + 1)
             bar.say(
-                f"{stage.name} {epoch + 1}/{stage.epochs}: loss {record['loss']:.4f} acc {record['accuracy']:.4f}"
-                f"  validation loss {record['val_loss']:.4f} acc {record['val_accuracy']:.4f} ({record['seconds']:.0f} s)"
+                f"{stage.name} {epoch + 1}/{stage.epochs}: loss {record['loss']:.4f} acc {record['accuracy']:.4f}  "
+                f"validation loss {record['val_loss']:.4f} acc {record['val_accuracy']:.4f} ({record['seconds']:.0f} s)"
             )
         self.state["waited"] = 0
         self._checkpoint(index + 1, 0, network=index + 1 < len(self.recipe.stages))
@@ -306,7 +308,7 @@ def class_weights(truth: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.
     counts = np.bincount(truth, minlength=classes)
     if (counts == 0).any():
         raise TrainingError(f"every class needs training images; counts are {counts.tolist()}")
-    return (len(truth) / (classes * counts)).astype(np.float32)
+    return np.asarray(len(truth) / (classes * counts), np.float32)
 
 
 def _rate(stage: Stage, epoch: float) -> float:
@@ -314,7 +316,7 @@ def _rate(stage: Stage, epoch: float) -> float:
     if epoch < stage.warmup:
         return stage.learning_rate * (0.02 + 0.98 * epoch / stage.warmup)
     done = (epoch - stage.warmup) / max(stage.epochs - stage.warmup, 1e-9)
-    return stage.learning_rate * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * min(done, 1.0))))
+    return stage.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
 
 
 def _set_trainable(model: Any, trainable: str) -> None:
@@ -337,13 +339,15 @@ def _cross_entropy(probabilities: npt.NDArray[np.float32], truth: npt.NDArray[np
 def _save(model: Any, path: Path) -> None:
     temporary = path.with_name(f"{path.stem}.tmp.keras")
     model.save(temporary, include_optimizer=False)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def _identity(model_name: str, recipe: Recipe, contract: InputContract, *parts: LabelledPixels) -> str:
     import hashlib
 
-    digest = hashlib.sha256(model_name.encode() + json.dumps(asdict(recipe), sort_keys=True).encode() + contract.to_json().encode())
+    digest = hashlib.sha256(
+        model_name.encode() + json.dumps(asdict(recipe), sort_keys=True).encode() + contract.to_json().encode()
+    )
     for part in parts:
         digest.update(part.pixels.tobytes() + part.truth.tobytes())
     return digest.hexdigest()

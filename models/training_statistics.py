@@ -48,15 +48,9 @@ class TrainingStatistics:
     def measure(cls, pixels: npt.NDArray[np.uint8]) -> "TrainingStatistics":
         """Statistics of prepared pixels, uint8 (N, H, W, 3) RGB, N >= 1, before any augmentation."""
         if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[3] != 3 or not len(pixels):
-            raise StatisticsError(
-                f"pixels must be uint8 (N, H, W, 3) with N >= 1; got {pixels.dtype} {pixels.shape}"
-            )
-        means = np.stack(
-            [image.mean(axis=(0, 1)) for image in pixels]
-        )  # image by image: no float copy of the set
-        squares = np.stack(
-            [np.square(image, dtype=np.float32).mean(axis=(0, 1), dtype=np.float64) for image in pixels]
-        )
+            raise StatisticsError(f"pixels must be uint8 (N, H, W, 3) with N >= 1; got {pixels.dtype} {pixels.shape}")
+        means = np.stack([image.mean(axis=(0, 1)) for image in pixels])  # image by image: no float copy of the set
+        squares = np.stack([np.square(image, dtype=np.float32).mean(axis=(0, 1), dtype=np.float64) for image in pixels])
         variance = squares.mean(axis=0) - means.mean(axis=0) ** 2
         deviation = np.sqrt(np.maximum(variance, 0))
         return cls(len(pixels), _triple(means.mean(axis=0)), _triple(deviation), _triple(means.std(axis=0)))

@@ -3,7 +3,15 @@
 import platform
 from importlib import metadata
 
-_PACKAGES = ("leukoscope", "numpy", "opencv-python-headless", "tensorflow-cpu", "tensorflow", "keras", "ai-edge-litert")
+_PACKAGES = (
+    "leukoscope",
+    "numpy",
+    "opencv-python-headless",
+    "tensorflow-cpu",
+    "tensorflow",
+    "keras",
+    "ai-edge-litert",
+)
 
 
 def versions() -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Where tests find what cannot be in the repo: images of data sets, and models published by others."""
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,7 @@ def data_dir() -> Path:
     """The ALL images, a folder a class; skips where nobody has them."""
     folder = Path(os.environ.get("LEUKOSCOPE_DATA", SHARED / "data" / "all"))
     if not (folder / "Benign").is_dir():
-        pytest.skip(
-            "the ALL images are not here (set LEUKOSCOPE_DATA to the folder that holds Benign, Early, Pre, Pro)"
-        )
+        pytest.skip("the ALL images are not here (set LEUKOSCOPE_DATA to the folder of Benign, Early, Pre and Pro)")
     return folder
 
 
@@ -87,13 +86,23 @@ def bundle_parts(tiny_models: TinyModels) -> dict[str, Any]:
     interpreter = open_interpreter(tiny_models.int8)
     quantization = interpreter.input.quantization
     outputs = [interpreter.invoke(tiny_models.contract.encode(pixels, quantization)) for pixels in inputs]
-    return {
+    parts = {
         "model": tiny_models.int8,
         "contract": tiny_models.contract,
         "calibration": {"images": [], "synthetic": True},
-        "certificate": {"verdict": "pass", "kind": interpreter.kind},
         "golden": Golden(inputs, np.stack(outputs)),
     }
+    return certified(parts, kind=interpreter.kind)
+
+
+def certified(parts: dict[str, Any], *, verdict: str = "pass", **more: Any) -> dict[str, Any]:
+    """`parts` of a bundle with a certificate about them."""
+    certificate = {
+        "verdict": verdict,
+        "int8_model": {"sha256": hashlib.sha256(parts["model"]).hexdigest()},
+        "contract": {"sha256": hashlib.sha256(parts["contract"].to_json().encode()).hexdigest()},
+    }
+    return {**parts, "certificate": {**certificate, **more}}
 
 
 @pytest.fixture

@@ -47,9 +47,7 @@ def digests() -> dict[str, str]:
                     contract = InputContract(size, LABELS, aspect=aspect)
                     name = f"{kind} {width}x{height} {aspect} to {size[0]}x{size[1]}"
                     found[name] = _sha256(contract.prepare(frame))
-    imagenet = InputContract(
-        (224, 224), LABELS, "BGR", scale=(0.0171, 0.0175, 0.0174), offset=(-2.1, -2.0, -1.8)
-    )
+    imagenet = InputContract((224, 224), LABELS, "BGR", scale=(0.0171, 0.0175, 0.0174), offset=(-2.1, -2.0, -1.8))
     pixels = noise(224, 224, 7)
     for name, contract in (("default", InputContract((224, 224), LABELS)), ("BGR", imagenet)):
         for quantization in (SHIFT, ODD, FLOAT32):

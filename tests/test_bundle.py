@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import TinyModels
+from conftest import TinyModels, certified
 
 from edge import bundle, folders
 from edge.errors import BundleError, GoldenMismatchError, ModelFileError
@@ -69,7 +69,7 @@ def test_equal_contents_give_equal_bytes(bundle_parts: dict[str, Any], tmp_path:
     assert one.digest == two.digest
     for name in NAMES:
         assert (one.path / name).read_bytes() == (two.path / name).read_bytes()
-    other = bundle.write(tmp_path / "two", **{**bundle_parts, "certificate": {"verdict": "fail"}})
+    other = bundle.write(tmp_path / "two", **certified(bundle_parts, verdict="fail"))
     assert other.digest != one.digest
 
 
@@ -103,9 +103,7 @@ def test_an_existing_bundle_is_replaced(
 
 
 @pytest.mark.parametrize("content", ["notes.txt", "folder", "link"])
-def test_what_is_no_bundle_is_not_replaced(
-    bundle_parts: dict[str, Any], tmp_path: Path, content: str
-) -> None:
+def test_what_is_no_bundle_is_not_replaced(bundle_parts: dict[str, Any], tmp_path: Path, content: str) -> None:
     path = tmp_path / "home"
     path.mkdir()
     if content == "folder":
@@ -239,7 +237,7 @@ def test_contract_and_golden_must_fit(bundle_parts: dict[str, Any], tmp_path: Pa
         replace(bundle_parts["contract"], labels=("a", "b")),
     ):
         with pytest.raises(BundleError, match="contract needs inputs"):
-            bundle.write(tmp_path / "x", **{**bundle_parts, "contract": contract})
+            bundle.write(tmp_path / "x", **certified({**bundle_parts, "contract": contract}))
 
 
 # --- reading
@@ -247,10 +245,23 @@ def test_contract_and_golden_must_fit(bundle_parts: dict[str, Any], tmp_path: Pa
 
 def test_a_certificate_that_does_not_pass(bundle_parts: dict[str, Any], tmp_path: Path) -> None:
     for verdict in ("fail", "inconclusive"):
-        path = bundle.write(tmp_path / verdict, **{**bundle_parts, "certificate": {"verdict": verdict}}).path
+        path = bundle.write(tmp_path / verdict, **certified(bundle_parts, verdict=verdict)).path
         with pytest.raises(BundleError, match=f"says '{verdict}', not 'pass'"):
             bundle.load(path)
         assert not bundle.load(path, allow_uncertified=True).certified
+
+
+def test_a_certificate_speaks_of_the_files_beside_it(
+    bundle_parts: dict[str, Any], tiny_models: TinyModels, tmp_path: Path
+) -> None:
+    for changes, said in (
+        ({"model": tiny_models.uint8}, "its int8_model is not the model.tflite beside it"),
+        ({"contract": replace(bundle_parts["contract"], channel_order="BGR")}, "its contract is not"),
+        ({"certificate": {"verdict": "pass"}}, "its int8_model is not"),
+        ({"certificate": {"verdict": "pass", "int8_model": []}}, "its int8_model is not"),
+    ):
+        with pytest.raises(BundleError, match=said):
+            bundle.write(tmp_path / "x", **{**bundle_parts, **changes})
 
 
 @pytest.mark.parametrize("name", sorted(bundle.REQUIRED))
@@ -274,9 +285,7 @@ def test_every_file_is_needed(tiny_bundle: Path, name: str) -> None:
         bundle.load(tiny_bundle)
 
 
-def test_nothing_is_parsed_before_the_manifest_holds(
-    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_parsed_before_the_manifest_holds(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tiny_bundle / "golden.npz").write_bytes(b"PK evil")
 
     def refuse(*_: Any) -> None:
@@ -351,9 +360,7 @@ def spoil_listed(name: str) -> Callable[[Path], None]:
         (spoil_listed("manifest.json"), "which is no file of a bundle"),
     ],
 )
-def test_spoilt_bundles_are_named_in_one_line(
-    tiny_bundle: Path, spoil: Callable[[Path], None], said: str
-) -> None:
+def test_spoilt_bundles_are_named_in_one_line(tiny_bundle: Path, spoil: Callable[[Path], None], said: str) -> None:
     spoil(tiny_bundle)
     with pytest.raises(BundleError, match=said) as caught:
         bundle.load(tiny_bundle)
@@ -453,14 +460,12 @@ def test_replay_counts_steps_and_classes() -> None:
         compare(golden, [row.view(np.uint8) for row in outputs])
 
 
-def test_another_model_fails_the_replay(
-    bundle_parts: dict[str, Any], tiny_models: TinyModels, tmp_path: Path
-) -> None:
+def test_another_model_fails_the_replay(bundle_parts: dict[str, Any], tiny_models: TinyModels, tmp_path: Path) -> None:
     """Negative control: a model whose last weights are other ones."""
     spoilt = bytearray(tiny_models.int8)
     at = spoilt.rindex(max(_weights(tiny_models.int8), key=len))
     spoilt[at : at + 64] = bytes(64)
-    made = bundle.write(tmp_path / "spoilt-int8", **{**bundle_parts, "model": bytes(spoilt)})
+    made = bundle.write(tmp_path / "spoilt-int8", **certified({**bundle_parts, "model": bytes(spoilt)}))
     with pytest.raises(GoldenMismatchError, match="golden images differ") as caught:
         bundle.require_golden(made, open_interpreter(made.model))
     assert caught.value.exit_code == 1

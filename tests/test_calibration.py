@@ -36,9 +36,7 @@ def samples_of(count: int, labels=LABELS, prefix: str = "") -> list[Sample]:
 
 def load(samples, contract):
     """Pixels that follow from the hash alone, in place of files."""
-    return np.stack(
-        [smear_pixels(1, seed=int("".join(c for c in s.sha256 if c.isdigit())))[0] for s in samples]
-    )
+    return np.stack([smear_pixels(1, seed=int("".join(c for c in s.sha256 if c.isdigit())))[0] for s in samples])
 
 
 def chosen(count=120, **options) -> Calibration:
@@ -66,9 +64,7 @@ def test_choice_is_seeded_stratified_and_clean(method):
     assert [first.labels.count(label) for label in LABELS] == [30] * 4
     assert not first.refused
     assert first.require() is first
-    np.testing.assert_array_equal(
-        first.pixels[5], load([Sample(Path(), "", "", first.sha256s[5])], CONTRACT)[0]
-    )
+    np.testing.assert_array_equal(first.pixels[5], load([Sample(Path(), "", "", first.sha256s[5])], CONTRACT)[0])
 
 
 def test_random_follows_the_seed_and_not_the_order():
@@ -92,9 +88,7 @@ def test_fields_that_judge_are_left_out():
     samples = samples_of(400)
     groups = {s.sha256: f"g{int(s.sha256) // 8}" for s in samples}  # eight images a field, two a class
     evaluation = samples[:40]
-    found = choose(
-        samples, CONTRACT, count=40, groups=groups, evaluation=[evaluation[0], evaluation[9]], load=load
-    )
+    found = choose(samples, CONTRACT, count=40, groups=groups, evaluation=[evaluation[0], evaluation[9]], load=load)
     fields = {groups[sha] for sha in found.sha256s}
     assert fields.isdisjoint({"g0", "g1"})
     assert "left-out" in rules(found, "info")
@@ -103,9 +97,7 @@ def test_fields_that_judge_are_left_out():
 
 def test_one_image_a_field_while_there_are_enough():
     samples = samples_of(400)
-    groups = {
-        s.sha256: f"{s.label}{int(s.sha256) // 16}" for s in samples
-    }  # 25 fields a class, four images each
+    groups = {s.sha256: f"{s.label}{int(s.sha256) // 16}" for s in samples}  # 25 fields a class, four images each
     found = choose(samples, CONTRACT, count=100, groups=groups, load=load)
     assert len({groups[sha] for sha in found.sha256s}) == 100
     more = choose(samples, CONTRACT, count=200, groups=groups, load=load)
@@ -272,9 +264,7 @@ def test_swapped_red_and_blue():
 
 def test_another_stain_is_warned_of():
     c = good()
-    green = replace(
-        c, pixels=np.clip(c.pixels.astype(int) + np.array([-60, 30, -60]), 0, 255).astype(np.uint8)
-    )
+    green = replace(c, pixels=np.clip(c.pixels.astype(int) + np.array([-60, 30, -60]), 0, 255).astype(np.uint8))
     assert rules(lint(green, CONTRACT, statistics=STATISTICS), "warn") == {"colour-shift"}
 
 
@@ -444,9 +434,7 @@ def test_statistics_by_hand_and_round_trip(tmp_path):
     assert TrainingStatistics.beside(tmp_path / "deeper" / "model.keras") is None
 
 
-@pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"format": 2}', '{"format": 1, "images": 1, "mean": [1, 2]}']
-)
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2}', '{"format": 1, "images": 1, "mean": [1, 2]}'])
 def test_statistics_files_that_are_none(tmp_path, text):
     (tmp_path / "training_statistics.json").write_text(text)
     with pytest.raises(ValueError, match=r"training_statistics\.json"):

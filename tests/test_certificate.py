@@ -26,9 +26,7 @@ from edge.contract import InputContract
 
 LABELS = ("Benign", "Early", "Pre", "Pro")
 CONTRACT = InputContract((32, 32), LABELS)
-MODEL = FloatModel(
-    lambda batch: batch, Path("models/trained/tiny/model.keras"), "ab" * 32, "tiny", (32, 32), 4
-)
+MODEL = FloatModel(lambda batch: batch, Path("models/trained/tiny/model.keras"), "ab" * 32, "tiny", (32, 32), 4)
 LATENCY = Latency(9.0, 8.5, 3.0, 2.9, 50, "litert", "2.3.0", "A", 1)
 MOMENT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 

@@ -21,9 +21,7 @@ class Scripted:
 
     runtime, version, kind, threads = "scripted", "0", "?", 1
 
-    def __init__(
-        self, output: Any, quantization: Quantization = SOFTMAX8, size: tuple[int, int] = (32, 32)
-    ) -> None:
+    def __init__(self, output: Any, quantization: Quantization = SOFTMAX8, size: tuple[int, int] = (32, 32)) -> None:
         self.answer = np.array(output, quantization.dtype)
         self.input = TensorSpec((1, size[1], size[0], 3), Quantization("int8", 1 / 128, 0))
         self.output = TensorSpec((1, len(output)), quantization)
@@ -42,9 +40,7 @@ def test_a_verdict_is_what_the_interpreter_said(tiny_models: TinyModels, name: s
     interpreter = open_interpreter(getattr(tiny_models, name))
     contract = tiny_models.contract
     verdict = Classifier(contract, interpreter).classify(FRAME)
-    raw = interpreter.invoke(contract.encode(contract.prepare(FRAME), interpreter.input.quantization)).astype(
-        float
-    )
+    raw = interpreter.invoke(contract.encode(contract.prepare(FRAME), interpreter.input.quantization)).astype(float)
     output = interpreter.output.quantization
     expected = raw if output == FLOAT32 else (raw - output.zero_point) * output.scale
     assert np.allclose(verdict.probabilities, expected, atol=1e-7)

@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from conftest import certified
 
 from edge import bundle, classify
 from edge.cli import COMMANDS
@@ -47,11 +48,7 @@ def test_json_lines(tiny_bundle: Path, images: Path, capsys: pytest.CaptureFixtu
     assert [Path(r["path"]).name for r in records] == ["b.png", "b.png", "c.jpg", "a.JPG"]
     assert all(list(r) == KEYS for r in records)
     good, bad = records[0], records[2]
-    assert (
-        good["label"] in ("Benign", "Early", "Pre", "Pro")
-        and good["reason"] is None
-        and good["latency_ms"] > 0
-    )
+    assert good["label"] in ("Benign", "Early", "Pre", "Pro") and good["reason"] is None and good["latency_ms"] > 0
     assert list(good["probabilities"]) == ["Benign", "Early", "Pre", "Pro"]
     assert good["label"] == max(good["probabilities"], key=lambda k: good["probabilities"][k])
     assert (bad["label"], bad["probabilities"], bad["latency_ms"]) == (None, None, None)
@@ -59,9 +56,7 @@ def test_json_lines(tiny_bundle: Path, images: Path, capsys: pytest.CaptureFixtu
     assert "research use only" in captured.err and "research" not in captured.out
 
 
-def test_readable_images_end_with_zero(
-    tiny_bundle: Path, images: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_readable_images_end_with_zero(tiny_bundle: Path, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(images / "deeper", images / "b.png", "--bundle", tiny_bundle) == 0
     out = capsys.readouterr().out.splitlines()
     assert len(out) == 3 and out[0].endswith("a.JPG") and out[-1] == "2 images"
@@ -81,9 +76,7 @@ def test_a_name_that_would_break_the_table(
     assert lines(capsys.readouterr().out)[0]["path"] == str(path)
 
 
-def test_wrong_requests_classify_nothing(
-    tiny_bundle: Path, images: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_requests_classify_nothing(tiny_bundle: Path, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     empty = images / "empty"
     empty.mkdir()
     for words, said in (
@@ -101,7 +94,7 @@ def test_wrong_requests_classify_nothing(
 def test_uncertified_bundles_need_to_be_allowed(
     bundle_parts: dict[str, Any], images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = bundle.write(tmp_path / "bad-int8", **{**bundle_parts, "certificate": {"verdict": "fail"}}).path
+    path = bundle.write(tmp_path / "bad-int8", **certified(bundle_parts, verdict="fail")).path
     assert run(images / "b.png", "--bundle", path) == 2
     assert "not 'pass'" in capsys.readouterr().err
     assert run(images / "b.png", "--bundle", path, "--allow-uncertified") == 0
@@ -127,9 +120,7 @@ def test_the_default_bundle_is_found_without_importing_models(
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("raise SystemExit('models was imported')")
     found = type("Spec", (), {"submodule_search_locations": [str(package)]})
-    monkeypatch.setattr(
-        classify.importlib.util, "find_spec", lambda name: found if name == "models" else None
-    )
+    monkeypatch.setattr(classify.importlib.util, "find_spec", lambda name: found if name == "models" else None)
     with pytest.raises(BundleError, match="no mobilenet_v2-int8 bundle ships"):
         classify.default_bundle()
     (package / "bundles").mkdir()

@@ -34,9 +34,7 @@ class Shown:
         return self.outcome or Outcome(record=self.values, text=f"did {self.values}")
 
 
-def copy(
-    source: str, *, count: str = "3", dry_run: bool = False, from_: str = "", json: bool = False
-) -> Shown:
+def copy(source: str, *, count: str = "3", dry_run: bool = False, from_: str = "", json: bool = False) -> Shown:
     """Copy a thing.
 
     Args:
@@ -96,9 +94,7 @@ def run(*words: str) -> int:
         (["many", "a", "2", "True", "../c"], {"paths": ["a", "2", "True", "../c"]}),
     ],
 )
-def test_words_become_text(
-    words: list[str], expected: dict[str, Any], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_words_become_text(words: list[str], expected: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*words, "--json") == 0
     assert json.loads(capsys.readouterr().out) == expected
     assert len(RAN) == 1
@@ -130,9 +126,7 @@ def test_words_become_text(
         (["copy", "x", "--values"], "has no option --values"),
     ],
 )
-def test_what_is_not_understood_runs_nothing(
-    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_not_understood_runs_nothing(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*words) == 2
     captured = capsys.readouterr()
     assert captured.out == "" and said in captured.err
@@ -140,9 +134,7 @@ def test_what_is_not_understood_runs_nothing(
     assert RAN == []
 
 
-@pytest.mark.parametrize(
-    "words", [["--help"], ["-h"], ["copy", "--help"], ["copy", "x", "-h"], ["cpoy", "--help"]]
-)
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["copy", "--help"], ["copy", "x", "-h"], ["cpoy", "--help"]])
 def test_help_runs_nothing_and_opens_no_pager(
     words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,9 +232,7 @@ def test_errors_end_in_one_line(error: BaseException, code: int, capsys: pytest.
     assert "said so" in said or code == 130
 
 
-def test_a_traceback_only_when_asked_for(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_traceback_only_when_asked_for(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LEUKOSCOPE_DEBUG", "1")
     assert end_with(LeukoscopeError("said so")) == 2
     assert "Traceback" in capsys.readouterr().err

@@ -263,9 +263,7 @@ def test_encode_takes_prepared_pixels_only(pixels: np.ndarray) -> None:
         contract().encode(pixels)
 
 
-@pytest.mark.parametrize(
-    ("dtype", "scale"), [("int16", 1.0), ("int8", 0.0), ("uint8", float("nan")), ("int8", -1)]
-)
+@pytest.mark.parametrize(("dtype", "scale"), [("int16", 1.0), ("int8", 0.0), ("uint8", float("nan")), ("int8", -1)])
 def test_impossible_number_formats(dtype: str, scale: float) -> None:
     with pytest.raises(ContractError, match=r"dtype|scale"):
         Quantization(dtype, scale)  # type: ignore[arg-type]

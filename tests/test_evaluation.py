@@ -51,9 +51,7 @@ def _calibration_error_by_loops(probabilities: np.ndarray, truth: np.ndarray, bi
     """The definition, an image at a time."""
     inside: dict[int, list[tuple[float, bool]]] = {}
     for row, true in zip(probabilities, truth, strict=True):
-        inside.setdefault(max(0, math.ceil(row.max() * bins) - 1), []).append(
-            (row.max(), row.argmax() == true)
-        )
+        inside.setdefault(max(0, math.ceil(row.max() * bins) - 1), []).append((row.max(), row.argmax() == true))
     return sum(
         len(pairs) / len(truth) * abs(np.mean([c for c, _ in pairs]) - np.mean([r for _, r in pairs]))
         for pairs in inside.values()

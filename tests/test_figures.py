@@ -29,22 +29,14 @@ HISTORY = {"loss": [1.0, 0.5, 0.3], "accuracy": [0.5, 0.7, 0.8], "val_loss": [1.
 TILE = np.zeros((20, 30, 3), np.uint8)
 
 FIGURES: dict[str, Callable[[], object]] = {
-    "confusion": lambda: confusion_figure(
-        LABELS, {"float": np.eye(4, dtype=int) * 9, "int8": np.eye(4, dtype=int)}
-    ),
-    "one confusion": lambda: confusion_figure(
-        ("a long class name", "b"), {"": [[3, 1], [0, 0]]}, title="Test"
-    ),
+    "confusion": lambda: confusion_figure(LABELS, {"float": np.eye(4, dtype=int) * 9, "int8": np.eye(4, dtype=int)}),
+    "one confusion": lambda: confusion_figure(("a long class name", "b"), {"": [[3, 1], [0, 0]]}, title="Test"),
     "reliability": lambda: reliability_figure({"float": (ROWS, TRUTH), "int8": (OTHER, TRUTH)}),
     "drift": lambda: drift_figure(ROWS, OTHER, "Drift"),
     "no drift": lambda: drift_figure(ROWS, ROWS),
     "learning": lambda: learning_figure(HISTORY, [("head", 0), ("all layers", 1)], "mobilenet_v2"),
-    "intervals": lambda: intervals_figure(
-        ("a", "b"), {"float": [(0.9, 0.8, 1.0), None], "int8": [None, None]}
-    ),
-    "contact sheet": lambda: contact_sheet(
-        [TILE] * 7, [f"image {i}\nPre > Pro" for i in range(7)], columns=3
-    ),
+    "intervals": lambda: intervals_figure(("a", "b"), {"float": [(0.9, 0.8, 1.0), None], "int8": [None, None]}),
+    "contact sheet": lambda: contact_sheet([TILE] * 7, [f"image {i}\nPre > Pro" for i in range(7)], columns=3),
 }
 
 

@@ -13,9 +13,7 @@ from edge.images import IMAGE_SUFFIXES, decode_image, read_image
 def picture(height: int = 40, width: int = 60) -> np.ndarray:
     """RGB with three channels that cannot be mistaken for each other."""
     x = np.linspace(0, 255, width).astype(np.uint8)
-    return np.dstack(
-        [np.tile(x, (height, 1)), np.full((height, width), 90, np.uint8), 255 - np.tile(x, (height, 1))]
-    )
+    return np.dstack([np.tile(x, (height, 1)), np.full((height, width), 90, np.uint8), 255 - np.tile(x, (height, 1))])
 
 
 def encoded(suffix: str, image: np.ndarray, *options: int) -> bytes:

@@ -109,9 +109,7 @@ def test_a_path_is_as_good_as_bytes(tiny_models: TinyModels, runtime: str, tmp_p
     tensor = np.zeros((1, 32, 32, 3), np.int8)
     from_path = open_interpreter(path, runtime=runtime)
     path.unlink()  # nothing is mapped or read later
-    assert np.array_equal(
-        from_path.invoke(tensor), open_interpreter(tiny_models.int8, runtime=runtime).invoke(tensor)
-    )
+    assert np.array_equal(from_path.invoke(tensor), open_interpreter(tiny_models.int8, runtime=runtime).invoke(tensor))
 
 
 @pytest.mark.parametrize(
@@ -123,9 +121,7 @@ def test_a_path_is_as_good_as_bytes(tiny_models: TinyModels, runtime: str, tmp_p
         np.zeros((2, 32, 32, 3), np.int8),
     ],
 )
-def test_a_tensor_of_another_form_is_refused(
-    tiny_models: TinyModels, runtime: str, tensor: np.ndarray
-) -> None:
+def test_a_tensor_of_another_form_is_refused(tiny_models: TinyModels, runtime: str, tensor: np.ndarray) -> None:
     interpreter = open_interpreter(tiny_models.int8, runtime=runtime)
     with pytest.raises(ContractError, match=r"tensor must be int8 \(1, 32, 32, 3\)"):
         interpreter.invoke(tensor)
@@ -157,9 +153,7 @@ def test_runtimes_of_a_kind_agree_to_the_bit_and_kinds_to_one_step(tiny_models: 
     for runtime in available_runtimes():
         for xnnpack in (True, False):
             interpreter = open_interpreter(tiny_models.int8, runtime=runtime, xnnpack=xnnpack)
-            tensors = (
-                tiny_models.contract.encode(frame, interpreter.input.quantization) for frame in frames(32)
-            )
+            tensors = (tiny_models.contract.encode(frame, interpreter.input.quantization) for frame in frames(32))
             outputs = np.stack([interpreter.invoke(tensor) for tensor in tensors])
             answers.setdefault(interpreter.kind, []).append(outputs)
     for kind, outputs in answers.items():
@@ -186,9 +180,7 @@ def test_runtimes_of_a_kind_agree_to_the_bit_and_kinds_to_one_step(tiny_models: 
         ("litert", "riscv64", "int8", True, "?"),
     ],
 )
-def test_kinds_are_what_was_measured(
-    runtime: str, machine: str, dtype: str, xnnpack: bool, kind: str
-) -> None:
+def test_kinds_are_what_was_measured(runtime: str, machine: str, dtype: str, xnnpack: bool, kind: str) -> None:
     assert kind_of(runtime, machine, dtype, xnnpack) == kind
 
 
@@ -208,9 +200,7 @@ def test_kinds_are_what_was_measured(
         ("one class", r"output must be \(1, classes\), two classes or more; got \(1, 1\)"),
     ],
 )
-def test_a_model_of_another_kind_is_named(
-    strange_models: dict[str, bytes], runtime: str, name: str, said: str
-) -> None:
+def test_a_model_of_another_kind_is_named(strange_models: dict[str, bytes], runtime: str, name: str, said: str) -> None:
     with pytest.raises(ModelFileError, match=said):
         open_interpreter(strange_models[name], runtime=runtime)
 
@@ -308,9 +298,7 @@ def test_the_first_runtime_that_can_be_imported_is_taken(
 
 def test_no_runtime_at_all(tiny_models: TinyModels, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in RUNTIMES:
-        monkeypatch.setitem(
-            interpreters._BACKENDS, name, interpreters._Backend(name, "no_such_package.x", (), "cure")
-        )
+        monkeypatch.setitem(interpreters._BACKENDS, name, interpreters._Backend(name, "no_such_package.x", (), "cure"))
     assert available_runtimes() == ()
     with pytest.raises(InterpreterUnavailable, match="no TFLite interpreter: cure") as caught:
         open_interpreter(tiny_models.int8)
@@ -319,9 +307,7 @@ def test_no_runtime_at_all(tiny_models: TinyModels, monkeypatch: pytest.MonkeyPa
         open_interpreter(tiny_models.int8, runtime="litert")
 
 
-def test_a_runtime_that_fails_later_is_narrowed(
-    tiny_models: TinyModels, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_runtime_that_fails_later_is_narrowed(tiny_models: TinyModels, monkeypatch: pytest.MonkeyPatch) -> None:
     interpreter = open_interpreter(tiny_models.int8)
 
     def fail() -> None:

@@ -109,9 +109,7 @@ def classify(uint8):
 
         def scores(frame: np.ndarray) -> dict[str, float]:
             image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=frame)
-            return {
-                c.category_name: c.score for c in classifier.classify(image).classifications[0].categories
-            }
+            return {c.category_name: c.score for c in classifier.classify(image).classifications[0].categories}
 
         yield scores
 

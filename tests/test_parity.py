@@ -76,9 +76,7 @@ def test_figures_by_independent_means(seed: int, images: int, noise: float) -> N
     flips = sum(t != 0 and w != 0 and n == 0 for t, w, n in zip(truth, was, now, strict=True))
     assert found.malignant_to_benign == flips
     assert found.drift_worst == pytest.approx(np.abs(before - after).max())
-    assert (
-        len(found.changed) == images - found.agreed == np.sum(found.transitions) - np.trace(found.transitions)
-    )
+    assert len(found.changed) == images - found.agreed == np.sum(found.transitions) - np.trace(found.transitions)
     record = json.loads(json.dumps(found.to_record(), allow_nan=False))
     assert record["images"] == images and record["judged"] == "labels"
 
@@ -380,9 +378,7 @@ class Metronome:
 
     runtime, version, kind = "litert", "2.3.0", "A"
 
-    def __init__(
-        self, time: list[int], nanoseconds: int, log: list[str], name: str, threads: int = 1
-    ) -> None:
+    def __init__(self, time: list[int], nanoseconds: int, log: list[str], name: str, threads: int = 1) -> None:
         self.time, self.nanoseconds, self.log, self.name, self.threads = time, nanoseconds, log, name, threads
         self.input = TensorSpec((1, 8, 8, 3), FLOAT32)
         self.output = TensorSpec((1, 4), Quantization("int8", 1 / 256, -128))

@@ -270,9 +270,9 @@ def test_what_the_converter_refuses_is_one_line(tmp_path, model, pixels):
     def fails(inputs, training=False):
         import tensorflow as tf
 
-        return keras.layers.Lambda(
-            lambda x: tf.nn.softmax(tf.strings.to_number(tf.strings.as_string(x))[:, 0, 0, :])
-        )(inputs)
+        return keras.layers.Lambda(lambda x: tf.nn.softmax(tf.strings.to_number(tf.strings.as_string(x))[:, 0, 0, :]))(
+            inputs
+        )
 
     broken = replace(model, network=fails, classes=3, _traced=[])
     with pytest.raises(QuantizationError, match="the converter refused it") as caught:
@@ -385,9 +385,7 @@ def test_both_ends_are_always_reached(low, height, order, scales):
 def mobilenet(tmp_path_factory):
     """MobileNetV2 0.35 at 96x96 with random weights: 66 layers deep, quick to convert."""
     keras.utils.set_random_seed(11)
-    backbone = keras.applications.MobileNetV2(
-        (96, 96, 3), alpha=0.35, weights=None, include_top=False, pooling="avg"
-    )
+    backbone = keras.applications.MobileNetV2((96, 96, 3), alpha=0.35, weights=None, include_top=False, pooling="avg")
     head = keras.layers.Dense(4, activation="softmax")(backbone.output)
     path = tmp_path_factory.mktemp("mobilenet") / "net.keras"
     keras.Model(backbone.input, head).save(path)

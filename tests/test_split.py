@@ -87,7 +87,7 @@ def test_an_image_without_a_group_is_named() -> None:
 
 def test_absent_images_go_to_the_test_side_unless_their_field_is_here() -> None:
     samples, fields = make_samples([("a", 0), ("b", 0)])
-    here = ImageSet(Path("."), ("a", "b"), tuple(samples), ())
+    here = ImageSet(Path(), ("a", "b"), tuple(samples), ())
     known = tuple(SplitItem("test", s.label, s.name, s.sha256, fields[s.sha256]) for s in samples)
     absent = SplitItem("test", "a", "a/9.png", "f" * 64, "elsewhere")
     assert absent_items((*known, absent), here) == (absent,)

@@ -10,12 +10,24 @@ import pytest
 
 from edge.contract import InputContract
 from models.augmentation import Augmentation
-from models.training import LabelledPixels, Recipe, Stage, TrainingError, class_weights, history, predict, train
+from models.training import (
+    LabelledPixels,
+    Recipe,
+    Stage,
+    TrainingError,
+    class_weights,
+    history,
+    predict,
+    train,
+)
 
 CONTRACT = InputContract((32, 32), ("dark", "light"))
 PLAIN = Augmentation(scale=0, stain=0, density=0, brightness=0, temperature=0, shading=0, blur=0, noise=0)
 RECIPE = Recipe(
-    stages=(Stage("only", "all", epochs=4, learning_rate=5e-2, warmup=0.0),), batch=8, ema=0.5, augmentation=PLAIN
+    stages=(Stage("only", "all", epochs=4, learning_rate=5e-2, warmup=0.0),),
+    batch=8,
+    ema=0.5,
+    augmentation=PLAIN,
 )
 
 

@@ -10,8 +10,8 @@ import pytest
 from convert.errors import BrokenModelError, VerificationError
 from convert.metadata import with_metadata
 from convert.quantize import float_tflite, quantize
-from convert.silence import silenced
 from convert.verify import dynamic_tensors, verify
+from models.silence import silenced
 from tests.keras_models import CONTRACT, LABELS, edited, small_network, smear_pixels
 
 keras = pytest.importorskip("keras", reason="conversion needs TensorFlow")

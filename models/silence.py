@@ -12,7 +12,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 
-from convert.errors import MissingConverterError
+from models.errors import MissingExtraError
 
 STREAMS = (1, 2)
 
@@ -46,9 +46,7 @@ class Silence:
         self._real = {stream: os.dup(stream) for stream in STREAMS}
         for stream in STREAMS:
             os.dup2(self._held, stream)
-        sys.stdout = sys.stderr = io.TextIOWrapper(
-            io.FileIO(self._held, "w", closefd=False), write_through=True
-        )
+        sys.stdout = sys.stderr = io.TextIOWrapper(io.FileIO(self._held, "w", closefd=False), write_through=True)
 
     def end(self) -> None:
         """Give the streams back."""
@@ -80,7 +78,7 @@ def import_tensorflow() -> None:
     """Import TensorFlow and Keras without their greetings; one line when they are not installed.
 
     Raises:
-        MissingConverterError: no TensorFlow here.
+        MissingExtraError: no TensorFlow here.
     """
     if "tensorflow" in sys.modules and "keras" in sys.modules:
         return
@@ -91,8 +89,8 @@ def import_tensorflow() -> None:
             import keras  # noqa: F401
             import tensorflow  # noqa: F401
     except ImportError as error:
-        raise MissingConverterError(
-            f"conversion needs TensorFlow ({error}); install it with: pip install leukoscope[convert]"
+        raise MissingExtraError(
+            f"this needs TensorFlow ({error}); install it with: pip install leukoscope[convert]"
         ) from error
 
 

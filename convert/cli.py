@@ -82,6 +82,7 @@ def quantize(
 def parity(
     model: str,
     int8: str,
+    *,
     data: str = "",
     split: str = "",
     contract: str = "",
@@ -113,7 +114,7 @@ def parity(
     )
 
 
-def calibration(source: str, model: str = "", contract: str = "", json: bool = False) -> CalibrationRequest:
+def calibration(source: str, *, model: str = "", contract: str = "", json: bool = False) -> CalibrationRequest:
     """Look over a calibration set as it stands. Exit 1 when it must not be used.
 
     Args:
@@ -127,7 +128,7 @@ def calibration(source: str, model: str = "", contract: str = "", json: bool = F
     return CalibrationRequest(Path(source), _model(model) if model else None, _path(contract), switch(json, "--json"))
 
 
-def inspect(file: str, json: bool = False) -> InspectRequest:
+def inspect(file: str, *, json: bool = False) -> InspectRequest:
     """Say what is inside a TFLite file: operators, tensors, quantization, metadata.
 
     Args:
@@ -137,7 +138,7 @@ def inspect(file: str, json: bool = False) -> InspectRequest:
     return InspectRequest(Path(file), switch(json, "--json"))
 
 
-def summary(check: str = "", write: str = "", json: bool = False) -> SummaryRequest:
+def summary(*, check: str = "", write: str = "", json: bool = False) -> SummaryRequest:
     """Print the figures of the shipped networks as one table, from their evaluation and certificate files.
 
     Args:

@@ -35,6 +35,18 @@ class BrokenModelError(ConvertError, ValueError):
     """A file that is no TFLite model, or a damaged one. Cure: fetch or convert it again."""
 
 
+class FeedingError(ConvertError, ValueError):
+    """A contract that is not what the network was trained with. Cure: correct what the message names.
+
+    Attributes:
+        rule: "label-order", "channel-order" or "value-range".
+    """
+
+    def __init__(self, rule: str, message: str) -> None:
+        super().__init__(f"{rule}: {message}")
+        self.rule = rule
+
+
 class CalibrationError(ConvertError, ValueError):
     """A calibration set that cannot serve. Cure: what the message names.
 

@@ -99,7 +99,8 @@ def from_images(
         features=features,
         statistics=TrainingStatistics.beside(model.path),
     ).require()
-    notes = tuple(f.to_text() for f in calibration.findings if f.severity == "warn")
+    division = f"images: {source.origin}; {len(training)} may calibrate, {len(test.samples)} judge"
+    notes = (division, *(f.to_text() for f in calibration.findings if f.severity == "warn"))
     sha256s = tuple(sample.sha256 for sample in test.samples)
     return Evidence(
         calibration,

@@ -154,12 +154,7 @@ def infer_contract(model: FloatModel, given: Path | None = None) -> Inferred:
     """
     found = given or _beside(model.path, CONTRACT_FILE)
     if found:
-        try:
-            contract = InputContract.load(found)
-        except OSError as error:
-            raise ContractError(f"{found}: {error.strerror}") from error
-        except ContractError as error:
-            raise ContractError(f"{found}: {error}") from error
+        contract = InputContract.load(found)
         check_fits(model, contract)
         return Inferred(contract, (f"contract: {found}",))
     labels, said_labels = _labels(model)

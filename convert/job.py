@@ -5,8 +5,6 @@ Nothing appears under the bundle's name before all of it is done; a run with not
 
 import hashlib
 import json
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,8 +16,8 @@ import numpy as np
 
 from convert.certificate import certify
 from convert.comparison import Parity, benign_label, compare
-from convert.errors import ConvertError
 from convert.evidence import Evidence, Source, from_images, from_virtual_slides
+from convert.feeding import check_feeding
 from convert.float_model import FloatModel, infer_contract, load_float
 from convert.golden import golden_pixels
 from convert.latency import Latency, latency_ratio
@@ -29,22 +27,19 @@ from convert.policy import Policy
 from convert.predictions import Floats, device_probabilities, float_probabilities
 from convert.quantize import float_tflite, quantize
 from convert.report import report
-from convert.verify import verify
+from convert.verify import check_labels, verify
 from edge import bundle as bundles
 from edge.classifier import Classifier
 from edge.command import note
 from edge.contract import FLOAT32, InputContract
 from edge.errors import BundleError
+from edge.files import write_whole
 from edge.golden import Golden
 from edge.interpreters import open_interpreter
 from models.versions import versions
 
 OpenSource = Callable[[tuple[str, ...]], Source]
 TIMED_FRAMES = 8
-
-
-class OutputError(ConvertError, OSError):
-    """The output folder cannot be written. Cure: name another one with --out, or make room."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +98,8 @@ def quantize_model(
     if earlier is not None:
         note(f"  nothing has changed since {folder} was written: reusing it")
         return earlier
+    with watch("compare"):
+        before = _float_side(model, contract, evidence)
     note(f"  converting, calibrated on {len(evidence.calibration.names)} images")
     with watch("convert"):
         converted = quantize(model, contract, evidence.calibration.pixels, settings.io)
@@ -111,7 +108,7 @@ def quantize_model(
         findings = verify(int8, contract, settings.io)
     note(f"  comparing on {len(evidence.pixels)} images")
     with watch("compare"):
-        compared = _compare(model, int8, contract, evidence, settings.policy)
+        compared = _compare(before, int8, contract, evidence, settings.policy)
     with watch("latency"):
         latency = _latency(model, int8, contract, evidence)
     with watch("seal"):
@@ -164,8 +161,9 @@ def judge_pair(
         from edge.model_file import read_model
 
         int8 = read_model(int8_path)
+    check_labels(int8, contract)
     evidence = _evidence(model, contract, source, Settings(policy))
-    compared = _compare(model, int8, contract, evidence, policy)
+    compared = _compare(_float_side(model, contract, evidence), int8, contract, evidence, policy)
     record = {
         **compared.parity.to_record(),
         **compared.judgement.to_record(),
@@ -187,21 +185,8 @@ def judge_pair(
             request="",
             seconds={},
         )
-        page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(report(certificate, compared.before, compared.after, evidence, False), encoding="utf-8")
+        write_whole(page, report(certificate, compared.before, compared.after, evidence, False))
     return record, parity_text(compared.parity, compared.judgement)
-
-
-def check_writable(out: Path) -> None:
-    """Find out before an hour's work, not after it, that nothing can be written to `out`."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=out, prefix=".probe-") as probe:
-            probe.write(b"\0" * 4096)
-            probe.flush()
-            os.fsync(probe.fileno())
-    except OSError as error:
-        raise OutputError(error.errno, f"--out cannot be written: {error.strerror}", str(out)) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,9 +218,16 @@ def _evidence(model: FloatModel, contract: InputContract, source: OpenSource | N
     )
 
 
-def _compare(model: FloatModel, int8: bytes, contract: InputContract, evidence: Evidence, policy: Policy) -> _Compared:
-    interpreter = open_interpreter(int8)
+def _float_side(model: FloatModel, contract: InputContract, evidence: Evidence) -> Floats:
+    """The float model's probabilities; a contract that it was not trained with is refused where labels show it."""
     before = float_probabilities(model, contract, evidence.pixels)
+    if evidence.truth is not None:
+        check_feeding(model, contract, evidence.pixels, evidence.truth, before)
+    return before
+
+
+def _compare(before: Floats, int8: bytes, contract: InputContract, evidence: Evidence, policy: Policy) -> _Compared:
+    interpreter = open_interpreter(int8)
     after = device_probabilities(Classifier(contract, interpreter), evidence.pixels)
     parity = compare(
         contract.labels,
@@ -293,5 +285,6 @@ def _unchanged(folder: Path, request: str) -> dict[str, Any] | None:
 
 
 def _check_same_contract(ours: InputContract, theirs: InputContract) -> None:
-    if ours != theirs:
-        raise BundleError(f"the bundle's contract is not the model's: {theirs} instead of {ours}")
+    for name, wanted in vars(ours).items():
+        if getattr(theirs, name) != wanted:
+            raise BundleError(f"the bundle's contract is not the model's: {name} {getattr(theirs, name)}, not {wanted}")

@@ -9,6 +9,7 @@ from convert.evidence import Source
 from convert.inspection import inspect_file
 from convert.policy import Policy
 from edge.command import ANSWER_IS_NO, DONE, NOT_ENOUGH_EVIDENCE, Outcome, note
+from edge.files import require_file, require_writable, write_whole
 
 EXIT_CODES = {"pass": DONE, "fail": ANSWER_IS_NO, "inconclusive": NOT_ENOUGH_EVIDENCE}
 
@@ -42,10 +43,10 @@ class QuantizeRequest:
 
     def execute(self) -> Outcome:
         """One bundle a model; the exit code is that of the worst verdict."""
-        from convert.job import Settings, check_writable, quantize_model
+        from convert.job import Settings, quantize_model
         from convert.summary import verdict_table
 
-        check_writable(self.out)
+        require_writable(self.out, "--out")
         settings = Settings(
             self.policy,
             self.io,
@@ -97,6 +98,8 @@ class ParityRequest:
         """Exit 0 pass, 1 fail, 3 not enough images to say."""
         from convert.job import judge_pair
 
+        if self.report is not None:
+            require_file(self.report, "--report")
         source = None if self.data is None else lambda labels: Source.open(self.data, labels, self.split)  # type: ignore[arg-type]
         record, text = judge_pair(self.model, self.int8, self.contract, source, self.policy, self.report)
         return Outcome(EXIT_CODES[record["verdict"]], record, text)
@@ -162,5 +165,5 @@ class SummaryRequest:
             return Outcome(ANSWER_IS_NO, {"current": False}, f"{self.check}: its table is not the files'")
         if self.write is not None:
             text = self.write.read_text(encoding="utf-8")
-            self.write.write_text(with_table(text, table), encoding="utf-8")
+            write_whole(self.write, with_table(text, table))
         return Outcome(DONE, {"rows": shipped_rows()}, table)

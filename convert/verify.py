@@ -69,6 +69,16 @@ def verify(model: bytes, contract: InputContract, io: Literal["int8", "uint8"] =
     return (_versions(seen), *_unknown_versions(seen))
 
 
+def check_labels(model: bytes, contract: InputContract) -> None:
+    """The rule "labels" alone, for a file made by others.
+
+    Raises:
+        VerificationError: it carries labels, and they are not the contract's in its order.
+        BrokenModelError: not a TFLite file.
+    """
+    _check_labels(inspect(model), contract)
+
+
 def dynamic_tensors(model: bytes) -> tuple[str, ...]:
     """Names of the tensors whose size is known only while running; Coral's compiler refuses any.
 

@@ -76,8 +76,8 @@ def main(name: str, commands: Mapping[str, Command], argv: Sequence[str] | None 
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains while it closes standard output
         return DONE
     except OSError as error:
-        where = f" {error.filename}" if error.filename else ""
-        return _fail(f"{error.strerror or error}{where}", _os_error_code(error))
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}", _os_error_code(error))
     return outcome.code
 
 
@@ -135,7 +135,7 @@ def _parse(name: str, commands: Mapping[str, Command], words: list[str]) -> Requ
         if stop.code == 0:
             print(_plain_help(said.getvalue()))
             return None
-        raise UsageError(_one_line(name, stop)) from None
+        raise UsageError(_one_line(f"{name} {words[0]}", stop)) from None
     if isinstance(result, _Parsed):
         return result._request
     raise UsageError(f"{name} needs a command, one of: {', '.join(commands)} (see `{name} --help`)")
@@ -215,6 +215,9 @@ def _nearest(word: str, known: Iterable[str], dashes: str = "") -> str:
     return f"; did you mean {dashes}{near[0].replace('_', '-')}?" if near else ""
 
 
+_SELF_EVIDENT = ("Type: str", "Type: bool", "Default: ''", "Default: False")  # values are text, switches off
+
+
 def _plain_help(text: str) -> str:
     """Fire's help less what is not ours: hints, one-letter options (refused here), groups, underscores."""
     lines = text[text.index("NAME") :].rstrip().splitlines() if "NAME" in text else text.splitlines()
@@ -222,8 +225,11 @@ def _plain_help(text: str) -> str:
         del lines[lines.index("GROUPS") :]
     plain = []
     for line, following in zip(lines, [*lines[1:], ""], strict=True):
-        option = re.match(r"    (?:-\w, )?--(\w+)(=\w+)$", line)
-        value = "" if option is None or following.strip() == "Type: bool" else option[2].rstrip("_")
+        if line.strip() in _SELF_EVIDENT:
+            continue
+        line = re.sub(r"^( +Default: )'(.*)'$", r"\1\2", line)  # noqa: PLW2901
+        option = re.match(r"    (?:-\w, )?--(\w+)(=\w+)( \(required\))?$", line)
+        value = "" if option is None or following.strip() == "Type: bool" else option[2].rstrip("_") + (option[3] or "")
         name = option[1].rstrip("_").replace("_", "-") if option else ""
         plain.append(f"    --{name}{value}" if option else line.replace("GROUP | ", ""))
     return "\n".join(plain).rstrip()
@@ -231,6 +237,12 @@ def _plain_help(text: str) -> str:
 
 def _one_line(name: str, stop: Any) -> str:
     message = str(stop.trace.elements[-1].ErrorAsStr()).splitlines()[0]
+    missing = re.findall(r"required argument: (\w+)", message) or re.findall(r"'(\w+)'", message.partition("flags:")[2])
+    extra = re.match(r"Could not consume arg: (.*)", message)
+    if missing:
+        message = f"{name} needs {' and '.join('--' + m.rstrip('_').replace('_', '-') for m in sorted(missing))}"
+    elif extra:
+        message = f"{name} does not take the word {extra[1]}"
     return f"{message} (see `{name} --help`)"
 
 

@@ -164,8 +164,17 @@ class InputContract:
 
     @classmethod
     def load(cls, path: Path) -> "InputContract":
-        """Read a `contract.json`."""
-        return cls.from_json(path.read_bytes())
+        """Read a `contract.json`.
+
+        Raises:
+            ContractError: naming the file: it cannot be read or holds no contract.
+        """
+        try:
+            return cls.from_json(path.read_bytes())
+        except OSError as error:
+            raise ContractError(f"{path}: {error.strerror}") from error
+        except ContractError as error:
+            raise ContractError(f"{path}: {error}") from error
 
 
 def check_frame(frame: object) -> None:

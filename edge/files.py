@@ -1,5 +1,10 @@
-"""Reading a file whole, up to a size."""
+"""Files read whole, up to a size, and written whole or not at all."""
 
+import errno
+import os
+import secrets
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from edge.errors import LeukoscopeError
@@ -21,3 +26,51 @@ def read_at_most(path: Path, limit: int, error: type[LeukoscopeError]) -> bytes:
         return path.read_bytes()
     except OSError as problem:
         raise error(f"{path}: {problem.strerror}") from problem
+
+
+def write_whole(path: Path, data: bytes | str) -> None:
+    """Write a file whole or not at all, replacing one that stands there; text becomes UTF-8.
+
+    Raises:
+        OSError: naming `path`: it cannot be written; what stood there before still does.
+    """
+    staging = path.with_name(f".{path.name}.{secrets.token_hex(6)}.partial")
+    try:
+        with staging.open("xb") as stream:
+            stream.write(data.encode() if isinstance(data, str) else data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        staging.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        with suppress(OSError):
+            staging.unlink(missing_ok=True)
+
+
+def require_writable(folder: Path, option: str) -> None:
+    """Find out before an hour's work, not after it, that nothing can be written to `folder`; make it when missing.
+
+    Args:
+        folder: where results will go.
+        option: what named it, for the message: "--out".
+
+    Raises:
+        OSError: naming folder and option.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe-") as probe:
+            probe.write(b"\0" * 4096)
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as error:
+        said = f"{error.strerror}; {option} must be in a folder that can be written"
+        raise OSError(error.errno, said, str(folder)) from error
+
+
+def require_file(path: Path, option: str) -> None:
+    """As `require_writable`, for a file that will be written."""
+    require_writable(path.parent, option)
+    if path.is_dir():
+        raise OSError(errno.EISDIR, f"{os.strerror(errno.EISDIR)}; {option} must name a file", str(path))

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import ModelsError
+from models.networks import first_line
+from models.silence import silenced
 
 
 class ArchitectureError(ModelsError, ValueError):
@@ -81,15 +83,18 @@ def mobilenet_v2(
         raise ArchitectureError(f"weights must be a file of backbone weights (.h5); {weights} is not one")
     width, height = size
     try:
-        backbone = keras.applications.MobileNetV2(
-            input_shape=(height, width, 3),
-            alpha=alpha,
-            include_top=False,
-            weights=str(weights) if weights else None,
-            name="backbone",
-        )
+        with silenced():
+            backbone = keras.applications.MobileNetV2(
+                input_shape=(height, width, 3),
+                alpha=alpha,
+                include_top=False,
+                weights=str(weights) if weights else None,
+                name="backbone",
+            )
     except (ValueError, OSError) as error:
-        raise ArchitectureError(f"weights {weights} do not fit MobileNetV2 alpha {alpha}: {error}") from error
+        raise ArchitectureError(
+            f"weights {weights} do not fit MobileNetV2 alpha {alpha}: {first_line(error)}"
+        ) from error
     inputs = keras.Input((height, width, 3), name="image")
     x = backbone(inputs, training=False)
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)

@@ -103,6 +103,10 @@ class Augmentation:
         return image
 
 
+# For a small network trained from scratch: half of every change of colour and sharpness. With the full ones it kept
+# mixing up the classes' stains (validation accuracy 97.1 % after 12 epochs against 97.7 %, see docs/experiments).
+GENTLE = Augmentation(stain=0.02, density=0.08, brightness=0.05, temperature=0.025, shading=0.05, blur=0.8, noise=4.0)
+
 _TO_DENSITY = (-np.log((np.arange(256, dtype=np.float64) + 1) / 256)).astype(np.float32)
 
 

@@ -31,6 +31,17 @@ def card(folder: Path) -> str:
     contract = InputContract.load(folder / "contract.json")
     random_file = folder / "evaluation_random_split.json"
     random = _read(random_file, "models evaluate") if random_file.is_file() else None
+    try:
+        return _page(training, evaluation, random, contract)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CardError(
+            f"the records in {folder} are not as `models train` and `models evaluate` write them: {error}"
+        ) from error
+
+
+def _page(
+    training: dict[str, Any], evaluation: dict[str, Any], random: dict[str, Any] | None, contract: InputContract
+) -> str:
     name = training["network"]
     return "\n\n".join(
         [
@@ -63,7 +74,8 @@ def _data(training: dict[str, Any], evaluation: dict[str, Any]) -> str:
         "## Data\n\nPeripheral blood smear fields of the acute lymphoblastic leukemia image data set (Kaggle "
         "`mehradaria/leukemia`, 'Original' half; doi 10.34740/KAGGLE/DSV/2175623, doi 10.1002/int.22753). "
         f"Split: {disjoint}, sha256 `{evaluation['split']['sha256'][:16]}`. Training "
-        f"{training['images']['train']} images, validation {training['images']['validation']} (early stopping only), {evaluation['split']['part']} "
+        f"{training['images']['train']} images, validation "
+        f"{training['images']['validation']} (early stopping only), {evaluation['split']['part']} "
         f"{evaluation['images']}. The published set has 408 further files that were not at hand; they are on "
         "the test side of the split and in none of these figures."
     )
@@ -80,9 +92,11 @@ def _training(training: dict[str, Any]) -> str:
     return (
         f"## Training\n\nAdamW, batch {recipe['batch']}, label smoothing {recipe['label_smoothing']:g}, class-balanced "
         f"loss, averaged weights (momentum {recipe['ema']:g}), seed {recipe['seed']}. Stages: {stages}. "
-        f"{len(training['history'])} epochs, {seconds / 60:.0f} minutes on the processor. Every training image is turned, flipped, and varied in "
+        f"{len(training['history'])} epochs, {seconds / 60:.0f} minutes on the processor. "
+        "Every training image is turned, flipped, and varied in "
         "magnification, stain (in optical density), light, focus and noise; the burned-in scale bar is filled in or "
-        "exchanged with another image's. Validation and test images are unaltered.\n\n![learning curves](learning_curves.png)"
+        "exchanged with another image's. Validation and test images are unaltered."
+        "\n\n![learning curves](learning_curves.png)"
     )
 
 
@@ -102,7 +116,8 @@ def _figures(evaluation: dict[str, Any], random: dict[str, Any] | None) -> str:
         low, high = random["accuracy_interval"]
         lines.append(
             f"- a network of the same recipe trained and judged on a random split ({random['images']} images), for "
-            f"comparison with published work only: {100 * random['accuracy']:.2f} % ({100 * low:.2f} to {100 * high:.2f})"
+            f"comparison with published work only: {100 * random['accuracy']:.2f} % "
+            f"({100 * low:.2f} to {100 * high:.2f})"
         )
     lines += ["", "| class | images | precision | recall | F1 |", "|---|---|---|---|---|"]
     for label, score in evaluation["classes"].items():
@@ -139,5 +154,6 @@ def _read(path: Path, command: str) -> dict[str, Any]:
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CardError(f"{path} cannot be read ({error}); `{command}` writes it") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise CardError(f"{path} cannot be read ({reason}); `{command}` writes it") from error
     return record

@@ -17,7 +17,7 @@ from models.jobs import (
 from models.registry import TRAINED, trained
 
 
-def audit(data: str, out: str = "build/audit", json: bool = False) -> AuditJob:
+def audit(data: str, *, out: str = "build/audit", json: bool = False) -> AuditJob:
     """Report what to know before training: duplicates, overlapping fields, overlays and colours that give classes away.
 
     Args:
@@ -28,7 +28,9 @@ def audit(data: str, out: str = "build/audit", json: bool = False) -> AuditJob:
     return AuditJob(Path(data), Path(out), switch(json, "--json"))
 
 
-def split(data: str, out: str, groups: str = "", random: bool = False, seed: str = "7", json: bool = False) -> SplitJob:
+def split(
+    data: str, *, out: str, groups: str = "", random: bool = False, seed: str = "7", json: bool = False
+) -> SplitJob:
     """Divide images into train, validation and test so that no microscope field is on two sides.
 
     Args:
@@ -52,6 +54,7 @@ def split(data: str, out: str, groups: str = "", random: bool = False, seed: str
 
 def train(
     network: str,
+    *,
     data: str,
     weights: str = "",
     split: str = "",
@@ -98,7 +101,7 @@ def train(
 
 
 def evaluate(
-    model: str, data: str, split: str = "", part: str = "test", out: str = "", json: bool = False
+    model: str, *, data: str, split: str = "", part: str = "test", out: str = "", json: bool = False
 ) -> EvaluateJob:
     """Judge a network on images it has not seen: accuracy, per-class scores, calibration, each with its interval.
 
@@ -128,7 +131,7 @@ def card(*folders: str, json: bool = False) -> CardJob:
     return CardJob(chosen, switch(json, "--json"))
 
 
-def fetch(from_: str, to: str, json: bool = False) -> FetchJob:
+def fetch(*, from_: str, to: str, json: bool = False) -> FetchJob:
     """Check your own download of the published image set and lay it out as a folder a class.
 
     Args:

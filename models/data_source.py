@@ -47,7 +47,7 @@ def split_for(image_set: ImageSet, path: Path | None = None) -> tuple[Split, str
     field-disjoint one, whose fields are found here.
     """
     if path is not None:
-        return Split.load(path), f"from {path}"
+        return Split.load(path), f"from {path.name}"
     shipped = Split.load(PUBLISHED_SPLIT)
     if {sample.sha256 for sample in image_set.samples} <= set(shipped.groups()):
         return shipped, "the published set's field-disjoint split, shipped"

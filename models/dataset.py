@@ -234,6 +234,9 @@ def _check_enough(root: Path, labels: Sequence[str], samples: Sequence[Sample], 
     if not samples:
         nested = sum(p.kind == "nested" for p in problems)
         hint = "; its sub-folders hold folders: give the one that holds the class folders" if nested else ""
+        others = [p.name.rstrip("/") for p in problems if p.kind == "unlisted"]
+        if others:
+            hint = f": the labels are {', '.join(labels)}, the folders {', '.join(others)}"
         raise DatasetError(f"data must hold class folders with images; {root} has no usable image in one{hint}")
     if len(labels) < 2:
         raise DatasetError(f"data must hold two or more class folders with images; {root} has {list(labels)}")

@@ -43,3 +43,7 @@ class DiskFullError(ModelsError, OSError):
     """Not enough room where files are to be written. Cure: free some, or choose another folder."""
 
     exit_code: ClassVar[int] = 4
+
+
+class NetworkError(ModelsError, ValueError):
+    """A network file that is damaged or does not fit its contract. Cure: train it again, or correct the contract."""

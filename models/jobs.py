@@ -7,6 +7,7 @@ from typing import Any
 
 from edge.command import ANSWER_IS_NO, DONE, Outcome, UsageError, note
 from edge.contract import InputContract
+from edge.files import require_file, require_writable, write_whole
 from models.registry import TRAINED
 
 
@@ -24,11 +25,11 @@ class AuditJob:
         from models.audit_page import page
         from models.dataset import scan
 
+        require_writable(self.out, "--out")
         image_set = scan(self.data)
         record = audit(image_set)
-        self.out.mkdir(parents=True, exist_ok=True)
         _write_json(self.out / "audit.json", record)
-        (self.out / "audit.html").write_text(page(record, image_set), encoding="utf-8")
+        write_whole(self.out / "audit.html", page(record, image_set))
         return Outcome(
             DONE, record, f"{to_text(record)}\nwritten: {self.out / 'audit.html'}, {self.out / 'audit.json'}"
         )
@@ -51,14 +52,14 @@ class SplitJob:
         from models.fields import find_groups
         from models.split import Split, absent_items, field_disjoint, random_split, read_groups
 
+        require_file(self.out, "--out")
         image_set = scan(self.data)
         listed = read_groups(self.groups) if self.groups else ()
         groups = {item.sha256: item.group for item in listed} or find_groups(image_set.samples)
         make = random_split if self.random else field_disjoint
         split = make(image_set.samples, groups, self.seed)
         split = Split(split.items + absent_items(listed, image_set))
-        self.out.parent.mkdir(parents=True, exist_ok=True)
-        self.out.write_text(split.to_csv(), encoding="utf-8")
+        write_whole(self.out, split.to_csv())
         record = {
             "file": str(self.out),
             "counts": split.counts(),
@@ -99,6 +100,7 @@ class TrainJob:
         from models.training import RECIPES, LabelledPixels, history, train
         from models.training_statistics import TrainingStatistics
 
+        require_writable(self.out, "--out")
         labels = scan(self.data).labels
         contract = InputContract((self.size, self.size), tuple(labels))
         image_set = scan_for(self.data, contract)
@@ -140,20 +142,18 @@ class TrainJob:
         )
 
     def _write(self, best: Path, contract: InputContract, record: dict[str, Any], statistics: Any) -> None:
-        import shutil
-
         from models.figures import learning_figure, render
         from models.training_statistics import STATISTICS_FILE
 
-        shutil.copyfile(best, self.out / "model.keras")
-        (self.out / "contract.json").write_text(contract.to_json(), encoding="utf-8")
+        write_whole(self.out / "model.keras", best.read_bytes())
+        write_whole(self.out / "contract.json", contract.to_json())
         _write_json(self.out / "training.json", record)
-        (self.out / STATISTICS_FILE).write_text(statistics.to_json(), encoding="utf-8")
+        write_whole(self.out / STATISTICS_FILE, statistics.to_json())
         epochs = record["history"]
         curves = {key: [e[key] for e in epochs] for key in ("loss", "accuracy", "val_loss", "val_accuracy")}
         stages = [(e["stage"], i) for i, e in enumerate(epochs) if i == 0 or e["stage"] != epochs[i - 1]["stage"]]
         figure = learning_figure(curves, stages, f"{self.network}: training with augmentation, validation without")
-        (self.out / "learning_curves.png").write_bytes(render(figure))
+        write_whole(self.out / "learning_curves.png", render(figure))
 
 
 @dataclass(frozen=True)
@@ -169,35 +169,30 @@ class EvaluateJob:
 
     def execute(self) -> Outcome:
         """Writes the evaluation record at `out` and its two figures beside it."""
-        from models.silence import import_tensorflow
-
-        import_tensorflow()
-        import keras
-
         from models.data_source import load_part, scan_for, split_for
         from models.evaluation import evaluate
         from models.figures import confusion_figure, reliability_figure, render
+        from models.networks import load_network
         from models.registry import BENIGN
         from models.training import predict
 
-        contract = InputContract.load(self.model / "contract.json")
+        require_file(self.out, "--out")
+        model, contract = load_network(self.model)
         image_set = scan_for(self.data, contract)
         split, origin = split_for(image_set, self.split)
         part = load_part(image_set, split, self.part, contract)
-        model = keras.saving.load_model(self.model / "model.keras", compile=False)
         probabilities = predict(model, contract, part.pixels)
         benign = BENIGN if BENIGN in contract.labels else None
         found = evaluate(contract.labels, probabilities, part.truth, names=part.names, benign=benign)
         record = {**_provenance(self.model / "model.keras", split, origin, self.part), **found.to_record()}
-        self.out.parent.mkdir(parents=True, exist_ok=True)
         _write_json(self.out, record)
         stem = self.out.with_suffix("")
         confusion = confusion_figure(
             contract.labels, {"": found.confusion}, f"{self.part} split, {found.images} images"
         )
-        stem.with_name(f"{stem.name}_confusion.png").write_bytes(render(confusion))
+        write_whole(stem.with_name(f"{stem.name}_confusion.png"), render(confusion))
         reliability = reliability_figure({"float": (probabilities, part.truth)}, title="is it as sure as it is right?")
-        stem.with_name(f"{stem.name}_reliability.png").write_bytes(render(reliability))
+        write_whole(stem.with_name(f"{stem.name}_reliability.png"), render(reliability))
         return Outcome(DONE, record, f"{found.to_text()}\nwritten: {self.out}")
 
 
@@ -213,7 +208,7 @@ class CardJob:
         from models.card import card
 
         for folder in self.folders:
-            (folder / "CARD.md").write_text(card(folder), encoding="utf-8")
+            write_whole(folder / "CARD.md", card(folder))
         names = [str(folder / "CARD.md") for folder in self.folders]
         return Outcome(DONE, {"written": names}, "written: " + ", ".join(names))
 
@@ -260,7 +255,7 @@ def _provenance(model: Path, split: Any, origin: str, part: str) -> dict[str, An
     return {
         "model_sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
         "split": {
-            "origin": origin if "/" not in origin else "from a file",
+            "origin": origin,
             "sha256": hashlib.sha256(split.to_csv().encode()).hexdigest(),
             "field_disjoint": split.is_field_disjoint(),
             "part": part,
@@ -289,4 +284,4 @@ def _training_record(
 
 
 def _write_json(path: Path, record: Any) -> None:
-    path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(record, indent=1, allow_nan=False) + "\n")

@@ -3,11 +3,13 @@
 A synthetic field says nothing about accuracy; it is asked only whether a network answers firmly on what a
 fresh clone is converted and demonstrated with, and whether all its classes occur.
 
-`python -m models.synthetic_check docs/images/virtual_slide.png` writes the contact sheet again.
+`python -m models.synthetic_check sheet docs/images/virtual_slide.png` writes the contact sheet again, and
+`python -m models.synthetic_check network FOLDER` asks a network.
 """
 
-import sys
+import json as json_format
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge.command import ANSWER_IS_NO, DONE, Outcome, switch, whole_number
+from edge.command import main as run
 from edge.contract import FLOAT32, InputContract, Pixels
 from edge.virtual_slide import RECIPES, SYNTHETIC_NOTICE, VirtualSlide, synthetic_fields
 from models.errors import SyntheticCheckError
@@ -132,12 +136,69 @@ def _caption(text: str, size: tuple[int, int], *, turned: bool = False) -> Pixel
     return np.ascontiguousarray(np.rot90(strip)) if turned else strip
 
 
-def main(path: Path) -> None:
-    """Write the contact sheet to `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(contact_sheet())
-    print(f"{path}: {path.stat().st_size // 1000} kB, {SYNTHETIC_NOTICE}")
+@dataclass(frozen=True)
+class SheetRequest:
+    """Write the contact sheet of the documentation."""
+
+    path: Path
+    json: bool
+
+    def execute(self) -> Outcome:
+        """Writes one PNG."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_bytes(contact_sheet())
+        size = self.path.stat().st_size
+        return Outcome(
+            DONE, {"path": str(self.path), "bytes": size}, f"{self.path}: {size // 1000} kB, {SYNTHETIC_NOTICE}"
+        )
+
+
+@dataclass(frozen=True)
+class CheckRequest:
+    """Ask a network about synthetic fields."""
+
+    folder: Path
+    count: int
+    seed: int
+    out: Path | None
+    json: bool
+
+    def execute(self) -> Outcome:
+        """Exit 1 when the network is undecided on too many of them or never names one of its classes."""
+        from models.networks import load_network
+
+        network, contract = load_network(self.folder)
+        record = check(lambda inputs: network(inputs, training=False), contract, self.count, self.seed)
+        if self.out is not None:
+            self.out.write_text(json_format.dumps(record, indent=1) + "\n", encoding="utf-8")
+        text = "\n".join(f"{key}: {value}" for key, value in record.items())
+        return Outcome(DONE if record["verdict"] == "pass" else ANSWER_IS_NO, record, text)
+
+
+def sheet(path: str, json: bool = False) -> SheetRequest:
+    """Draw the contact sheet of synthetic fields.
+
+    Args:
+        path: PNG to write.
+        json: print the record as JSON.
+    """
+    return SheetRequest(Path(path), switch(json, "--json"))
+
+
+def network(folder: str, count: str = "200", seed: str = "0", out: str = "", json: bool = False) -> CheckRequest:
+    """Ask a network whether it is decided on synthetic fields and names every class.
+
+    Args:
+        folder: with model.keras and contract.json.
+        count: fields.
+        seed: of the fields.
+        out: JSON to write.
+        json: print the record as JSON.
+    """
+    fields = whole_number(count, "--count", at_least=1)
+    target = Path(out) if out else None
+    return CheckRequest(Path(folder), fields, whole_number(seed, "--seed"), target, switch(json, "--json"))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    raise SystemExit(run("synthetic_check", {"sheet": sheet, "network": network}))

@@ -162,25 +162,17 @@ DESCRIPTION
 
 POSITIONAL ARGUMENTS
     SOURCE
-        Type: str
         what to copy.
 
 FLAGS
     --count=COUNT
-        Type: str
-        Default: '3'
+        Default: 3
         how often.
     --dry-run
-        Type: bool
-        Default: False
         only say it.
     --from=FROM
-        Type: str
-        Default: ''
         where from.
     --json
-        Type: bool
-        Default: False
         one object.
 """
 

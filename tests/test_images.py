@@ -83,7 +83,7 @@ def test_what_is_no_image_is_named_in_one_line(tmp_path: Path, data: bytes, said
 def test_missing_files_and_folders(tmp_path: Path) -> None:
     with pytest.raises(ImageFileError, match="No such file"):
         read_image(tmp_path / "nowhere.png")
-    with pytest.raises(ImageFileError, match="directory"):
+    with pytest.raises(ImageFileError, match="a folder, not a file"):
         read_image(tmp_path)
 
 

@@ -1,0 +1,123 @@
+"""The documents say what is: commands that parse, links that lead somewhere, figures that come from the files."""
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import convert.cli
+import models.cli
+from convert.policy import Policy
+from edge.command import UsageError, _parse
+from edge.command import main as run
+from models.registry import bundles
+from tests.commands_reference import COMMANDS, PAGE, page
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SCRIPT = re.compile(r"^(?:\$ )?(?:\S*/)?(?:python\S* -m )?(convert|models|edge)(?:\.cli)? ")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One command line of a document."""
+
+    document: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.document}: {self.text}"
+
+
+def fenced(text: str) -> list[str]:
+    """Lines of fenced blocks that hold shell commands, continuations joined."""
+    blocks = re.findall(r"^ *```(?:sh|bash|console|shell)?\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
+    return [line.strip() for block in blocks for line in block.replace("\\\n", " ").splitlines() if line.strip()]
+
+
+def command_lines() -> list[Line]:
+    found = []
+    for path in DOCUMENTS:
+        name = path.relative_to(ROOT).as_posix()
+        found += [Line(name, text) for text in fenced(path.read_text(encoding="utf-8")) if SCRIPT.match(text)]
+    return found
+
+
+def words_of(text: str) -> tuple[str, list[str]]:
+    """(console script, its words); a comment after them is no part of them."""
+    match = SCRIPT.match(text)
+    assert match is not None
+    return match[1], shlex.split(text[match.end() :], comments=True)
+
+
+@pytest.fixture(autouse=True)
+def placeholders_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths in the documents lead nowhere here: what looks at them while parsing is told that they do."""
+    monkeypatch.setattr(models.cli, "model_folder", lambda path: path)
+    monkeypatch.setattr(convert.cli, "_policy", lambda text: Policy.default())
+
+
+@pytest.mark.parametrize("line", command_lines(), ids=str)
+def test_commands_in_the_documents_are_understood(line: Line) -> None:
+    name, words = words_of(line.text)
+    assert _parse(name, COMMANDS[name], words) is not None or "--help" in words
+
+
+def test_the_documents_show_commands() -> None:
+    """The test above would pass over documents from which nothing was read."""
+    shown = {words_of(line.text)[0] + " " + words_of(line.text)[1][0] for line in command_lines()}
+    assert {"convert quantize", "convert inspect", "models train", "models fetch", "edge classify"} <= shown
+
+
+def test_a_wrong_command_would_be_found() -> None:
+    """Negative control."""
+    [text] = fenced("```\n.venv/bin/convert quantize --int8 \\\n  x.keras --dta images  # comment\n```\n")
+    name, words = words_of(text)
+    with pytest.raises(UsageError, match="did you mean --data"):
+        _parse(name, COMMANDS[name], words)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_commands_named_in_a_sentence_exist(path: Path) -> None:
+    prose = re.sub(r"^ *```.*?^ *```", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for name, word, rest in re.findall(r"`(convert|models|edge) ([a-z]+)([^`]*)`", prose):
+        assert word in COMMANDS[name], f"{name} {word}"
+        for option in re.findall(r"--([a-z0-9-]+)", rest):
+            known = COMMANDS[name][word].__code__.co_varnames
+            assert {option.replace("-", "_"), option.replace("-", "_") + "_"} & set(known), f"{name} {word} --{option}"
+
+
+def links(path: Path) -> list[str]:
+    text = re.sub(r"^ *```.*?^ *```", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return [t for t in re.findall(r"\]\(([^)\s]+)\)", text) if not re.match(r"[a-z]+:", t)]
+
+
+def anchors(path: Path) -> set[str]:
+    """As GitHub makes them of headings."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(path: Path) -> None:
+    broken = []
+    for target in links(path):
+        file, _, anchor = target.partition("#")
+        there = path.parent / file if file else path
+        if not there.exists() or (anchor and anchor not in anchors(there)):
+            broken.append(target)
+    assert not broken
+
+
+def test_the_readme_s_figures_are_the_files(capsys: pytest.CaptureFixture[str]) -> None:
+    if not bundles().is_dir():
+        pytest.skip("models/bundles is not here yet: no certificates to take the figures from")
+    code = run("convert", COMMANDS["convert"], ["summary", "--check", str(ROOT / "README.md")])
+    assert code == 0, capsys.readouterr().err
+
+
+def test_the_command_reference_is_current() -> None:
+    """The snapshot of every help text; `python -m tests.commands_reference --write` renews it."""
+    assert PAGE.read_text(encoding="utf-8") == page()

@@ -45,16 +45,16 @@ def check_feeding(
     if right.mean() >= SURE_ENOUGH:
         return
     tried: list[tuple[float, str, str]] = []  # accuracy, rule, how
+    for rule, fed, other in _others(contract):
+        found = float_probabilities(model, other, pixels[some]).argmax(axis=1) == truth[some]
+        if _better(right, found):
+            tried.append((float(found.mean()), rule, f"when it is fed {fed}"))
     if len(some) >= IMAGES_A_CLASS * len(contract.labels):
         order = _best_order(called, truth[some], len(contract.labels))
         found = order[called] == truth[some]
         if _better(right, found):
             labels = ", ".join(contract.labels[k] for k in order)
             tried.append((float(found.mean()), "label-order", f"if its outputs are called {labels}"))
-    for rule, fed, other in _others(contract):
-        found = float_probabilities(model, other, pixels[some]).argmax(axis=1) == truth[some]
-        if _better(right, found):
-            tried.append((float(found.mean()), rule, f"when it is fed {fed}"))
     if tried:
         accuracy, rule, how = max(tried, key=lambda one: one[0])
         raise FeedingError(

@@ -40,6 +40,7 @@ from models.versions import versions
 
 OpenSource = Callable[[tuple[str, ...]], Source]
 TIMED_FRAMES = 8
+GATES = 1  # raised when a gate is added: bundles judged by fewer are not reused
 
 
 @dataclass(frozen=True)
@@ -268,6 +269,7 @@ def _fingerprint(model: FloatModel, contract: InputContract, evidence: Evidence,
         "io": settings.io,
         "images_in_report": settings.images_in_report,
         "versions": versions(),
+        "gates": GATES,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

@@ -54,6 +54,8 @@ class ClassifyRequest:
 
     def _classifier(self) -> Classifier:
         bundle = bundles.load(self.bundle or default_bundle(), allow_uncertified=self.allow_uncertified)
+        if bundle.certificate.get("synthetic"):
+            note(f"warning: {bundle.name} was judged on drawn fields only; its accuracy is not known")
         if not bundle.certified:
             note(f"warning: the certificate of {bundle.name} says {bundle.certificate['verdict']!r}")
         interpreter = open_interpreter(bundle.model, runtime=self.runtime, threads=self.threads)

@@ -11,7 +11,9 @@ import io
 import json
 import os
 import re
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -62,6 +64,7 @@ def main(name: str, commands: Mapping[str, Command], argv: Sequence[str] | None 
         argv: words after the script's name; `sys.argv[1:]` when None.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    _end_cleanly_when_told()
     try:
         request = _parse(name, commands, words)
         if request is None:
@@ -79,6 +82,12 @@ def main(name: str, commands: Mapping[str, Command], argv: Sequence[str] | None 
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{where}{error.strerror or error}", _os_error_code(error))
     return outcome.code
+
+
+def _end_cleanly_when_told() -> None:
+    """SIGTERM, which services and `kill` send, unwinds as Ctrl-C does, so that nothing half-written stays behind."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def note(text: str) -> None:

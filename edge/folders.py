@@ -2,16 +2,19 @@
 
 import ctypes
 import errno
+import glob
 import os
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from edge.errors import BundleError
 
+_STALE_SECONDS = 3600.0  # no folder takes an hour to write
 _RENAME_EXCHANGE = 2  # linux/fs.h
 _AT_FDCWD = -100
 
@@ -60,6 +63,7 @@ def write_folder(path: Path, files: Mapping[str, bytes], replaceable: frozenset[
     """
     _check_replaceable(path, replaceable)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path)
     staging = path.parent / f".{path.name}.{secrets.token_hex(6)}.partial"
     try:
         staging.mkdir()
@@ -70,6 +74,14 @@ def write_folder(path: Path, files: Mapping[str, bytes], replaceable: frozenset[
         _sync_folder(path.parent)
     finally:  # holds the unfinished folder, the one replaced, or nothing
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what a killed process left unfinished; a living one's is younger."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _read_file(folder: int, name: str, limit: int, shown: Path) -> bytes:

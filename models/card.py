@@ -1,5 +1,6 @@
 """Model cards, written from the records that training and evaluation left; no figure is typed by hand."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from edge import RESEARCH_USE_ONLY
 from edge.contract import InputContract
 from models.errors import ModelsError
+from models.registry import PUBLISHED_SPLIT
 
 _NETWORKS = {
     "custom_cnn": "Three convolutions, each with batch norm, ReLU and max-pooling, then flatten, one fully connected "
@@ -52,8 +54,7 @@ def _page(
             _data(training, evaluation),
             _training(training),
             _figures(evaluation, random),
-            _LIMITS,
-            _LICENCE,
+            *((_LIMITS, _LICENCE) if _is_published(evaluation) else (_OWN_LIMITS,)),
             "Written by `models card` from `training.json`, `evaluation.json` and `contract.json` in this folder.\n",
         ]
     )
@@ -68,16 +69,21 @@ def _input(contract: InputContract) -> str:
     )
 
 
+def _is_published(evaluation: dict[str, Any]) -> bool:
+    """True when the published images, by the shipped split, are what was learned from."""
+    digest: str = evaluation["split"]["sha256"]
+    return digest == hashlib.sha256(PUBLISHED_SPLIT.read_bytes()).hexdigest()
+
+
 def _data(training: dict[str, Any], evaluation: dict[str, Any]) -> str:
+    published = _is_published(evaluation)
+    images = _PUBLISHED if published else "Images of the user's own."
+    absent = _ABSENT if published else ""
     disjoint = "field-disjoint" if evaluation["split"]["field_disjoint"] else "random (fields overlap)"
     return (
-        "## Data\n\nPeripheral blood smear fields of the acute lymphoblastic leukemia image data set (Kaggle "
-        "`mehradaria/leukemia`, 'Original' half; doi 10.34740/KAGGLE/DSV/2175623, doi 10.1002/int.22753). "
-        f"Split: {disjoint}, sha256 `{evaluation['split']['sha256'][:16]}`. Training "
-        f"{training['images']['train']} images, validation "
-        f"{training['images']['validation']} (early stopping only), {evaluation['split']['part']} "
-        f"{evaluation['images']}. The published set has 408 further files that were not at hand; they are on "
-        "the test side of the split and in none of these figures."
+        f"## Data\n\n{images} Split: {disjoint}, sha256 `{evaluation['split']['sha256'][:16]}`. Training "
+        f"{training['images']['train']} images, validation {training['images']['validation']} (early stopping only), "
+        f"{evaluation['split']['part']} {evaluation['images']}.{absent}"
     )
 
 
@@ -134,6 +140,15 @@ def _score(score: dict[str, Any], key: str) -> str:
     return f"{value:.4f} ({interval[0]:.4f} to {interval[1]:.4f})"
 
 
+_PUBLISHED = (
+    "Peripheral blood smear fields of the acute lymphoblastic leukemia image data set (Kaggle `mehradaria/leukemia`, "
+    "'Original' half; doi 10.34740/KAGGLE/DSV/2175623, doi 10.1002/int.22753)."
+)
+_ABSENT = (
+    " The published set has 408 further files that were not at hand; they are on the test side of the split and in "
+    "none of these figures. A dark speck at the same place in nearly every image says that one camera took them all."
+)
+
 _LIMITS = """## Limits, and what it must not be used for
 
 - No diagnosis, no triage, no decision about a person. Nobody's smear has been judged with it under supervision.
@@ -143,6 +158,12 @@ _LIMITS = """## Limits, and what it must not be used for
 - It names every field as one of four classes, also a field of something else: an ordinary smear, another leukemia, an
   empty slide. A leukemia field of another laboratory called Benign is the failure to expect.
 - Fields, not cells and not patients: counts of fields are no blast percentage."""
+
+_OWN_LIMITS = """## Limits, and what it must not be used for
+
+- No diagnosis, no triage, no decision about a person.
+- The figures hold for images like those it was judged on; nothing is known about another microscope, stain or camera.
+- It names every image as one of its classes, also an image of something else."""
 
 _LICENCE = """## Licence
 

@@ -15,6 +15,7 @@ from models.errors import ModelsError
 PARTS = ("train", "validation", "test")
 DEFAULT_FRACTIONS = {"train": 0.68, "validation": 0.12, "test": 0.20}
 _HEADER = ("part", "label", "name", "sha256", "group")
+_GROUPS_HEADER = ("class", "file", "sha256", "field_group")
 
 
 class SplitError(ModelsError, ValueError):
@@ -90,7 +91,8 @@ class Split:
         try:
             rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
         except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise SplitError(f"split {path} cannot be read: {error}") from error
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise SplitError(f"split {path} cannot be read: {reason}") from error
         if not rows or tuple(rows[0]) != _HEADER or any(len(row) != len(_HEADER) for row in rows):
             raise SplitError(f"split {path} must be a CSV with the columns {', '.join(_HEADER)}")
         return cls(tuple(SplitItem(*row) for row in rows[1:]))
@@ -152,19 +154,22 @@ def random_split(
 
 
 def read_groups(path: Path) -> tuple[SplitItem, ...]:
-    """The images a list names, with their fields: a CSV with the columns class, file, sha256 and field_group."""
+    """The images a list names, with their fields: a CSV with the columns class, file, sha256 and field_group.
+
+    Raises:
+        SplitError: it cannot be read, lacks a column, or names no image.
+    """
     try:
         rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
-        return tuple(
-            SplitItem("test", row["class"], f"{row['class']}/{row['file']}", row["sha256"], row["field_group"])
-            for row in rows
-        )
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SplitError(f"groups {path} cannot be read: {error}") from error
-    except KeyError as error:
-        raise SplitError(
-            f"groups {path} must have the columns class, file, sha256, field_group; {error} is missing"
-        ) from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise SplitError(f"groups {path} cannot be read: {reason}") from error
+    if not rows or not all(row.get(column) for row in rows for column in _GROUPS_HEADER):
+        raise SplitError(f"groups {path} must be a CSV with the columns {', '.join(_GROUPS_HEADER)}, an image a line")
+    return tuple(
+        SplitItem("test", row["class"], f"{row['class']}/{row['file']}", row["sha256"], row["field_group"])
+        for row in rows
+    )
 
 
 def absent_items(listed: Sequence[SplitItem], image_set: ImageSet) -> tuple[SplitItem, ...]:

@@ -152,7 +152,7 @@ def test_without_images_drawn_fields_judge_agreement_alone(
     monkeypatch.setattr("convert.evidence.SYNTHETIC_CALIBRATION", 16)
     monkeypatch.setattr("convert.evidence.SYNTHETIC_EVALUATION", 24)
     policy = write_policy(
-        tmp_path / "p.toml", min_images=20, min_decided_images=0 + 1, min_class_images=1, min_called_class_images=0
+        tmp_path / "p.toml", min_images=20, min_decided_images=1, min_class_images=1, min_called_class_images=0
     )
     done = run("quantize", "--int8", world.model, "--policy", policy, "--out", tmp_path, "--io", "uint8")
     certificate = bundles.load(tmp_path / "dots-uint8", allow_uncertified=True).certificate
@@ -163,9 +163,7 @@ def test_without_images_drawn_fields_judge_agreement_alone(
     assert "synthetic" in (tmp_path / "dots-uint8" / "report.html").read_text()
 
 
-def test_an_input_nobody_has_a_contract_for_is_inferred_and_said(
-    world: World, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_contract_one_is_inferred_and_said(world: World, tmp_path: Path, run: Run) -> None:
     model = shutil.copyfile(world.model, tmp_path / "mine.keras")
     (tmp_path / "labels.txt").write_text("\n".join(LABELS))
     done = run("quantize", "--int8", model, *judged(world), "--out", tmp_path / "out")

@@ -241,10 +241,9 @@ def test_bad_images(bad: Path, trained: Path, tmp_path: Path, run: Run, name: st
     run("audit", bad / name, "--out", out).refused(2, DATA[name])
     run("split", bad / name, "--out", out / "s.csv").refused(2, DATA[name])
     run("train", "custom_cnn", "--data", bad / name, "--out", out).refused(2, DATA[name])
-    said = DATA[name] if name != "one_class" else "is in the test part"
-    run(
-        "evaluate", trained, "--data", bad / name, "--out", out / "e.json", "--split", bad.parent / "split.csv"
-    ).refused(2, said) if name != "one_class" else None
+    if name != "one_class":  # the contract names the classes; that none of them is judged is no mistake
+        words = ["--data", bad / name, "--out", out / "e.json", "--split", bad.parent / "split.csv"]
+        run("evaluate", trained, *words).refused(2, DATA[name])
     assert not out.exists() or not list(out.iterdir())
 
 
@@ -268,6 +267,7 @@ def test_bad_networks(bad: Path, data: Path, tmp_path: Path, run: Run, name: str
     assert not out.exists()
 
 
+MOBILENET = ["train", "mobilenet_v2", "--data", "{data}", "--split", "{split}", "--out", "{tmp}", "--size", "32"]
 REQUESTS: dict[str, tuple[list[str], str]] = {
     "no command": ([], "models needs a command"),
     "mistyped command": (["trian"], "did you mean train?"),
@@ -279,7 +279,7 @@ REQUESTS: dict[str, tuple[list[str], str]] = {
     "split below a file": (["split", "{data}", "--out", "{bad}/file/s.csv"], "file: File exists; --out"),
     "split into /proc": (["split", "{data}", "--out", "/proc/x/s.csv"], "/proc/x: No such file or directory; --out"),
     "split by nothing": (["split", "{data}", "--out", "{bad}/s", "--groups", "{bad}/nowhere"], "cannot be read"),
-    "split by a text": (["split", "{data}", "--out", "{bad}/s", "--groups", "{bad}/file"], "class"),
+    "split by a text": (["split", "{data}", "--out", "{bad}/s", "--groups", "{bad}/file"], "must be a CSV"),
     "split, no number": (["split", "{data}", "--out", "{bad}/s", "--seed", "x"], "--seed must be a whole number"),
     "split, mistyped": (["split", "{data}", "--uot", "x"], "did you mean --out?"),
     "train nothing": (["train"], "models train needs --"),
@@ -296,12 +296,11 @@ REQUESTS: dict[str, tuple[list[str], str]] = {
         "nowhere cannot be read",
     ),
     "weights nowhere": (
-        ["train", "mobilenet_v2", *"--data {data} --split {split} --out {tmp} --size 32 --weights nowhere.h5".split()],
+        [*MOBILENET, "--weights", "nowhere.h5"],
         "nowhere.h5 is not one",
     ),
     "weights of text": (
-        ["train", "mobilenet_v2", *"--data {data} --split {split} --out {tmp} --size 32".split()]
-        + ["--weights", "{bad}/weights.h5"],
+        [*MOBILENET, "--weights", "{bad}/weights.h5"],
         "weights.h5 do not fit MobileNetV2",
     ),
     "evaluate for none": (["evaluate", "{bad}/text"], "models evaluate needs --data"),

@@ -36,6 +36,7 @@ from edge.errors import BundleError
 from edge.files import write_whole
 from edge.golden import Golden
 from edge.interpreters import open_interpreter
+from models.progress import Progress
 from models.versions import versions
 
 OpenSource = Callable[[tuple[str, ...]], Source]
@@ -102,8 +103,9 @@ def quantize_model(
     with watch("compare"):
         before = _float_side(model, contract, evidence)
     note(f"  converting, calibrated on {len(evidence.calibration.names)} images")
-    with watch("convert"):
-        converted = quantize(model, contract, evidence.calibration.pixels, settings.io)
+    pixels = evidence.calibration.pixels
+    with watch("convert"), Progress("calibrating", len(pixels)) as bar:
+        converted = quantize(model, contract, pixels, settings.io, lambda done, of: bar.advance())
     with watch("verify"):
         int8 = with_metadata(converted, contract, settings.io, model.name)
         findings = verify(int8, contract, settings.io)

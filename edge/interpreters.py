@@ -246,8 +246,6 @@ class _TFLite:
         self._input_dtype = np.dtype(self.input.quantization.dtype)
         self.kind = kind_of(chosen.name, platform.machine(), self.output.quantization.dtype, xnnpack)
         self.invoke(np.zeros(self.input.shape, self._input_dtype))
-        if self._engine.get_output_details()[0]["shape"].tolist() != list(self.output.shape):
-            raise ModelFileError(f"{name}: output shape changes while it runs; a classifier's is fixed")
 
     def invoke(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
         if tensor.dtype != self._input_dtype or tensor.shape != self.input.shape:
@@ -257,7 +255,10 @@ class _TFLite:
         with self._narrowed("cannot run"):
             self._engine.set_tensor(self._input_index, tensor)
             self._engine.invoke()
-            return cast(npt.NDArray[Any], self._engine.get_tensor(self._output_index)[0])  # already a copy
+            raw = cast(npt.NDArray[Any], self._engine.get_tensor(self._output_index))  # already a copy
+        if raw.shape != self.output.shape:
+            raise ModelFileError(f"{self._name}: output shape changes while it runs; a classifier's is fixed")
+        return cast(npt.NDArray[Any], raw[0])
 
     @contextmanager
     def _narrowed(self, what: str) -> Iterator[None]:

@@ -2,10 +2,10 @@
 
 A FlatBuffer is full of offsets. LiteRT 2.3 and tf.lite 2.21 verify them before use; tflite-runtime 2.14 does
 not, and a file damaged on its way ends the process with SIGSEGV, which no `except` sees (163 of 500 randomly
-damaged copies of a small int8 classifier; none of them after this check). So before bytes reach an
+damaged copies of a small int8 classifier). So before bytes reach an
 interpreter, this module follows every offset that loading follows and refuses what leads outside the buffer,
-indices out of range, tensors of an absurd size, and steps of zero (an integer division in the kernels:
-SIGFPE).
+indices out of range and tensors of an absurd size. What operators must be beyond that, for their kernels not
+to end the process in any of the runtimes, is in `edge.model_operators`.
 
 It is a safety net against damage and nonsense, not a proof against an adversary: what a bundle's manifest
 vouches for is the authority on whose bytes these are.
@@ -20,6 +20,7 @@ from pathlib import Path
 from edge.errors import FlatbufferError, ModelFileError
 from edge.files import read_at_most
 from edge.flatbuffer import Buffer, Table
+from edge.model_operators import Tensor, check_operator, check_order, quantized
 
 LARGEST_MODEL_BYTES = 2**30  # 1 GiB; MobileNetV2 int8 is 2.7 MB
 LARGEST_TENSOR_BYTES = 2**30
@@ -27,14 +28,6 @@ IDENTIFIER = b"TFL3"
 SCHEMA_VERSION = 3
 # schema.fbs TensorType -> bytes an element (4-bit types rounded up; string and resources counted as 1)
 _TYPE_BYTES = (4, 2, 4, 1, 8, 1, 1, 2, 8, 1, 16, 8, 8, 1, 1, 4, 2, 1, 2, 1, 1, 1)
-# BuiltinOptions type -> fields that are divisors or extents in the kernels and must be >= 1
-_POSITIVE_OPTIONS = {
-    1: (1, 2, 4, 5),  # Conv2DOptions: stride_w, stride_h, dilation_w_factor, dilation_h_factor
-    2: (1, 2, 5, 6),  # DepthwiseConv2DOptions: strides, dilations
-    5: (1, 2, 3, 4),  # Pool2DOptions: stride_w, stride_h, filter_width, filter_height
-}
-_OPTION_DEFAULTS = {(1, 4): 1, (1, 5): 1, (2, 5): 1, (2, 6): 1}
-_OPTION_VECTORS = {17: 0, 30: 0}  # ReshapeOptions.new_shape, SqueezeOptions.squeeze_dims: vectors of int32
 
 
 def read_model(path: Path) -> bytes:
@@ -68,11 +61,16 @@ def constant_bytes(entry: Table) -> int:
 
     Models above 2 GiB keep them behind the FlatBuffer, at an absolute offset.
     """
-    _, count = entry.span(0, 1)
+    return _constant_span(entry)[1]
+
+
+def _constant_span(entry: Table) -> tuple[int, int]:
+    """(first byte, number of bytes)."""
+    start, count = entry.span(0, 1)
     offset, size = entry.number(1, "Q"), entry.number(2, "Q")
     if offset > 1 and offset + size > len(entry.buffer.data):
         raise FlatbufferError(f"a buffer claims {size} bytes at byte {offset}")
-    return count or (size if offset > 1 else 0)
+    return (start, count) if count or offset <= 1 else (offset, size)
 
 
 def _check(model: Table) -> None:
@@ -80,16 +78,17 @@ def _check(model: Table) -> None:
     if version != SCHEMA_VERSION:
         raise FlatbufferError(f"schema version {version}, not {SCHEMA_VERSION}")
     model.text_span(3)
-    codes = 0
+    codes = []
     for code in model.tables(1):
         code.text_span(1)
-        codes += 1
-    buffers = len([constant_bytes(item) for item in model.tables(4)])
+        codes.append(max(code.number(0, "b"), code.number(3, "i")))  # the old field holds codes up to 127
+    constants = [_constant_span(item) for item in model.tables(4)]
+    buffers = len(constants)
     _all_below(model.array(5, "i4").tolist(), buffers, "metadata buffer")
     for item in model.tables(6):
         item.text_span(0)
         _all_below((item.number(1, "I"),), buffers, "metadata buffer")
-    tensor_counts = [_check_subgraph(graph, codes, buffers) for graph in model.tables(2)]
+    tensor_counts = [_check_subgraph(graph, codes, constants) for graph in model.tables(2)]
     if not tensor_counts:
         raise FlatbufferError("no subgraph")
     for signature in model.tables(7):
@@ -102,70 +101,51 @@ def _check(model: Table) -> None:
                 _all_below((item.number(1, "I"),), tensor_counts[graph], "signature tensor")
 
 
-def _check_subgraph(graph: Table, codes: int, buffers: int) -> int:
+def _check_subgraph(graph: Table, codes: list[int], constants: list[tuple[int, int]]) -> int:
     """Number of tensors."""
     graph.text_span(4)
-    tensors = 0
-    for tensor in graph.tables(0):
-        _check_tensor(tensor, buffers)
-        tensors += 1
+    tensors = [_check_tensor(tensor, constants) for tensor in graph.tables(0)]
     for side in (1, 2):
-        _all_below(graph.array(side, "i4").tolist(), tensors, "graph tensor")
+        _all_below(graph.array(side, "i4").tolist(), len(tensors), "graph tensor")
+    order = []
     for operator in graph.tables(3):
-        _all_below((operator.number(0, "I"),), codes, "operator code")
+        number = operator.number(0, "I")
+        _all_below((number,), len(codes), "operator code")
         for side, lowest in ((1, -1), (2, 0), (8, -1)):  # -1 is an optional input left out
-            _all_below(operator.array(side, "i4").tolist(), tensors, "operator tensor", lowest)
+            _all_below(operator.array(side, "i4").tolist(), len(tensors), "operator tensor", lowest)
         operator.span(5, 1)
         operator.span(7, 1)
         start, size = operator.number(9, "Q"), operator.number(10, "Q")
         if start > 1 and start + size > len(graph.buffer.data):
             raise FlatbufferError(f"custom options claim {size} bytes at byte {start}")
-        _check_options(operator)
-    return tensors
+        check_operator(operator, codes[number], tensors)
+        order.append((operator.array(1, "i4").tolist(), operator.array(2, "i4").tolist()))
+    check_order(order, tensors, graph.array(1, "i4").tolist())
+    return len(tensors)
 
 
-def _check_options(operator: Table) -> None:
-    kind, options = operator.number(3, "B"), operator.table(4)
-    operator.table(12)  # builtin_options_2: the table itself must lie inside the file
-    if options is None:
-        return
-    for field in _POSITIVE_OPTIONS.get(kind, ()):
-        value = options.number(field, "i", _OPTION_DEFAULTS.get((kind, field), 0))
-        if not 1 <= value <= 65535:
-            raise FlatbufferError(f"a stride, dilation or window of {value}")
-    if kind in _OPTION_VECTORS:
-        options.span(_OPTION_VECTORS[kind], 4)
-
-
-def _check_tensor(tensor: Table, buffers: int) -> None:
+def _check_tensor(tensor: Table, constants: list[tuple[int, int]]) -> Tensor:
     tensor.text_span(3)
-    shape = tensor.array(0, "i4").tolist()
-    tensor.span(7, 4)
+    shape = tuple(tensor.array(0, "i4").tolist())
+    signature = tensor.array(7, "i4").tolist()
     kind, buffer = tensor.number(1, "b"), tensor.number(2, "I")
     if not 0 <= kind < len(_TYPE_BYTES):
         raise FlatbufferError(f"tensor type {kind}")
-    _all_below((buffer,), max(1, buffers), "tensor buffer")  # 0: no data, even in a file without buffers
+    _all_below((buffer,), max(1, len(constants)), "tensor buffer")  # 0: no data, even in a file without buffers
     size = _TYPE_BYTES[kind]
     for side in shape:
         if side < -1 or size * max(side, 1) > LARGEST_TENSOR_BYTES:
             raise FlatbufferError(f"a tensor of shape {list(shape)}")
         size *= max(side, 1)
-    quantization = tensor.table(4)
-    if quantization is not None:
-        for number, width in ((0, 4), (1, 4), (2, 4), (3, 8)):
-            quantization.span(number, width)
-        scales, zero_points = quantization.span(2, 4)[1], quantization.span(3, 8)[1]
-        if zero_points not in (0, 1, scales):
-            raise FlatbufferError(f"{scales} scales but {zero_points} zero points")
-        axis = quantization.number(6, "i")
-        if scales > 1 and not (0 <= axis < len(shape) and shape[axis] == scales):
-            raise FlatbufferError(f"{scales} scales for axis {axis} of shape {list(shape)}")
+    scales = quantized(tensor, kind, shape)
     sparsity = tensor.table(6)
     if sparsity is not None:
         sparsity.span(0, 4)
         sparsity.span(1, 4)
         for _ in sparsity.tables(2):
             pass
+    constant = constants[buffer] if constants else (0, 0)
+    return Tensor(shape, kind, scales, -1 not in (*shape, *signature), constant, bool(tensor.number(5, "B")))
 
 
 def _all_below(values: Sequence[int], limit: int, what: str, lowest: int = 0) -> None:

@@ -47,18 +47,25 @@ class SplitJob:
     json: bool
 
     def execute(self) -> Outcome:
-        """Writes one CSV. Images listed in `groups` that are not in `data` go to the test part."""
+        """Writes one CSV.
+
+        Images listed in `groups` that are not in `data` go to the test part. A list may have missed some overlaps, so
+        fields are searched for as well, and an image found to share one with an earlier part is excluded.
+        """
         from models.dataset import scan
         from models.fields import find_groups
-        from models.split import Split, absent_items, field_disjoint, random_split, read_groups
+        from models.split import Split, absent_items, exclude_overlaps, field_disjoint, random_split, read_groups
 
         require_file(self.out, "--out")
         image_set = scan(self.data)
         listed = read_groups(self.groups) if self.groups else ()
-        groups = {item.sha256: item.group for item in listed} or find_groups(image_set.samples)
+        found = {} if listed and self.random else find_groups(image_set.samples)
+        groups = {item.sha256: item.group for item in listed} or found
         make = random_split if self.random else field_disjoint
         split = make(image_set.samples, groups, self.seed)
         split = Split(split.items + absent_items(listed, image_set))
+        if listed and not self.random:
+            split = exclude_overlaps(split, found)
         write_whole(self.out, split.to_csv())
         record = {
             "file": str(self.out),

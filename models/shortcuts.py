@@ -5,6 +5,7 @@ side. What such a forest can do, a network will do too, and its accuracy then sa
 microscope.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -111,9 +112,12 @@ def guess(
     names = np.array(truth)
     said = names.copy()
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
-    for train, test in folds.split(features, names, np.array(groups)):
-        forest = kind(TREES, random_state=seed, n_jobs=2)
-        said[test] = forest.fit(features[train], names[train]).predict(features[test])
+    with warnings.catch_warnings():
+        # joblib 1.6 warns of every tree that scikit-learn 1.9 grows in a thread
+        warnings.filterwarnings("ignore", message=".*sklearn.utils.parallel.delayed")
+        for train, test in folds.split(features, names, np.array(groups)):
+            forest = kind(TREES, random_state=seed, n_jobs=2)
+            said[test] = forest.fit(features[train], names[train]).predict(features[test])
     right = said == names
     labels = sorted(set(truth))
     return {

@@ -4,7 +4,7 @@ import csv
 import io
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from models.dataset import ImageSet, Sample
 from models.errors import ModelsError
 
 PARTS = ("train", "validation", "test")
+EXCLUDED = "excluded"  # in none: its field is on another side, and no network may be judged on a field it has seen
 DEFAULT_FRACTIONS = {"train": 0.68, "validation": 0.12, "test": 0.20}
 _HEADER = ("part", "label", "name", "sha256", "group")
 _GROUPS_HEADER = ("class", "file", "sha256", "field_group")
@@ -24,7 +25,7 @@ class SplitError(ModelsError, ValueError):
 
 @dataclass(frozen=True)
 class SplitItem:
-    """One image: `group` is the microscope field it belongs to, `part` the side it is on."""
+    """One image: `group` is the microscope field it belongs to, `part` the side it is on, or "excluded"."""
 
     part: str
     label: str
@@ -40,9 +41,9 @@ class Split:
     items: tuple[SplitItem, ...]
 
     def __post_init__(self) -> None:
-        wrong = {item.part for item in self.items} - set(PARTS)
+        wrong = {item.part for item in self.items} - {*PARTS, EXCLUDED}
         if wrong:
-            raise SplitError(f"part must be one of {PARTS}; got {sorted(wrong)}")
+            raise SplitError(f"part must be one of {PARTS} or {EXCLUDED}; got {sorted(wrong)}")
         sides = defaultdict(set)
         for item in self.items:
             sides[item.sha256].add(item.part)
@@ -65,16 +66,17 @@ class Split:
         return {item.sha256: item.group for item in self.items}
 
     def is_field_disjoint(self) -> bool:
-        """True when no field has images on two sides."""
+        """True when no field has images on two sides; excluded images are on none."""
         sides = defaultdict(set)
-        for item in self.items:
+        for item in (item for item in self.items if item.part != EXCLUDED):
             sides[item.group].add(item.part)
         return all(len(parts) == 1 for parts in sides.values())
 
     def counts(self) -> dict[str, dict[str, int]]:
         """part to label to number of images."""
         table = Counter((item.part, item.label) for item in self.items)
-        return {part: {label: n for (p, label), n in sorted(table.items()) if p == part} for part in PARTS}
+        parts = (*PARTS, EXCLUDED) if any(item.part == EXCLUDED for item in self.items) else PARTS
+        return {part: {label: n for (p, label), n in sorted(table.items()) if p == part} for part in parts}
 
     def to_csv(self) -> str:
         """The split as it is stored: a header and a line an image, sorted by name."""
@@ -185,6 +187,43 @@ def absent_items(listed: Sequence[SplitItem], image_set: ImageSet) -> tuple[Spli
     if mixed:
         raise SplitError(f"{len(mixed)} absent images share a field with images that are here, the first {mixed[0]}")
     return absent
+
+
+def exclude_overlaps(split: Split, found: Mapping[str, str]) -> Split:
+    """A split without the images whose field, by a second opinion, lies on an earlier side.
+
+    A list of fields may have missed some. Training images stay; validation images that share a found field with them
+    are excluded, then test images that share one with either. The groups of the result join both opinions.
+
+    Args:
+        split: by the fields of a list.
+        found: sha256 to field group as `models.fields.find_groups` finds them; images it does not name stay.
+    """
+    joined = _joined(split.groups(), found)
+    sides: dict[str, str] = {}
+    items = []
+    for item in sorted(split.items, key=lambda i: [*PARTS, EXCLUDED].index(i.part)):
+        group = joined[item.sha256]
+        side = sides.setdefault(group, item.part)
+        items.append(replace(item, group=group, part=item.part if side == item.part else EXCLUDED))
+    return Split(tuple(items))
+
+
+def _joined(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, str]:
+    """Groups that are connected by either opinion, each named after its first group of `one`."""
+    parent = {group: group for group in one.values()}
+
+    def root(group: str) -> str:
+        while parent[group] != group:
+            group = parent[group]
+        return group
+
+    first: dict[str, str] = {}
+    for sha256 in sorted(one):
+        if sha256 in other:
+            here, there = root(one[sha256]), root(first.setdefault(other[sha256], one[sha256]))
+            parent[max(here, there)] = min(here, there)
+    return {sha256: root(group) for sha256, group in one.items()}
 
 
 def _assemble(samples: Sequence[Sample], groups: Mapping[str, str], part_of: Callable[[Sample], str]) -> Split:

@@ -46,17 +46,21 @@ class TinyModels:
 
 @pytest.fixture(scope="session")
 def tiny_models() -> TinyModels:
-    """Converted once a session, in about four seconds, most of them TensorFlow's import."""
+    """Converted once a session, in about four seconds, most of them TensorFlow's import.
+
+    The files are the same bytes in every session on a machine: weights and frames are seeded, and the names in
+    the files do not go on counting from what other tests built before.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras
     import tensorflow as tf
 
     contract = InputContract((32, 32), ("Benign", "Early", "Pre", "Pro"))
     keras.utils.set_random_seed(20)
-    pixels = keras.Input((32, 32, 3), batch_size=1)
-    x = keras.layers.Conv2D(8, 3, strides=2, activation="relu", kernel_initializer="he_normal")(pixels)
-    x = keras.layers.Flatten()(keras.layers.MaxPooling2D(3)(x))
-    model = keras.Model(pixels, keras.layers.Dense(4, activation="softmax")(x))
+    pixels = keras.Input((32, 32, 3), batch_size=1, name="pixels")
+    x = keras.layers.Conv2D(8, 3, strides=2, activation="relu", kernel_initializer="he_normal", name="conv")(pixels)
+    x = keras.layers.Flatten(name="flat")(keras.layers.MaxPooling2D(3, name="pool")(x))
+    model = keras.Model(pixels, keras.layers.Dense(4, activation="softmax", name="classes")(x), name="tiny")
 
     def convert(dtype: Any) -> bytes:
         converter = tf.lite.TFLiteConverter.from_keras_model(model)

@@ -1,6 +1,7 @@
 """One suite over LiteRT, tflite-runtime and tf.lite; what is not installed skips and says so."""
 
 import os
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from conftest import TinyModels
 from edge import interpreters
 from edge.contract import Quantization
 from edge.errors import ContractError, InterpreterUnavailable, ModelFileError
+from edge.flatbuffer import Buffer, Table
 from edge.interpreters import RUNTIMES, available_runtimes, kind_of, open_interpreter
 from edge.model_file import check_model
 
@@ -251,6 +253,97 @@ def test_no_cut_of_a_model_passes(tiny_models: TinyModels) -> None:
             check_model(tiny_models.int8[:length])
 
 
+def graph_of(data: bytes) -> tuple[list[Table], list[Table]]:
+    """(tensors, operators) of the first subgraph."""
+    graph = next(Buffer(data).root(b"TFL3").tables(2))
+    return list(graph.tables(0)), list(graph.tables(3))
+
+
+CONV, POOL, RESHAPE = 0, 1, 2  # operators of the tiny int8 network, in order
+
+
+def entry(operator: int, slot: int, position: int) -> Callable[[bytes], int]:
+    """Where `position` of an operator's list of tensors lies."""
+    return lambda data: graph_of(data)[1][operator].span(slot, 4)[0] + 4 * position
+
+
+def written(slot: int, width: int) -> Callable[[bytes], int]:
+    """Where the first entry of a list lies in the quantization of what the convolution writes."""
+
+    def find(data: bytes) -> int:
+        tensors, operators = graph_of(data)
+        quantization = tensors[int(operators[CONV].array(2, "i4")[0])].table(4)
+        assert quantization is not None
+        return quantization.span(slot, width)[0]
+
+    return find
+
+
+def option(operator: int, slot: int) -> Callable[[bytes], int]:
+    def find(data: bytes) -> int:
+        options = graph_of(data)[1][operator].table(4)
+        assert options is not None
+        return options._field(slot, 1)
+
+    return find
+
+
+@pytest.mark.parametrize(
+    ("find", "form", "value", "said"),
+    [
+        (entry(RESHAPE, 1, 1), "i", -1, r"input 1 of an operator \(code 22\) is left out"),
+        (entry(CONV, 1, 1), "i", -1, r"input 1 of an operator \(code 3\) is left out"),
+        (written(2, 4), "f", 0.0, "a scale of 0"),
+        (written(2, 4), "f", 1e-44, "a scale of"),
+        (written(2, 4), "f", -0.5, "a scale of -0.5"),
+        (written(2, 4), "f", float("nan"), "a scale of nan"),
+        (written(2, 4), "f", float("inf"), "a scale of inf"),
+        (written(3, 8), "q", -13041792, r"a zero point of -13041792, outside -128\.\.127"),
+        (lambda data: graph_of(data)[1][CONV]._field(3, 1), "B", 71, r"without its options \(type 71, not 1\)"),
+        (option(POOL, 3), "i", 16, r"a window of \[3, 16\] over an input of \[15, 15\]"),
+        (option(POOL, 4), "i", 8, r"an output of \[1, 5, 5, 8\] where the window leads to \[3, 5\]"),
+        (option(POOL, 1), "i", 0, "a stride, dilation or window of 0"),
+        (entry(RESHAPE, 2, 0), "i", 0, "writes tensor 0, which exists already"),
+        (entry(RESHAPE, 1, 0), "i", 7, "reads tensor 7 before anything has written it"),
+    ],
+)
+def test_what_ends_a_kernel_is_refused(
+    tiny_models: TinyModels, find: Callable[[bytes], int], form: str, value: float, said: str
+) -> None:
+    spoiled = bytearray(tiny_models.int8)
+    struct.pack_into("<" + form, spoiled, find(tiny_models.int8), value)
+    with pytest.raises(ModelFileError, match=said):
+        check_model(bytes(spoiled))
+
+
+def test_a_convolution_may_lack_its_bias(tiny_models: TinyModels) -> None:
+    spoiled = bytearray(tiny_models.int8)
+    struct.pack_into("<i", spoiled, entry(CONV, 1, 2)(tiny_models.int8), -1)
+    check_model(bytes(spoiled))
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e12])
+def test_an_addition_of_scales_too_far_apart_is_refused(scale: float) -> None:
+    import keras
+    import tensorflow as tf
+
+    pixels = keras.Input((8, 8, 3), batch_size=1)
+    sums = keras.layers.Add()([pixels, keras.layers.AveragePooling2D(3, strides=1, padding="same")(pixels)])
+    converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(pixels, sums))
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([np.ones((1, 8, 8, 3), np.float32) * n] for n in (0, 1))
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    model = bytearray(converter.convert())
+    check_model(bytes(model))
+    tensors, operators = graph_of(bytes(model))
+    quantization = tensors[int(operators[-1].array(2, "i4")[0])].table(4)
+    assert quantization is not None
+    struct.pack_into("<f", model, quantization.span(2, 4)[0], scale)
+    with pytest.raises(ModelFileError, match="an addition or difference of scales"):
+        check_model(bytes(model))
+
+
 def test_damage_never_ends_the_process(tiny_models: TinyModels, runtime: str, tmp_path: Path) -> None:
     """Hundreds of damaged copies, opened one after the other in a process of their own."""
     path = tmp_path / "model.tflite"
@@ -258,7 +351,7 @@ def test_damage_never_ends_the_process(tiny_models: TinyModels, runtime: str, tm
     if runtime == "tf_lite":
         pytest.skip("runs the verifier that LiteRT runs, and takes seconds to import")
     done = subprocess.run(
-        [sys.executable, "-m", "tests.damage", runtime, str(path), "300"],
+        [sys.executable, "-m", "tests.damage", runtime, str(path), "600"],
         capture_output=True,
         text=True,
         check=False,
@@ -266,7 +359,7 @@ def test_damage_never_ends_the_process(tiny_models: TinyModels, runtime: str, tm
     )
     assert done.returncode == 0, done.stderr[-2000:]
     refused, opened = map(int, done.stdout.split())
-    assert refused > 100 and refused + opened == 300
+    assert refused > 100 and refused + opened == 600
 
 
 def test_missing_model_and_wrong_requests(tiny_models: TinyModels, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Splits: no field and no duplicate on two sides, the same classes everywhere, the same file every time."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,16 @@ from hypothesis import strategies as st
 
 from models.dataset import ImageSet, Sample
 from models.registry import PUBLISHED_FILES, PUBLISHED_SPLIT, RANDOM_SPLIT
-from models.split import Split, SplitError, SplitItem, absent_items, field_disjoint, random_split, read_groups
+from models.split import (
+    Split,
+    SplitError,
+    SplitItem,
+    absent_items,
+    exclude_overlaps,
+    field_disjoint,
+    random_split,
+    read_groups,
+)
 
 
 def make_samples(groups: list[tuple[str, int]]) -> tuple[list[Sample], dict[str, str]]:
@@ -102,4 +112,23 @@ def test_the_shipped_splits_cover_every_published_file() -> None:
     assert not random.is_field_disjoint()
     for split in (fields, random):
         assert {item.sha256 for item in split.items} == set(listed)
-        assert all(listed[item.sha256].group == item.group for item in split.items)
+    assert all(listed[item.sha256].group == item.group for item in random.items)
+    joined = {(listed[item.sha256].group, item.group) for item in fields.items}
+    assert len({ours for ours, _ in joined}) == len(joined)  # a listed field is never torn
+
+
+def test_what_a_second_opinion_joins_is_on_one_side_or_on_none() -> None:
+    samples, fields = make_samples([("a", i) for i in range(40)])
+    split = field_disjoint(samples, fields, 3)
+    part = {item.sha256: item.part for item in split.items}
+    shas = sorted(part)
+    train = [s for s in shas if part[s] == "train"]
+    validation = [s for s in shas if part[s] == "validation"]
+    test = [s for s in shas if part[s] == "test"]
+    found = {train[0]: "x", test[0]: "x", validation[0]: "y", test[1]: "y", test[2]: "z", test[3]: "z"}
+    checked = exclude_overlaps(split, found)
+    after = {item.sha256: item.part for item in checked.items}
+    assert {s for s in shas if after[s] != part[s]} == {test[0], test[1]}
+    assert after[test[0]] == after[test[1]] == "excluded"
+    assert checked.is_field_disjoint()
+    assert not Split(tuple(replace(i, part=part[i.sha256]) for i in checked.items)).is_field_disjoint()

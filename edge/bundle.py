@@ -40,7 +40,10 @@ _UNLISTED = {"manifest.json": 64 * _KIB, "manifest.sig": 4 * _KIB}  # the manife
 FILE_LIMITS = {**REQUIRED, **OPTIONAL, **_UNLISTED}
 MANIFEST_FORMAT = 1
 CERTIFIED = {"int8_model": "model.tflite", "contract": "contract.json"}  # what a certificate is about
-GOLDEN_TOLERANCE = 1  # LSB
+# LSB of the output between kinds of arithmetic; within a kind there is none. Layers differ by 1 LSB, and softmax
+# stretches that: 3 on drawn fields and 9 on noise were measured for the shipped MobileNetV2 between kinds A and B,
+# no class changed.
+GOLDEN_TOLERANCE = 16
 VERDICTS = ("pass", "fail", "inconclusive")
 
 
@@ -159,13 +162,22 @@ def replay_golden(bundle: Bundle, interpreter: Interpreter) -> Replay:
 def require_golden(bundle: Bundle, interpreter: Interpreter) -> Replay:
     """`replay_golden`, or GoldenMismatchError where an output is further off than arithmetic explains.
 
-    Within a kind (`Interpreter.kind`) outputs are bit-identical, between kinds they differ by at most 1 LSB.
+    Where the interpreter is of the kind (`Interpreter.kind`) that the certificate names, outputs must be bit-identical;
+    between kinds each may differ by GOLDEN_TOLERANCE, and no image may change its class.
     """
     replay = replay_golden(bundle, interpreter)
-    if replay.max_difference > GOLDEN_TOLERANCE:
+    certified = bundle.certificate.get("interpreter")
+    kind = certified.get("kind") if isinstance(certified, dict) else None
+    tolerance = 0 if kind == interpreter.kind != "?" else GOLDEN_TOLERANCE
+    if replay.max_difference > tolerance:
         raise GoldenMismatchError(
             f"{bundle.path}: {len(replay.differing)} of {replay.images} golden images differ on this machine "
-            f"by up to {replay.max_difference} LSB, where at most {GOLDEN_TOLERANCE} is expected"
+            f"by up to {replay.max_difference} LSB, where at most {tolerance} is expected"
+        )
+    if replay.reclassified:
+        raise GoldenMismatchError(
+            f"{bundle.path}: {len(replay.reclassified)} of {replay.images} golden images get another class "
+            "on this machine"
         )
     return replay
 

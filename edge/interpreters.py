@@ -131,7 +131,8 @@ def kind_of(runtime: str, machine: str, dtype: str, xnnpack: bool) -> str:
     - C: the reference kernels, and tflite-runtime on aarch64
     - D: LiteRT without delegate on aarch64
 
-    Outputs of two kinds differ by at most 1 LSB.
+    Layers of two kinds differ by at most 1 LSB; what that makes of the output depends on the network
+    (`edge.bundle.GOLDEN_TOLERANCE`).
 
     Args:
         machine: `platform.machine()`.

@@ -45,7 +45,7 @@ def quantize(
         data: folder with one sub-folder of images a class.
         split: CSV from `models split`; the shipped one for the published set, else made from the images.
         contract: JSON that says how a frame becomes the model's input; beside the model, or inferred and said.
-        policy: TOML with the thresholds; the default one is convert/policy.toml.
+        policy: TOML with the thresholds; convert/policy.toml for real images, else convert/policy_synthetic.toml.
         out: folder for the bundles, NAME-int8 each.
         calibration_images: how many images the converter learns its ranges from.
         method: how they are chosen: random, k-center or herding.
@@ -67,7 +67,7 @@ def quantize(
         contract=_path(contract),
         data=_path(data),
         split=_path(split),
-        policy=_policy(policy),
+        policy=_policy(policy, data),
         out=Path(out),
         io="int8" if io == "int8" else "uint8",
         calibration_count=whole_number(calibration_images, "--calibration-images", at_least=1),
@@ -98,7 +98,7 @@ def parity(
         data: folder with one sub-folder of images a class; synthetic fields when not given.
         split: CSV from `models split`; its test part judges.
         contract: JSON that says how a frame becomes the model's input.
-        policy: TOML with the thresholds.
+        policy: TOML with the thresholds; the shipped ones as for quantize.
         report: HTML page to write.
         json: print the record as JSON.
     """
@@ -108,7 +108,7 @@ def parity(
         _path(contract),
         _path(data),
         _path(split),
-        _policy(policy),
+        _policy(policy, data),
         _path(report),
         switch(json, "--json"),
     )
@@ -167,8 +167,11 @@ def _path(text: str) -> Path | None:
     return Path(text) if text else None
 
 
-def _policy(text: str) -> Policy:
-    return Policy.load(Path(text)) if text else Policy.default()
+def _policy(text: str, data: str) -> Policy:
+    """The policy asked for; else the one for real images, or the one for drawn fields where there are none."""
+    if text:
+        return Policy.load(Path(text))
+    return Policy.default() if data else Policy.synthetic()
 
 
 def _model(word: str) -> Path:

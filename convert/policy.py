@@ -12,6 +12,7 @@ from convert.errors import PolicyError
 
 POLICY_FORMAT = 1
 DEFAULT_POLICY = Path(__file__).with_name("policy.toml")
+SYNTHETIC_POLICY = Path(__file__).with_name("policy_synthetic.toml")
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,13 @@ class Policy:
 
     @classmethod
     def default(cls) -> "Policy":
-        """The policy that ships."""
+        """The policy that ships, for real images."""
         return cls.load(DEFAULT_POLICY)
+
+    @classmethod
+    def synthetic(cls) -> "Policy":
+        """The policy that ships for drawn fields: whether the file is intact, not whether it may be used."""
+        return cls.load(SYNTHETIC_POLICY)
 
     @classmethod
     def load(cls, path: Path) -> "Policy":

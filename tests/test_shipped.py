@@ -117,6 +117,39 @@ def test_no_image_of_a_data_set_is_tracked() -> None:
 
 
 @pytest.mark.slow
+def test_drawn_fields_tell_an_intact_file_from_a_broken_one(name: str) -> None:
+    """The policy for drawn fields asks for less agreement than the one for images; a broken file has far less still."""
+    from dataclasses import replace
+
+    from ai_edge_litert import schema_py_generated as schema
+
+    from convert.evidence import from_virtual_slides
+    from convert.parity import compare, judge
+    from convert.predictions import device_probabilities, float_probabilities
+    from convert.quantize import load_float
+
+    bundle = bundles.load(bundle_folder() / f"{name}-int8")
+    evidence = from_virtual_slides(bundle.contract)
+    before = float_probabilities(load_float(trained(name) / "model.keras"), bundle.contract, evidence.pixels)
+
+    tree = schema.ModelT.InitFromObj(schema.Model.GetRootAs(bundle.model, 0))
+    graph = tree.subgraphs[0]
+    convolutions = [op for op in graph.operators if tree.operatorCodes[op.opcodeIndex].builtinCode == 3]
+    weights = bytes(tree.buffers[graph.tensors[convolutions[len(convolutions) // 2].inputs[1]].buffer].data)
+    assert bundle.model.count(weights) == 1
+    zeroed = bundle.model.replace(weights, bytes(len(weights)))
+    swapped = replace(bundle.contract, channel_order="BGR")
+
+    def verdict(model: bytes, contract=bundle.contract) -> str:  # type: ignore[no-untyped-def]
+        after = device_probabilities(Classifier(contract, open_interpreter(model)), evidence.pixels)
+        return judge(compare(contract.labels, before, after, kind="A"), Policy.synthetic()).verdict
+
+    assert verdict(bundle.model) == "pass"
+    assert verdict(zeroed) == "fail"
+    assert verdict(bundle.model, swapped) == "fail"
+
+
+@pytest.mark.slow
 def test_evaluation_is_repeated_from_the_images(name: str, data_dir: Path) -> None:
     """The whole test part again, int8 through the device's code path: the certificate's counts come out."""
     from models.data_source import load_part, scan_for, split_for

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,7 @@ def from_images(
     )
 
 
+@lru_cache(maxsize=1)  # drawing is the longest step of such a run, and the shipped networks are fed alike
 def from_virtual_slides(contract: InputContract) -> Evidence:
     """Drawn fields for both sets: enough to watch agreement, never an accuracy."""
     calibration = synthetic(synthetic_fields(SYNTHETIC_CALIBRATION, _CALIBRATION_SEED), contract, _CALIBRATION_SEED)

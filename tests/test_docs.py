@@ -56,7 +56,7 @@ def words_of(text: str) -> tuple[str, list[str]]:
 def placeholders_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Paths in the documents lead nowhere here: what looks at them while parsing is told that they do."""
     monkeypatch.setattr(models.cli, "model_folder", lambda path: path)
-    monkeypatch.setattr(convert.cli, "_policy", lambda text: Policy.default())
+    monkeypatch.setattr(convert.cli, "_policy", lambda text, data: Policy.default())
 
 
 @pytest.mark.parametrize("line", command_lines(), ids=str)

@@ -114,11 +114,15 @@ def from_images(
     )
 
 
-@lru_cache(maxsize=1)  # drawing is the longest step of such a run, and the shipped networks are fed alike
 def from_virtual_slides(contract: InputContract) -> Evidence:
     """Drawn fields for both sets: enough to watch agreement, never an accuracy."""
-    calibration = synthetic(synthetic_fields(SYNTHETIC_CALIBRATION, _CALIBRATION_SEED), contract, _CALIBRATION_SEED)
-    frames = synthetic_fields(SYNTHETIC_EVALUATION, _EVALUATION_SEED)
+    return _drawn(contract, SYNTHETIC_CALIBRATION, SYNTHETIC_EVALUATION)
+
+
+@lru_cache(maxsize=1)  # drawing is the longest step of such a run, and the shipped networks are fed alike
+def _drawn(contract: InputContract, calibrating: int, judging: int) -> Evidence:
+    calibration = synthetic(synthetic_fields(calibrating, _CALIBRATION_SEED), contract, _CALIBRATION_SEED)
+    frames = synthetic_fields(judging, _EVALUATION_SEED)
     pixels = np.stack([contract.prepare(frame) for _, frame in frames])
     return Evidence(
         calibration.require(),

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from edge.command import DONE, Outcome, note, whole_number
+from edge.command import DONE, Outcome, note, switch, whole_number
 from edge.command import main as run
 
 # What a user would write instead: the converter's documented post-training full-integer quantization.
@@ -124,7 +124,7 @@ def benchmark(model: str, data: str, rounds: str = "2", out: str = "", json: boo
         Path(data),
         whole_number(rounds, "--rounds", at_least=1),
         Path(out) if out else None,
-        bool(json),
+        switch(json, "--json"),
     )
 
 

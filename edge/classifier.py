@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from edge.contract import InputContract, Pixels, Quantization
+from edge.contract import InputContract, Pixels, Quantization, Scratch
 from edge.errors import ContractError, ModelFileError
 from edge.interpreters import Interpreter
 
@@ -51,13 +51,14 @@ class Classifier:
     def __init__(self, contract: InputContract, interpreter: Interpreter) -> None:
         _check_fit(contract, interpreter)
         self.contract, self.interpreter = contract, interpreter
-        self._input = interpreter.input.quantization
+        self._encode = contract.encoder(interpreter.input.quantization)
         self._output = _real_values(interpreter.output.quantization)
+        self._scratch = Scratch()
 
     def classify(self, frame: Pixels) -> Verdict:
         """The verdict on a frame: uint8 (H, W, 3) RGB, sides >= 16; FrameError otherwise."""
         start = perf_counter()
-        return self._verdict(self.contract.prepare(frame), start)
+        return self._verdict(self.contract.prepare(frame, self._scratch), start)
 
     def classify_prepared(self, pixels: Pixels) -> Verdict:
         """The verdict on prepared pixels: uint8 (height, width, 3) RGB from `InputContract.prepare`."""
@@ -65,22 +66,27 @@ class Classifier:
 
     def probabilities(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """float32 (classes,), 0..1, of prepared pixels: the device's own path, for parity and evaluation."""
-        raw = self.interpreter.invoke(self.contract.encode(pixels, self._input))
+        return np.array(self._values(pixels), np.float32)
+
+    def _values(self, pixels: Pixels) -> list[float]:
+        """The probabilities as Python floats: after an inference has emptied the caches, each NumPy call on four
+        numbers costs some 15 us, and there would be six."""
+        raw = self.interpreter.invoke(self._encode(pixels))
         if self._output is not None:
-            return self._output[raw.view(np.uint8)]
+            real = self._output
+            return [real[byte] for byte in raw.tobytes()]
         if not (np.isfinite(raw).all() and raw.min() >= -_PROBABILITY_SLACK and raw.max() <= 1 + _PROBABILITY_SLACK):
             raise ModelFileError(
                 f"model output must be probabilities 0..1 (end the network in softmax); got {raw[:4].tolist()}"
             )
-        return np.asarray(raw, np.float32)
+        return cast(list[float], np.asarray(raw, np.float32).tolist())
 
     def _verdict(self, pixels: Pixels, start: float) -> Verdict:
-        values = self.probabilities(pixels)
-        index = int(values.argmax())
-        second = np.partition(values, -2)[-2]
-        probabilities = tuple(values.tolist())
-        margin = float(values[index] - second)
-        return Verdict(self.contract.labels[index], index, probabilities, margin, (perf_counter() - start) * 1e3)
+        values = self._values(pixels)
+        second, highest = sorted(values)[-2:]
+        index = values.index(highest)
+        label, latency_ms = self.contract.labels[index], (perf_counter() - start) * 1e3
+        return Verdict(label, index, tuple(values), highest - second, latency_ms)
 
 
 def _check_fit(contract: InputContract, interpreter: Interpreter) -> None:
@@ -103,12 +109,12 @@ def _check_fit(contract: InputContract, interpreter: Interpreter) -> None:
             )
 
 
-def _real_values(output: Quantization) -> npt.NDArray[np.float32] | None:
-    """(256,) float32: the real value of each output byte, indexed by the byte as uint8; None for float32."""
+def _real_values(output: Quantization) -> list[float] | None:
+    """The real value of each output byte, indexed by the byte as uint8, float32 precision; None for float32."""
     if output.dtype == "float32":
         return None
     raw = np.arange(256, dtype=np.uint8).view(output.dtype).astype(np.int64)
-    return np.clip(_dequantized(raw, output), 0, 1).astype(np.float32)
+    return cast(list[float], np.clip(_dequantized(raw, output), 0, 1).astype(np.float32).tolist())
 
 
 def _dequantized(raw: npt.NDArray[Any], output: Quantization) -> npt.NDArray[np.float64]:

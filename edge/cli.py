@@ -2,10 +2,63 @@
 
 import sys
 
-from edge.classify import ClassifyRequest, classify_request
-from edge.command import main as run
+from edge.command import Command, Request
+from edge.command import main as run_command
 
-__all__ = ["COMMANDS", "ClassifyRequest", "main"]
+__all__ = ["COMMANDS", "main"]
+
+# What a word needs is imported when that word is used: `edge classify` starts without the store and the cameras.
+
+
+def run(
+    camera: str = "",
+    bundle: str = "",
+    slide: str = "unnamed",
+    frames: str = "",
+    every: bool = False,
+    keep: str = "",
+    store: str = "",
+    config: str = "",
+    runtime: str = "",
+    threads: str = "",
+    json: bool = False,
+    allow_uncertified: bool = False,
+) -> Request:
+    """Judge a camera's frames and record every verdict. Research use only: no verdict here is a diagnosis.
+
+    Frames that cannot be judged are refused with the reason; both are recorded. A verdict is printed once it is
+    stored. Ends after FRAMES, at the end of a replay, or on Ctrl-C or SIGTERM, with everything stored.
+
+    Args:
+        camera: picamera2:N, uvc:/dev/videoN, replay:PATH, or sim: (a drawn slide, the default).
+        bundle: folder of a model with its certificate; the shipped mobilenet_v2-int8 when left out.
+        slide: name of the slide under the microscope.
+        frames: judged frames to end after; until stopped when left out.
+        every: judge every frame, however long it takes, instead of the newest (a replay always does).
+        keep: images to store: every, second (one a second at most) or none.
+        store: folder of the record.
+        config: profile; /etc/leukoscope/edge.toml where it exists. Options here come before it.
+        runtime: litert, tflite_runtime or tf_lite; the first that is installed when left out.
+        threads: for one inference.
+        json: print one JSON object a stored verdict.
+        allow_uncertified: use a bundle whose certificate does not say "pass".
+    """
+    from edge.run import run_request
+
+    return run_request(
+        camera=camera,
+        bundle=bundle,
+        slide=slide,
+        frames=frames,
+        every=every,
+        keep=keep,
+        store=store,
+        config=config,
+        runtime=runtime,
+        threads=threads,
+        json=json,
+        allow_uncertified=allow_uncertified,
+    )
 
 
 def classify(
@@ -14,12 +67,14 @@ def classify(
     threads: str = "1",
     runtime: str = "",
     json: bool = False,
+    ungated: bool = False,
     allow_uncertified: bool = False,
-) -> ClassifyRequest:
+) -> Request:
     """Say what a certified model makes of images. Research use only: no verdict here is a diagnosis.
 
-    One line an image, in the order given, folders searched through and sorted by name. An image that cannot
-    be read gets a line with the reason; the others are classified all the same, and the exit code is 1.
+    One line an image, in the order given, folders searched through and sorted by name. An image that cannot be
+    judged (out of focus, empty, ...) gets the reason instead of a class. One that cannot be read gets a line with
+    the reason too; the others are classified all the same, and the exit code is 1.
 
     Args:
         paths: images, or folders of images.
@@ -27,19 +82,130 @@ def classify(
         threads: for one inference.
         runtime: litert, tflite_runtime or tf_lite; the first that is installed when left out.
         json: print one JSON object an image: path, label, reason, probabilities, latency_ms.
+        ungated: ask the model about every image, also those that cannot be judged.
         allow_uncertified: use a bundle whose certificate does not say "pass".
     """
+    from edge.classify import classify_request
+
     return classify_request(
-        paths, bundle=bundle, threads=threads, runtime=runtime, json=json, allow_uncertified=allow_uncertified
+        paths,
+        bundle=bundle,
+        threads=threads,
+        runtime=runtime,
+        json=json,
+        ungated=ungated,
+        allow_uncertified=allow_uncertified,
     )
 
 
-COMMANDS = {"classify": classify}
+def verify(store: str = "", json: bool = False) -> Request:
+    """Check a record: its chain, its images and its counts. Exit code 1 when something was changed or is missing.
+
+    Args:
+        store: folder of the record.
+        json: print one JSON object.
+    """
+    from edge.verify import verify_request
+
+    return verify_request(store=store, json=json)
+
+
+def export(slide: str, to: str, store: str = "", json: bool = False) -> Request:
+    """Write what is recorded of a slide to a folder: CSV, JSON lines, images and checksums.
+
+    Args:
+        slide: its name.
+        to: folder, new or empty.
+        store: folder of the record.
+        json: print one JSON object.
+    """
+    from edge.export import export_request
+
+    return export_request(slide=slide, to=to, store=store, json=json)
+
+
+def prune(
+    store: str = "", days: str = "", gigabytes: str = "", also_unexported: bool = False, json: bool = False
+) -> Request:
+    """Make room in a record: remove the oldest entries and their images, and note in the record that it was done.
+
+    Args:
+        store: folder of the record.
+        days: keep what is younger.
+        gigabytes: keep so much of 10^9 bytes.
+        also_unexported: remove also what was never exported.
+        json: print one JSON object.
+    """
+    from edge.retention import retention_request
+
+    return retention_request(store=store, days=days, gigabytes=gigabytes, also_unexported=also_unexported, json=json)
+
+
+def bench(
+    bundle: str = "",
+    frames: str = "200",
+    threads: str = "",
+    runtime: str = "",
+    mediapipe: str = "",
+    figure: str = "",
+    config: str = "",
+    json: bool = False,
+) -> Request:
+    """Measure how fast this machine classifies, beside the bare interpreter in one interleaved run.
+
+    Args:
+        bundle: folder of a model; the shipped mobilenet_v2-int8 when left out.
+        frames: rounds of the measurement.
+        threads: for one inference.
+        runtime: litert, tflite_runtime or tf_lite; the first that is installed when left out.
+        mediapipe: the same network as a uint8 file with metadata, to measure MediaPipe's ImageClassifier beside it.
+        figure: PNG file to draw.
+        config: profile; /etc/leukoscope/edge.toml where it exists. Options here come before it.
+        json: print one JSON object.
+    """
+    from edge.bench import bench_request
+
+    return bench_request(
+        bundle=bundle,
+        threads=threads,
+        runtime=runtime,
+        frames=frames,
+        mediapipe=mediapipe,
+        figure=figure,
+        config=config,
+        json=json,
+    )
+
+
+def doctor(config: str = "", store: str = "", json: bool = False) -> Request:
+    """Look at this machine: what the instrument needs, whether it is there, and the cure where it is not.
+
+    Exit code 4 when something needed is missing.
+
+    Args:
+        config: profile; /etc/leukoscope/edge.toml where it exists.
+        store: folder of the record.
+        json: print one JSON object.
+    """
+    from edge.doctor import doctor_request
+
+    return doctor_request(config=config, store=store, json=json)
+
+
+COMMANDS: dict[str, Command] = {
+    "run": run,
+    "classify": classify,
+    "verify": verify,
+    "export": export,
+    "prune": prune,
+    "bench": bench,
+    "doctor": doctor,
+}
 
 
 def main() -> None:
     """Console script `edge`."""
-    sys.exit(run("edge", COMMANDS))
+    sys.exit(run_command("edge", COMMANDS))
 
 
 if __name__ == "__main__":

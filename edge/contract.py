@@ -8,7 +8,7 @@ runs. Every step is one whose bytes are the same on x86-64 and aarch64 (DESIGN, 
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,9 +21,11 @@ import numpy.typing as npt
 from edge.errors import ContractError, FrameError
 
 Pixels = npt.NDArray[np.uint8]
+Encoder = Callable[[Pixels], npt.NDArray[Any]]
 Triple = tuple[float, float, float]
 SMALLEST_FRAME = 16  # pixels a side: below this no cell can be seen at any magnification
 CONTRACT_FORMAT = 1
+_MOST_BUFFERS = 16
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,22 @@ class Quantization:
 
 
 FLOAT32 = Quantization("float32")
+
+
+class Scratch:
+    """Buffers `InputContract.prepare` works in, kept from frame to frame. Use one a thread."""
+
+    def __init__(self) -> None:
+        self._buffers: dict[tuple[str, int, int], Pixels] = {}
+
+    def buffer(self, step: str, width: int, height: int) -> Pixels:
+        """uint8 (height, width, 3), C-contiguous, the same one for the same step and size."""
+        key = (step, width, height)
+        if key not in self._buffers:
+            if len(self._buffers) >= _MOST_BUFFERS:  # a folder of images of many sizes
+                self._buffers.clear()
+            self._buffers[key] = np.empty((height, width, 3), np.uint8)
+        return self._buffers[key]
 
 
 @dataclass(frozen=True)
@@ -85,14 +103,16 @@ class InputContract:
         if any(s <= 0 for s in self.scale):
             raise ContractError(f"scale must be > 0; got {self.scale}")
 
-    def prepare(self, frame: Pixels) -> Pixels:
+    def prepare(self, frame: Pixels, scratch: "Scratch | None" = None) -> Pixels:
         """Resize a frame to the model's size.
 
         Args:
             frame: uint8 (H, W, 3), RGB, 0..255, each side >= 16.
+            scratch: buffers to work in instead of allocating new ones; the bytes are the same.
 
         Returns:
-            uint8 (height, width, 3), RGB, C-contiguous; the frame itself when it already has that form.
+            uint8 (height, width, 3), RGB, C-contiguous; the frame itself when it already has that form. With
+            `scratch` it lies there, and is overwritten by the next call with the same one.
 
         Raises:
             FrameError: the frame has another dtype, shape or is too small.
@@ -100,7 +120,7 @@ class InputContract:
         check_frame(frame)
         if self.aspect == "crop":
             frame = _centre(frame, *self.size)
-        return _shrink(frame, *self.size)
+        return _shrink(frame, *self.size, scratch or Scratch())
 
     def encode(self, pixels: Pixels, quantization: Quantization = FLOAT32) -> npt.NDArray[Any]:
         """Prepared pixels as the model's input tensor.
@@ -112,17 +132,24 @@ class InputContract:
         Returns:
             (1, height, width, 3) in `quantization.dtype`, channels in `channel_order`.
         """
+        return self.encoder(quantization)(pixels)
+
+    def encoder(self, quantization: Quantization = FLOAT32) -> "Encoder":
+        """`encode` for one number format, with all that does not depend on the pixels done beforehand."""
         width, height = self.size
-        if pixels.dtype != np.uint8 or pixels.shape != (height, width, 3):
-            raise FrameError(
-                f"pixels must be uint8 ({height}, {width}, 3) from prepare(); got {pixels.dtype} {pixels.shape}"
-            )
-        if self.channel_order == "BGR":
-            pixels = cast(Pixels, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+        shape, swapped = (height, width, 3), self.channel_order == "BGR"
         table, is_shift = _pixel_table(self.scale, self.offset, quantization)
-        if is_shift:  # pixel - 128: flip the top bit, the fastest form of the same table
-            return np.bitwise_xor(pixels, 0x80).view(np.int8)[np.newaxis]
-        return cv2.LUT(pixels, table)[np.newaxis]
+
+        def encode(pixels: Pixels) -> npt.NDArray[Any]:
+            if pixels.dtype != np.uint8 or pixels.shape != shape:
+                raise FrameError(f"pixels must be uint8 {shape} from prepare(); got {pixels.dtype} {pixels.shape}")
+            if swapped:
+                pixels = cast(Pixels, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+            if is_shift:  # pixel - 128: flip the top bit, the fastest form of the same table
+                return np.bitwise_xor(pixels, 0x80).view(np.int8)[np.newaxis]
+            return cv2.LUT(pixels, table)[np.newaxis]
+
+        return encode
 
     def table(self, quantization: Quantization) -> npt.NDArray[Any]:
         """(1, 256, 3): the tensor value of every pixel value and channel, in `quantization.dtype`."""
@@ -186,7 +213,7 @@ def check_frame(frame: object) -> None:
         raise FrameError(f"frame must be at least {SMALLEST_FRAME} pixels a side; got {frame.shape[:2]}")
 
 
-def _shrink(frame: Pixels, width: int, height: int) -> Pixels:
+def _shrink(frame: Pixels, width: int, height: int, scratch: Scratch) -> Pixels:
     """Halve while a side is at least twice the target (exact, cheaper than one step), then interpolate."""
     while True:
         rows, columns = frame.shape[:2]
@@ -195,9 +222,11 @@ def _shrink(frame: Pixels, width: int, height: int) -> Pixels:
         if by_x == by_y == 1:
             break
         frame = _centre_crop(frame, columns - columns % by_x, rows - rows % by_y)
-        frame = cv2.resize(frame, (columns // by_x, rows // by_y), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        smaller = scratch.buffer("area", columns // by_x, rows // by_y)
+        frame = cv2.resize(frame, (columns // by_x, rows // by_y), dst=smaller, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     if frame.shape[:2] != (height, width):
-        frame = cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR_EXACT)  # type: ignore[assignment]
+        final = scratch.buffer("linear", width, height)
+        frame = cv2.resize(frame, (width, height), dst=final, interpolation=cv2.INTER_LINEAR_EXACT)  # type: ignore[assignment]
     return np.ascontiguousarray(frame)
 
 

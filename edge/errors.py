@@ -54,3 +54,68 @@ class InterpreterUnavailable(EdgeError, ImportError):  # noqa: N818  (the state 
 
 class SlideError(EdgeError, ValueError):
     """A virtual slide asked for something that cannot be drawn. Cure: correct the argument it names."""
+
+
+class CameraError(EdgeError):
+    """Base of what can go wrong with a camera. Cause: the machine, seldom the request."""
+
+    exit_code: ClassVar[int] = 4
+
+
+class CameraSettingsError(CameraError, ValueError):
+    """Settings or a camera URI that make no sense, or that this camera cannot meet. Cure: correct what it names."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class CameraNotFound(CameraError, FileNotFoundError):  # noqa: N818  (states of a machine, here and below)
+    """No such camera. Cure: plug it in, enable it, or name one of those listed."""
+
+
+class CameraBusy(CameraError, BlockingIOError):  # noqa: N818
+    """Another process holds the camera. Cure: end it."""
+
+
+class CameraUnavailable(CameraError, ImportError):  # noqa: N818
+    """A package or a permission that the camera's backend needs is missing. Cure: what the message names."""
+
+
+class CameraTimeout(CameraError, TimeoutError):  # noqa: N818
+    """No frame in time. Cause: a stalled camera or cable; cure: close, open and configure it again."""
+
+
+class CameraLost(CameraError, ConnectionError):  # noqa: N818
+    """The camera went away, or only pretends to be there. Cure: plug it in again, then open it again."""
+
+
+class FrameCorrupt(CameraError, ValueError):  # noqa: N818
+    """One frame that cannot be read. The next may be sound."""
+
+
+class EndOfFrames(CameraError, EOFError):  # noqa: N818
+    """A replay has no further frame. Not a fault."""
+
+
+class SettingsError(EdgeError, ValueError):
+    """A profile with a wrong key or value. Cure: correct what the message names."""
+
+
+class StoreError(EdgeError, RuntimeError):
+    """A record that cannot be opened or does not verify. Cure: what the message names; nothing is repaired silently."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class StoreBusy(StoreError, BlockingIOError):  # noqa: N818
+    """Another process writes to the record. Cure: end it, or name another folder."""
+
+    exit_code: ClassVar[int] = 4
+
+
+class StoreFull(StoreError, OSError):  # noqa: N818
+    """The record cannot be written now: disk full, read-only, no file handles. What is stored is safe.
+
+    Cure: make room.
+    """
+
+    exit_code: ClassVar[int] = 4

@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 from conftest import certified
 
-from edge import bundle, classify
+from edge import bundle, serving
 from edge.cli import COMMANDS
 from edge.command import main
 from edge.errors import BundleError
+from edge.virtual_slide import synthetic_fields
 
 ROOT = Path(__file__).parents[1]
-KEYS = ["path", "label", "reason", "probabilities", "latency_ms"]
+SMALL_BUNDLE = ROOT / "models" / "bundles" / "custom_cnn-int8"
+KEYS = ["path", "label", "reason", "detail", "probabilities", "gates", "latency_ms"]
 
 
 @pytest.fixture
@@ -62,7 +64,7 @@ def test_readable_images_end_with_zero(tiny_bundle: Path, images: Path, capsys: 
     assert len(out) == 3 and out[0].endswith("a.JPG") and out[-1] == "2 images"
     assert run(images / "c.jpg", "--bundle", tiny_bundle) == 1
     out = capsys.readouterr().out.splitlines()
-    assert "(not a readable image)" in out[0] and out[-1] == "1 image, 1 without a verdict"
+    assert "(not a readable image)" in out[0] and out[-1] == "1 image, 1 not readable"
 
 
 def test_a_name_that_would_break_the_table(
@@ -120,12 +122,12 @@ def test_the_default_bundle_is_found_without_importing_models(
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("raise SystemExit('models was imported')")
     found = type("Spec", (), {"submodule_search_locations": [str(package)]})
-    monkeypatch.setattr(classify.importlib.util, "find_spec", lambda name: found if name == "models" else None)
+    monkeypatch.setattr(serving.importlib.util, "find_spec", lambda name: found if name == "models" else None)
     with pytest.raises(BundleError, match="no mobilenet_v2-int8 bundle ships"):
-        classify.default_bundle()
+        serving.default_bundle()
     (package / "bundles").mkdir()
     tiny_bundle.rename(package / "bundles" / "mobilenet_v2-int8")
-    assert classify.default_bundle() == package / "bundles" / "mobilenet_v2-int8"
+    assert serving.default_bundle() == package / "bundles" / "mobilenet_v2-int8"
 
 
 def test_in_a_process_of_its_own(tiny_bundle: Path, images: Path) -> None:
@@ -138,4 +140,25 @@ def test_in_a_process_of_its_own(tiny_bundle: Path, images: Path) -> None:
         timeout=60,
     )
     assert done.returncode == 1 and len(lines(done.stdout)) == 3
-    assert done.stderr == "research use only: not a medical device, and no verdict is a diagnosis\n"
+    notice, warning = done.stderr.splitlines()
+    assert notice == "research use only: not a medical device, and no verdict is a diagnosis"
+    assert warning.startswith("warning: no image is refused: the gates' limits were measured on frames of 224x224")
+
+
+def test_an_image_that_cannot_be_judged_gets_a_reason_and_the_model_is_not_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    [(_, field)] = synthetic_fields(1, seed=4)
+    cv2.imwrite(str(tmp_path / "field.png"), cv2.cvtColor(field, cv2.COLOR_RGB2BGR))
+    cv2.imwrite(str(tmp_path / "night.png"), np.zeros((480, 640, 3), np.uint8))
+    assert run(tmp_path, "--bundle", SMALL_BUNDLE, "--json") == 0, "abstaining is an answer"
+    field_, night = lines(capsys.readouterr().out)
+    assert field_["label"] and field_["reason"] is None
+    assert (night["label"], night["probabilities"]) == (None, None)
+    assert night["reason"] == "under_exposed" and night["gates"]["under_exposed"] < 10
+    assert night["latency_ms"] > 0
+    assert run(tmp_path, "--bundle", SMALL_BUNDLE) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert "(under-exposed: background at" in out[1] and out[-1] == "2 images, 1 refused"
+    assert run(tmp_path, "--bundle", SMALL_BUNDLE, "--json", "--ungated") == 0
+    assert all(record["label"] for record in lines(capsys.readouterr().out)), "negative control: the gate is the reason"

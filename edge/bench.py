@@ -1,0 +1,222 @@
+"""`edge bench`: what a frame costs here, stage by stage, beside the bare interpreter in one interleaved run."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edge.bench_timing import (
+    Times,
+    compare,
+    contenders,
+    drawn_frame,
+    interleaved,
+    median,
+    mediapipe_classifier,
+    peak_rss_mb,
+    percentiles,
+    stages,
+)
+from edge.command import DONE, Outcome, UsageError, note, switch, whole_number
+from edge.interpreters import MOST_THREADS, RUNTIMES
+from edge.probes import board
+from edge.probes.base import Machine
+from edge.serving import Served, serve
+
+FEWEST_FRAMES = 10
+BUSY_LOAD = 0.5  # processes that wanted to run in the minute before
+
+
+@dataclass(frozen=True)
+class BenchRequest:
+    """What to time. `bundle` None is the shipped one, `runtime` None the first installed, `mediapipe` None none.
+
+    `folder` exists; the pipeline's record is made in it, on the disk that counts, and removed.
+    """
+
+    bundle: Path | None
+    threads: int
+    runtime: str | None
+    frames: int
+    folder: Path
+    mediapipe: Path | None
+    figure: Path | None
+    json: bool
+
+    def execute(self) -> Outcome:
+        """Time stages, pipeline and contenders.
+
+        Returns:
+            Code 0. Record: the medians of DESIGN and `details`; the text is a table of the same.
+
+        Raises:
+            LeukoscopeError: no bundle, interpreter, file for MediaPipe or room for the pipeline's record.
+        """
+        from edge.bench_pipeline import pipeline_rate
+
+        if self.mediapipe is not None and not self.mediapipe.is_file():
+            raise UsageError(f"--mediapipe must be a uint8 .tflite file with metadata; got {self.mediapipe}")
+        machine = Machine()
+        before, load = board.hottest_c(machine), os.getloadavg()[0]
+        cv2.setNumThreads(self.threads)
+        served = serve(self.bundle, runtime=self.runtime, threads=self.threads)
+        classifier, frame = served.classifier, drawn_frame()
+        note("pipeline and bare interpreter, in turns")
+        rates = pipeline_rate(served, frame, self.frames, self.folder)
+        peak_mb = peak_rss_mb()  # before the virtual microscope and others' packages come in
+        note(f"stages: {self.frames} frames")
+        timed = {**stages(classifier, frame, self.frames), "store": rates.store_ms}
+        note(f"contenders: {self.frames} rounds")
+        with mediapipe_classifier(self.mediapipe) as others:
+            times = interleaved(contenders(classifier, frame, others), self.frames)
+        record = {
+            "bundle": served.bundle.name,
+            "runtime": classifier.interpreter.runtime,
+            "threads": self.threads,
+            **{f"{name}_ms": round(median(values), 4) for name, values in times.items()},
+            "pipeline_fps": round(median(rates.pipeline_fps), 1),
+            "invoke_fps": round(median(rates.invoke_fps), 1),
+            "peak_rss_mb": round(peak_mb, 1),
+            "details": {
+                **_about(served, machine),
+                "frames": self.frames,
+                "load_before": round(load, 2),
+                "contenders": {name: percentiles(values) for name, values in times.items()},
+                "against_invoke": {n: compare(v, times["invoke"]) for n, v in times.items() if n != "invoke"},
+                "against_mediapipe": _against_mediapipe(times),
+                "stages": {name: percentiles(values) for name, values in timed.items()},
+                "pipeline": rates.record(),
+                "temperature_c": {"before": before, "after": board.hottest_c(machine)},
+                "throttled": board.throttled(machine)[0],
+            },
+        }
+        if self.figure is not None:
+            from edge.bench_figure import draw
+
+            draw(record, self.figure)
+        return Outcome(DONE, record, table(record))
+
+
+def bench_request(
+    *,
+    bundle: str,
+    threads: str,
+    runtime: str,
+    frames: str,
+    mediapipe: str,
+    figure: str,
+    config: str,
+    json: object,
+) -> BenchRequest:
+    """The request that the words of a command line make; options come before the profile.
+
+    Raises:
+        UsageError: words that make no request, or that need a package that is not here.
+        SettingsError: a profile that cannot be read.
+    """
+    from edge.export import default_store
+    from edge.files import require_file
+    from edge.probes.storage import existing
+    from edge.settings import load
+
+    settings = load(Path(config) if config else None)
+    model = settings.model
+    count = whole_number(threads, "--threads", at_least=1) if threads else model.threads
+    if count > MOST_THREADS:
+        raise UsageError(f"--threads must be at most {MOST_THREADS}; got {count}")
+    if runtime and runtime not in RUNTIMES:
+        raise UsageError(f"--runtime must be one of {', '.join(RUNTIMES)}; got {runtime!r}")
+    if figure:
+        _require_package("matplotlib", "--figure", "pip install 'leukoscope[models]', or draw it elsewhere")
+        require_file(Path(figure), "--figure")
+    if mediapipe:
+        _require_package("mediapipe", "--mediapipe", "pip install mediapipe")
+    return BenchRequest(
+        bundle=Path(bundle) if bundle else model.bundle,
+        threads=count,
+        runtime=runtime or model.runtime,
+        frames=whole_number(frames, "--frames", at_least=FEWEST_FRAMES),
+        folder=existing((settings.record.folder or default_store()).absolute()),
+        mediapipe=Path(mediapipe) if mediapipe else None,
+        figure=Path(figure) if figure else None,
+        json=switch(json, "--json"),
+    )
+
+
+def table(record: Mapping[str, Any]) -> str:
+    """The record for people."""
+    details = record["details"]
+    lines = [
+        f"{record['bundle']} on {record['runtime']} {details['runtime_version']} (kind {details['kind']}), "
+        f"{record['threads']} thread{'s' if record['threads'] > 1 else ''}, {details['board']}",
+        "",
+        f"{'milliseconds':<20}{'median':>9}{'p90':>9}{'p99':>9}{'min':>9}   against invoke (95 % interval)",
+    ]
+    for name, row in details["contenders"].items():
+        lines.append(f"{name:<20}{_row(row)}{_ratio(details['against_invoke'].get(name))}")
+    for name, against in details["against_mediapipe"].items():
+        lines.append(f"{name} / mediapipe: {against['ratio']:.3f}")
+    lines += ["", f"{'stage, milliseconds':<20}{'median':>9}{'p90':>9}{'p99':>9}{'min':>9}"]
+    lines += [f"{name:<20}{_row(row)}" for name, row in details["stages"].items()]
+    share = details["pipeline"]["ratio"]
+    lines += [
+        "",
+        f"pipeline, every verdict stored: {record['pipeline_fps']:.1f} frames/s; bare interpreter in turns with it: "
+        f"{record['invoke_fps']:.1f} ({share:.3f})",
+        f"peak memory {record['peak_rss_mb']:.0f} MB",
+    ]
+    after = details["temperature_c"]["after"]
+    if after is not None:
+        lines.append(f"temperature {details['temperature_c']['before']:.1f} to {after:.1f} C")
+    if details["load_before"] > BUSY_LOAD:
+        lines.append(
+            f"warning: other programs were busy here (load {details['load_before']}): these times are theirs too"
+        )
+    if details["throttled"]:
+        lines.append(f"warning: this board throttles (0x{details['throttled']:x}): see `edge doctor`")
+    return "\n".join(lines)
+
+
+def _row(row: Mapping[str, float]) -> str:
+    return "".join(f"{row[name]:9.3f}" for name in ("p50", "p90", "p99", "min"))
+
+
+def _ratio(against: Mapping[str, float] | None) -> str:
+    if against is None:
+        return ""
+    interval = f"{against['ratio_low']:.3f} to {against['ratio_high']:.3f}"
+    return f"   x {against['ratio']:.3f} ({interval}), {against['difference_ms']:+.3f} ms"
+
+
+def _against_mediapipe(times: Times) -> dict[str, dict[str, float]]:
+    pairs = ((f"frame_{size}", f"mediapipe_{size}") for size in ("224", "1280x960"))
+    return {ours: compare(times[ours], times[theirs]) for ours, theirs in pairs if theirs in times}
+
+
+def _about(served: Served, machine: Machine) -> dict[str, Any]:
+    interpreter = served.classifier.interpreter
+    return {
+        "digest": served.bundle.digest,
+        "runtime_version": interpreter.version,
+        "kind": interpreter.kind,
+        "board": machine.text("proc/device-tree/model") or _processor(machine) or machine.architecture,
+        "opencv": cv2.__version__,
+        "numpy": np.__version__,
+        "frames_from": "a drawn field; speed does not depend on what a frame shows",
+    }
+
+
+def _processor(machine: Machine) -> str:
+    lines = (machine.text("proc/cpuinfo") or "").splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+
+
+def _require_package(package: str, option: str, cure: str) -> None:
+    import importlib.util
+
+    if importlib.util.find_spec(package) is None:
+        raise UsageError(f"{option} needs {package}, which is not installed: {cure}")

@@ -1,0 +1,141 @@
+"""What a `sim:` URI says: `sim:RECIPE?KEY=VALUE&KEY=VALUE`, checked in full before anything is drawn.
+
+| key | default | range | meaning |
+|---|---|---|---|
+| seed | 0 | whole number | which slide, scan and noise |
+| fps | none | 0.1..1000 | frames a second; without it the settings' frame rate, or as fast as it goes |
+| motion | 0.1 | 0..0.9 | share of frames taken while the stage moves |
+| focus_drift | 2 | 0..50 | farthest from focus, um; a fifth of the frames is off focus, none at 0 |
+| exposure_error | 0 | -4..4 | stops; +1 gives twice the light |
+| vignetting | 0 | 0..0.95 | light missing in the corners, beside the lamp's own falloff |
+| noise | 2 | 0..50 | standard deviation, grey levels; at 0 the frames of a still stage are equal |
+| empty | 0.1 | 0..1 | share of the scan's stops beside the smear |
+| debris | 1 | 0..20 | platelets, smudge cells and stain deposit against the recipe's own number |
+| fail | none | see `Fault` | failures, such as stall@100,unplug@250:3 |
+"""
+
+import difflib
+import math
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+from edge.errors import CameraSettingsError
+from edge.smear_recipes import RECIPES
+
+SCHEME = "sim:"
+_LASTS = {"stall": math.inf, "unplug": 1.0, "corrupt": 0.0, "size": 0.0, "freeze": math.inf}
+_TIMED = ("stall", "unplug", "freeze")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One scripted failure; it happens once in a camera's life. Written KIND@FRAME or KIND@FRAME:SECONDS.
+
+    Attributes:
+        kind: "stall" (no frame), "unplug" (gone, then not found), "corrupt" (one unreadable frame), "size" (one
+            frame of half the size), "freeze" (the same bytes again and again).
+        frame: at which frame, counted from 0 over all openings of the camera.
+        seconds: how long: a stall or a freeze lasts until the camera is opened again when not given, and an
+            unplugged camera is away for 1 s.
+    """
+
+    kind: str
+    frame: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class SimSettings:
+    """A virtual microscope, as the module's table has it; values were checked by `parse`."""
+
+    recipe: str = "Benign"
+    seed: int = 0
+    fps: float | None = None
+    motion: float = 0.1
+    focus_drift: float = 2.0
+    exposure_error: float = 0.0
+    vignetting: float = 0.0
+    noise: float = 2.0
+    empty: float = 0.1
+    debris: float = 1.0
+    fail: tuple[Fault, ...] = ()
+
+
+def parse(uri: str) -> SimSettings:
+    """The settings of a `sim:` URI.
+
+    Raises:
+        CameraSettingsError: another scheme; an unknown recipe, key or failure, with the nearest right one; a key
+            given twice; a value that is no number or out of range.
+    """
+    if not uri.startswith(SCHEME):
+        raise CameraSettingsError(f"camera must be {SCHEME}RECIPE?KEY=VALUE&...; got {uri!r}")
+    recipe, _, query = uri.removeprefix(SCHEME).partition("?")
+    values: dict[str, Any] = {}
+    for pair in filter(None, query.split("&")):
+        key, _, text = pair.partition("=")
+        _known("key of sim:", key, _KEYS)
+        if key in values:
+            raise CameraSettingsError(f"{key} must be given once; got {uri!r}")
+        values[key] = _KEYS[key](key, text)
+    if recipe:
+        values["recipe"] = _known("recipe", recipe, RECIPES)
+    return SimSettings(**values)
+
+
+def _known(what: str, word: str, known: Collection[str]) -> str:
+    if word not in known:
+        near = difflib.get_close_matches(word, known, n=1) or difflib.get_close_matches(word.title(), known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+        raise CameraSettingsError(f"no {what} is called {word!r}; {hint}")
+    return word
+
+
+def _seed(key: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise CameraSettingsError(f"{key} must be a whole number; got {text!r}") from error
+
+
+def _number(lowest: float, highest: float) -> Callable[[str, str], float]:
+    def check(key: str, text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not lowest <= value <= highest:
+            raise CameraSettingsError(f"{key} must be a number in {lowest:g}..{highest:g}; got {text!r}")
+        return value
+
+    return check
+
+
+def _faults(key: str, text: str) -> tuple[Fault, ...]:
+    return tuple(sorted((_fault(key, word) for word in text.split(",")), key=lambda fault: fault.frame))
+
+
+def _fault(key: str, word: str) -> Fault:
+    kind, _, rest = word.partition("@")
+    frame, colon, seconds = rest.partition(":")
+    _known("failure", kind, _LASTS)
+    if not (frame.isascii() and frame.isdigit()):
+        raise CameraSettingsError(f"{key} must be KIND@FRAME or KIND@FRAME:SECONDS, parted by commas; got {word!r}")
+    if colon and kind not in _TIMED:
+        raise CameraSettingsError(f"{key}: {kind} is one frame and takes no seconds; got {word!r}")
+    return Fault(kind, int(frame), _number(0, 3600)(f"{key}: seconds", seconds) if colon else _LASTS[kind])
+
+
+_KEYS: dict[str, Callable[[str, str], Any]] = {
+    "seed": _seed,
+    "fps": _number(0.1, 1000),
+    "motion": _number(0, 0.9),
+    "focus_drift": _number(0, 50),
+    "exposure_error": _number(-4, 4),
+    "vignetting": _number(0, 0.95),
+    "noise": _number(0, 50),
+    "empty": _number(0, 1),
+    "debris": _number(0, 20),
+    "fail": _faults,
+}

@@ -1,0 +1,56 @@
+"""How many frames went where. The counts always add up: every captured frame has one fate."""
+
+import threading
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Frames by fate.
+
+    Attributes:
+        captured: taken from the camera.
+        dropped: given up for a newer one, or when the run ended.
+        refused: a gate said why they cannot be judged. classified: got a class.
+        stored: refused or classified, and durable. unstored: refused or classified, and lost to a full disk at
+            the end of a run; such a verdict was never announced.
+    """
+
+    captured: int = 0
+    dropped: int = 0
+    refused: int = 0
+    classified: int = 0
+    stored: int = 0
+    unstored: int = 0
+
+    @property
+    def judged(self) -> int:
+        """Refused or classified."""
+        return self.refused + self.classified
+
+    def add_up(self) -> bool:
+        """Whether every frame of a finished run has its fate."""
+        return self.captured == self.dropped + self.judged and self.judged == self.stored + self.unstored
+
+    def as_dict(self) -> dict[str, int]:
+        """The counts by name."""
+        return asdict(self)
+
+
+class Counter:
+    """Counts from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._values = dict.fromkeys(Counts.__dataclass_fields__, 0)
+
+    def add(self, **more: int) -> None:
+        """Count frames by fate, all at once."""
+        with self._lock:
+            for name, number in more.items():
+                self._values[name] += number
+
+    def now(self) -> Counts:
+        """The counts as they are."""
+        with self._lock:
+            return Counts(**self._values)

@@ -1,0 +1,106 @@
+"""`edge doctor`: what this machine has, what it lacks, and the cure. It looks, and changes nothing."""
+
+import sys
+import textwrap
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from edge.command import DONE, MACHINE_LACKS, Outcome, note, switch
+from edge.interpreters import RUNTIMES
+from edge.probes import board, cameras, coral, software, storage
+from edge.probes.base import Finding, Machine, Probe, examine
+
+PROBES: tuple[tuple[str, Probe, float], ...] = (  # name, probe, seconds it may take on a slow board
+    ("system", board.system, 5),
+    ("Python", software.python, 5),
+    ("NumPy", software.numpy, 30),
+    ("OpenCV", software.opencv, 30),
+    *((software.interpreter_name(runtime), software.interpreter(runtime), 90.0) for runtime in RUNTIMES),
+    ("Edge TPU", coral.coral, 5),
+    ("picamera2", cameras.libcamera, 30),
+    ("V4L2 cameras", cameras.v4l2, 5),
+    ("groups", cameras.groups, 5),
+    ("disk", storage.disk, 20),
+    ("memory", board.memory, 5),
+    ("clock", board.clock, 10),
+    ("power", board.power, 10),
+    ("temperature", board.temperature, 5),
+)
+_WIDTH = 120
+
+
+@dataclass(frozen=True)
+class DoctorRequest:
+    """A machine to look at."""
+
+    machine: Machine
+    json: bool
+
+    def execute(self) -> Outcome:
+        """Look at everything.
+
+        Returns:
+            Code 4 when a finding is "missing", else 0. Record: `findings` (name, state, found, cure), `missing`
+            and `warnings` (names).
+        """
+        findings = diagnose(self.machine)
+        return Outcome(MACHINE_LACKS if _named(findings, "missing") else DONE, record(findings), table(findings))
+
+
+def doctor_request(*, config: str, store: str, json: object) -> DoctorRequest:
+    """The request that the words of a command line make; SettingsError for a profile that cannot be read."""
+    from edge.export import default_store
+    from edge.settings import load
+
+    settings = load(Path(config) if config else None)
+    machine = Machine(
+        store=Path(store) if store else settings.record.folder or default_store(),
+        camera=settings.camera_uri,
+        bundle=settings.model.bundle,
+    )
+    return DoctorRequest(machine, switch(json, "--json"))
+
+
+def diagnose(machine: Machine, probes: Sequence[tuple[str, Probe, float]] = PROBES) -> list[Finding]:
+    """The findings of all probes in their order. Never raises; takes no longer than the sum of their bounds."""
+    findings: list[Finding] = []
+    for name, probe, timeout_s in probes:
+        if sys.stderr.isatty():
+            note(f"looking at {name} ...")
+        findings += examine(name, probe, machine, timeout_s)
+    if any(name.startswith(software.interpreter_name("")) for name, _, _ in probes):
+        findings += software.any_interpreter(findings)
+    return findings
+
+
+def record(findings: Sequence[Finding]) -> dict[str, Any]:
+    """What `--json` prints."""
+    return {
+        "findings": [asdict(finding) for finding in findings],
+        "missing": _named(findings, "missing"),
+        "warnings": _named(findings, "warning"),
+    }
+
+
+def table(findings: Sequence[Finding]) -> str:
+    """One line a finding, aligned; the cure on the line after it."""
+    width = max(len(finding.name) for finding in findings)
+    lines = []
+    for finding in findings:
+        head = f"{finding.state:<8} {finding.name:<{width}}  "
+        lines += _wrapped(head, finding.found)
+        if finding.cure:
+            lines += _wrapped(" " * len(head), f"-> {finding.cure}")
+    counts = {state: sum(f.state == state for f in findings) for state in ("missing", "warning", "unknown", "ok")}
+    return "\n".join([*lines, "", ", ".join(f"{count} {state}" for state, count in counts.items() if count)])
+
+
+def _named(findings: Sequence[Finding], state: str) -> list[str]:
+    return [finding.name for finding in findings if finding.state == state]
+
+
+def _wrapped(head: str, text: str) -> list[str]:
+    text = " ".join(text.split())
+    return textwrap.wrap(text, _WIDTH, initial_indent=head, subsequent_indent=" " * len(head), break_on_hyphens=False)

@@ -1,0 +1,26 @@
+"""Retention while a run goes on: the one process that may write to the store also makes room in it."""
+
+from time import monotonic
+
+from edge.clock import Clock
+from edge.command import note
+from edge.retention import Retention, apply
+from edge.store import Store
+
+EVERY_S = 3600.0
+
+
+class Housekeeping:
+    """Applies the retention at once and then hourly, whenever it is called; does nothing without limits."""
+
+    def __init__(self, store: Store, retention: Retention, clock: Clock) -> None:
+        self._store, self._retention, self._clock = store, retention, clock
+        self._next = monotonic()
+
+    def __call__(self) -> None:
+        if not self._retention.limited or monotonic() < self._next:
+            return
+        self._next = monotonic() + EVERY_S
+        report = apply(self._store, self._retention, self._clock.now())
+        if report.removed:
+            note(f"retention: {report}")

@@ -1,0 +1,295 @@
+"""`edge run`: a camera's frames to stored verdicts, until told to stop."""
+
+import hashlib
+import json as json_format
+import signal
+import threading
+from collections import Counter as Tally
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from types import FrameType
+from typing import cast
+
+from edge.bundle import Bundle
+from edge.cameras import open_camera
+from edge.cameras.base import Camera
+from edge.cameras.supervised import CameraEvent, SupervisedCamera
+from edge.clock import Clock
+from edge.command import DONE, MACHINE_LACKS, Outcome, UsageError, note, one_of, switch, whole_number
+from edge.counters import Counts
+from edge.errors import CameraError, LeukoscopeError, StoreFull
+from edge.gates import standard_gates
+from edge.housekeeping import Housekeeping
+from edge.interpreters import MOST_THREADS, RUNTIMES
+from edge.keep import KEEP, Keep, Keeper
+from edge.lines import heading, stored_line, stored_record
+from edge.pipeline import Pipeline
+from edge.process import settle_in
+from edge.recorder import Recorder
+from edge.serving import RESEARCH_USE, Served, serve
+from edge.settings import Settings, load
+from edge.store import RunInfo, Store, Stored
+from edge.store_entries import require_slide
+from edge.store_folder import store_folder
+
+_TICK_S = 0.25
+_LOOK_AT_BUNDLE_EVERY = 8  # ticks
+_STOP_GRACE_S = 1.0  # after which a camera that still blocks is closed under its thread
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """One run. `frames` None is until stopped; `every` judges each frame, however long it takes."""
+
+    settings: Settings
+    slide: str
+    frames: int | None
+    every: bool
+    json: bool
+    allow_uncertified: bool
+
+    def execute(self) -> Outcome:
+        """Run until the frames are judged, a replay ends, or SIGINT or SIGTERM comes.
+
+        Returns:
+            Code 0 and the counts; 4 when the disk had no room for the last verdicts.
+
+        Raises:
+            LeukoscopeError: no bundle, camera or store; what was stored before is safe.
+        """
+        settle_in()
+        note(RESEARCH_USE)
+        settings = self.settings
+        served = serve(
+            settings.model.bundle,
+            runtime=settings.model.runtime,
+            threads=settings.model.threads,
+            allow_uncertified=self.allow_uncertified,
+        )
+        camera = open_camera(settings.camera_uri)
+        if camera.notice:
+            note(f"warning: {camera.notice}")
+        with stop_signals() as stop, Store.open(settings.record.folder or store_folder("")) as store:
+            return _Run(self, served, camera, store, stop).outcome()
+
+
+class _Run:
+    """What lives as long as one run: the pipeline, its recorder, and what is looked after beside them."""
+
+    def __init__(
+        self, request: RunRequest, served: Served, camera: Camera, store: Store, stop: threading.Event
+    ) -> None:
+        self._request, self._served, self._camera = request, served, camera
+        self._store, self._stop, self._clock = store, stop, Clock()
+        self._tally: Tally[str] = Tally()
+        self._reader_left = False
+        settings = request.settings
+        gates = standard_gates().without(settings.gates_off)
+        gates.require_size(served.bundle.contract.size)
+        self._run = store.begin(self._info(), self._clock.now())
+        self._recorder = Recorder(
+            store,
+            self._run,
+            clock=self._clock,
+            count=settings.record.commit_count,
+            wait_s=settings.record.commit_ms / 1e3,
+            on_stored=self._announce,
+            on_state=note,
+            housekeeping=Housekeeping(store, settings.retention, self._clock),
+        )
+        for gate in settings.gates_off:
+            self._event("gate_off", f"the profile turns the gate {gate} off")
+        self._supervised = SupervisedCamera(
+            camera, settings.camera, on_event=self._camera_event, timeout_s=settings.timeout_s, stop=stop
+        )
+        every = request.every or not camera.live
+        keep = settings.record.keep or ("none" if camera.kind == "replay" else "every" if every else "second")
+        self._pipeline = Pipeline(
+            self._supervised,
+            gates,
+            served.classifier,
+            self._recorder,
+            keeper=Keeper(keep),
+            clock=self._clock,
+            every=every,
+            frames=request.frames,
+        )
+
+    def outcome(self) -> Outcome:
+        why = "failed"
+        try:
+            self._supervised.start()
+            if not self._request.json:
+                print(heading(), flush=True)
+            self._pipeline.start()
+            why = self._watch()
+        except CameraError as error:
+            why = f"camera: {error}"
+            raise
+        except LeukoscopeError as error:
+            why = str(error)
+            raise
+        finally:
+            self._supervised.close()
+            counts = self._pipeline.counts
+            self._close_run(counts, why)
+        text = f"{counts.stored} stored of {counts.captured} captured ({counts.dropped} dropped for newer ones); "
+        text += ", ".join(f"{name} {number}" for name, number in sorted(self._tally.items())) or "no verdict"
+        if counts.unstored:
+            note(f"error: no room for the last {counts.unstored} verdicts; they were not announced")
+        code = MACHINE_LACKS if counts.unstored else DONE
+        if self._request.json:  # standard output carries verdicts only
+            note(text)
+        return Outcome(code, record=[], text=text)
+
+    def _close_run(self, counts: Counts, why: str) -> None:
+        """Store the last events and the counts; with no room for them the run shows as not ended."""
+        try:
+            if self._recorder.commit():
+                self._store.end(self._run, self._clock.now(), counts.as_dict(), why)
+        except StoreFull as error:
+            note(f"warning: the end of the run is not recorded: {error}")
+
+    def _watch(self) -> str:
+        """Wait for the end, with an eye on clock and bundle; why it ended."""
+        bundle, ticks = _BundleWatch(self._served.bundle), 0
+        told = False
+        while not self._pipeline.join(_TICK_S):
+            ticks += 1
+            jump = self._clock.jumped()
+            if jump is not None:
+                self._event("clock_jump", f"the clock moved by {jump:+.1f} s")
+            if ticks % _LOOK_AT_BUNDLE_EVERY == 0 and (change := bundle.change()):
+                self._event("bundle_changed", change)
+            if self._stop.is_set() and not told:
+                told = True
+                self._pipeline.stop()
+                if not self._pipeline.join(_STOP_GRACE_S):
+                    self._supervised.close()
+        return "stopped" if told else "complete"
+
+    def _info(self) -> RunInfo:
+        bundle, interpreter = self._served.bundle, self._served.classifier.interpreter
+        return RunInfo(
+            slide=self._request.slide,
+            camera=self._camera.uri,
+            simulated=bool(self._camera.notice),
+            bundle=bundle.name,
+            bundle_digest=bundle.digest,
+            certified=bundle.certified,
+            runtime=interpreter.runtime,
+            runtime_version=interpreter.version,
+            kind=interpreter.kind,
+            labels=bundle.contract.labels,
+            software=f"leukoscope {metadata.version('leukoscope')}",
+            settings=json_format.dumps(self._request.settings.as_record(), sort_keys=True),
+        )
+
+    def _announce(self, stored: list[Stored]) -> None:
+        """Say what is stored; a reader that has gone ends the run, as it ends any command."""
+        labels, simulated = self._served.bundle.contract.labels, bool(self._camera.notice)
+        for each in stored:
+            self._tally[each.entry.label or f"refused: {each.entry.reason}"] += 1
+        if self._reader_left:
+            return
+        try:
+            for each in stored:
+                if self._request.json:
+                    print(json_format.dumps(stored_record(each, labels, simulated=simulated), allow_nan=False))
+                else:
+                    print(stored_line(each, simulated=simulated))
+            print(end="", flush=True)
+        except BrokenPipeError:
+            self._reader_left = True
+            self._stop.set()
+
+    def _camera_event(self, event: CameraEvent) -> None:
+        self._event(event.kind, event.detail)
+
+    def _event(self, kind: str, detail: str) -> None:
+        note(f"{kind}: {detail}")
+        self._recorder.event(kind, detail)
+
+
+class _BundleWatch:
+    """Notices that the bundle on disk is no longer the one in memory, which goes on running."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._manifest, self._digest, self._said = bundle.path / "manifest.json", bundle.digest, False
+
+    def change(self) -> str:
+        """One sentence, once; "" while all is as it was."""
+        try:
+            same = hashlib.sha256(self._manifest.read_bytes()).hexdigest() == self._digest
+        except OSError:
+            same = False
+        if same or self._said:
+            return ""
+        self._said = True
+        return f"{self._manifest.parent} was changed on disk; the run goes on with bundle {self._digest[:12]} in memory"
+
+
+@contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set; a second signal interrupts as usual."""
+    stop = threading.Event()
+
+    def told(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {number: signal.signal(number, told) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run_request(
+    *,
+    camera: str,
+    bundle: str,
+    slide: str,
+    frames: str,
+    every: object,
+    keep: str,
+    store: str,
+    config: str,
+    runtime: str,
+    threads: str,
+    json: object,
+    allow_uncertified: object,
+) -> RunRequest:
+    """The request that the words of a command line make, over the profile; UsageError where they make none."""
+    settings = load(Path(config) if config else None)
+    model, record = settings.model, settings.record
+    if bundle:
+        model = replace(model, bundle=Path(bundle))
+    if runtime:
+        model = replace(model, runtime=one_of(runtime, "--runtime", RUNTIMES))
+    if threads:
+        model = replace(model, threads=whole_number(threads, "--threads", at_least=1, at_most=MOST_THREADS))
+    if keep:
+        record = replace(record, keep=cast(Keep, one_of(keep, "--keep", KEEP)))
+    if store:
+        record = replace(record, folder=store_folder(store))
+    try:
+        require_slide(slide)
+    except ValueError as error:
+        raise UsageError(f"--{error}") from None
+    settings = replace(settings, model=model, record=record, camera_uri=camera or settings.camera_uri)
+    open_camera(settings.camera_uri)  # a camera that cannot be named is a wrong request: nothing is opened yet
+    standard_gates().without(settings.gates_off)
+    return RunRequest(
+        settings=settings,
+        slide=slide,
+        frames=whole_number(frames, "--frames", at_least=1) if frames else None,
+        every=switch(every, "--every"),
+        json=switch(json, "--json"),
+        allow_uncertified=switch(allow_uncertified, "--allow-uncertified"),
+    )

@@ -1,0 +1,86 @@
+"""What this machine makes of given images, in digests: run on two machines, the records must be equal.
+
+    python digests.py FOLDER      # prints one JSON object
+
+Prepared pixels and int8 outputs of every shipped bundle on every image of the folder and on the bundle's own
+golden inputs, and the RGB that every camera format of `edge.cameras.pixel_formats` gives for the same bytes.
+"""
+
+import hashlib
+import json
+import platform
+import sys
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edge import bundle as bundles
+from edge.cameras.pixel_formats import FORMATS, ToRGB
+from edge.images import read_image
+from edge.interpreters import open_interpreter
+
+
+def digest(array: Any) -> str:
+    """16 hexadecimal digits of an array's bytes."""
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()[:16]
+
+
+def of_bundle(path: Path, images: dict[str, Any]) -> dict[str, Any]:
+    """One bundle's pixels and outputs on this machine's first interpreter."""
+    bundle = bundles.load(path)
+    interpreter = open_interpreter(bundle.model)
+    quantization = interpreter.input.quantization
+    replay = bundles.replay_golden(bundle, interpreter)
+    prepared = {name: bundle.contract.prepare(frame) for name, frame in images.items()}
+    outputs = {name: interpreter.invoke(bundle.contract.encode(p, quantization)) for name, p in prepared.items()}
+    golden = [interpreter.invoke(bundle.contract.encode(p, quantization)) for p in bundle.golden.inputs]
+    return {
+        "kind": interpreter.kind,
+        "prepared": {name: digest(pixels) for name, pixels in prepared.items()},
+        "outputs": {name: output.reshape(-1).tolist() for name, output in outputs.items()},
+        "golden": [output.reshape(-1).tolist() for output in golden],
+        "golden_differing": len(replay.differing),
+    }
+
+
+def of_formats() -> dict[str, str]:
+    """RGB of every camera format, from the same pseudo-random bytes, rows padded where a format keeps padding."""
+    width, height, stride = 98, 64, 128
+    shapes = {"YUYV": (height, stride, 2)}  # a stride of 256 bytes
+    shapes |= dict.fromkeys(("NV12", "NV21"), (height * 3 // 2, width))
+    shapes |= dict.fromkeys(("YUV420", "YVU420"), (height * 3 // 2, stride))
+    shapes |= dict.fromkeys(("XBGR8888", "XRGB8888"), (height, width, 4))
+    found = {}
+    for name in sorted(FORMATS):
+        shape = shapes.get(name, (height, width, 3))
+        # Integer arithmetic rather than a generator, whose stream a release of numpy may change.
+        numbers = np.arange(int(np.prod(shape)), dtype=np.uint32) * np.uint32(2654435761) >> np.uint32(13)
+        into = np.zeros((height, width, 3), np.uint8)
+        ToRGB(name, (width, height))(numbers.astype(np.uint8).reshape(shape), into)
+        found[name] = digest(into)
+    return found
+
+
+def main(folder: Path) -> dict[str, Any]:
+    """The record: `machine` says where it was made; everything else must be the same everywhere."""
+    cv2.setNumThreads(1)
+    images = {path.name: read_image(path) for path in sorted(folder.iterdir())}
+    shipped = sorted(manifest.parent for manifest in Path(str(files("models"))).glob("bundles/*/manifest.json"))
+    return {
+        "machine": {
+            "architecture": platform.machine(),
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "opencv": cv2.__version__,
+        },
+        "decoded": {name: digest(frame) for name, frame in images.items()},
+        "formats": of_formats(),
+        "bundles": {path.name: of_bundle(path, images) for path in shipped},
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(Path(sys.argv[1]))))

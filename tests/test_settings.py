@@ -1,0 +1,91 @@
+"""The device's profile: checked in full, in words a technician can act on."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from edge import settings
+from edge.cameras.base import CameraSettings
+from edge.errors import SettingsError
+
+
+def _parsed(text: str) -> settings.Settings:
+    return settings.parse(tomllib.loads(text))
+
+
+def test_the_profile_shown_in_the_documentation_is_valid():
+    shown = (settings.__doc__ or "").split("```toml")[1].split("```")[0]
+    read = _parsed(shown)
+    assert read.camera_uri == "picamera2:0"
+    assert read.camera == CameraSettings(
+        (1280, 960), exposure_us=8000, gain=1.5, colour_gains=(1.9, 1.6), region=(0, 0, 2028, 1520)
+    )
+    assert read.model.bundle == Path("/var/lib/leukoscope/bundle")
+    assert (read.record.keep, read.record.commit_count, read.retention.days) == ("second", 32, 365)
+
+
+def test_what_a_profile_leaves_out_has_the_default():
+    assert _parsed("[camera]\nuri = 'uvc:0'\n") == settings.Settings(camera_uri="uvc:0")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[camra]", "no section is called 'camra'; did you mean [camera]?"),
+        ("[camera]\nexposure = 1", "no key of [camera] is called 'exposure'; did you mean exposure_us?"),
+        ("[camera]\nzzz = 1", "no key of [camera] is called 'zzz'; there are "),
+        ("camera = 3", "[camera] must be a section; got 3"),
+        ("[camera]\nsize = 640", "camera.size must be a list in square brackets; got 640"),
+        ("[camera]\nsize = [640]", "[camera] size must be (width, height) in pixels"),
+        ("[camera]\nsize = [640, 4]", "got (640, 4)"),
+        ("[camera]\nexposure_us = 100", "exposure_us and gain must be set together"),
+        ("[camera]\nexposure_us = '8 ms'\ngain = 1", "exposure_us must be a number in 1..1e+07; got '8 ms'"),
+        ("[camera]\ntimeout_s = 0", "camera.timeout_s must be a number 0.1..60; got 0"),
+        ("[camera]\nstill = 1", "camera.still must be true or false; got 1"),
+        ("[camera]\nfourcc = 'MJPEG'", "fourcc must be four letters such as MJPG; got 'MJPEG'"),
+        ("[camera]\nregion = [0, 0, 8, 8]", "region must be (x, y, width, height)"),
+        ("[model]\nbundle = 'bundles/x'", "model.bundle must be a whole path, from / on; got 'bundles/x'"),
+        ("[model]\nruntime = 'tflite'", "model.runtime must be one of litert, tflite_runtime, tf_lite"),
+        ("[model]\nthreads = true", "model.threads must be a whole number 1..64; got True"),
+        ("[record]\nkeep = 'all'", "record.keep must be one of every, second, none; got 'all'"),
+        ("[record]\ncommit_count = 0", "record.commit_count must be a whole number 1..1024; got 0"),
+        ("[retention]\ndays = nan", "retention.days must be a number"),
+        ("[gates]\noff = 'out_of_focus'", "gates.off must be a list"),
+    ],
+)
+def test_a_wrong_profile_is_refused_by_name(text, said):
+    with pytest.raises(SettingsError) as refused:
+        _parsed(text)
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("write", "said"),
+    [
+        (lambda path: path.mkdir(), "a folder, not a file"),
+        (lambda path: path.write_bytes(b"\xff\xfe"), "not a TOML file"),
+        (lambda path: path.write_text("[camera\n"), "not a TOML file"),
+        (lambda path: path.write_text("[camera]\nuri = 1\n"), "camera.uri must be a text in quotes; got 1"),
+        (lambda path: None, "No such file"),
+    ],
+)
+def test_a_file_that_is_no_profile_is_named(tmp_path, write, said):
+    path = tmp_path / "edge.toml"
+    write(path)
+    with pytest.raises(SettingsError, match=said) as refused:
+        settings.load(path)
+    assert str(path) in str(refused.value)
+    assert refused.value.exit_code == 2
+
+
+def test_without_a_profile_the_defaults_hold(tmp_path, monkeypatch):
+    monkeypatch.setattr(settings, "DEFAULT_PROFILE", tmp_path / "none.toml")
+    assert settings.load() == settings.Settings()
+
+
+def test_the_record_of_a_run_can_hold_the_settings():
+    record = _parsed("[model]\nbundle = '/b'\n[camera]\ncolour_gains = [1.5, 2]\n").as_record()
+    assert json.loads(json.dumps(record)) == record
+    assert (record["model"]["bundle"], record["camera"]["colour_gains"]) == ("/b", [1.5, 2])

@@ -1,11 +1,14 @@
 """`edge run`, as users type it, on the virtual microscope and on replayed fields; and what can go wrong with it."""
 
+import itertools
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ import pytest
 
 from edge import bundle as bundles
 from edge.cli import COMMANDS
+from edge.clock import Clock
 from edge.command import main
 from edge.store import Store
 from edge.verify import verify
@@ -339,3 +343,36 @@ def test_the_defaults_work_right_after_installation(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("(simulated)") == 20
     assert verify(tmp_path / "leukoscope" / "record").verdicts == 20
+
+
+def test_a_clock_that_is_set_shows_and_the_order_of_entries_stays(tmp_path, words, monkeypatch, capsys):
+    """The wall clock goes back an hour after the tenth time it is read."""
+    wall, reads = time.time_ns, itertools.count()
+    back = lambda: wall() - (3_600_000_000_000 if next(reads) > 10 else 0)  # noqa: E731
+    monkeypatch.setattr("edge.run.Clock", lambda: Clock(wall=back))
+    assert run(*words, "--camera", SHARP, "--frames", 200, "--every", "--keep", "none", "--json") == 0
+    fields = [each["field"] for each in records(capsys.readouterr().out)]
+    assert fields == list(range(1, 201))
+    [jump] = [event for event in events(tmp_path / "record") if event.get("kind") == "clock_jump"]
+    assert "-3600" in jump["detail"]
+    assert verify(tmp_path / "record").sound
+
+
+def test_out_of_file_handles_stops_recording_and_it_goes_on(tmp_path, process):
+    running = process("--camera", SHARP, "--json", "--keep", "every")
+    running.stdout.readline()
+    limits = resource.prlimit(running.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(running.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+    for line in running.stderr:
+        if line.startswith("not recording"):
+            break
+    assert "Too many open files" in line
+    resource.prlimit(running.pid, resource.RLIMIT_NOFILE, limits)
+    for line in running.stderr:
+        if line.startswith("recording goes on"):
+            break
+    running.terminate()
+    _, said = ended(running)
+    assert running.returncode == 0, said
+    report = verify(tmp_path / "record")
+    assert report.sound and report.not_ended == 0

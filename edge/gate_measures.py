@@ -29,33 +29,43 @@ _LIGHT = 0.02  # part of the field that may be lighter than what is called backg
 # stain, grey to blue, do not.
 _CLEAR = 0.1
 _LEAST_EXCESS = 7  # of green above the mean of red and blue
-_STEEPEST = 0.005  # part of the pixels whose slope stands for the edges: some nuclei's outlines, more than a speck's
-# Slopes are kept as bytes, 4 to a grey level a pixel: Sobel's sums are 8 to one, and 16 where pixels are twice as wide.
-_FINE_SCALE, _COARSE_SCALE = 4 / 8, 4 / 16
-_DIAGONAL = math.sqrt(0.5)
-_LEAST_SLOPE = 4 * 4.6  # below it noise and texture: half of the least of all published fields
+# Sobel's sums to grey levels a pixel; coarse pixels are twice as wide.
+_FINE_SCALE, _COARSE_SCALE = 1 / 8, 1 / 16
+_FINE_ROWS, _COARSE_ROWS = 3, 2  # from one row that is counted to the next: neighbours tell the same
 # Variances in px^2 that come before a slope. Fine: a [1 2 1] / 4 filter (1/2) and the two pixels over which the
 # derivative is taken (1/3). Coarse: a mean of two pixels (1/4), then the same at twice the spacing.
 _FINE = 1 / 2 + 1 / 3
 _COARSE = 1 / 4 + 4 * _FINE
+_LEAST_SLOPE = 4.1  # grey levels a pixel: below it noise and texture; half of the least of all published fields
+_NO_SLOPE = 1e-3  # (grey levels a pixel)^2 added to both sides of every ratio, so that nothing is divided by nothing
+_ROUND = 0.3  # part by which two axes of a blur without motion may differ: cells are not round, and defocus adds noise
 WIDEST = 10.0  # pixels: wider edges, or none, read as this
-_FINE_ROWS, _COARSE_ROWS = 3, 2  # from one row whose slopes are counted to the next: neighbours tell the same
 
 
 @dataclass(frozen=True)
 class EdgeWidth:
-    """Blur of the field's steepest edges, as the ellipse whose semi-axes are the blur's standard deviations.
+    """Blur of the field's edges.
 
     Attributes:
-        sharp_px: the smaller semi-axis, pixels, with the 0.9 that the measuring itself adds; WIDEST without edges.
-        motion_px: length of the straight motion that would widen the other axis so, pixels: sqrt(12 x difference of
-            the variances).
-        angle_deg: direction of that other axis, 0..180, anticlockwise from the right.
+        sharp_px: standard deviation of the blur in the sharpest direction, pixels, with the 0.9 that the measuring
+            itself adds; WIDEST without edges.
+        motion_px: length of the straight motion that would blur the edges across it so much more than those along it,
+            pixels; 0 for a blur that is round within 30 %, and without edges. Reads low for long motions.
+        angle_deg: direction of that motion, 0..180, anticlockwise from the right.
     """
 
     sharp_px: float
     motion_px: float
     angle_deg: float
+
+
+@dataclass(frozen=True)
+class _Slopes:
+    """Mean over a field of the structure tensor of slopes (x, y), with their weights (grey levels a pixel)^4 or ^6."""
+
+    xx: float
+    xy: float
+    yy: float
 
 
 class View:
@@ -99,7 +109,7 @@ class View:
         """The background's luma, and the level of the lightest tenth in R, G and B."""
         planes = [cv2.cvtColor(self.patches, cv2.COLOR_RGB2GRAY), *cv2.split(self.patches)]
         parts = np.array([_LIGHT, _CLEAR, _CLEAR, _CLEAR])
-        luma, *clear = _lighter(_histograms(planes), parts * float(planes[0].size))[0].tolist()
+        luma, *clear = _lighter(_histograms(planes), parts * float(planes[0].size)).tolist()
         return float(luma), clear
 
     @property
@@ -126,30 +136,61 @@ class View:
 
     @cached_property
     def edges(self) -> EdgeWidth:
-        """How wide the steepest edges are, by direction.
+        """How wide the edges are, and in which direction they are wider.
 
         Blurring an edge of variance w^2 by another s^2 lowers its slope by r = sqrt(1 + s^2 / w^2), whatever its
-        contrast; so w^2 = s^2 / (r^2 - 1). Slopes are taken at 0, 45, 90 and 135 degrees, and the four variances give
-        the ellipse of the blur: its smaller axis is focus, what the larger has more is motion.
-        Source of the ratio: Zhuo and Sim (2011), Pattern Recognition 44:1852, there at every edge, here once for the
-        steepest of the field. Both images are smoothed first, against noise.
+        contrast; so w^2 = s^2 / (r^2 - 1). Slopes of a fine and a coarser image are summed in structure tensors, whose
+        generalized eigenvalues are powers of r in the sharpest and in the most blurred direction. Slopes weigh by their
+        square for motion and by their fourth power for focus, so that the steepest edges speak, and noise hardly.
+        Sources: Zhuo and Sim (2011), Pattern Recognition 44:1852, for the ratio (there at every edge); Bigun and
+        Granlund (1987), Proc. ICCV:433, for the tensor.
         """
         fine = cv2.GaussianBlur(cv2.cvtColor(self.pixels, cv2.COLOR_RGB2GRAY), (3, 3), 0)
         coarse = cv2.GaussianBlur(cv2.cvtColor(self.halved, cv2.COLOR_RGB2GRAY), (3, 3), 0)
-        steep = _steepest([*_slopes(fine, _FINE_SCALE, _FINE_ROWS), *_slopes(coarse, _COARSE_SCALE, _COARSE_ROWS)])
-        if steep[:4].max() < _LEAST_SLOPE:
+        squared, fourth = _tensors(fine, _FINE_SCALE, _FINE_ROWS)
+        squared_coarse, fourth_coarse = _tensors(coarse, _COARSE_SCALE, _COARSE_ROWS)
+        if math.sqrt((fourth.xx + fourth.yy) / (squared.xx + squared.yy)) < _LEAST_SLOPE:
             return EdgeWidth(WIDEST, 0.0, 0.0)
-        ratio = steep[:4] / np.maximum(steep[4:], 0.5)
-        added = _COARSE - _FINE
-        variances = (added / np.maximum(ratio * ratio - 1, added / WIDEST**2)).tolist()
-        across_x, across_y, falling, rising = variances
-        mean, cosine, sine = sum(variances) / 4, (across_x - across_y) / 2, (rising - falling) / 2
-        spread = math.hypot(cosine, sine)
-        return EdgeWidth(
-            sharp_px=math.sqrt(max(mean - spread, 0.0)),
-            motion_px=math.sqrt(12 * 2 * spread),
-            angle_deg=math.degrees(math.atan2(sine, cosine)) / 2 % 180,
-        )
+        sharpest, _, _ = _eigen(fourth, fourth_coarse)
+        across, along, angle = _eigen(squared, squared_coarse)
+        narrow, wide = _variance(across ** (1 / 2)), _variance(along ** (1 / 2))
+        moved = max(wide - (1 + _ROUND) * narrow, 0.0)
+        return EdgeWidth(math.sqrt(_variance(sharpest ** (1 / 3))), math.sqrt(12 * moved), angle)
+
+
+def _variance(ratio: float) -> float:
+    """Variance of an edge's blur, px^2, from the squared ratio of its slopes, fine to coarse."""
+    added = _COARSE - _FINE
+    return added / max(ratio - 1, added / WIDEST**2)
+
+
+def _tensors(image: Plane, scale: float, every: int) -> tuple[_Slopes, _Slopes]:
+    """Mean structure tensors, slopes weighted by their square and by their fourth power; 0 in the bar's corner."""
+    gx, gy = (gradient[::every] for gradient in cv2.spatialGradient(image))
+    rows, columns = _corner(gx.shape)
+    gx[-rows:, -columns:] = gy[-rows:, -columns:] = 0
+    x, y = (np.multiply(gradient, np.float32(scale)).ravel() for gradient in (gx, gy))
+    parts = (x * x, x * y, y * y)
+    square = parts[0] + parts[2]
+    squared, fourth = ([float(weight @ part) / len(x) for part in parts] for weight in (square, square * square))
+    return _floored(squared, _NO_SLOPE**2), _floored(fourth, _NO_SLOPE**3)
+
+
+def _floored(tensor: Sequence[float], floor: float) -> _Slopes:
+    return _Slopes(tensor[0] + floor, tensor[1], tensor[2] + floor)
+
+
+def _eigen(fine: _Slopes, coarse: _Slopes) -> tuple[float, float, float]:
+    """Generalized eigenvalues of two tensors, larger first, and the direction of the smaller, degrees 0..180."""
+    scale = coarse.xx * coarse.yy - coarse.xy * coarse.xy
+    mean = (fine.xx * coarse.yy + fine.yy * coarse.xx - 2 * fine.xy * coarse.xy) / (2 * scale)
+    product = (fine.xx * fine.yy - fine.xy * fine.xy) / scale
+    spread = math.sqrt(max(mean * mean - product, 0.0))
+    low = max(mean - spread, 0.0)
+    # (fine - low coarse) v = 0; of its two rows the one farther from zero gives v.
+    a, b, c = (f - low * k for f, k in ((fine.xx, coarse.xx), (fine.xy, coarse.xy), (fine.yy, coarse.yy)))
+    x, y = (-b, a) if abs(a) >= abs(c) else (c, -b)
+    return mean + spread, low, math.degrees(math.atan2(-y, x)) % 180
 
 
 def _halved(frame: Pixels) -> Pixels:
@@ -158,39 +199,15 @@ def _halved(frame: Pixels) -> Pixels:
     return cv2.resize(frame[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
 
 
-def _slopes(image: Plane, scale: float, every: int) -> list[Plane]:
-    """Slopes along x, along y, down-right and up-right, uint8 (H / every, W) each; 0 in the bar's corner."""
-    gx, gy = (gradient[::every] for gradient in cv2.spatialGradient(image))
-    rows, columns = _corner(gx.shape)
-    gx[-rows:, -columns:] = gy[-rows:, -columns:] = 0
-    diagonal = scale * _DIAGONAL
-    return [
-        cv2.convertScaleAbs(gx, alpha=scale),
-        cv2.convertScaleAbs(gy, alpha=scale),
-        cv2.convertScaleAbs(cv2.add(gx, gy), alpha=diagonal),
-        cv2.convertScaleAbs(cv2.subtract(gx, gy), alpha=diagonal),
-    ]
-
-
-def _steepest(slopes: list[Plane]) -> npt.NDArray[np.float64]:
-    """(N,): the slope that 0.5 % of each plane's pixels exceed, interpolated within a level, 0..256."""
-    counts = _histograms(slopes)
-    wanted = np.array([_STEEPEST * (1 - _CORNER[0] * _CORNER[1]) * plane.size for plane in slopes])
-    level, above = _lighter(counts, wanted)
-    here = counts[np.arange(len(slopes)), level]
-    return np.asarray(level + 1 - (wanted - above) / np.maximum(here, 1), np.float64)
-
-
 def _histograms(planes: Sequence[Plane]) -> Counts:
     """(N, 256): pixels of each plane by level."""
     return np.stack([cv2.calcHist([plane], [0], None, [256], [0, 256])[:, 0] for plane in planes])
 
 
-def _lighter(counts: Counts, wanted: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
-    """For each of N histograms, the highest level at or above which `wanted` (N,) pixels lie, and how many above it."""
+def _lighter(counts: Counts, wanted: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+    """(N,): for each of N histograms, the highest level at or above which `wanted` pixels lie."""
     up_to = counts.cumsum(axis=1)
-    level = np.minimum((up_to <= up_to[:, -1:] - wanted[:, None]).sum(axis=1), 255)
-    return level, up_to[:, -1] - up_to[np.arange(len(counts)), level]
+    return np.asarray(np.minimum((up_to <= up_to[:, -1:] - wanted[:, None]).sum(axis=1), 255))
 
 
 def _corner(shape: tuple[int, ...]) -> tuple[int, int]:

@@ -161,16 +161,16 @@ class GateLimits:
         under_exposed: grey level of the background, 0..255, at least.
         over_exposed: part of the field that is white, percent, at most.
         empty_field: part of the field with nuclear stain, percent, at least.
-        out_of_focus: standard deviation of the edges' blur, pixels, at most.
         motion_blur: length of the motion, pixels, at most.
+        out_of_focus: standard deviation of the edges' blur, pixels, at most.
     """
 
     size: tuple[int, int]
     under_exposed: float
     over_exposed: float
     empty_field: float
-    out_of_focus: float
     motion_blur: float
+    out_of_focus: float
 
     @classmethod
     def from_toml(cls, text: str) -> "GateLimits":
@@ -188,17 +188,17 @@ class GateLimits:
         size = table.pop("size", None)
         if not (isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) for side in size)):
             raise SettingsError(f"size must be [width, height] in pixels; got {size!r}")
-        names = {"under_exposed", "over_exposed", "empty_field", "out_of_focus", "motion_blur"}
+        names = {"under_exposed", "over_exposed", "empty_field", "motion_blur", "out_of_focus"}
         if set(table) != names:
             raise SettingsError(f"gate limits must be {', '.join(sorted(names))}; got {', '.join(sorted(table))}")
         return cls((size[0], size[1]), **{name: _limit(name, table[name]) for name in names})
 
 
 def standard_gates(limits: GateLimits | None = None) -> Gates:
-    """The gates for the published images' kind of field: exposure, then stain, then focus, then motion.
+    """The gates for the published images' kind of field: exposure, then stain, then motion, then focus.
 
-    In this order since each rests on those before: without light there is no stain to see, without cells no edge to
-    focus on, and motion shows only in a field that is in focus across its path.
+    In this order since each rests on those before: without light there is no stain to see, without cells no edge, and
+    a long motion widens all edges, while defocus is never drawn out.
 
     Args:
         limits: by default those in `edge/gates.toml`.
@@ -219,12 +219,12 @@ def standard_gates(limits: GateLimits | None = None) -> Gates:
                 "nuclear stain on {:.2f} % of the field",
             ),
             CalibratedGate(
-                "out_of_focus", "out of focus", _sharp_px, limits.out_of_focus, True, "px",
-                "edges {:.2f} px wide",
-            ),
-            CalibratedGate(
                 "motion_blur", "blurred by motion", _motion_px, limits.motion_blur, True, "px",
                 "edges drawn out by {:.1f} px",
+            ),
+            CalibratedGate(
+                "out_of_focus", "out of focus", _sharp_px, limits.out_of_focus, True, "px",
+                "edges {:.2f} px wide",
             ),
         ),
         limits.size,

@@ -9,8 +9,10 @@ from models.jobs import (
     CardJob,
     EvaluateJob,
     FetchJob,
+    ProbeJob,
     SplitJob,
     TrainJob,
+    bundle_of,
     check_network,
     model_folder,
 )
@@ -57,6 +59,7 @@ def train(
     *,
     data: str,
     weights: str = "",
+    from_: str = "",
     split: str = "",
     out: str = "",
     size: str = "224",
@@ -71,6 +74,7 @@ def train(
         network: custom_cnn or mobilenet_v2.
         data: folder with one sub-folder of images a class.
         weights: backbone weights (.h5, without top) for mobilenet_v2; random when not given.
+        from_: mobilenet_v2, custom_cnn or a folder: a trained network to train further, instead of a new one.
         split: CSV from `models split`; the shipped one for the published set, else made from the images.
         out: folder for the result; build/trained/NETWORK when not given.
         size: side of the square input, pixels.
@@ -82,6 +86,8 @@ def train(
     name = check_network(network)
     if name == "custom_cnn" and weights:
         raise UsageError("--weights belongs to mobilenet_v2; custom_cnn is trained from scratch")
+    if from_ and (weights or alpha != "1.0"):
+        raise UsageError("--from brings its own weights and width; --weights and --alpha do not go with it")
     try:
         width = float(alpha)
     except ValueError:
@@ -90,6 +96,7 @@ def train(
         network=name,
         data=Path(data),
         weights=Path(weights) if weights else None,
+        start=model_folder(Path(from_)) if from_ else None,
         split=Path(split) if split else None,
         out=Path(out or f"build/trained/{name}"),
         size=whole_number(size, "--size", at_least=32),
@@ -101,23 +108,58 @@ def train(
 
 
 def evaluate(
-    model: str, *, data: str, split: str = "", part: str = "test", out: str = "", json: bool = False
-) -> EvaluateJob:
+    model: str,
+    *,
+    data: str,
+    corruptions: bool = False,
+    counterfactuals: bool = False,
+    bundle: str = "",
+    sample: str = "",
+    split: str = "",
+    part: str = "test",
+    out: str = "",
+    json: bool = False,
+) -> EvaluateJob | ProbeJob:
     """Judge a network on images it has not seen: accuracy, per-class scores, calibration, each with its interval.
+
+    With --corruptions or --counterfactuals the images are altered, and the int8 bundle is judged beside the network.
 
     Args:
         model: mobilenet_v2, custom_cnn, or a folder with model.keras and contract.json.
         data: folder with one sub-folder of images a class.
+        corruptions: degrade the images as microscopes do, in 18 ways and five severities.
+        counterfactuals: exchange scale bars, paint them or the white cells out; count changed verdicts.
+        bundle: int8 bundle made of the network; the shipped one for a shipped network, none for others.
+        sample: altered images only: judge so many images instead of all.
         split: CSV from `models split`; the shipped one for the published set, else made from the images.
         part: test, validation or train.
-        out: JSON to write; evaluation.json in the model's folder when not given. Figures go beside it.
+        out: JSON to write; evaluation.json, robustness.json or counterfactuals.json in the model's folder when not
+            given. Figures go beside it.
         json: print the record as JSON.
     """
     if part not in ("train", "validation", "test"):
         raise UsageError(f"--part must be train, validation or test; got {part!r}")
+    degrade, alter = switch(corruptions, "--corruptions"), switch(counterfactuals, "--counterfactuals")
+    if degrade and alter:
+        raise UsageError("--corruptions and --counterfactuals are two records; give one of them")
     folder = model_folder(Path(model))
-    target = Path(out) if out else folder / "evaluation.json"
-    return EvaluateJob(folder, Path(data), Path(split) if split else None, part, target, switch(json, "--json"))
+    chosen = Path(split) if split else None
+    if not (degrade or alter):
+        if bundle or sample:
+            raise UsageError("--bundle and --sample belong to --corruptions or --counterfactuals")
+        target = Path(out) if out else folder / "evaluation.json"
+        return EvaluateJob(folder, Path(data), chosen, part, target, switch(json, "--json"))
+    return ProbeJob(
+        probe="corruptions" if degrade else "counterfactuals",
+        model=folder,
+        bundle=bundle_of(folder, Path(bundle) if bundle else None),
+        data=Path(data),
+        split=chosen,
+        part=part,
+        sample=whole_number(sample, "--sample", at_least=2) if sample else None,
+        out=Path(out) if out else folder / ("robustness.json" if degrade else "counterfactuals.json"),
+        json=switch(json, "--json"),
+    )
 
 
 def card(*folders: str, json: bool = False) -> CardJob:

@@ -86,6 +86,7 @@ class TrainJob:
     network: str
     data: Path
     weights: Path | None
+    start: Path | None
     split: Path | None
     out: Path
     size: int
@@ -101,10 +102,9 @@ class TrainJob:
         import_tensorflow()
         import keras
 
-        from models.architectures import custom_cnn, mobilenet_v2
         from models.data_source import load_part, scan_for, split_for
         from models.dataset import scan
-        from models.training import RECIPES, LabelledPixels, history, train
+        from models.training import FURTHER, RECIPES, LabelledPixels, history, train
         from models.training_statistics import TrainingStatistics
 
         require_writable(self.out, "--out")
@@ -115,7 +115,7 @@ class TrainJob:
             note(f"warning: {kind}: {count} of the files; `models audit` names them")
         split, origin = split_for(image_set, self.split)
         training, validation = (load_part(image_set, split, part, contract) for part in ("train", "validation"))
-        recipe = replace(RECIPES[self.network], seed=self.seed)
+        recipe = replace((FURTHER if self.start else RECIPES)[self.network], seed=self.seed)
         if self.epochs is not None:
             recipe = replace(recipe, stages=(*recipe.stages[:-1], replace(recipe.stages[-1], epochs=self.epochs)))
         note(
@@ -123,11 +123,7 @@ class TrainJob:
             f"split: {origin}"
         )
         keras.utils.set_random_seed(recipe.seed)
-        size = (self.size, self.size)
-        if self.network == "custom_cnn":
-            model = custom_cnn(size, len(labels))
-        else:
-            model = mobilenet_v2(size, len(labels), self.alpha, self.weights)
+        model = self._model(contract)
         working = self.out / "checkpoint"
         best = train(
             model,
@@ -147,6 +143,22 @@ class TrainJob:
             f"validation accuracy {chosen['val_accuracy']:.4f} in epoch {chosen['epoch']} of {chosen['stage']}"
             f"\nwritten: {self.out}; next: models evaluate {self.out} --data {self.data}",
         )
+
+    def _model(self, contract: InputContract) -> Any:
+        """What training begins with: a network from `start`, or a new one."""
+        from models.architectures import custom_cnn, mobilenet_v2
+        from models.networks import load_network
+
+        if self.start is not None:
+            model, own = load_network(self.start)
+            if own != contract:
+                raise UsageError(f"--from must name a network with these images' contract; {self.start} has {own}")
+            if model.name != self.network:
+                raise UsageError(f"--from must name a {self.network}; {self.start} holds a {model.name}")
+            return model
+        if self.network == "custom_cnn":
+            return custom_cnn(contract.size, len(contract.labels))
+        return mobilenet_v2(contract.size, len(contract.labels), self.alpha, self.weights)
 
     def _write(self, best: Path, contract: InputContract, record: dict[str, Any], statistics: Any) -> None:
         from models.figures import learning_figure, render
@@ -204,6 +216,59 @@ class EvaluateJob:
 
 
 @dataclass(frozen=True)
+class ProbeJob:
+    """Ask a trained network, and the int8 bundle made of it, about altered forms of images it has not seen.
+
+    `probe` is "corruptions" or "counterfactuals".
+    """
+
+    probe: str
+    model: Path
+    bundle: Path | None
+    data: Path
+    split: Path | None
+    part: str
+    sample: int | None
+    out: Path
+    json: bool
+
+    def execute(self) -> Outcome:
+        """Writes the record at `out` and a figure beside it."""
+        from models.counterfactuals import counterfactual_figure, evaluate_counterfactuals, to_text
+        from models.data_source import load_part, scan_for, split_for
+        from models.exam import Exam
+        from models.figures import render
+        from models.registry import BENIGN
+        from models.robustness import evaluate_corruptions
+        from models.robustness_figure import robustness_figure
+        from models.side_by_side import side_by_side
+
+        require_file(self.out, "--out")
+        both = side_by_side(self.model, self.bundle)
+        if self.bundle is None:
+            note("note: no --bundle, so the float network is judged alone")
+        labels = both.contract.labels
+        image_set = scan_for(self.data, both.contract)
+        split, origin = split_for(image_set, self.split)
+        part = load_part(image_set, split, self.part, both.contract)
+        exam = Exam.of_part(part, labels, BENIGN if BENIGN in labels else None, self.sample)
+        about = f"{self.model.name}, {len(exam.truth)} images of the {self.part} part"
+        if self.probe == "corruptions":
+            robustness = evaluate_corruptions(exam, both.networks)
+            found, text = robustness.to_record(), robustness.to_text()
+            figure = robustness_figure(found, f"{about}: accuracy on degraded fields")
+        else:
+            found = evaluate_counterfactuals(exam, both.networks)
+            text = to_text(found)
+            figure = counterfactual_figure(found, f"{about}: what changes the verdict")
+        origins = {**_split_record(split, origin, self.part), "sample": self.sample}
+        record = {**both.provenance, **origins, **found}
+        _write_json(self.out, record)
+        write_whole(self.out.with_suffix(".png"), render(figure))
+        return Outcome(DONE, record, f"{text}\nwritten: {self.out}, {self.out.with_suffix('.png')}")
+
+
+@dataclass(frozen=True)
 class CardJob:
     """Write the model cards from the files that the other commands wrote."""
 
@@ -254,13 +319,27 @@ def model_folder(path: Path) -> Path:
     return folder
 
 
+def bundle_of(model: Path, bundle: Path | None) -> Path | None:
+    """`bundle`; else the shipped one when `model` is a shipped network's folder; else None."""
+    from models.registry import bundles, trained
+
+    if bundle is None and model in [trained(name) for name in TRAINED]:
+        return bundles() / f"{model.name}-int8"
+    return bundle
+
+
 def _provenance(model: Path, split: Any, origin: str, part: str) -> dict[str, Any]:
+    import hashlib
+
+    return {"model_sha256": hashlib.sha256(model.read_bytes()).hexdigest(), **_split_record(split, origin, part)}
+
+
+def _split_record(split: Any, origin: str, part: str) -> dict[str, Any]:
     import hashlib
 
     from models.versions import versions
 
     return {
-        "model_sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
         "split": {
             "origin": origin,
             "sha256": hashlib.sha256(split.to_csv().encode()).hexdigest(),
@@ -281,12 +360,24 @@ def _training_record(
     return {
         "network": job.network,
         "weights_sha256": hashlib.sha256(job.weights.read_bytes()).hexdigest() if job.weights else None,
+        "started_from": _lineage(job.start) if job.start else None,
         "recipe": asdict(recipe),
         "split_sha256": hashlib.sha256(split.to_csv().encode()).hexdigest(),
         "field_disjoint": split.is_field_disjoint(),
         "images": {"train": len(training.truth), "validation": len(validation.truth)},
         "history": epochs,
         "versions": versions(),
+    }
+
+
+def _lineage(folder: Path) -> dict[str, Any]:
+    """Which network a training began with, and that one's own training record where there is one."""
+    import hashlib
+
+    record = folder / "training.json"
+    return {
+        "model_sha256": hashlib.sha256((folder / "model.keras").read_bytes()).hexdigest(),
+        "training": json.loads(record.read_text(encoding="utf-8")) if record.is_file() else None,
     }
 
 

@@ -22,7 +22,7 @@ from models.training import (
 )
 
 CONTRACT = InputContract((32, 32), ("dark", "light"))
-PLAIN = Augmentation(scale=0, stain=0, density=0, brightness=0, temperature=0, shading=0, blur=0, noise=0)
+PLAIN = Augmentation().scaled(0)
 RECIPE = Recipe(
     stages=(Stage("only", "all", epochs=4, learning_rate=5e-2, warmup=0.0),),
     batch=8,
@@ -62,7 +62,7 @@ def test_a_killed_run_ends_in_the_same_weights(tmp_path: Path, killed_in_epoch: 
 
     def dies(*arguments, **options):  # type: ignore[no-untyped-def]
         calls["n"] += 1
-        if calls["n"] > killed_in_epoch:
+        if calls["n"] > 2 * killed_in_epoch:  # each epoch predicts twice: validation images plain and augmented
             raise KeyboardInterrupt
         return real(*arguments, **options)
 
@@ -90,6 +90,21 @@ def test_another_recipe_or_other_images_do_not_continue_a_run(tmp_path: Path) ->
         train(network(), CONTRACT, images(40, 1), images(16, 2), replace(RECIPE, seed=8), tmp_path)
     with pytest.raises(TrainingError, match="another"):
         train(network(), CONTRACT, images(40, 9), images(16, 2), RECIPE, tmp_path)
+
+
+def test_another_start_does_not_continue_a_run(tmp_path: Path) -> None:
+    train(network(), CONTRACT, images(40, 1), images(16, 2), RECIPE, tmp_path)
+    other = network()
+    other.set_weights([w + 0.1 for w in other.get_weights()])
+    with pytest.raises(TrainingError, match="another recipe, start or images"):
+        train(other, CONTRACT, images(40, 1), images(16, 2), RECIPE, tmp_path)
+
+
+def test_an_epoch_is_judged_on_augmented_images_too(tmp_path: Path) -> None:
+    dark = replace(PLAIN, most=12, exposure=1.0)  # up to all light lost: light images become dark ones
+    train(network(), CONTRACT, images(40, 1), images(16, 2), replace(RECIPE, augmentation=dark), tmp_path)
+    last = history(tmp_path)[-1]
+    assert last["val_drawn_accuracy"] < 1.0
 
 
 def test_early_stopping_ends_a_stage(tmp_path: Path) -> None:

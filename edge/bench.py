@@ -25,7 +25,6 @@ from edge.command import DONE, Outcome, UsageError, note, switch, whole_number
 from edge.interpreters import MOST_THREADS, RUNTIMES
 from edge.probes import board
 from edge.probes.base import Machine
-from edge.process import settle_in
 from edge.serving import Served, serve
 
 FEWEST_FRAMES = 10
@@ -63,7 +62,6 @@ class BenchRequest:
             raise UsageError(f"--mediapipe must be a uint8 .tflite file with metadata; got {self.mediapipe}")
         machine = Machine()
         before, load = board.hottest_c(machine), os.getloadavg()[0]
-        settle_in()  # as `edge run` does
         cv2.setNumThreads(self.threads)
         served = serve(self.bundle, runtime=self.runtime, threads=self.threads)
         classifier, frame = served.classifier, drawn_frame()

@@ -43,7 +43,7 @@ def robustness_figure(record: Mapping[str, Any], title: str = "") -> "Figure":
         )  # fmt: skip
         axis.grid(True)
         axis.set_xticks([0, *SEVERITIES])
-        axis.set_ylim(0, 102)
+        axis.set_ylim(0, 106)
     for axis in axes[:, 0]:
         axis.set_ylabel("accuracy, %")
     for axis in axes[-1]:

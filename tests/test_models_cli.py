@@ -133,7 +133,7 @@ def test_a_killed_training_continues(data: Path, split: Path, tmp_path: Path, ru
 
 
 def test_another_recipe_does_not_continue(data: Path, split: Path, trained: Path, run: Run) -> None:
-    run(*training(data, split, trained, epochs=3)).refused(2, "holds a run of another recipe or other images")
+    run(*training(data, split, trained, epochs=3)).refused(2, "is a run of another recipe, start or images")
 
 
 def test_a_damaged_checkpoint_is_named(data: Path, split: Path, trained: Path, tmp_path: Path, run: Run) -> None:

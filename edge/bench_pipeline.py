@@ -22,7 +22,7 @@ from edge.recorder import Recorder
 from edge.serving import Served
 from edge.store import Entry, Event, RunInfo, Store, Stored
 
-SLICES = 6  # of each; which of the two comes first alternates
+SLICES = 12  # of each; which of the two comes first alternates
 _LONGEST_SLICE_S = 600.0
 
 

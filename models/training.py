@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from edge.contract import FLOAT32, InputContract, Pixels
 from models.augmentation import Augmentation
+from models.cell_lessons import CellFields, CellLessons, no_lessons
 from models.errors import ModelsError
 
 
@@ -53,14 +54,16 @@ class Recipe:
 
     Attributes:
         stages: in order; the best epoch of all of them, by validation loss, is the result. The validation loss is the
-            mean over the validation images as they are and one fixed augmented draw of each: a network that is sure of
-            the published images alone is not the best one.
+            mean over the validation images as they are, one fixed augmented draw of each and, where there are lessons
+            about cells, each one's cells before another one's ground: a network that is sure of the published images
+            alone is not the best one.
         batch: images a step.
         weight_decay: decoupled (AdamW), per step, relative to the learning rate.
         label_smoothing: 0..1; keeps confidences from saturating, which quantization would turn into ties.
         ema: momentum of the averaged weights that are validated and kept (Polyak averaging).
         patience: epochs without a better validation loss after which a stage ends.
         seed: of initialization, order and augmentation.
+        lessons: which training images show their cells before another ground, or none.
     """
 
     stages: tuple[Stage, ...]
@@ -71,6 +74,7 @@ class Recipe:
     patience: int = 8
     seed: int = 7
     augmentation: Augmentation = field(default_factory=Augmentation)
+    lessons: CellLessons = field(default_factory=no_lessons)
 
 
 # A network of half a million weights, trained from scratch: less of every change, or it confuses the classes.
@@ -92,16 +96,19 @@ RECIPES: dict[str, Recipe] = {
     ),
 }
 
-# With `models train --from`: a network that already names the classes is taught to do so under more conditions.
+# With `models train --from`: a network that already names the classes is taught to do so under more conditions, and
+# by the cells rather than by what is between them.
 FURTHER: dict[str, Recipe] = {
     "mobilenet_v2": replace(
         RECIPES["mobilenet_v2"],
         stages=(Stage("further", "block_3_", epochs=8, learning_rate=3e-4, warmup=0.5),),
+        lessons=CellLessons(),
     ),
     "custom_cnn": replace(
         RECIPES["custom_cnn"],
         stages=(Stage("further", "all", epochs=25, learning_rate=1.5e-3, warmup=1.0),),
         patience=25,
+        lessons=CellLessons(),
     ),
 }
 
@@ -181,6 +188,8 @@ class _Run:
         self.training, self.validation = training, validation
         folder.mkdir(parents=True, exist_ok=True)
         self._drawn = augmented(validation.pixels, recipe.augmentation, [recipe.seed, _VALIDATION_DRAW])
+        self._fields = CellFields.of(training.pixels) if recipe.lessons.total else None
+        self._exchanged = _on_foreign_ground(validation.pixels, recipe.seed) if recipe.lessons.total else None
         self.state = self._load_or_start()
 
     def execute(self, progress: bool) -> None:
@@ -213,14 +222,14 @@ class _Run:
             bar.say(
                 f"{stage.name} {epoch + 1}/{stage.epochs}: loss {record['loss']:.4f} acc {record['accuracy']:.4f}  "
                 f"validation loss {record['val_loss']:.4f} acc {record['val_accuracy']:.4f}, "
-                f"augmented {record['val_drawn_accuracy']:.4f} ({record['seconds']:.0f} s)"
+                f"augmented {record['val_drawn_accuracy']:.4f}{_exchanged_text(record)} ({record['seconds']:.0f} s)"
             )
         self.state["waited"] = 0
         self._checkpoint(index + 1, 0, network=index + 1 < len(self.recipe.stages))
 
     def _epoch(self, index: int, stage: Stage, epoch: int, bar: Any) -> dict[str, Any]:
         began = time.monotonic()
-        losses, hits = [], 0
+        losses, hits, named = [], 0, 0
         for step, (inputs, targets, weights) in enumerate(self._batches(index, epoch)):
             self.model.optimizer.learning_rate = _rate(stage, epoch + step / self._steps())
             loss, accuracy = self.model.train_on_batch(inputs, targets, sample_weight=weights)
@@ -228,20 +237,23 @@ class _Run:
             self.model.reset_metrics()
             losses.append(float(loss))
             hits += round(float(accuracy) * len(inputs))
+            named += int((targets.max(axis=1) == 1).sum())
             bar.advance(1)
         if not np.isfinite(losses).all():
             raise TrainingError(f"the loss is not a number in {stage.name} epoch {epoch + 1}: lower the learning rate")
         kept = self._average_weights()
         truth = self.validation.truth
-        plain, drawn = (predict(self.model, self.contract, p) for p in (self.validation.pixels, self._drawn))
+        seen = {"": self.validation.pixels, "drawn_": self._drawn}
+        if self._exchanged is not None:
+            seen["exchanged_"] = self._exchanged
+        said = {name: predict(self.model, self.contract, pixels) for name, pixels in seen.items()}
         record = {
             "stage": stage.name,
             "epoch": epoch + 1,
             "loss": float(np.mean(losses)),
-            "accuracy": hits / len(self.training.truth),
-            "val_loss": (_cross_entropy(plain, truth) + _cross_entropy(drawn, truth)) / 2,
-            "val_accuracy": float(np.mean(plain.argmax(1) == truth)),
-            "val_drawn_accuracy": float(np.mean(drawn.argmax(1) == truth)),
+            "accuracy": hits / max(named, 1),
+            "val_loss": float(np.mean([_cross_entropy(p, truth) for p in said.values()])),
+            **{f"val_{name}accuracy": float(np.mean(p.argmax(1) == truth)) for name, p in said.items()},
             "seconds": time.monotonic() - began,
         }
         if record["val_loss"] < self.state["best"]:
@@ -269,7 +281,7 @@ class _Run:
             global_clipnorm=5.0,
         )
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-        self.model.compile(optimizer, loss, weighted_metrics=[], metrics=["accuracy"])
+        self.model.compile(optimizer, loss, weighted_metrics=[], metrics=[_named_and_right])
         optimizer.build(self.model.trainable_variables)
         if self.state["has_checkpoint"]:
             saved = keras.saving.load_model(self.folder / "checkpoint.keras", compile=False)
@@ -337,14 +349,20 @@ class _Run:
         balance = class_weights(truth, len(self.contract.labels))
         one_hot = np.eye(len(self.contract.labels), dtype=np.float32)
 
+        no_class = np.full(len(one_hot), 1 / len(one_hot), np.float32)
+
         def make(start: int) -> tuple[npt.NDArray[np.float32], ...]:
             chosen = order[start : start + self.recipe.batch]
-            inputs = []
+            inputs, targets = [], []
             for index in chosen:
                 rng = np.random.default_rng([self.recipe.seed, stage, epoch, int(index)])
-                image = self.recipe.augmentation(self.training.pixels[index], rng, self.training.pixels)
+                image, of_class = self.training.pixels[index], True
+                if self._fields is not None:
+                    image, of_class = self.recipe.lessons(self._fields, int(index), rng)
+                image = self.recipe.augmentation(image, rng, self.training.pixels)
                 inputs.append(self.contract.encode(image, FLOAT32))
-            return np.concatenate(inputs), one_hot[truth[chosen]], balance[truth[chosen]]
+                targets.append(one_hot[truth[index]] if of_class else no_class)
+            return np.concatenate(inputs), np.stack(targets), balance[truth[chosen]]
 
         return _ahead(make, range(0, count, self.recipe.batch))
 
@@ -376,6 +394,26 @@ def _set_trainable(model: Any, trainable: str) -> None:
             layer.trainable = learning
         if not learning and trainable != "head":
             raise TrainingError(f"trainable must be all, head or a layer prefix of the backbone; got {trainable!r}")
+
+
+def _named_and_right(targets: Any, outputs: Any) -> Any:
+    """(N,) 1 where an image has a class and the output names it, 0 elsewhere."""
+    from keras import ops
+
+    right = ops.equal(ops.argmax(targets, axis=-1), ops.argmax(outputs, axis=-1))
+    return ops.cast(right, "float32") * ops.cast(ops.max(targets, axis=-1) > 0.99, "float32")
+
+
+def _on_foreign_ground(pixels: Pixels, seed: int) -> Pixels:
+    """uint8 (N, H, W, 3): every image's white cells before the ground of another one, always the same."""
+    fields, rng = CellFields.of(pixels), np.random.default_rng([seed, _VALIDATION_DRAW + 1])
+    others = rng.permutation(len(pixels))
+    return np.stack([fields.on_ground(i, int(other), rng) for i, other in enumerate(others)])
+
+
+def _exchanged_text(record: Mapping[str, Any]) -> str:
+    accuracy = record.get("val_exchanged_accuracy")
+    return "" if accuracy is None else f", before another ground {accuracy:.4f}"
 
 
 def _cross_entropy(probabilities: npt.NDArray[np.float32], truth: npt.NDArray[np.int64]) -> float:

@@ -10,6 +10,7 @@ import pytest
 
 from edge.contract import InputContract
 from models.augmentation import Augmentation
+from models.cell_lessons import CellLessons
 from models.training import (
     LabelledPixels,
     Recipe,
@@ -105,6 +106,22 @@ def test_an_epoch_is_judged_on_augmented_images_too(tmp_path: Path) -> None:
     train(network(), CONTRACT, images(40, 1), images(16, 2), replace(RECIPE, augmentation=dark), tmp_path)
     last = history(tmp_path)[-1]
     assert last["val_drawn_accuracy"] < 1.0
+
+
+def test_lessons_without_a_class_are_not_counted_as_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half the images lose their class: the other half is still learned, and the record tells the share of those."""
+    import models.cell_lessons as cells
+
+    def found(pixels: np.ndarray) -> cells.CellFields:
+        return cells.CellFields(pixels, np.ones(pixels.shape[:3], bool))
+
+    monkeypatch.setattr(cells.CellFields, "of", found)
+    recipe = replace(RECIPE, lessons=CellLessons(foreign_ground=0.0, without_cells=0.5, covered_elsewhere=0.0))
+    train(network(), CONTRACT, images(40, 1), images(16, 2), recipe, tmp_path)
+    last = history(tmp_path)[-1]
+    assert last["accuracy"] == 1.0
+    assert last["val_accuracy"] == 1.0
+    assert 0 <= last["val_exchanged_accuracy"] <= 1
 
 
 def test_early_stopping_ends_a_stage(tmp_path: Path) -> None:

@@ -39,9 +39,9 @@ class CellLessons:
         covered_elsewhere: as much covered where it has no white cell; its class stays.
     """
 
-    foreign_ground: float = 0.25
-    without_cells: float = 0.12
-    covered_elsewhere: float = 0.12
+    foreign_ground: float = 0.2
+    without_cells: float = 0.08
+    covered_elsewhere: float = 0.08
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

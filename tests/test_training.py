@@ -16,6 +16,7 @@ from models.training import (
     Recipe,
     Stage,
     TrainingError,
+    cautious_loss,
     class_weights,
     history,
     predict,
@@ -122,6 +123,18 @@ def test_lessons_without_a_class_are_not_counted_as_right(tmp_path: Path, monkey
     assert last["accuracy"] == 1.0
     assert last["val_accuracy"] == 1.0
     assert 0 <= last["val_exchanged_accuracy"] <= 1
+
+
+def test_caution_makes_a_wrong_benign_dear_and_nothing_else() -> None:
+    recipe, labels = replace(RECIPE, label_smoothing=0.0), ("Benign", "Early", "Pre")
+    targets = np.array([[1, 0, 0], [0, 1, 0], [0, 1, 0], [1 / 3, 1 / 3, 1 / 3]], np.float32)
+    outputs = np.array([[0.6, 0.3, 0.1], [0.5, 0.3, 0.2], [0.2, 0.3, 0.5], [0.5, 0.3, 0.2]], np.float32)
+    plain, cautious = (
+        np.asarray(cautious_loss(replace(recipe, caution=c), labels)(targets, outputs)) for c in (0.0, 2.0)
+    )
+    np.testing.assert_allclose(cautious - plain, [0, -2 * np.log(0.5), -2 * np.log(0.8), 0], atol=1e-5)
+    others = np.asarray(cautious_loss(replace(recipe, caution=2.0), ("dark", "light", "grey"))(targets, outputs))
+    np.testing.assert_allclose(others, plain, atol=1e-6)  # no class of that name
 
 
 def test_early_stopping_ends_a_stage(tmp_path: Path) -> None:

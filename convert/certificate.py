@@ -74,6 +74,7 @@ def certify(
             "sha256": hashlib.sha256(contract.to_json().encode()).hexdigest(),
             "size": list(contract.size),
             "labels": list(contract.labels),
+            **_decision(contract),
         },
         "calibration": _calibration(evidence),
         "evaluation": {
@@ -124,6 +125,15 @@ def _calibration(evidence: "Evidence") -> dict[str, Any]:
         "images_sha256": set_digest(chosen.sha256s),
         "findings": [finding.to_record() for finding in chosen.findings],
     }
+
+
+def _decision(contract: InputContract) -> dict[str, Any]:
+    """What the contract says of it, for readers; nothing where every frame is answered."""
+    decision = contract.decision
+    if decision is None:
+        return {}
+    answer_from = dict(zip(contract.labels, decision.answer_from, strict=True))
+    return {"decision": {"temperature": decision.temperature, "answer_from": answer_from}}
 
 
 def _check(evidence: "Evidence", parity: Parity, contract: InputContract) -> None:

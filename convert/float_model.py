@@ -150,12 +150,14 @@ def infer_contract(model: FloatModel, given: Path | None = None) -> Inferred:
         given: a contract file that the user named.
 
     Raises:
-        ContractError: the contract or the labels do not fit the model, or the file cannot be read.
+        ContractError: the contract or the labels do not fit the model, its decision was made for another one, or the
+            file cannot be read.
     """
     found = given or _beside(model.path, CONTRACT_FILE)
     if found:
         contract = InputContract.load(found)
         check_fits(model, contract)
+        _check_decision(model, contract, found)
         return Inferred(contract, (f"contract: {found}",))
     labels, said_labels = _labels(model)
     scale, offset, said_range = _value_range(model)
@@ -163,6 +165,18 @@ def infer_contract(model: FloatModel, given: Path | None = None) -> Inferred:
     check_fits(model, contract)
     assumed = "channel order RGB and the whole frame squeezed to size are assumed; give a contract to say otherwise"
     return Inferred(contract, (f"size: {_by(model.size)} pixels, from the model", said_labels, said_range, assumed))
+
+
+def _check_decision(model: FloatModel, contract: InputContract, path: Path) -> None:
+    """Thresholds of one network say nothing about another's probabilities."""
+    if contract.decision is None:
+        return
+    made_for = contract.decision.evidence["network_sha256"]
+    if made_for != model.sha256:
+        raise ContractError(
+            f"{path}: its decision was made for a network with sha256 {made_for[:12]}...; {model.path} has "
+            f"{model.sha256[:12]}...: make it anew with `models calibrate`, or remove it"
+        )
 
 
 def _check_form(path: Path) -> None:

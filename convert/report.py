@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from convert.errors import ReportError
-from convert.report_page import (
+from convert.report_text import check_title, check_value, parity_text, percent, points
+from models.figures import confusion_figure, drift_figure, intervals_figure, reliability_figure, render
+from models.html_page import (
     Cell,
     Markup,
     code,
@@ -23,8 +25,6 @@ from convert.report_page import (
     section,
     table,
 )
-from convert.report_text import check_title, check_value, parity_text, percent, points
-from models.figures import confusion_figure, drift_figure, intervals_figure, reliability_figure, render
 from models.statistics import wilson
 
 if TYPE_CHECKING:
@@ -305,6 +305,17 @@ def _thumbnails(changed: list[Record], evidence: "Evidence") -> Markup:
     return element("div", *tiles, css="thumbs")
 
 
+def _decision(contract: Record) -> str:
+    if "decision" not in contract:
+        return "none: every field that the gates let through is answered"
+    decision = contract["decision"]
+    answered = ", ".join(f"{label} {p:g}" for label, p in decision["answer_from"].items())
+    return (
+        f"temperature {decision['temperature']:g}; answered from {answered}. The probabilities compared in this report "
+        "are the models' own, before it."
+    )
+
+
 def _provenance(certificate: Record) -> Markup:
     calibration, evaluation = certificate["calibration"], certificate["evaluation"]
     interpreter, machine = certificate["interpreter"], certificate["machine"]
@@ -317,6 +328,7 @@ def _provenance(certificate: Record) -> Markup:
         ),
         ("int8 model", code(certificate["int8_model"]["sha256"])),
         ("Input contract", code(certificate["contract"]["sha256"])),
+        ("Decision", _decision(certificate["contract"])),
         (
             "Calibration set",
             joined(

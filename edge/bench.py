@@ -89,6 +89,7 @@ class BenchRequest:
                 "against_invoke": {n: compare(v, times["invoke"]) for n, v in times.items() if n != "invoke"},
                 "against_mediapipe": _against_mediapipe(times),
                 "stages": {name: percentiles(values) for name, values in timed.items()},
+                "novelty_share": compare(timed["novelty"], timed["invoke"])["ratio"],
                 "pipeline": rates.record(),
                 "temperature_c": {"before": before, "after": board.hottest_c(machine)},
                 "throttled": board.throttled(machine)[0],
@@ -162,6 +163,7 @@ def table(record: Mapping[str, Any]) -> str:
         lines.append(f"{name} / mediapipe: {against['ratio']:.3f}")
     lines += ["", f"{'stage, milliseconds':<20}{'median':>9}{'p90':>9}{'p99':>9}{'min':>9}"]
     lines += [f"{name:<20}{_row(row)}" for name, row in details["stages"].items()]
+    lines.append(f"the gate against frames unlike the training images: {details['novelty_share']:.3f} of an inference")
     share = details["pipeline"]["ratio"]
     lines += [
         "",

@@ -58,7 +58,7 @@ def pipeline_rate(served: Served, frame: Pixels, frames: int, folder: Path) -> R
     is left as it was.
 
     Raises:
-        StoreError: no room, or a frame was refused or not stored, so that there is no rate to speak of.
+        StoreError: no room, or a frame was refused by a gate or not stored, so that there is no rate to speak of.
     """
     rates = Rates()
     engine = raw_interpreter(served.classifier.interpreter)
@@ -86,7 +86,8 @@ def _invoke_fps(engine: Any, frames: int) -> float:
 def _pipeline_fps(served: Served, frame: Pixels, frames: int, store: Store, rates: Rates) -> float:
     clock = Clock()
     run = store.begin(_info(served), clock.now())
-    recorder = Recorder(_Timed(store, rates), run, clock=clock, on_stored=_silent, on_state=_silent)
+    timed = _Timed(store, rates)
+    recorder = Recorder(timed, run, clock=clock, on_stored=_silent, on_state=_silent)
     pipeline = Pipeline(
         _Memory(frame),
         standard_gates(),
@@ -103,8 +104,11 @@ def _pipeline_fps(served: Served, frame: Pixels, frames: int, store: Store, rate
     elapsed = time.perf_counter() - start
     counts = pipeline.counts
     store.end(run, clock.now(), counts.as_dict(), "complete")
-    if not ended or counts.classified != frames or counts.stored != frames:
-        raise StoreError(f"the pipeline must classify and store {frames} frames; it came to {counts}")
+    if not ended or timed.asked != frames or counts.stored != frames:
+        raise StoreError(
+            f"the pipeline must ask the model about {frames} frames and store them; it asked about {timed.asked}, and "
+            f"came to {counts}"
+        )
     return frames / elapsed
 
 
@@ -123,16 +127,21 @@ class _Memory:
 
 
 class _Timed:
-    """A store whose commits are timed."""
+    """A store whose commits are timed.
+
+    Attributes:
+        asked: verdicts of the model, also those that abstain, among what was stored.
+    """
 
     def __init__(self, store: Store, rates: Rates) -> None:
-        self._store, self._rates = store, rates
+        self._store, self._rates, self.asked = store, rates, 0
 
     def write(self, run: int, entries: Sequence[Entry], events: Sequence[Event] = ()) -> list[Stored]:
         start = time.perf_counter()
         stored = self._store.write(run, entries, events)
         if entries:
             self._rates.store_ms.append((time.perf_counter() - start) * 1e3 / len(entries))
+        self.asked += sum(entry.probabilities is not None for entry in entries)
         return stored
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.contract import InputContract, Pixels, Quantization, Scratch
+from edge.decision import LEAST_PROBABILITY
 from edge.errors import ContractError, ModelFileError
 from edge.interpreters import Interpreter
 
@@ -22,11 +23,12 @@ class Verdict:
 
     Attributes:
         label, index: the class with the highest probability; the first of equals.
-        probabilities: one a label, in the contract's order, 0..1. From an int8 model they come in steps of
-            1/256 and add up to 1 only within that.
+        probabilities: one a label, in the contract's order, 0..1: calibrated by the contract's decision. Without one
+            they are the model's own; from an int8 model those come in steps of 1/256 and add up to 1 only within that.
         margin: highest probability less the second highest, 0..1.
         latency_ms: wall-clock time of the call that made it, milliseconds (`classify` counts resizing,
             `classify_prepared` does not).
+        detail: why `label` is not to be answered: "not sure enough: Benign 0.7100, at least 0.93"; None when it is.
     """
 
     label: str
@@ -34,6 +36,12 @@ class Verdict:
     probabilities: tuple[float, ...]
     margin: float
     latency_ms: float
+    detail: str | None = None
+
+    @property
+    def abstains(self) -> bool:
+        """Whether the frame gets no class, with LOW_CONFIDENCE as the reason."""
+        return self.detail is not None
 
 
 class Classifier:
@@ -53,6 +61,7 @@ class Classifier:
         self.contract, self.interpreter = contract, interpreter
         self._encode = contract.encoder(interpreter.input.quantization)
         self._output = _real_values(interpreter.output.quantization)
+        self._least = zero_counts_as(interpreter.output.quantization)
         self._scratch = Scratch()
 
     def classify(self, frame: Pixels) -> Verdict:
@@ -65,7 +74,8 @@ class Classifier:
         return self._verdict(pixels, perf_counter())
 
     def probabilities(self, pixels: Pixels) -> npt.NDArray[np.float32]:
-        """float32 (classes,), 0..1, of prepared pixels: the device's own path, for parity and evaluation."""
+        """float32 (classes,), 0..1, of prepared pixels: the model's own outputs, not calibrated, by the device's own
+        path; for parity and evaluation."""
         return np.array(self._values(pixels), np.float32)
 
     def _values(self, pixels: Pixels) -> list[float]:
@@ -83,10 +93,18 @@ class Classifier:
 
     def _verdict(self, pixels: Pixels, start: float) -> Verdict:
         values = self._values(pixels)
+        index = values.index(max(values))  # of the model's own outputs: rounding must not change the class
+        label, detail, decision = self.contract.labels[index], None, self.contract.decision
+        if decision is not None:
+            values = decision.calibrated(values, self._least)
+            detail = decision.abstention(label, index, values[index])
         second, highest = sorted(values)[-2:]
-        index = values.index(highest)
-        label, latency_ms = self.contract.labels[index], (perf_counter() - start) * 1e3
-        return Verdict(label, index, tuple(values), highest - second, latency_ms)
+        return Verdict(label, index, tuple(values), highest - second, (perf_counter() - start) * 1e3, detail)
+
+
+def zero_counts_as(output: Quantization) -> float:
+    """What a probability of 0 counts as when it is calibrated: half a step of an integer output."""
+    return LEAST_PROBABILITY if output.dtype == "float32" else output.scale / 2
 
 
 def _check_fit(contract: InputContract, interpreter: Interpreter) -> None:

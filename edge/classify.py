@@ -11,6 +11,7 @@ from typing import Any
 
 from edge.classifier import Classifier
 from edge.command import ANSWER_IS_NO, DONE, Outcome, UsageError, note, one_of, switch, whole_number
+from edge.decision import LOW_CONFIDENCE
 from edge.errors import FrameError, ImageFileError
 from edge.gates import Gates, standard_gates
 from edge.images import IMAGE_SUFFIXES, read_image
@@ -34,13 +35,14 @@ class ClassifyRequest:
         """Classify every image.
 
         Returns:
-            Code 0 when every image got a class or was refused by a gate, 1 when one could not be read. The lines
-            are printed here, so the outcome holds no record of its own, only a closing sentence.
+            Code 0 when every image got a class or a reason why none (a gate's, or the model was not sure enough), 1
+            when one could not be read. The lines are printed here, so the outcome holds no record of its own, only a
+            closing sentence.
 
         Raises:
             UsageError: a path that does not exist, or a folder without images; nothing is classified then.
         """
-        images = list(_images(self.paths))
+        images = list(images_in(self.paths))
         note(RESEARCH_USE)
         served = serve(
             self.bundle, runtime=self.runtime, threads=self.threads, allow_uncertified=self.allow_uncertified
@@ -97,8 +99,8 @@ def classify_request(
     )
 
 
-def _images(paths: Sequence[Path]) -> Iterator[Path]:
-    """Named files as they are (whatever their suffix), folders as the images in them."""
+def images_in(paths: Sequence[Path]) -> Iterator[Path]:
+    """Named files as they are (whatever their suffix), folders as the images in them; UsageError where none is."""
     for path in paths:
         if path.is_dir():
             inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
@@ -112,7 +114,8 @@ def _images(paths: Sequence[Path]) -> Iterator[Path]:
 
 
 def _classified(classifier: Classifier, gates: Gates, path: Path) -> dict[str, Any]:
-    """The record of an image: a class, a gate's name as the reason why none, or what is wrong with the file."""
+    """The record of an image: a class, or as the reason why none a gate's name, LOW_CONFIDENCE, or what is wrong with
+    the file."""
     empty: dict[str, Any] = {"label": None, "reason": None, "detail": None, "probabilities": None, "gates": None}
     record = {"path": str(path), **empty, "latency_ms": None}
     try:
@@ -125,7 +128,10 @@ def _classified(classifier: Classifier, gates: Gates, path: Path) -> dict[str, A
     record["gates"] = report.values
     if report.refusal is None:
         verdict = classifier.classify_prepared(pixels)
-        record["label"] = verdict.label
+        if verdict.abstains:
+            record |= {"reason": LOW_CONFIDENCE, "detail": verdict.detail}
+        else:
+            record["label"] = verdict.label
         record["probabilities"] = dict(zip(classifier.contract.labels, verdict.probabilities, strict=True))
     else:
         record |= {"reason": report.refusal.gate, "detail": report.refusal.detail}

@@ -9,7 +9,7 @@ runs. Every step is one whose bytes are the same on x86-64 and aarch64 (DESIGN, 
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge.decision import Decision
 from edge.errors import ContractError, FrameError
 
 Pixels = npt.NDArray[np.uint8]
@@ -77,6 +78,7 @@ class InputContract:
             square), "crop" keeps proportions and takes the centre.
         scale, offset: `real = pixel * scale + offset` per channel in `channel_order`, pixel 0..255. The
             default, 1/128 and -1, makes the int8 tensor `pixel - 128` once calibration has seen 0 and 255.
+        decision: when a class is answered; None takes the outputs as they are and always answers.
     """
 
     size: tuple[int, int]
@@ -85,6 +87,7 @@ class InputContract:
     aspect: Literal["squeeze", "crop"] = "squeeze"
     scale: Triple = (1 / 128, 1 / 128, 1 / 128)
     offset: Triple = (-1.0, -1.0, -1.0)
+    decision: Decision | None = None
 
     def __post_init__(self) -> None:
         if len(self.size) != 2 or any(not isinstance(n, int) or not 8 <= n <= 4096 for n in self.size):
@@ -102,6 +105,10 @@ class InputContract:
                 raise ContractError(f"{name} must be three finite numbers, one a channel; got {values}")
         if any(s <= 0 for s in self.scale):
             raise ContractError(f"scale must be > 0; got {self.scale}")
+        if self.decision is not None and len(self.decision.answer_from) != len(self.labels):
+            raise ContractError(
+                f"decision answer_from must be one a label, {len(self.labels)}; got {list(self.decision.answer_from)}"
+            )
 
     def prepare(self, frame: Pixels, scratch: "Scratch | None" = None) -> Pixels:
         """Resize a frame to the model's size.
@@ -156,15 +163,23 @@ class InputContract:
         return _pixel_table(self.scale, self.offset, quantization)[0]
 
     def to_json(self) -> str:
-        """The contract as it stands in a bundle: sorted keys, one trailing newline."""
-        return json.dumps({"format": CONTRACT_FORMAT, **asdict(self)}, indent=2, sort_keys=True) + "\n"
+        """The contract as it stands in a bundle: sorted keys, one trailing newline. No decision, no such key."""
+        record = {"format": CONTRACT_FORMAT, **asdict(self.undecided())}
+        del record["decision"]
+        if self.decision is not None:
+            record["decision"] = self.decision.to_record()
+        return json.dumps(record, indent=2, sort_keys=True) + "\n"
+
+    def undecided(self) -> "InputContract":
+        """The same without its decision: what a network is trained with and a model's outputs are compared under."""
+        return self if self.decision is None else replace(self, decision=None)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "InputContract":
         """Read `to_json`; a missing, unknown or impossible field raises ContractError by name."""
         try:
             record = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ContractError(f"contract is not JSON: {error}") from error
         if not isinstance(record, dict):
             raise ContractError(f"contract must be a JSON object; got {type(record).__name__}")
@@ -176,6 +191,7 @@ class InputContract:
         found = fields.pop("format", None)
         if found != CONTRACT_FORMAT:
             raise ContractError(f"contract format must be {CONTRACT_FORMAT}; got {found!r}")
+        decision = Decision.from_record(fields.pop("decision")) if "decision" in fields else None
         expected = {"size", "labels", "channel_order", "aspect", "scale", "offset"}
         if set(fields) != expected:
             raise ContractError(f"contract fields must be {sorted(expected)}; got {sorted(fields)}")
@@ -187,7 +203,7 @@ class InputContract:
             fields["offset"] = tuple(float(v) for v in fields["offset"])
         except (TypeError, ValueError) as error:
             raise ContractError(f"contract scale and offset must be numbers: {error}") from error
-        return cls(**{**fields, "size": tuple(fields["size"]), "labels": tuple(fields["labels"])})
+        return cls(**{**fields, "size": tuple(fields["size"]), "labels": tuple(fields["labels"])}, decision=decision)
 
     @classmethod
     def load(cls, path: Path) -> "InputContract":

@@ -11,7 +11,9 @@ class Counts:
     Attributes:
         captured: taken from the camera.
         dropped: given up for a newer one, or when the run ended.
-        refused: a gate said why they cannot be judged. classified: got a class.
+        refused: got a reason instead of a class: a gate's, or that the model was not sure enough (its verdicts
+            that abstain count here, so that `classified` frames are those with a label in the record).
+        classified: got a class.
         stored: refused or classified, and durable. unstored: refused or classified, and lost to a full disk at
             the end of a run; such a verdict was never announced.
     """

@@ -29,6 +29,7 @@ _LIGHT = 0.02  # part of the field that may be lighter than what is called backg
 # stain, grey to blue, do not.
 _CLEAR = 0.1
 _LEAST_EXCESS = 7  # of green above the mean of red and blue
+_GROUND_BELOW, _CELL_FROM = 4, 8  # hundredths of density, weighted as luma
 # Sobel's sums to grey levels a pixel; coarse pixels are twice as wide.
 _FINE_SCALE, _COARSE_SCALE = 1 / 8, 1 / 16
 _FINE_ROWS, _COARSE_ROWS = 3, 2  # from one row that is counted to the next: neighbours tell the same
@@ -127,12 +128,50 @@ class View:
     @cached_property
     def nuclear_percent(self) -> float:
         """Part of the field with nuclear stain, percent: green density > 0.07 above the mean of red's and blue's."""
-        red, green, blue = (
-            cv2.LUT(plane, _DENSITIES[light])
-            for plane, light in zip(cv2.split(self.patches), self._light[1], strict=True)
-        )
+        return 100 * cv2.countNonZero(self.nuclear) / self.nuclear.size
+
+    @cached_property
+    def densities(self) -> Plane:
+        """uint8 (H / 4, W / 4, 3): optical densities of `patches` against the light, hundredths."""
+        return cv2.LUT(self.patches, self._tables)
+
+    @cached_property
+    def nuclear(self) -> Plane:
+        """uint8 (H / 4, W / 4): 255 where there is nuclear stain, 0 elsewhere."""
+        red, green, blue = cv2.split(self.densities)
         excess = cv2.subtract(green, cv2.addWeighted(red, 0.5, blue, 0.5, 0))  # saturates at 0
-        return 100 * int(np.count_nonzero(np.greater(excess, _LEAST_EXCESS))) / red.size
+        return cv2.compare(excess, _LEAST_EXCESS, cv2.CMP_GT)  # type: ignore[call-overload, no-any-return]
+
+    @cached_property
+    def ground(self) -> Plane:
+        """uint8 (H / 4, W / 4): 255 where the glass is clear: a density, weighted as luma, below 0.04."""
+        return cv2.compare(self._weights, _GROUND_BELOW, cv2.CMP_LT)  # type: ignore[call-overload, no-any-return]
+
+    @cached_property
+    def red_cells(self) -> Plane:
+        """uint8 (H / 4, W / 4): 255 where a cell is, density 0.08 or more, but no nuclear stain."""
+        cells = cv2.compare(self._weights, _CELL_FROM, cv2.CMP_GE)  # type: ignore[call-overload]
+        return cv2.subtract(cells, self.nuclear)
+
+    @cached_property
+    def _weights(self) -> Plane:
+        return cv2.cvtColor(self.densities, cv2.COLOR_RGB2GRAY)
+
+    @cached_property
+    def halved_densities(self) -> tuple[Plane, Plane]:
+        """uint8 (H / 2, W / 2) of red and of green: as `densities`, of `halved`, the bar's corner replaced likewise."""
+        planes = []
+        for channel in (0, 1):
+            plane = cv2.LUT(cv2.extractChannel(self.halved, channel), _DENSITIES[self._light[1][channel]])
+            rows, columns = _corner(plane.shape)
+            plane[-rows:, -columns:] = plane[-rows:, -2 * columns : -columns]
+            planes.append(plane)
+        return planes[0], planes[1]
+
+    @cached_property
+    def _tables(self) -> Plane:
+        """uint8 (1, 256, 3): level -> density, a channel each."""
+        return np.ascontiguousarray(_DENSITIES[self._light[1]].T)[None]
 
     @cached_property
     def edges(self) -> EdgeWidth:

@@ -16,7 +16,17 @@ from edge.contract import Pixels
 from edge.errors import FrameError, SettingsError
 from edge.gate_measures import View
 
-__all__ = ["CalibratedGate", "Gate", "GateLimits", "GateReport", "Gates", "Reading", "View", "standard_gates"]
+__all__ = [
+    "CalibratedGate",
+    "Gate",
+    "GateLimits",
+    "GateReport",
+    "Gates",
+    "Reading",
+    "View",
+    "quality_gates",
+    "standard_gates",
+]
 
 LIMITS_FORMAT = 1
 
@@ -130,6 +140,10 @@ class Gates:
                 raise SettingsError(f"no gate is called {name!r}; {hint}")
         return Gates([gate for gate in self.gates if gate.name not in names], self._size)
 
+    def and_then(self, gate: Gate) -> "Gates":
+        """The same and one more, asked last."""
+        return Gates([*self.gates, gate], self._size)
+
     def require_size(self, size: tuple[int, int]) -> None:
         """FrameError unless frames of (width, height) can be judged: to be asked before the first one comes."""
         if self.gates and self._size is not None and size != self._size:
@@ -194,8 +208,18 @@ class GateLimits:
         return cls((size[0], size[1]), **{name: _limit(name, table[name]) for name in names})
 
 
-def standard_gates(limits: GateLimits | None = None) -> Gates:
-    """The gates for the published images' kind of field: exposure, then stain, then motion, then focus.
+def standard_gates() -> Gates:
+    """All gates: those on quality, and last the one on frames unlike the training images (`edge.novelty`).
+
+    Last since a spoilt frame is unlike them too, and what spoilt it is the better reason.
+    """
+    from edge.novelty import shipped_novelty
+
+    return quality_gates().and_then(shipped_novelty())
+
+
+def quality_gates(limits: GateLimits | None = None) -> Gates:
+    """The gates on how a field was photographed: exposure, then stain, then motion, then focus.
 
     In this order since each rests on those before: without light there is no stain to see, without cells no edge, and
     a long motion widens all edges, while defocus is never drawn out.

@@ -21,6 +21,7 @@ from edge.classifier import Verdict
 from edge.clock import Clock, Instant
 from edge.contract import InputContract, Pixels, Scratch
 from edge.counters import Counter, Counts
+from edge.decision import LOW_CONFIDENCE
 from edge.errors import EndOfFrames
 from edge.gates import GateReport, Gates
 from edge.handover import Handover
@@ -254,18 +255,19 @@ class Pipeline:
             self._drop(job)
             return
         assert job.report is not None
-        refusal, verdict = job.report.refusal, job.verdict
+        verdict = job.verdict
+        label, reason, detail = _fate(job.report, verdict)
         image = None if job.pixels is None else encode_png(job.pixels)
         self._give_back_frame(job)
-        self._counter.add(**{"classified" if verdict else "refused": 1})
+        self._counter.add(**{"refused" if label is None else "classified": 1})
         self._recorder.add(
             Entry(
                 captured=job.at,
                 sequence=job.sequence,
                 source=job.source,
-                label=verdict.label if verdict else None,
-                reason=refusal.gate if refusal else None,
-                detail=refusal.detail if refusal else None,
+                label=label,
+                reason=reason,
+                detail=detail,
                 probabilities=verdict.probabilities if verdict else None,
                 gates=job.report.values,
                 latency_ms={name: round(ms, 3) for name, ms in job.latency_ms.items()},
@@ -305,6 +307,14 @@ class Pipeline:
         buffer, job.prepared = job.prepared, None
         if buffer is not None:
             self._prepared_pool.put(buffer)
+
+
+def _fate(report: GateReport, verdict: Verdict | None) -> tuple[str | None, str | None, str | None]:
+    """Label, or reason and detail: the gate's, or that the model was not sure enough."""
+    if report.refusal is not None:
+        return None, report.refusal.gate, report.refusal.detail
+    assert verdict is not None  # what no gate refuses, the model was asked about
+    return (None, LOW_CONFIDENCE, verdict.detail) if verdict.abstains else (verdict.label, None, None)
 
 
 def _since(start: float) -> float:

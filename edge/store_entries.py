@@ -48,8 +48,10 @@ class Entry:
 
     Attributes:
         captured: when. sequence: the camera's frame number. source: file that was replayed, "" for a camera.
-        label: the class; or else reason: a gate's stable name, with detail: one sentence with the measured value.
-        probabilities: one a label, 0..1, exactly as the model gave them; None when no model was asked.
+        label: the class; or else reason: a gate's stable name or LOW_CONFIDENCE, with detail: one sentence with the
+            value that it turned on.
+        probabilities: one a label, 0..1, the verdict's, calibrated where the bundle has a decision; also of a verdict
+            that abstains. None when no model was asked.
         gates: measured value by gate. latency_ms: milliseconds by stage.
         image: the encoded image to be kept, or None. image_suffix: ".png".
     """

@@ -7,6 +7,7 @@ from typing import Any
 
 from edge import RESEARCH_USE_ONLY
 from edge.contract import InputContract
+from models.card_training import training_text
 from models.errors import ModelsError
 from models.registry import PUBLISHED_SPLIT
 
@@ -52,7 +53,7 @@ def _page(
             _NETWORKS[name],
             _input(contract),
             _data(training, evaluation),
-            _training(training),
+            f"## Training\n\n{training_text(training)}\n\n![learning curves](learning_curves.png)",
             _figures(evaluation, random),
             *((_LIMITS, _LICENCE) if _is_published(evaluation) else (_OWN_LIMITS,)),
             "Written by `models card` from `training.json`, `evaluation.json` and `contract.json` in this folder.\n",
@@ -87,25 +88,6 @@ def _data(training: dict[str, Any], evaluation: dict[str, Any]) -> str:
     )
 
 
-def _training(training: dict[str, Any]) -> str:
-    recipe = training["recipe"]
-    stages = "; ".join(
-        f"{s['name']} (trains {s['trainable']}, at most {s['epochs']} epochs, "
-        f"peak learning rate {s['learning_rate']:g})"
-        for s in recipe["stages"]
-    )
-    seconds = sum(epoch["seconds"] for epoch in training["history"])
-    return (
-        f"## Training\n\nAdamW, batch {recipe['batch']}, label smoothing {recipe['label_smoothing']:g}, class-balanced "
-        f"loss, averaged weights (momentum {recipe['ema']:g}), seed {recipe['seed']}. Stages: {stages}. "
-        f"{len(training['history'])} epochs, {seconds / 60:.0f} minutes on the processor. "
-        "Every training image is turned, flipped, and varied in "
-        "magnification, stain (in optical density), light, focus and noise; the burned-in scale bar is filled in or "
-        "exchanged with another image's. Validation and test images are unaltered."
-        "\n\n![learning curves](learning_curves.png)"
-    )
-
-
 def _figures(evaluation: dict[str, Any], random: dict[str, Any] | None) -> str:
     low, high = evaluation["accuracy_interval"]
     lines = [
@@ -121,8 +103,8 @@ def _figures(evaluation: dict[str, Any], random: dict[str, Any] | None) -> str:
     if random is not None:
         low, high = random["accuracy_interval"]
         lines.append(
-            f"- a network of the same recipe trained and judged on a random split ({random['images']} images), for "
-            f"comparison with published work only: {100 * random['accuracy']:.2f} % "
+            "- the same network with an earlier recipe, trained and judged on a random split "
+            f"({random['images']} images), for comparison with published work only: {100 * random['accuracy']:.2f} % "
             f"({100 * low:.2f} to {100 * high:.2f})"
         )
     lines += ["", "| class | images | precision | recall | F1 |", "|---|---|---|---|---|"]

@@ -117,7 +117,7 @@ def colour_temperature(pixels: Pixels, mired: float, rng: np.random.Generator) -
 def stain_intensity(pixels: Pixels, factor: float, rng: np.random.Generator) -> Pixels:
     """All optical densities multiplied or divided (by a random sign) by `factor`: staining time, smear thickness."""
     power = factor ** float(rng.choice((-1, 1)))
-    density, ground = _density(pixels)
+    density, ground = density_and_ground(pixels)
     return to_pixels(ground * cv2.exp(-power * density))
 
 
@@ -127,7 +127,7 @@ def stain_hue(pixels: Pixels, degrees: float, rng: np.random.Generator) -> Pixel
     axis = np.full(3, 1 / math.sqrt(3))
     cross = np.cross(np.eye(3), axis)
     turn = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross  # Rodrigues' formula
-    density, ground = _density(pixels)
+    density, ground = density_and_ground(pixels)
     return to_pixels(ground * cv2.exp(-cv2.transform(density, turn.astype(np.float32))))
 
 
@@ -160,7 +160,7 @@ def chromatic_shift(pixels: Pixels, distance: float, rng: np.random.Generator) -
     return to_pixels(light)
 
 
-def _density(pixels: Pixels) -> tuple[Light, Light]:
+def density_and_ground(pixels: Pixels) -> tuple[Light, Light]:
     """Optical density (natural logarithm), float32 (H, W, 3), and the light (3,) of the field's clear ground.
 
     Beer-Lambert against the ground, so that a coloured ground is not taken for dye; the ground is each channel's 95th

@@ -49,7 +49,11 @@ def _draw_particle(which: npt.NDArray[np.uint16], number: int, rng: np.random.Ge
 
 def scale(pixels: Pixels, factor: float, rng: np.random.Generator) -> Pixels:
     """Another magnification: cells `factor` larger or smaller, by a random sign; beyond the field its mirror image."""
-    zoom = factor ** float(rng.choice((-1, 1)))
+    return magnified(pixels, factor ** float(rng.choice((-1, 1))))
+
+
+def magnified(pixels: Pixels, zoom: float) -> Pixels:
+    """Cells `zoom` times as large, > 1/3, without scale bar; beyond the field its mirror image."""
     height, width = pixels.shape[:2]
     rows, columns = round(height / zoom), round(width / zoom)
     field = fill_corner(pixels)

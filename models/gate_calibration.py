@@ -20,7 +20,7 @@ from edge.command import DONE, Outcome, note, switch
 from edge.command import main as run
 from edge.contract import InputContract, Pixels
 from edge.files import require_file, write_whole
-from edge.gates import LIMITS_FORMAT, GateLimits, GateReport, Gates, standard_gates
+from edge.gates import LIMITS_FORMAT, GateLimits, GateReport, Gates, quality_gates
 from models.dataset import Sample, load_pixels
 from models.errors import DatasetError
 from models.gate_degradations import CODE_PER_STOP
@@ -204,10 +204,10 @@ class CalibrationRequest:
             require_file(path, option)
         parts = read_fields(self.data)
         note(f"measuring {len(parts['calibration'].labels)} fields")
-        open_gates = standard_gates(GateLimits(SIZE, 0, 255, 0, 255, 255))
+        open_gates = quality_gates(GateLimits(SIZE, 0, 255, 0, 255, 255))
         values = values_of(open_gates, parts["calibration"].without_bar)
         limits = limits_of(values)
-        gates = standard_gates(limits)
+        gates = quality_gates(limits)
         write_whole(self.write, limits_toml(limits, values))
         record = evidence(gates, parts, self.others, note)
         record["limits"] = {

@@ -8,6 +8,7 @@ from typing import Any
 from edge.command import ANSWER_IS_NO, DONE, Outcome, UsageError, note
 from edge.contract import InputContract
 from edge.files import require_file, require_writable, write_whole
+from models.records import provenance, split_record, write_json
 from models.registry import TRAINED
 
 
@@ -28,7 +29,7 @@ class AuditJob:
         require_writable(self.out, "--out")
         image_set = scan(self.data)
         record = audit(image_set)
-        _write_json(self.out / "audit.json", record)
+        write_json(self.out / "audit.json", record)
         write_whole(self.out / "audit.html", page(record, image_set))
         return Outcome(
             DONE, record, f"{to_text(record)}\nwritten: {self.out / 'audit.html'}, {self.out / 'audit.json'}"
@@ -151,7 +152,7 @@ class TrainJob:
 
         if self.start is not None:
             model, own = load_network(self.start)
-            if own != contract:
+            if own.undecided() != contract:
                 raise UsageError(f"--from must name a network with these images' contract; {self.start} has {own}")
             if model.name != self.network:
                 raise UsageError(f"--from must name a {self.network}; {self.start} holds a {model.name}")
@@ -166,7 +167,7 @@ class TrainJob:
 
         write_whole(self.out / "model.keras", best.read_bytes())
         write_whole(self.out / "contract.json", contract.to_json())
-        _write_json(self.out / "training.json", record)
+        write_json(self.out / "training.json", record)
         write_whole(self.out / STATISTICS_FILE, statistics.to_json())
         epochs = record["history"]
         curves = {key: [e[key] for e in epochs] for key in ("loss", "accuracy", "val_loss", "val_accuracy")}
@@ -203,8 +204,8 @@ class EvaluateJob:
         probabilities = predict(model, contract, part.pixels)
         benign = BENIGN if BENIGN in contract.labels else None
         found = evaluate(contract.labels, probabilities, part.truth, names=part.names, benign=benign)
-        record = {**_provenance(self.model / "model.keras", split, origin, self.part), **found.to_record()}
-        _write_json(self.out, record)
+        record = {**provenance(self.model / "model.keras", split, origin, self.part), **found.to_record()}
+        write_json(self.out, record)
         stem = self.out.with_suffix("")
         confusion = confusion_figure(
             contract.labels, {"": found.confusion}, f"{self.part} split, {found.images} images"
@@ -261,9 +262,9 @@ class ProbeJob:
             found = evaluate_counterfactuals(exam, both.networks)
             text = to_text(found)
             figure = counterfactual_figure(found, f"{about}: what changes the verdict")
-        origins = {**_split_record(split, origin, self.part), "sample": self.sample}
+        origins = {**split_record(split, origin, self.part), "sample": self.sample}
         record = {**both.provenance, **origins, **found}
-        _write_json(self.out, record)
+        write_json(self.out, record)
         write_whole(self.out.with_suffix(".png"), render(figure))
         return Outcome(DONE, record, f"{text}\nwritten: {self.out}, {self.out.with_suffix('.png')}")
 
@@ -283,6 +284,27 @@ class CardJob:
             write_whole(folder / "CARD.md", card(folder))
         names = [str(folder / "CARD.md") for folder in self.folders]
         return Outcome(DONE, {"written": names}, "written: " + ", ".join(names))
+
+
+@dataclass(frozen=True)
+class ReportJob:
+    """Write the evaluation page from the records in networks' folders."""
+
+    folders: tuple[Path, ...]
+    out: Path
+    json: bool
+
+    def execute(self) -> Outcome:
+        """Writes one self-contained HTML page."""
+        from models.dossier import Dossier
+        from models.evaluation_page import evaluation_page
+        from models.goals import goals
+
+        require_file(self.out, "--out")
+        dossiers = [Dossier.read(folder) for folder in self.folders]
+        write_whole(self.out, evaluation_page(dossiers))
+        asked = {each.name: [asdict(goal) for goal in goals(each.name, each.records)] for each in dossiers}
+        return Outcome(DONE, {"written": str(self.out), "goals": asked}, f"written: {self.out}")
 
 
 @dataclass(frozen=True)
@@ -328,28 +350,6 @@ def bundle_of(model: Path, bundle: Path | None) -> Path | None:
     return bundle
 
 
-def _provenance(model: Path, split: Any, origin: str, part: str) -> dict[str, Any]:
-    import hashlib
-
-    return {"model_sha256": hashlib.sha256(model.read_bytes()).hexdigest(), **_split_record(split, origin, part)}
-
-
-def _split_record(split: Any, origin: str, part: str) -> dict[str, Any]:
-    import hashlib
-
-    from models.versions import versions
-
-    return {
-        "split": {
-            "origin": origin,
-            "sha256": hashlib.sha256(split.to_csv().encode()).hexdigest(),
-            "field_disjoint": split.is_field_disjoint(),
-            "part": part,
-        },
-        "versions": versions(),
-    }
-
-
 def _training_record(
     job: TrainJob, recipe: Any, split: Any, training: Any, validation: Any, epochs: Any
 ) -> dict[str, Any]:
@@ -379,7 +379,3 @@ def _lineage(folder: Path) -> dict[str, Any]:
         "model_sha256": hashlib.sha256((folder / "model.keras").read_bytes()).hexdigest(),
         "training": json.loads(record.read_text(encoding="utf-8")) if record.is_file() else None,
     }
-
-
-def _write_json(path: Path, record: Any) -> None:
-    write_whole(path, json.dumps(record, indent=1, allow_nan=False) + "\n")

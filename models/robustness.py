@@ -120,13 +120,15 @@ def evaluate_corruptions(exam: Exam, networks: Mapping[str, Predict], progress: 
 
 def degraded(exam: Exam, name: str, severity: int) -> Pixels:
     """Every image of an exam in one degraded form, uint8 (N, H, W, 3); donors are images of another class."""
-    out = np.empty_like(exam.pixels)
-    for i, (image, key) in enumerate(zip(exam.pixels, exam.keys, strict=True)):
-        donor = None
-        if CORRUPTIONS[name].needs_donor:
-            donor = exam.pixels[exam.draw_one(exam.truth != exam.truth[i], "donor", key)]
-        out[i] = corrupt(image, name, severity, key, donor)
-    return out
+    return np.stack([degraded_one(exam, i, name, severity) for i in range(len(exam.pixels))])
+
+
+def degraded_one(exam: Exam, index: int, name: str, severity: int) -> Pixels:
+    """One image of an exam in one degraded form, uint8 (H, W, 3)."""
+    donor, key = None, exam.keys[index]
+    if CORRUPTIONS[name].needs_donor:
+        donor = exam.pixels[exam.draw_one(exam.truth != exam.truth[index], "donor", key)]
+    return corrupt(exam.pixels[index], name, severity, key, donor)
 
 
 def _accuracy(exam: Exam, answers: Answers) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.contract import FLOAT32, InputContract, Pixels
+from edge.decision import LEAST_PROBABILITY, Decision
 from models.errors import NetworkError
 
 Predict = Callable[[Pixels], npt.NDArray[np.float32]]
@@ -22,13 +23,18 @@ class SideBySide:
     """Networks by name, each from prepared uint8 (N, H, W, 3) RGB to probabilities float32 (N, classes).
 
     Attributes:
+        contract: the network's, with its decision where there is one.
         networks: "float", and "int8" where there is a bundle.
+        least: by network, what a probability of 0 counts as when it is calibrated.
+        bundle_decision: the decision that the bundle carries; None without one or without a bundle.
         provenance: for records: hashes, digest, the interpreter's runtime and kind.
     """
 
     contract: InputContract
     networks: Mapping[str, Predict]
     provenance: Mapping[str, Any]
+    least: Mapping[str, float]
+    bundle_decision: Decision | None = None
 
 
 def side_by_side(folder: Path, bundle: Path | None) -> SideBySide:
@@ -39,18 +45,22 @@ def side_by_side(folder: Path, bundle: Path | None) -> SideBySide:
         bundle: made of it by `convert quantize`, certified or not; None for the float network alone.
 
     Raises:
-        NetworkError: the bundle was made of another network, or has another contract.
+        NetworkError: the bundle was made of another network, or has another contract; its decision may differ, since
+            the probabilities here are not calibrated.
         BundleError: the bundle is damaged.
     """
     from models.networks import load_network
 
     network, contract = load_network(folder)
     digest = hashlib.sha256((folder / "model.keras").read_bytes()).hexdigest()
-    networks = {FLOAT: float_predict(network, contract)}
+    networks, least = {FLOAT: float_predict(network, contract)}, {FLOAT: LEAST_PROBABILITY}
     provenance: dict[str, Any] = {"model_sha256": digest, "bundle": None}
+    decision = None
     if bundle is not None:
-        networks[INT8], provenance["bundle"] = _load_int8(bundle, contract, digest)
-    return SideBySide(contract, networks, provenance)
+        int8 = _load_int8(bundle, contract, digest)
+        networks[INT8], least[INT8], decision = int8.predict, int8.least, int8.decision
+        provenance["bundle"] = int8.provenance
+    return SideBySide(contract, networks, provenance, least, decision)
 
 
 def float_predict(network: Any, contract: InputContract) -> Predict:
@@ -71,9 +81,17 @@ def float_predict(network: Any, contract: InputContract) -> Predict:
     return predict
 
 
-def _load_int8(path: Path, contract: InputContract, float_sha256: str) -> tuple[Predict, dict[str, Any]]:
+@dataclass(frozen=True)
+class _Int8:
+    predict: Predict
+    least: float
+    decision: Decision | None
+    provenance: dict[str, Any]
+
+
+def _load_int8(path: Path, contract: InputContract, float_sha256: str) -> _Int8:
     from edge.bundle import load
-    from edge.classifier import Classifier
+    from edge.classifier import Classifier, zero_counts_as
     from edge.interpreters import open_interpreter
 
     bundle = load(path, allow_uncertified=True)
@@ -86,7 +104,7 @@ def _load_int8(path: Path, contract: InputContract, float_sha256: str) -> tuple[
             f"--bundle must be made of the network that is judged, sha256 {float_sha256[:12]}...; {path} was made of "
             f"{made_of[:12]}..."
         )
-    if bundle.contract != contract:
+    if bundle.contract.undecided() != contract.undecided():
         raise NetworkError(f"--bundle must have the network's contract; {path / 'contract.json'} differs")
     interpreter = open_interpreter(bundle.model)
     classifier = Classifier(bundle.contract, interpreter)
@@ -94,5 +112,11 @@ def _load_int8(path: Path, contract: InputContract, float_sha256: str) -> tuple[
     def predict(pixels: Pixels) -> npt.NDArray[np.float32]:
         return np.stack([classifier.probabilities(image) for image in pixels])
 
-    record = {"name": bundle.name, "digest": bundle.digest, "runtime": interpreter.runtime, "kind": interpreter.kind}
-    return predict, record
+    record = {
+        "name": bundle.name,
+        "digest": bundle.digest,
+        "model_sha256": hashlib.sha256(bundle.model).hexdigest(),
+        "runtime": interpreter.runtime,
+        "kind": interpreter.kind,
+    }
+    return _Int8(predict, zero_counts_as(interpreter.output.quantization), bundle.contract.decision, record)

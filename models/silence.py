@@ -6,6 +6,7 @@ and gives them back whatever happens. With LEUKOSCOPE_DEBUG=1 nothing is held ba
 
 import contextlib
 import io
+import logging
 import os
 import sys
 import tempfile
@@ -92,6 +93,10 @@ def import_tensorflow() -> None:
         raise MissingExtraError(
             f"this needs TensorFlow ({error}); install it with: pip install leukoscope[convert]"
         ) from error
+    # its logger was made for the stream that was held back, which is closed by now
+    logger = logging.getLogger("tensorflow")
+    logger.handlers.clear()
+    logger.setLevel(logging.ERROR)
 
 
 def _flush() -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge.cameras.sim_settings import SimSettings
+from edge.cameras.sim_view import Specimen, draw_specimen
 from edge.contract import InputContract
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -29,6 +32,22 @@ def shared_dir() -> Path:
     if not SHARED.is_dir():
         pytest.skip("no ../shared folder beside the checkout")
     return SHARED
+
+
+@pytest.fixture(scope="module")
+def drawn_once() -> Iterator[None]:
+    """Slides that several tests of a module look at through `sim:` are drawn once; drawing takes most of their time."""
+    drawn: dict[tuple[object, ...], Specimen] = {}
+
+    def draw(settings: SimSettings, size: tuple[int, int]) -> Specimen:
+        key = (settings.recipe, settings.seed, settings.debris, settings.empty > 0, size)
+        if key not in drawn:
+            drawn[key] = draw_specimen(settings, size)
+        return drawn[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edge.cameras.simulated.draw_specimen", draw)
+        yield
 
 
 @dataclass(frozen=True)

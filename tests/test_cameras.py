@@ -27,6 +27,7 @@ SIZE = (320, 240)
 SETTINGS = CameraSettings(size=SIZE)
 Colour = tuple[float, float, float]  # mean red, green and blue, grey levels
 TIMEOUT_S = 10.0  # generous: nothing here asserts a time
+pytestmark = pytest.mark.usefixtures("drawn_once")
 
 
 @dataclass(frozen=True)

@@ -144,14 +144,14 @@ def test_stain_changes_dye_and_not_the_ground(fields: list[Pixels]) -> None:
     """Clear ground stays; density of the cells is multiplied (power) or keeps its sum of channels (hue)."""
     field = fields[3]
     ground = (field.min(axis=2) > np.percentile(field.min(axis=2), 70)) & (field.max(axis=2) == 255)
-    before, _ = light._density(field)
+    before, _ = light.density_and_ground(field)
     cells = before.sum(axis=2) > 1.0
-    turned, _ = light._density(light.stain_hue(field, 8, rng()))
+    turned, _ = light.density_and_ground(light.stain_hue(field, 8, rng()))
     assert np.median(turned[cells].sum(axis=1) / before[cells].sum(axis=1)) == pytest.approx(1, abs=0.05)
     seen = set()
     for seed in range(8):
         form = light.stain_intensity(field, 1.5, np.random.default_rng(seed))
-        after, _ = light._density(form)
+        after, _ = light.density_and_ground(form)
         seen.add(round(float(np.median(after[cells].sum(axis=1) / before[cells].sum(axis=1))), 1))
         assert np.abs(form[ground].astype(int) - field[ground]).mean() < 3
     assert seen == {0.7, 1.5}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge.command import UsageError
-from edge.gates import GateLimits, Gates, standard_gates
+from edge.gates import GateLimits, Gates, quality_gates
 from models.errors import DatasetError
 from models.focus_measures import GATE, sharpness
 from models.gate_calibration import (
@@ -85,7 +85,7 @@ def test_the_record_shows_the_budget_kept(record: dict) -> None:
 
 def test_refusals_count_by_gate_and_class() -> None:
     fields = [drawn()[0], defocus(drawn()[0], 8.0), np.zeros((224, 224, 3), np.uint8)]
-    found = refusals(standard_gates(), fields, ["a", "a", "b"])
+    found = refusals(quality_gates(), fields, ["a", "a", "b"])
     assert (found["images"], found["refused"], found["share"]) == (3, 2, 0.66667)
     assert found["reasons"]["out_of_focus"] == found["reasons"]["under_exposed"] == 1
     assert found["by_gate"]["empty_field"] >= 1
@@ -94,7 +94,7 @@ def test_refusals_count_by_gate_and_class() -> None:
 
 
 def test_values_are_the_gates_own() -> None:
-    gates = Gates(standard_gates().gates[:1])
+    gates = Gates(quality_gates().gates[:1])
     assert values_of(gates, drawn()[:2])["under_exposed"].tolist() == [
         gates.check(pixels).values["under_exposed"] for pixels in drawn()[:2]
     ]
@@ -131,7 +131,7 @@ def test_wrong_requests_are_refused(tmp_path: Path) -> None:
 def test_the_shipped_limits_come_from_the_published_images(data_dir: Path) -> None:
     """Measures them again: takes half a minute."""
     fields = read_fields(data_dir)["calibration"]
-    open_gates = standard_gates(GateLimits((224, 224), 0, 255, 0, 255, 255))
+    open_gates = quality_gates(GateLimits((224, 224), 0, 255, 0, 255, 255))
     assert limits_of(values_of(open_gates, fields.without_bar)) == shipped()
 
 

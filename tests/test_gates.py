@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from edge.contract import InputContract, Pixels
 from edge.errors import FrameError, SettingsError
 from edge.gate_measures import WIDEST, View
-from edge.gates import CalibratedGate, GateLimits, Gates, standard_gates
+from edge.gates import CalibratedGate, GateLimits, standard_gates
 from edge.virtual_slide import VirtualSlide, synthetic_fields
 from models.gate_degradations import defocus, expose, motion, with_noise
 
-NAMES = ("under_exposed", "over_exposed", "empty_field", "motion_blur", "out_of_focus")
+QUALITY = ("under_exposed", "over_exposed", "empty_field", "motion_blur", "out_of_focus")
+NAMES = (*QUALITY, "unlike_training")
 PREPARE = InputContract((224, 224), ("Benign", "Early", "Pre", "Pro")).prepare
 
 
@@ -233,14 +234,18 @@ def test_gates_are_left_out_by_name() -> None:
 
 
 def test_a_gate_of_ones_own_slots_in() -> None:
-    class Novelty:
-        name = "unlike_training"
+    class Debris:
+        name = "debris"
 
         def read(self, view: View):  # type: ignore[no-untyped-def]
-            return CalibratedGate(self.name, "unlike", lambda v: 2.0, 1.0, True, "", "{}").read(view)
+            return CalibratedGate(self.name, "debris", lambda v: 2.0, 1.0, True, "", "{}").read(view)
 
-    report = Gates([*standard_gates().gates, Novelty()]).check(drawn()[0])
-    assert report.refusal is not None and report.refusal.gate == "unlike_training"
+    gates = standard_gates().and_then(Debris())
+    report = gates.check(drawn()[0])
+    assert report.refusal is not None and report.refusal.gate == "debris"
+    assert gates.names == (*NAMES, "debris")
+    with pytest.raises(FrameError):
+        gates.require_size((96, 96))
 
 
 @pytest.mark.parametrize(
@@ -258,6 +263,6 @@ def test_wrong_limit_files_are_named(text: str, message: str) -> None:
 
 
 def test_a_limit_must_be_a_number() -> None:
-    tables = "\n".join(f"[{name}]\nlimit = {'true' if name == 'empty_field' else 1}" for name in NAMES)
+    tables = "\n".join(f"[{name}]\nlimit = {'true' if name == 'empty_field' else 1}" for name in QUALITY)
     with pytest.raises(SettingsError, match="empty_field must be a table with limit"):
         GateLimits.from_toml(f"format = 1\nsize = [224, 224]\n{tables}")

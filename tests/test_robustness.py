@@ -199,7 +199,7 @@ def test_a_bundle_of_another_network_is_refused(world: World, bundle: Path, tiny
     ("words", "said"),
     [
         (["--corruptions", "--counterfactuals"], "give one of them"),
-        (["--sample", "8"], "--bundle and --sample belong to"),
+        (["--sample", "8"], "--sample belongs to"),
         (["--corruptions", "--sample", "1"], "--sample"),
     ],
 )

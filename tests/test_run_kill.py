@@ -12,7 +12,7 @@ from test_run import BUNDLES, EDGE, SMALL
 from edge.store import Store
 from edge.verify import verify
 
-CAMERA = "sim:Pre?empty=0&fps=400&seed={}"
+CAMERA = "sim:Early?empty=0&fps=400&seed={}"
 
 
 def killed(store: Path, profile: Path, seed: int) -> list[dict[str, object]]:

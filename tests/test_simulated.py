@@ -15,7 +15,6 @@ import pytest
 from edge.cameras.base import Camera, CameraSettings, Frame
 from edge.cameras.sim_settings import Fault, SimSettings, parse
 from edge.cameras.sim_stage import DRIFT_FRAMES, DRIFT_PERIOD, FRAMES_A_STOP, Stage
-from edge.cameras.sim_view import Specimen, draw_specimen
 from edge.cameras.simulated import RIGHT_COLOUR_GAINS, RIGHT_EXPOSURE_US, SimulatedCamera
 from edge.contract import Pixels
 from edge.errors import CameraLost, CameraNotFound, CameraSettingsError, CameraTimeout, FrameCorrupt
@@ -23,22 +22,7 @@ from edge.virtual_slide import SYNTHETIC_NOTICE, VirtualSlide
 
 SIZE = (128, 96)
 CLEAN = "motion=0&focus_drift=0&noise=0"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def drawn_once() -> Iterator[None]:
-    """Slides that several tests look at are drawn once."""
-    drawn: dict[tuple[object, ...], Specimen] = {}
-
-    def draw(settings: SimSettings, size: tuple[int, int]) -> Specimen:
-        key = (settings.recipe, settings.seed, settings.debris, settings.empty > 0, size)
-        if key not in drawn:
-            drawn[key] = draw_specimen(settings, size)
-        return drawn[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("edge.cameras.simulated.draw_specimen", draw)
-        yield
+pytestmark = pytest.mark.usefixtures("drawn_once")
 
 
 def started(uri: str, size: tuple[int, int] = SIZE, **settings: object) -> SimulatedCamera:

@@ -1,0 +1,90 @@
+"""Where `edge/novelty.json` comes from: `python -m models.novelty_calibration --data DIR --write edge/novelty.json`.
+
+Prototypes and covariance are fitted to the training part of the field-disjoint list; the limits are quantiles of the
+validation part, and of nothing else. What the gate then does is measured by `models.novelty_evidence`.
+"""
+
+import json as json_format
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from edge.command import DONE, Outcome, note, switch
+from edge.command import main as run
+from edge.files import require_file, write_whole
+from edge.novelty import Novelty
+from models.novelty_fields import SIZE, Part, read_parts
+from models.novelty_fit import RULES, distances, fit, measure, scores, to_record, with_limits
+from models.versions import versions
+
+BUDGET = 0.01  # of the validation images
+
+
+@dataclass(frozen=True)
+class NoveltyCalibrationRequest:
+    """Fit the gate and write it."""
+
+    data: Path
+    write: Path
+    json: bool
+
+    def execute(self) -> Outcome:
+        """Writes one file. Exit 1 when it refuses more of the validation images than the budget."""
+        require_file(self.write, "--write")
+        parts = read_parts(self.data)
+        note(f"fitting {len(parts['train'].labels)} fields")
+        novelty, about = calibrated(parts)
+        write_whole(self.write, to_text({**to_record(novelty), "about": about}))
+        text = ", ".join(f"{name}: limit {family.limit:g}" for name, family in novelty.families.items())
+        text += f"; {about['validation']['refused']} of {about['validation']['images']} validation fields refused"
+        kept = about["validation"]["refused"] <= BUDGET * about["validation"]["images"]
+        return Outcome(DONE if kept else 1, about, text)
+
+
+def calibrated(parts: Mapping[str, Part]) -> tuple[Novelty, dict[str, Any]]:
+    """The gate of the training and validation parts, and where it comes from."""
+    train, validation = parts["train"], parts["validation"]
+    fitted = fit(measure(train.pixels), train.labels)
+    measured = measure(validation.pixels)
+    novelty = with_limits(fitted, distances(fitted, measured))
+    refused = int((scores(novelty, measured) > 1).sum())
+    about = {
+        "command": "python -m models.novelty_calibration --data DIR --write edge/novelty.json",
+        "size": list(SIZE),
+        "train": {"images": len(train.labels)},
+        "validation": {"images": len(validation.labels), "refused": refused},
+        "rules": {name: asdict(rule) for name, rule in RULES.items()},
+        "versions": versions(),
+    }
+    return novelty, about
+
+
+def to_text(record: Any) -> str:
+    """JSON with a row of numbers a line."""
+    text = json_format.dumps(_rows(record), indent=1)
+    return text.replace('"<', "").replace('>"', "") + "\n"
+
+
+def _rows(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rows(each) for key, each in value.items()}
+    if isinstance(value, list) and value and not isinstance(value[0], (list, str)):
+        return f"<{json_format.dumps(value)}>"
+    return [_rows(each) for each in value] if isinstance(value, list) else value
+
+
+def calibrate(data: str, write: str = "edge/novelty.json", json: bool = False) -> NoveltyCalibrationRequest:
+    """Fit the gate against frames unlike the training images.
+
+    Args:
+        data: folder of the published images, a folder a class.
+        write: JSON to write: the gate.
+        json: print where it comes from as JSON.
+    """
+    return NoveltyCalibrationRequest(Path(data), Path(write), switch(json, "--json"))
+
+
+if __name__ == "__main__":
+    raise SystemExit(run("models.novelty_calibration", {"calibrate": calibrate}, ["calibrate", *sys.argv[1:]]))

@@ -1,0 +1,119 @@
+"""The evaluation page says what the records say, and nothing when they are of another network."""
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.dossier import Dossier, PageError
+from models.evaluation_page import evaluation_page
+from models.goals import goals
+from models.registry import TRAINED, trained
+
+
+def copy(folder: Path, to: Path) -> Path:
+    to.mkdir()
+    for path in folder.iterdir():
+        if path.suffix in (".json", ".png") and path.is_file():
+            (to / path.name).write_bytes(path.read_bytes())
+    return to
+
+
+def change(folder: Path, stem: str, **fields: Any) -> None:
+    path = folder / f"{stem}.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+
+class Outside(HTMLParser):
+    """Collects every reference that leaves the page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.tables = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tables += tag == "table"
+        for name, value in attrs:
+            if name in ("src", "href") and not str(value).startswith("data:"):
+                self.found.append(str(value))
+
+
+def test_the_shipped_networks_make_one_page_that_needs_nothing_else() -> None:
+    dossiers = [Dossier.read(trained(name)) for name in TRAINED]
+    html = evaluation_page(dossiers)
+    page = Outside()
+    page.feed(html)
+    assert page.found == []
+    assert page.tables > 2 * len(TRAINED)
+    assert "Research use only" in html
+    for each in dossiers:
+        assert each.records["evaluation"]["model_sha256"] in html
+
+
+def test_every_demand_on_the_shipped_networks_is_judged() -> None:
+    for name in TRAINED:
+        judged = goals(name, Dossier.read(trained(name)).records)
+        assert {"robustness", "counterfactuals", "abstention"}.isdisjoint({goal.what for goal in judged})
+        assert sum(goal.met is not None for goal in judged) >= 12
+
+
+def test_a_worse_record_misses_what_a_better_one_met(tmp_path: Path) -> None:
+    folder = copy(trained("mobilenet_v2"), tmp_path / "network")
+    robustness = json.loads((folder / "robustness.json").read_text())
+    robustness["clean"]["float"]["accuracy"] = 0.9
+    robustness["clean"]["float"]["malignant_to_benign"] = 3
+    change(folder, "robustness", clean=robustness["clean"])
+    judged = {goal.what: goal.met for goal in goals("mobilenet_v2", Dossier.read(folder).records)}
+    assert judged["accuracy on unaltered fields, float"] is False
+    assert judged["malignant called Benign, unaltered fields, float"] is False
+
+
+def test_what_was_not_measured_is_named_with_its_command(tmp_path: Path) -> None:
+    folder = copy(trained("mobilenet_v2"), tmp_path / "network")
+    for stem in ("abstention", "robustness"):
+        (folder / f"{stem}.json").unlink(missing_ok=True)
+    dossier = Dossier.read(folder)
+    assert [goal.met for goal in goals("mobilenet_v2", dossier.records) if goal.what == "abstention"] == [None]
+    html = evaluation_page([dossier])
+    assert "models evaluate mobilenet_v2 --abstention" in html
+    assert "models evaluate mobilenet_v2 --corruptions" in html
+
+
+def test_a_record_of_another_network_is_refused(tmp_path: Path) -> None:
+    folder = copy(trained("mobilenet_v2"), tmp_path / "network")
+    change(folder, "robustness", model_sha256="0" * 64)
+    with pytest.raises(PageError, match=r"robustness\.json is about another network"):
+        Dossier.read(folder)
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "{", '"text"'])
+def test_a_damaged_record_is_refused_by_name(tmp_path: Path, content: str) -> None:
+    folder = copy(trained("custom_cnn"), tmp_path / "network")
+    (folder / "evaluation.json").write_text(content)
+    with pytest.raises(PageError, match=r"evaluation\.json"):
+        Dossier.read(folder)
+
+
+def test_a_record_without_what_its_command_writes_is_refused(tmp_path: Path) -> None:
+    folder = copy(trained("custom_cnn"), tmp_path / "network")
+    change(folder, "evaluation", classes=None)
+    with pytest.raises(PageError, match="not as their commands write them"):
+        evaluation_page([Dossier.read(folder)])
+
+
+def test_a_missing_evaluation_names_the_command(tmp_path: Path) -> None:
+    folder = copy(trained("custom_cnn"), tmp_path / "network")
+    (folder / "evaluation.json").unlink()
+    with pytest.raises(PageError, match="models evaluate NAME"):
+        Dossier.read(folder)
+
+
+def test_text_of_a_record_cannot_become_markup(tmp_path: Path) -> None:
+    folder = copy(trained("custom_cnn"), tmp_path / "network")
+    change(folder, "evaluation", versions={"<script>alert(1)</script>": "1"})
+    html = evaluation_page([Dossier.read(folder)])
+    assert "<script>" not in html
+    assert "&lt;script&gt;" in html

@@ -8,8 +8,10 @@ from typing import Any
 from edge import RESEARCH_USE_ONLY
 from edge.contract import InputContract
 from models.card_training import training_text
+from models.dossier import Dossier
 from models.errors import ModelsError
-from models.registry import PUBLISHED_SPLIT
+from models.goals import Goal, goals
+from models.registry import PUBLISHED_SPLIT, TRAINED
 
 _NETWORKS = {
     "custom_cnn": "Three convolutions, each with batch norm, ReLU and max-pooling, then flatten, one fully connected "
@@ -35,7 +37,8 @@ def card(folder: Path) -> str:
     random_file = folder / "evaluation_random_split.json"
     random = _read(random_file, "models evaluate") if random_file.is_file() else None
     try:
-        return _page(training, evaluation, random, contract)
+        asked = _asked(folder, training["network"]) if _is_published(evaluation) else ""
+        return _page(training, evaluation, random, contract, asked)
     except (KeyError, TypeError, ValueError) as error:
         raise CardError(
             f"the records in {folder} are not as `models train` and `models evaluate` write them: {error}"
@@ -43,7 +46,11 @@ def card(folder: Path) -> str:
 
 
 def _page(
-    training: dict[str, Any], evaluation: dict[str, Any], random: dict[str, Any] | None, contract: InputContract
+    training: dict[str, Any],
+    evaluation: dict[str, Any],
+    random: dict[str, Any] | None,
+    contract: InputContract,
+    asked: str,
 ) -> str:
     name = training["network"]
     return "\n\n".join(
@@ -55,19 +62,45 @@ def _page(
             _data(training, evaluation),
             f"## Training\n\n{training_text(training)}\n\n![learning curves](learning_curves.png)",
             _figures(evaluation, random),
+            *([asked] if asked else []),
             *((_LIMITS, _LICENCE) if _is_published(evaluation) else (_OWN_LIMITS,)),
-            "Written by `models card` from `training.json`, `evaluation.json` and `contract.json` in this folder.\n",
+            "Written by `models card` from `contract.json` and the records in this folder.\n",
         ]
     )
 
 
 def _input(contract: InputContract) -> str:
     width, height = contract.size
+    decision = ""
+    if contract.decision is not None:
+        least = ", ".join(
+            f"{label} {p:.4g}" for label, p in zip(contract.labels, contract.decision.answer_from, strict=True)
+        )
+        decision = (
+            f"\n\nOn the device they are calibrated with temperature {contract.decision.temperature:.3g}, and a class "
+            f"is answered from this probability on: {least}. Below it, and where a gate refuses the frame, there is no "
+            "answer."
+        )
     return (
         f"## Input and output\n\n{width} x {height} pixels, {contract.channel_order}, whole frame ({contract.aspect}); "
         f"`pixel * {contract.scale[0]:g} + {contract.offset[0]:g}`, pixel 0..255. Output: probabilities of "
-        f"{', '.join(contract.labels)}, in this order."
+        f"{', '.join(contract.labels)}, in this order.{decision}"
     )
+
+
+def _asked(folder: Path, name: str) -> str:
+    """What the project asks of a shipped network, and what was measured; "" where nothing was."""
+    found = goals(name, Dossier.read(folder).records) if name in TRAINED else []
+    if all(goal.met is None for goal in found):
+        return ""
+    rows = [f"| {goal.what} | {goal.asked} | {goal.measured} | {_met(goal)} |" for goal in found]
+    head = ["| asked | | measured | |", "|---|---|---|---|"]
+    words = "Degraded fields, scale bars and the device as a whole, on the test part; `models report` has all of it."
+    return "\n".join(["## What was asked of it", "", words, "", *head, *rows])
+
+
+def _met(goal: Goal) -> str:
+    return {True: "met", False: "**missed**", None: "-"}[goal.met]
 
 
 def _is_published(evaluation: dict[str, Any]) -> bool:
@@ -137,8 +170,9 @@ _LIMITS = """## Limits, and what it must not be used for
 - The images come from one laboratory. Mean and deviation of three colour channels nearly separate the classes there, so
   this accuracy says little about another microscope, stain or camera.
 - The files carry no patient: images of one patient may be on both sides of the split.
-- It names every field as one of four classes, also a field of something else: an ordinary smear, another leukemia, an
-  empty slide. A leukemia field of another laboratory called Benign is the failure to expect.
+- By itself it names every field as one of four classes, also a field of something else: an ordinary smear, another
+  leukemia, an empty slide. On the device a gate refuses what is unlike the training images; it tells laboratories apart
+  and no new diseases in the same colours. A leukemia field of another laboratory called Benign is the failure to fear.
 - Fields, not cells and not patients: counts of fields are no blast percentage."""
 
 _OWN_LIMITS = """## Limits, and what it must not be used for

@@ -65,10 +65,16 @@ def _recipe(training: Mapping[str, Any]) -> str:
     history = training["history"]
     minutes = sum(epoch["seconds"] for epoch in history) / 60
     return (
-        f"AdamW, batch {recipe['batch']}, label smoothing {recipe['label_smoothing']:g}, class-balanced loss, averaged "
-        f"weights (momentum {recipe['ema']:g}), seed {recipe['seed']}. Stages: {stages}. {len(history)} "
-        f"epoch{'s' if len(history) > 1 else ''}, {minutes:.0f} minutes on the processor."
+        f"AdamW, batch {recipe['batch']}, label smoothing {recipe['label_smoothing']:g}, class-balanced "
+        f"loss{_caution(recipe)}, averaged weights (momentum {recipe['ema']:g}), seed {recipe['seed']}. "
+        f"Stages: {stages}. {len(history)} epoch{'s' if len(history) > 1 else ''}, {minutes:.0f} minutes on the "
+        "processor."
     )
+
+
+def _caution(recipe: Mapping[str, Any]) -> str:
+    weight = recipe.get("caution", 0.0)
+    return f" with {weight:g} times -log(1 - p(Benign)) added for malignant images" if weight else ""
 
 
 def _kept(history: Sequence[Mapping[str, Any]]) -> str:

@@ -99,7 +99,7 @@ def _unaltered(each: Dossier) -> Iterator[Markup]:
         for label, one in record["classes"].items()
     ]
     yield table(("class", "images", "recall", "precision"), rows, numbers=(1,))
-    yield _figure(each, "evaluation_confusion.png", f"{each.name}, float: true class against verdict")
+    yield _figure(each, "evaluation_confusion.png", f"{each.name}, float: true class against verdict", css="half")
 
 
 def _degraded(each: Dossier, record: Record) -> Iterator[Markup]:
@@ -281,12 +281,12 @@ def _explained(each: Dossier, record: Record) -> Iterator[Markup]:
     yield _figure(each, "explanations.png", f"{each.name}: share of the map on white cells, beside their area")
 
 
-def _figure(each: Dossier, file: str, description: str) -> Markup:
+def _figure(each: Dossier, file: str, description: str, css: str = "") -> Markup:
     """A picture beside the records, embedded; nothing where there is none."""
     path = each.folder / file
     if not path.is_file():
         return joined()
-    return element("figure", image(path.read_bytes(), "png", description), element("figcaption", description))
+    return element("figure", image(path.read_bytes(), "png", description, css), element("figcaption", description))
 
 
 def _words(reason: str) -> str:

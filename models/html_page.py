@@ -132,6 +132,7 @@ code { font: 12px/1.45 ui-monospace, "Liberation Mono", "DejaVu Sans Mono", mono
   overflow-wrap: anywhere; }
 figure { margin: 10px 0; }
 figure img { max-width: 100%; height: auto; display: block; }
+figure img.half { max-width: 480px; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 22px; align-items: start; }
 .thumbs { display: grid; grid-template-columns: repeat(6, 1fr); gap: 10px; }
 .thumbs img { width: 100%; display: block; image-rendering: auto; }

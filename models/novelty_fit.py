@@ -41,9 +41,10 @@ class LimitRule:
         return math.ceil(100 * edge) / 100
 
 
-# Together 1 % of the validation images, the larger part for stain, which tells more. Stain's factor was set by
-# cross-fitting on training images (`models.novelty_evidence`): all gates together should refuse well below 2 %.
-RULES = {"stain": LimitRule(0.0065, 1.1), "structure": LimitRule(0.0035, 1.0)}
+# Together 1 % of the validation images, the larger part for stain, which tells more. The factors were set by
+# cross-fitting on training images (`models.novelty_evidence`): all gates together should refuse well below 2 %, and
+# leave room for fields of which the network is not sure enough.
+RULES = {"stain": LimitRule(0.0065, 1.15), "structure": LimitRule(0.0035, 1.1)}
 
 
 def measure(fields: Iterable[Pixels]) -> Measured:

@@ -32,6 +32,13 @@ def record(recipe: Any = None, **more: Any) -> dict[str, Any]:
     }
 
 
+def test_caution_against_a_wrong_benign_is_told() -> None:
+    assert "added for malignant images" not in training_text(record())
+    assert "with 1 times -log(1 - p(Benign)) added for malignant images" in training_text(
+        record(FURTHER["mobilenet_v2"])
+    )
+
+
 def older() -> dict[str, Any]:
     """A record from before augmentation was widened: other keys, no lineage."""
     found = record()

@@ -12,8 +12,11 @@ from convert.policy import Policy
 from convert.summary import shipped_rows, shipped_table, table_in
 from edge import bundle as bundles
 from edge.classifier import Classifier
+from edge.contract import InputContract
 from edge.interpreters import open_interpreter
 from models.card import card
+from models.dossier import Dossier
+from models.evaluation_page import evaluation_page
 from models.registry import PUBLISHED_SPLIT, RANDOM_SPLIT, TRAINED, trained
 from models.registry import bundles as bundle_folder
 from models.split import Split
@@ -166,3 +169,23 @@ def test_evaluation_is_repeated_from_the_images(name: str, data_dir: Path) -> No
     confusion = np.zeros((len(bundle.contract.labels),) * 2, int)
     np.add.at(confusion, (part.truth, called), 1)
     assert confusion.tolist() == parity["confusion_int8"]
+
+
+def test_the_evaluation_page_is_current() -> None:
+    """`models report --out docs/evaluation.html` renews it."""
+    page = evaluation_page([Dossier.read(trained(each)) for each in TRAINED])
+    assert (ROOT / "docs" / "evaluation.html").read_text(encoding="utf-8") == page
+
+
+def test_the_shipped_bundle_answers_as_its_network_s_contract_says(name: str) -> None:
+    contract = InputContract.load(trained(name) / "contract.json")
+    assert contract.decision is not None
+    assert bundles.load(bundle_folder() / f"{name}-int8").contract == contract
+    assert contract.decision.evidence["network_sha256"] == sha256(trained(name) / "model.keras")
+
+
+def test_no_record_is_of_another_network(name: str) -> None:
+    records = Dossier.read(trained(name)).records
+    about = {stem: record["model_sha256"] for stem, record in records.items() if "model_sha256" in record}
+    assert {"evaluation", "robustness", "counterfactuals", "abstention", "explanations"} <= set(about)
+    assert set(about.values()) == {sha256(trained(name) / "model.keras")}

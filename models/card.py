@@ -116,8 +116,8 @@ def _data(training: dict[str, Any], evaluation: dict[str, Any]) -> str:
     disjoint = "field-disjoint" if evaluation["split"]["field_disjoint"] else "random (fields overlap)"
     return (
         f"## Data\n\n{images} Split: {disjoint}, sha256 `{evaluation['split']['sha256'][:16]}`. Training "
-        f"{training['images']['train']} images, validation {training['images']['validation']} (early stopping, temperature and thresholds), "
-        f"{evaluation['split']['part']} {evaluation['images']}.{absent}"
+        f"{training['images']['train']} images, validation {training['images']['validation']} (early stopping, "
+        f"temperature and thresholds), {evaluation['split']['part']} {evaluation['images']}.{absent}"
     )
 
 

@@ -129,5 +129,7 @@ def _counted(share: Record) -> str:
     return f"{share['count']} of {share['of']}: {ranged(share['share'], share['interval'])}"
 
 
-def _forms(scores: Record) -> Iterator[str]:
-    yield from (form for form in (FLOAT, INT8) if form in scores)
+def _forms(scores: Record) -> tuple[str, ...]:
+    """The float network, which every record is about, and the int8 one where it was judged beside it."""
+    scores[FLOAT]  # a record without it is none: KeyError
+    return (FLOAT, INT8) if INT8 in scores else (FLOAT,)

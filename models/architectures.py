@@ -64,8 +64,8 @@ def mobilenet_v2(
 ) -> Any:
     """MobileNetV2 (Sandler et al. 2018, arXiv 1801.04381) with its head altered to a softmax over `classes`.
 
-    The backbone is called with `training=False`: its batch norms keep the statistics they came with, which a few
-    thousand images are too few to re-estimate, and fold exactly into the convolutions when converted.
+    Its batch norms fold exactly into the convolutions when converted. Whether they re-estimate their statistics while
+    the network learns is the recipe's to say (`models.training.Recipe.freeze_batch_norm`).
 
     Args:
         size: (width, height) of the input, pixels, both >= 32.
@@ -96,7 +96,7 @@ def mobilenet_v2(
             f"weights {weights} do not fit MobileNetV2 alpha {alpha}: {first_line(error)}"
         ) from error
     inputs = keras.Input((height, width, 3), name="image")
-    x = backbone(inputs, training=False)
+    x = backbone(inputs)
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     x = keras.layers.Dropout(0.3, name="pool_dropout")(x)
     outputs = keras.layers.Dense(classes, activation="softmax", name="probabilities")(x)

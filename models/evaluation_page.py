@@ -348,7 +348,8 @@ def _optional(score: Record, key: str) -> str:
 _LIMITS = (
     "The test part was looked at more than once. A candidate for mobilenet_v2 was given up because it called three "
     "test fields of Pre Benign, and the limits of the gate against strange frames were widened when refusals on "
-    "validation and on test came out above what was asked. So these figures are somewhat better than new fields would give.",
+    "validation and on test came out above what was asked. So these figures are somewhat better than new fields would "
+    "give.",
     "No diagnosis, no triage, no decision about a person. Nobody's smear has been judged with it under supervision.",
     "All images come from one laboratory and, as far as they tell, one camera. How the device behaves at another "
     "microscope is shown only in so far as it refuses fields that are unlike these.",

@@ -67,6 +67,9 @@ class Recipe:
         lessons: which training images show their cells before another ground, or none.
         caution: weight of -log(1 - p(Benign)) on malignant images, beside the cross-entropy: a wrong Benign is the
             worst answer. Without effect where no label is called Benign.
+        freeze_batch_norm: the backbone's batch norms keep statistics, scale and offset they came with. Otherwise those
+            that learn re-estimate their statistics, some six epochs behind the weights (momentum 0.999): a short run
+            is then judged with statistics that do not fit it yet.
     """
 
     stages: tuple[Stage, ...]
@@ -79,6 +82,7 @@ class Recipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
     lessons: CellLessons = field(default_factory=no_lessons)
     caution: float = 0.0
+    freeze_batch_norm: bool = False
 
 
 # A network of half a million weights, trained from scratch: less of every change, or it confuses the classes.
@@ -277,7 +281,7 @@ class _Run:
     def _compile(self, stage: Stage, resume: bool) -> None:
         import keras
 
-        _set_trainable(self.model, stage.trainable)
+        _set_trainable(self.model, stage.trainable, self.recipe.freeze_batch_norm)
         loss = cautious_loss(self.recipe, self.contract.labels)
         optimizer = keras.optimizers.AdamW(
             stage.learning_rate,
@@ -389,15 +393,19 @@ def _rate(stage: Stage, epoch: float) -> float:
     return stage.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
 
 
-def _set_trainable(model: Any, trainable: str) -> None:
-    """Freeze what a stage leaves alone. Batch norms of a frozen part keep their statistics."""
+def _set_trainable(model: Any, trainable: str, freeze_batch_norm: bool = False) -> None:
+    """Freeze what a stage leaves alone. Batch norms of a frozen part keep their statistics, and where
+    `freeze_batch_norm` those of the backbone's learning part do too: Keras 3 gives a nested model the outer one's
+    `training`, whatever it was called with when the graph was made."""
+    from keras.layers import BatchNormalization
+
     model.trainable = True
     for backbone in (layer for layer in model.layers if layer.name == "backbone"):
         learning = trainable == "all"
         backbone.trainable = True  # the setter of a nested model does not reach its layers, so each is set by itself
         for layer in backbone.layers:
             learning = learning or (trainable != "head" and layer.name.startswith(trainable))
-            layer.trainable = learning
+            layer.trainable = learning and not (freeze_batch_norm and isinstance(layer, BatchNormalization))
         if not learning and trainable != "head":
             raise TrainingError(f"trainable must be all, head or a layer prefix of the backbone; got {trainable!r}")
 

@@ -161,3 +161,23 @@ def test_class_weights_balance() -> None:
     assert 3 * weights[0] == pytest.approx(weights[1])
     with pytest.raises(TrainingError, match="every class"):
         class_weights(truth, 3)
+
+
+@pytest.mark.parametrize(("freeze", "moves"), [(True, False), (False, True)])
+def test_batch_norms_of_the_backbone_move_only_where_the_recipe_lets_them(freeze: bool, moves: bool) -> None:
+    """Also a guard for `freeze_batch_norm`'s reason: Keras lets a nested model's batch norms learn by themselves."""
+    import keras
+
+    from models.architectures import mobilenet_v2
+    from models.training import _set_trainable
+
+    model = mobilenet_v2((32, 32), 2, alpha=0.35)
+    _set_trainable(model, "block_3_", freeze)
+    model.compile(keras.optimizers.SGD(1e-3), loss="categorical_crossentropy")
+    norms = [one for one in model.get_layer("backbone").layers if isinstance(one, keras.layers.BatchNormalization)]
+    before = [norm.moving_mean.numpy() for norm in norms]
+    inputs = np.random.default_rng(0).uniform(-1, 1, (4, 32, 32, 3)).astype(np.float32)
+    model.train_on_batch(inputs, np.eye(2, dtype=np.float32)[[0, 1, 0, 1]])
+    moved = [not np.array_equal(old, norm.moving_mean.numpy()) for old, norm in zip(before, norms, strict=True)]
+    assert any(moved) == moves
+    assert not all(moved)  # what comes before the learning part stays in either case

@@ -100,6 +100,29 @@ class SettingsError(EdgeError, ValueError):
     """A profile with a wrong key or value. Cure: correct what the message names."""
 
 
+class UpdateError(EdgeError, RuntimeError):
+    """Nothing may be installed: what was offered is refused, or the slots are not as they should be. Cure: what the
+    message names; what served before serves on."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class SlotStateError(UpdateError, ValueError):
+    """The file about the slots cannot be read. Cure: the next update or start of the service begins it anew."""
+
+
+class UpdateSourceError(UpdateError, OSError):
+    """What is to be installed cannot be had: no network, a server that fails, too slow or too much. Cure: try later."""
+
+    exit_code: ClassVar[int] = 4
+
+
+class UpdateBusy(UpdateError, BlockingIOError):  # noqa: N818  (the state of a machine, not a mistake)
+    """Another update is under way. Cure: let it end."""
+
+    exit_code: ClassVar[int] = 4
+
+
 class StoreError(EdgeError, RuntimeError):
     """A record that cannot be opened or does not verify. Cure: what the message names; nothing is repaired silently."""
 

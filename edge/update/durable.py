@@ -1,0 +1,139 @@
+"""File operations that are durable when they return, each a named step that a test can be told of.
+
+A power cut leaves what was synced: a file's bytes after fsync of the file, a name after fsync of its folder. So
+every method here syncs what it did before it returns, and the order of calls is the order on the disk.
+"""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+Watch = Callable[[str, str], None]  # (step, "before" or "after")
+
+
+def _nobody(step: str, when: str) -> None:
+    """The watch of a device: none."""
+
+
+class Durable:
+    """Durable file operations.
+
+    Args:
+        watch: called before and after each step with its name; tests end the process there.
+    """
+
+    def __init__(self, watch: Watch = _nobody) -> None:
+        self._watch = watch
+
+    def make_folder(self, step: str, path: Path) -> None:
+        """Make a folder; its parents exist."""
+        self._watch(step, "before")
+        self._mkdir(path)
+        self._sync_folder(path.parent)
+        self._watch(step, "after")
+
+    def write_file(self, step: str, path: Path, data: bytes) -> None:
+        """Write a new file. Its name is durable after the next `sync_folder` or `rename`."""
+        self._watch(step, "before")
+        self._create(path, data)
+        self._watch(step, "after")
+
+    def replace_file(self, step: str, path: Path, data: bytes) -> None:
+        """Write a file whole or not at all, in place of one that may stand there."""
+        self._watch(step, "before")
+        staging = path.with_name(f".{path.name}.partial")
+        self._unlink(staging)
+        self._create(staging, data)
+        self._watch(step, "within")
+        self._rename(staging, path)
+        self._sync_folder(path.parent)
+        self._watch(step, "after")
+
+    def append(self, step: str, path: Path, data: bytes) -> None:
+        """Append to a file, made when missing."""
+        self._watch(step, "before")
+        self._append(path, data)
+        self._sync_folder(path.parent)
+        self._watch(step, "after")
+
+    def sync_folder(self, step: str, path: Path) -> None:
+        """Make the names in a folder durable."""
+        self._watch(step, "before")
+        self._sync_folder(path)
+        self._watch(step, "after")
+
+    def rename(self, step: str, source: Path, target: Path) -> None:
+        """Give a folder its name; nothing stands at `target`, and both are in one folder."""
+        self._watch(step, "before")
+        if os.path.lexists(target):  # rename(2) would replace an empty folder
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+        self._rename(source, target)
+        self._sync_folder(target.parent)
+        self._watch(step, "after")
+
+    def point(self, step: str, link: Path, target: str) -> None:
+        """Make a symbolic link lead to `target`, in place of one that may stand there; never a moment without."""
+        self._watch(step, "before")
+        staging = link.with_name(f".{link.name}.partial")
+        self._unlink(staging)
+        self._symlink(target, staging)
+        self._watch(step, "within")
+        self._rename(staging, link)
+        self._sync_folder(link.parent)
+        self._watch(step, "after")
+
+    def remove(self, step: str, path: Path) -> None:
+        """Remove a folder that no name the device reads leads to; a missing one is fine."""
+        self._watch(step, "before")
+        self._remove_tree(path)
+        self._watch(step, "after")
+
+    # --- what the file system is asked for; a test that loses unsynced writes stands in here ------------------
+
+    def _mkdir(self, path: Path) -> None:
+        path.mkdir(mode=0o755)
+
+    def _create(self, path: Path, data: bytes) -> None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(descriptor)
+        except OSError as error:
+            with suppress(OSError):
+                path.unlink()
+            raise OSError(error.errno, error.strerror, str(path)) from error
+
+    def _append(self, path: Path, data: bytes) -> None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        with os.fdopen(descriptor, "ab") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(descriptor)
+
+    def _rename(self, source: Path, target: Path) -> None:
+        source.rename(target)
+
+    def _symlink(self, target: str, link: Path) -> None:
+        link.symlink_to(target)
+
+    def _unlink(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+
+    def _remove_tree(self, path: Path) -> None:
+        if path.is_symlink() or path.is_file():
+            path.unlink()
+        elif path.exists():
+            shutil.rmtree(path)
+
+    def _sync_folder(self, path: Path) -> None:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with suppress(OSError):  # some network file systems cannot sync a folder
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

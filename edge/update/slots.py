@@ -1,0 +1,182 @@
+"""Two slots, and the link that says which one serves.
+
+```
+bundles/
+  a/NAME/...        one slot, one bundle in it
+  b/NAME/...        the other
+  current           -> a/NAME, switched by rename
+  state.json        the trial, versions seen, bundles rejected (edge.update.state)
+  history.jsonl     what happened (edge.update.history)
+```
+A slot that `current` leads to is never written. Names that begin with a dot are unfinished work, and the next
+update removes them.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge.clock import Clock
+from edge.errors import SlotStateError, UpdateBusy, UpdateError
+from edge.update.durable import Durable
+from edge.update.history import History
+from edge.update.state import LARGEST_STATE_BYTES, NAME, SLOTS, State
+
+STATE_FOLDER = Path("/var/lib/leukoscope")
+CURRENT, STATE = "current", "state.json"
+STAGING, CLEARED = ".staging", ".cleared"
+_UPDATING, _CHANGING = ".updating", ".changing"  # lock files
+
+
+def default_slots() -> Path:
+    """The slots folder: below systemd's state folder, else `/var/lib/leukoscope`; it need not exist."""
+    state = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    return (Path(state) if state else STATE_FOLDER) / "bundles"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A bundle's place: its slot and its name."""
+
+    slot: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.slot}/{self.name}"
+
+
+class Slots:
+    """A slots folder.
+
+    Args:
+        folder: made when something is first written.
+        durable: how it is written.
+        clock: dates the history.
+    """
+
+    def __init__(self, folder: Path, *, durable: Durable | None = None, clock: Clock | None = None) -> None:
+        self.folder, self.durable = folder, durable or Durable()
+        self.history = History(folder, self.durable)
+        self._clock = clock or Clock()
+
+    # --- reading ----------------------------------------------------------------------------------------------
+
+    @property
+    def populated(self) -> bool:
+        """Something was installed here: a slot or the link exists, whatever is in it."""
+        return any(os.path.lexists(self.folder / name) for name in (CURRENT, *SLOTS))
+
+    def current(self) -> Place | None:
+        """Where the link leads; None where there is none.
+
+        Raises:
+            UpdateError: it leads out of the slots, or is no link.
+        """
+        link = self.folder / CURRENT
+        try:
+            target = str(link.readlink())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise UpdateError(f"{link}: must be a link to a slot: {error.strerror}") from error
+        slot, _, name = target.partition("/")
+        if slot not in SLOTS or not NAME.fullmatch(name):
+            raise UpdateError(f"{link}: must lead to a/NAME or b/NAME; it leads to {target!r}")
+        return Place(slot, name)
+
+    def place(self, slot: str) -> Place | None:
+        """What stands in a slot: exactly one folder; None where nothing or anything else does."""
+        try:
+            names = os.listdir(self.folder / slot)  # noqa: PTH208
+        except OSError:
+            return None
+        return Place(slot, names[0]) if len(names) == 1 and NAME.fullmatch(names[0]) else None
+
+    def path(self, place: Place) -> Path:
+        """The bundle's folder."""
+        return self.folder / place.slot / place.name
+
+    def other(self, current: Place | None) -> str:
+        """The idle slot."""
+        return "b" if current is not None and current.slot == "a" else "a"
+
+    def state(self) -> State:
+        """What `state.json` holds; an empty state where there is none.
+
+        Raises:
+            SlotStateError: it cannot be read as one.
+        """
+        path = self.folder / STATE
+        try:
+            with path.open("rb") as stream:
+                data = stream.read(LARGEST_STATE_BYTES + 1)
+        except FileNotFoundError:
+            return State()
+        except OSError as error:
+            raise SlotStateError(f"{path}: {error.strerror}") from error
+        try:
+            return State.from_json(data)
+        except SlotStateError as error:
+            raise SlotStateError(f"{path}: {error}") from error
+
+    # --- writing: within `updating` or `changing` ------------------------------------------------------------
+
+    @contextmanager
+    def updating(self) -> Iterator[None]:
+        """Hold the update lock: one update at a time, however long it takes.
+
+        Raises:
+            UpdateBusy: another process holds it.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with _locked(self.folder / _UPDATING, wait=False):
+            yield
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Hold the lock over link and state, for moments: an update's switch, the service's start."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with _locked(self.folder / _CHANGING, wait=True):
+            yield
+
+    def save(self, step: str, state: State) -> None:
+        """Replace `state.json`."""
+        self.durable.replace_file(step, self.folder / STATE, state.to_json())
+
+    def switch(self, step: str, place: Place) -> None:
+        """Make `current` lead to `place`."""
+        self.durable.point(step, self.folder / CURRENT, str(place))
+
+    def note(self, what: str, **fields: Any) -> None:
+        """Append to the history."""
+        self.history.add(self._clock.now(), what, fields)
+
+    def renew_damaged_state(self, floors: dict[str, int]) -> State:
+        """The state; one that cannot be read is put aside for a person to see, and begun anew with `floors`."""
+        try:
+            return self.state()
+        except SlotStateError as error:
+            path, aside = self.folder / STATE, self.folder / f"{STATE}.damaged"
+            with suppress(OSError):
+                path.replace(aside)
+            state = State(floors=floors)
+            self.save("renew state", state)
+            self.note("state_renewed", why=f"{error}; kept as {aside.name}, begun anew with floors {floors}")
+            return state
+
+
+@contextmanager
+def _locked(path: Path, *, wait: bool) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError as error:
+            raise UpdateBusy(f"{path.parent}: another update is under way; let it end, then try again") from error
+        yield
+    finally:
+        os.close(descriptor)

@@ -61,11 +61,11 @@ def constant_bytes(entry: Table) -> int:
 
     Models above 2 GiB keep them behind the FlatBuffer, at an absolute offset.
     """
-    return _constant_span(entry)[1]
+    return constant_span(entry)[1]
 
 
-def _constant_span(entry: Table) -> tuple[int, int]:
-    """(first byte, number of bytes)."""
+def constant_span(entry: Table) -> tuple[int, int]:
+    """(first byte, number of bytes) of the same; FlatbufferError as there."""
     start, count = entry.span(0, 1)
     offset, size = entry.number(1, "Q"), entry.number(2, "Q")
     if offset > 1 and offset + size > len(entry.buffer.data):
@@ -82,7 +82,7 @@ def _check(model: Table) -> None:
     for code in model.tables(1):
         code.text_span(1)
         codes.append(max(code.number(0, "b"), code.number(3, "i")))  # the old field holds codes up to 127
-    constants = [_constant_span(item) for item in model.tables(4)]
+    constants = [constant_span(item) for item in model.tables(4)]
     buffers = len(constants)
     _all_below(model.array(5, "i4").tolist(), buffers, "metadata buffer")
     for item in model.tables(6):

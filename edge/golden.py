@@ -1,16 +1,23 @@
 """Golden inputs and outputs: what a bundle's model answered where it was certified, replayed where it is to
 serve.
 
+| member of `golden.npz` | what |
+|---|---|
+| `inputs.npy` | the prepared inputs |
+| `outputs.npy` | the outputs of the interpreter that the certificate names |
+| `outputs_B.npy`, ... | those of further kinds of arithmetic (`edge.interpreters.kind_of`), where certified too |
+
 The archive is written and read here rather than with `numpy.savez` and `numpy.load`: its bytes depend on
 nothing but the arrays (no timestamps, no compressor), and nothing in it is unpickled or larger than
 announced.
 """
 
 import io
+import re
 import zipfile
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,7 +27,12 @@ from edge.errors import BundleError
 
 LARGEST_GOLDEN_BYTES = 64 * 2**20
 _npy: Any = np.lib.format  # numpy publishes no types for it
-_MEMBERS = ("inputs.npy", "outputs.npy")
+_INPUTS, _OUTPUTS = "inputs.npy", "outputs.npy"
+_KIND = re.compile(r"[A-Z]")
+_OUTPUTS_OF = re.compile(r"outputs_([A-Z])\.npy")
+MOST_KINDS = 8
+# LSB that another kind may differ by where a bundle holds the outputs of one kind alone and so says nothing of it.
+ONE_KIND_LSB = 16
 _DOS_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -31,11 +43,13 @@ class Golden:
     Attributes:
         inputs: uint8 (N, height, width, 3) RGB, prepared pixels; synthetic fields and noise, never a data
             set's.
-        outputs: int8 or uint8 (N, classes), raw, as the interpreter gave them.
+        outputs: int8 or uint8 (N, classes), raw, as the interpreter gave them that the certificate names.
+        others: the same of further kinds of arithmetic, kind -> outputs; at most MOST_KINDS.
     """
 
     inputs: npt.NDArray[np.uint8]
     outputs: npt.NDArray[Any]
+    others: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         inputs, outputs = self.inputs, self.outputs
@@ -45,17 +59,32 @@ class Golden:
             raise BundleError(
                 f"golden outputs must be int8 or uint8 ({len(inputs)}, classes); got {outputs.dtype} {outputs.shape}"
             )
+        if len(self.others) > MOST_KINDS or not all(_KIND.fullmatch(kind) for kind in self.others):
+            raise BundleError(f"golden kinds must be A to Z, {MOST_KINDS} at most; got {sorted(self.others)[:9]}")
+        for kind, others in self.others.items():
+            if others.dtype != outputs.dtype or others.shape != outputs.shape:
+                raise BundleError(
+                    f"golden outputs of kind {kind} must be {outputs.dtype} {outputs.shape}, as the certified ones; "
+                    f"got {others.dtype} {others.shape}"
+                )
+
+    def range(self) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
+        """The lowest and the highest output of all kinds certified, int16 (N, classes) each."""
+        every = np.stack([self.outputs, *self.others.values()]).astype(np.int16)
+        return every.min(axis=0), every.max(axis=0)
 
     def to_bytes(self) -> bytes:
-        """The archive: a zip of two stored `.npy` members; equal arrays give equal bytes on every machine."""
+        """The archive: a zip of stored `.npy` members; equal arrays give equal bytes on every machine."""
+        members = {_INPUTS: self.inputs, _OUTPUTS: self.outputs}
+        members |= {f"outputs_{kind}.npy": self.others[kind] for kind in sorted(self.others)}
         archive = io.BytesIO()
-        with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as members:
-            for name, array in zip(_MEMBERS, (self.inputs, self.outputs), strict=True):
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as stored:
+            for name, array in members.items():
                 member = io.BytesIO()
                 _npy.write_array(member, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
                 entry = zipfile.ZipInfo(name, _DOS_EPOCH)
                 entry.create_system, entry.external_attr = 3, 0o644 << 16
-                members.writestr(entry, member.getvalue())
+                stored.writestr(entry, member.getvalue())
         return archive.getvalue()
 
     @classmethod
@@ -64,11 +93,18 @@ class Golden:
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 entries = {entry.filename: entry for entry in archive.infolist()}
-                if len(archive.infolist()) != len(_MEMBERS) or set(entries) != set(_MEMBERS):
-                    raise BundleError(f"{name}: must hold {' and '.join(_MEMBERS)}; got {sorted(entries)[:4]}")
+                kinds = {found[1]: member for member in entries if (found := _OUTPUTS_OF.fullmatch(member))}
+                known = {_INPUTS, _OUTPUTS, *kinds.values()}
+                if len(archive.infolist()) != len(known) or set(entries) != known or len(kinds) > MOST_KINDS:
+                    raise BundleError(
+                        f"{name}: must hold {_INPUTS} and {_OUTPUTS}, and outputs of kinds as outputs_B.npy; "
+                        f"got {sorted(entries)[:4]}"
+                    )
                 if sum(entry.file_size for entry in entries.values()) > LARGEST_GOLDEN_BYTES:
                     raise BundleError(f"{name}: unpacks to more than {LARGEST_GOLDEN_BYTES >> 20} MiB")
-                return cls(*(_array(_member(archive, entries[m]), f"{name}: {m}") for m in _MEMBERS))
+                arrays = {m: _array(_member(archive, entries[m]), f"{name}: {m}") for m in entries}
+                others = {kind: arrays[member] for kind, member in kinds.items()}
+                return cls(arrays[_INPUTS], arrays[_OUTPUTS], others)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
             raise BundleError(f"{name}: not a readable npz archive ({error})") from error
 
@@ -104,16 +140,30 @@ class Replay:
 
     Attributes:
         images: how many were replayed.
-        max_difference: largest difference of any output, in LSB (steps of the output's quantization). Two
-            kinds of arithmetic differ by 1 at most; more means another model or a broken runtime.
-        differing: indices of the images with any difference.
-        reclassified: indices of the images whose class changed.
+        kind: whose outputs they were compared with; "" for the range of all kinds certified.
+        max_difference: largest difference of any output from them, in LSB (steps of the output's quantization).
+        allowed: LSB by which an output may differ; 0 where the kind is certified.
+        differences: largest difference of an output, LSB, one an image.
+        reclassified: indices of the images that got another class and may not; for a kind that is not certified that
+            is allowed where the two highest outputs are closer than twice `allowed`.
     """
 
     images: int
+    kind: str
     max_difference: int
-    differing: tuple[int, ...]
+    allowed: int
+    differences: tuple[int, ...]
     reclassified: tuple[int, ...]
+
+    @property
+    def differing(self) -> tuple[int, ...]:
+        """Indices of the images with any difference."""
+        return tuple(index for index, difference in enumerate(self.differences) if difference)
+
+    @property
+    def beyond(self) -> tuple[int, ...]:
+        """Indices of the images that differ by more than is allowed."""
+        return tuple(index for index, difference in enumerate(self.differences) if difference > self.allowed)
 
     @property
     def exact(self) -> bool:
@@ -125,20 +175,70 @@ class Replay:
         """Every image got its golden class."""
         return not self.reclassified
 
+    @property
+    def passed(self) -> bool:
+        """No image differs by more than it may, and none gets another class."""
+        return not (self.beyond or self.reclassified)
+
 
 def compare(golden: Golden, outputs: Sequence[npt.NDArray[Any]]) -> Replay:
-    """`outputs`, one (classes,) an image in the golden dtype, against `golden.outputs`."""
-    arrived = np.stack(list(outputs))
+    """`outputs`, one (classes,) an image in the golden dtype, against `golden.outputs`, bit by bit."""
+    return _replay(golden.outputs, golden.outputs, golden.outputs, _arrived(golden, outputs), "", 0)
+
+
+def judge(golden: Golden, outputs: Sequence[npt.NDArray[Any]], kind: str, certified: str | None) -> Replay:
+    """As `compare`, by the rule that `kind`, the arithmetic of the interpreter that gave `outputs`, comes under.
+
+    - A kind that is certified: bit for bit with its own outputs.
+    - Another: outside the range of all kinds certified by no more than these differ among themselves on any golden
+      image, 1 LSB at least (ONE_KIND_LSB where one alone is certified, as in bundles of before). The class must be
+      the golden one wherever it leads by more than twice that.
+
+    Kinds differ by 1 LSB a layer; depth adds that up and softmax stretches it where a network is undecided, so that
+    no number holds for every network (docs/decisions/0017-self-test.md).
+
+    Args:
+        kind: `Interpreter.kind`.
+        certified: the kind of `golden.outputs`, as the certificate names it; None where it names none.
+    """
+    arrived = _arrived(golden, outputs)
+    of_kind = {**golden.others, **({} if certified is None else {certified: golden.outputs})}
+    if kind in of_kind:
+        return _replay(of_kind[kind], of_kind[kind], of_kind[kind], arrived, kind, 0)
+    low, high = golden.range()
+    allowed = max(1, int((high - low).max())) if golden.others else ONE_KIND_LSB
+    return _replay(low, high, golden.outputs, arrived, "", allowed)
+
+
+def _arrived(golden: Golden, outputs: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    arrived: npt.NDArray[Any] = np.stack(list(outputs))
     if arrived.shape != golden.outputs.shape or arrived.dtype != golden.outputs.dtype:
         raise BundleError(
             f"golden outputs are {golden.outputs.dtype} {golden.outputs.shape}; "
             f"the model gave {arrived.dtype} {arrived.shape}"
         )
-    difference = np.abs(arrived.astype(np.int16) - golden.outputs.astype(np.int16)).max(axis=1)
-    changed = arrived.argmax(axis=1) != golden.outputs.argmax(axis=1)
+    return arrived
+
+
+def _replay(
+    low: npt.NDArray[Any],
+    high: npt.NDArray[Any],
+    expected: npt.NDArray[Any],
+    arrived: npt.NDArray[Any],
+    kind: str,
+    allowed: int,
+) -> Replay:
+    """`arrived` against the outputs from `low` to `high`, and against the classes of `expected`."""
+    found = arrived.astype(np.int16)
+    outside = np.maximum(low.astype(np.int16) - found, found - high.astype(np.int16)).clip(0).max(axis=1)
+    second, highest = np.sort(expected.astype(np.int16), axis=1)[:, -2:].T
+    leads = (highest - second > 2 * allowed) | (allowed == 0)
+    changed = (arrived.argmax(axis=1) != expected.argmax(axis=1)) & leads
     return Replay(
-        len(arrived),
-        int(difference.max()),
-        tuple(np.flatnonzero(difference).tolist()),
-        tuple(np.flatnonzero(changed).tolist()),
+        images=len(arrived),
+        kind=kind,
+        max_difference=int(outside.max()),
+        allowed=allowed,
+        differences=tuple(outside.tolist()),
+        reclassified=tuple(np.flatnonzero(changed).tolist()),
     )

@@ -36,6 +36,12 @@ from edge.model_file import check_model, read_model
 
 RUNTIMES = ("litert", "tflite_runtime", "tf_lite")  # in order of preference (DESIGN, decision 7)
 MOST_THREADS = 64
+_Kernels = Literal["delegate", "builtin", "reference"]
+_RESOLVERS: dict[_Kernels, str] = {  # names in the runtimes' OpResolverType
+    "delegate": "AUTO",
+    "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
+    "reference": "BUILTIN_REF",
+}
 _EDGETPU_OP = "edgetpu-custom-op"
 _THROWN = (ValueError, RuntimeError, TypeError, MemoryError, SystemError, OverflowError)  # by the runtimes
 
@@ -95,7 +101,12 @@ def available_runtimes() -> tuple[str, ...]:
 
 
 def open_interpreter(
-    model: bytes | Path, *, runtime: str | None = None, threads: int = 1, xnnpack: bool = True
+    model: bytes | Path,
+    *,
+    runtime: str | None = None,
+    threads: int = 1,
+    xnnpack: bool = True,
+    reference: bool = False,
 ) -> Interpreter:
     """Load a classifier, int8, uint8 or float32, and run it once on zeros.
 
@@ -106,6 +117,8 @@ def open_interpreter(
         runtime: one of `RUNTIMES`; None takes the first that is installed and can be imported.
         threads: >= 1, for one inference.
         xnnpack: False runs the interpreter's own kernels, without any delegate (kind B or D).
+        reference: run the plain reference kernels instead (kind C), some fifty times slower: what other machines
+            answer is found out with them.
 
     Raises:
         ModelFileError: not a TFLite file, damaged, uses operators the runtime lacks, or is no classifier: one
@@ -121,10 +134,11 @@ def open_interpreter(
         name, model = str(model), read_model(model)
     else:
         check_model(model, name)
-    return _TFLite(_choose(runtime), model, name, threads, xnnpack)
+    kernels: _Kernels = "reference" if reference else "delegate" if xnnpack else "builtin"
+    return _TFLite(_choose(runtime), model, name, threads, kernels)
 
 
-def kind_of(runtime: str, machine: str, dtype: str, xnnpack: bool) -> str:
+def kind_of(runtime: str, machine: str, dtype: str, xnnpack: bool, reference: bool = False) -> str:
     """The bit-identical kind of an interpreter (measured on LiteRT 2.3, tf.lite 2.21, tflite-runtime 2.14).
 
     - A: LiteRT and tf.lite with XNNPACK, on x86-64 and aarch64
@@ -133,7 +147,7 @@ def kind_of(runtime: str, machine: str, dtype: str, xnnpack: bool) -> str:
     - D: LiteRT without delegate on aarch64
 
     Layers of two kinds differ by at most 1 LSB; what that makes of the output depends on the network
-    (`edge.bundle.GOLDEN_TOLERANCE`).
+    (`edge.golden.judge`).
 
     Args:
         machine: `platform.machine()`.
@@ -142,6 +156,8 @@ def kind_of(runtime: str, machine: str, dtype: str, xnnpack: bool) -> str:
     cpu = {"x86_64": "x86-64", "amd64": "x86-64", "aarch64": "aarch64", "arm64": "aarch64"}.get(machine.lower())
     if cpu is None or dtype == "float32":
         return "?"
+    if reference:
+        return "C"
     if runtime == "tflite_runtime":  # its int8 models never reach XNNPACK
         return {"x86-64": "B", "aarch64": "C"}[cpu]
     if xnnpack:
@@ -227,13 +243,13 @@ class _TFLite:
     """Any of the three: their Python classes are the same apart from the module they live in."""
 
     def __init__(
-        self, backend: tuple[_Backend, ModuleType], model: bytes, name: str, threads: int, xnnpack: bool
+        self, backend: tuple[_Backend, ModuleType], model: bytes, name: str, threads: int, kernels: _Kernels
     ) -> None:
         chosen, module = backend
         self.runtime, self.version, self.threads = chosen.name, chosen.version(), threads
         self._name = name
         resolvers = _resolvers(module)
-        resolver = resolvers.AUTO if xnnpack else resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        resolver = getattr(resolvers, _RESOLVERS[kernels])
         with self._narrowed("cannot load"), _quiet_delegate(), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # tf.lite announces its own removal at every construction
             engine = module.Interpreter(
@@ -247,7 +263,8 @@ class _TFLite:
         self._input_index, self._output_index = inputs[0]["index"], outputs[0]["index"]
         self._input_dtype, self._input_shape = np.dtype(self.input.quantization.dtype), self.input.shape
         self._output_shape = self.output.shape
-        self.kind = kind_of(chosen.name, platform.machine(), self.output.quantization.dtype, xnnpack)
+        xnnpack, reference = kernels == "delegate", kernels == "reference"
+        self.kind = kind_of(chosen.name, platform.machine(), self.output.quantization.dtype, xnnpack, reference)
         self.invoke(np.zeros(self.input.shape, self._input_dtype))
 
     def invoke(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:

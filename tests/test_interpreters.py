@@ -153,11 +153,12 @@ def test_runtimes_of_a_kind_agree_to_the_bit_and_kinds_to_one_step(tiny_models: 
         pytest.skip("only one runtime is installed")
     answers: dict[str, list[np.ndarray]] = {}
     for runtime in available_runtimes():
-        for xnnpack in (True, False):
-            interpreter = open_interpreter(tiny_models.int8, runtime=runtime, xnnpack=xnnpack)
+        for kernels in ({}, {"xnnpack": False}, {"reference": True}):
+            interpreter = open_interpreter(tiny_models.int8, runtime=runtime, **kernels)
             tensors = (tiny_models.contract.encode(frame, interpreter.input.quantization) for frame in frames(32))
             outputs = np.stack([interpreter.invoke(tensor) for tensor in tensors])
             answers.setdefault(interpreter.kind, []).append(outputs)
+    assert len(answers.get("C", [])) >= len(available_runtimes())  # the reference kernels are one kind everywhere
     for kind, outputs in answers.items():
         for other in outputs[1:]:
             assert kind == "?" or np.array_equal(outputs[0], other), kind

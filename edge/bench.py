@@ -26,6 +26,7 @@ from edge.interpreters import MOST_THREADS, RUNTIMES
 from edge.probes import board
 from edge.probes.base import Machine
 from edge.serving import Served, serve
+from edge.trust.trusted import TrustedKeys
 
 FEWEST_FRAMES = 10
 BUSY_LOAD = 0.5  # processes that wanted to run in the minute before
@@ -33,7 +34,8 @@ BUSY_LOAD = 0.5  # processes that wanted to run in the minute before
 
 @dataclass(frozen=True)
 class BenchRequest:
-    """What to time. `bundle` None is the shipped one, `runtime` None the first installed, `mediapipe` None none.
+    """What to time. `bundle` None is the shipped one, `runtime` None the first installed, `mediapipe` None none,
+    `keys` None the machine's default folder.
 
     `folder` exists; the pipeline's record is made in it, on the disk that counts, and removed.
     """
@@ -46,6 +48,8 @@ class BenchRequest:
     mediapipe: Path | None
     figure: Path | None
     json: bool
+    keys: Path | None = None
+    allow_unsigned: bool = False
 
     def execute(self) -> Outcome:
         """Time stages, pipeline and contenders.
@@ -63,7 +67,14 @@ class BenchRequest:
         machine = Machine()
         before, load = board.hottest_c(machine), os.getloadavg()[0]
         cv2.setNumThreads(self.threads)
-        served = serve(self.bundle, runtime=self.runtime, threads=self.threads)
+        trust = TrustedKeys.load(self.keys)
+        served = serve(
+            self.bundle,
+            runtime=self.runtime,
+            threads=self.threads,
+            trust=trust,
+            allow_unsigned=self.allow_unsigned,
+        )
         classifier, frame = served.classifier, drawn_frame()
         note("pipeline and bare interpreter, in turns")
         rates = pipeline_rate(served, frame, self.frames, self.folder)
@@ -112,6 +123,7 @@ def bench_request(
     figure: str,
     config: str,
     json: object,
+    allow_unsigned: object = False,
 ) -> BenchRequest:
     """The request that the words of a command line make; options come before the profile.
 
@@ -145,6 +157,8 @@ def bench_request(
         mediapipe=Path(mediapipe) if mediapipe else None,
         figure=Path(figure) if figure else None,
         json=switch(json, "--json"),
+        keys=settings.trust.keys,
+        allow_unsigned=switch(allow_unsigned, "--allow-unsigned"),
     )
 
 
@@ -203,6 +217,8 @@ def _about(served: Served, machine: Machine) -> dict[str, Any]:
     interpreter = served.classifier.interpreter
     return {
         "digest": served.bundle.digest,
+        "bundle_version": served.bundle.provenance.version,
+        "signed_by": served.bundle.provenance.signed_by,
         "runtime_version": interpreter.version,
         "kind": interpreter.kind,
         "board": machine.text("proc/device-tree/model") or _processor(machine) or machine.architecture,

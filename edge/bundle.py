@@ -14,6 +14,7 @@ Equal contents give equal bytes and so an equal digest on every machine.
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +23,15 @@ from typing import Any
 from edge.contract import InputContract
 from edge.errors import BundleError, ContractError, GoldenMismatchError
 from edge.folders import read_folder, write_folder
-from edge.golden import LARGEST_GOLDEN_BYTES, Golden, Replay, compare
+from edge.golden import LARGEST_GOLDEN_BYTES, Golden, Replay, compare, judge
 from edge.interpreters import Interpreter
 from edge.model_file import check_model
+from edge.plain_json import read_object
+from edge.trust.envelope import LARGEST_ENVELOPE_BYTES, Signed
+from edge.trust.machine import machine_keys
+from edge.trust.policy import MANIFEST, SIGNATURE, permit
+from edge.trust.provenance import Provenance
+from edge.trust.trusted import TrustedKeys
 
 _KIB, _MIB = 2**10, 2**20
 REQUIRED = {  # name -> most bytes
@@ -36,14 +43,11 @@ REQUIRED = {  # name -> most bytes
     "golden.npz": LARGEST_GOLDEN_BYTES + 64 * _KIB,
 }
 OPTIONAL = {"report.html": 64 * _MIB}
-_UNLISTED = {"manifest.json": 64 * _KIB, "manifest.sig": 4 * _KIB}  # the manifest cannot list itself
+_UNLISTED = {MANIFEST: 64 * _KIB, SIGNATURE: LARGEST_ENVELOPE_BYTES}  # the manifest cannot list itself
 FILE_LIMITS = {**REQUIRED, **OPTIONAL, **_UNLISTED}
 MANIFEST_FORMAT = 1
 CERTIFIED = {"int8_model": "model.tflite", "contract": "contract.json"}  # what a certificate is about
-# LSB of the output between kinds of arithmetic; within a kind there is none. Layers differ by 1 LSB, and softmax
-# stretches that: 3 on drawn fields and 9 on noise were measured for the shipped MobileNetV2 between kinds A and B,
-# no class changed.
-GOLDEN_TOLERANCE = 16
+NO_KEYS = TrustedKeys(Path(os.devnull))  # for who asks for no signature
 VERDICTS = ("pass", "fail", "inconclusive")
 
 
@@ -52,11 +56,13 @@ class Bundle:
     """A verified bundle, in memory.
 
     Attributes:
-        path, name: the folder and its name.
+        path: the folder.
+        name: the one that was signed; of a bundle that is not signed, the folder's.
         model: the bytes of `model.tflite`.
         certificate, calibration: the JSON objects as they stand in the files.
         digest: sha256 of `manifest.json`, 64 hexadecimal digits: the identity of all of it.
-        signature: the bytes of `manifest.sig`, None where there is none. Not verified here.
+        signature: the bytes of `manifest.sig`, None where there is none.
+        signed: what trusted keys signed, version and key ids among it; None where it runs unsigned.
     """
 
     path: Path
@@ -69,27 +75,74 @@ class Bundle:
     digest: str
     manifest: bytes
     signature: bytes | None
+    signed: Signed | None = None
 
     @property
     def certified(self) -> bool:
         """The certificate says "pass"."""
         return bool(self.certificate["verdict"] == "pass")
 
+    @property
+    def provenance(self) -> Provenance:
+        """Its name, signed version and signers, as records say it."""
+        return Provenance.of(self.name, self.signed)
 
-def load(path: Path, *, allow_uncertified: bool = False) -> Bundle:
-    """Read and verify a bundle; every byte is read once, and checked against the manifest before it is
-    parsed.
+
+def load(
+    path: Path,
+    *,
+    trust: TrustedKeys | None = None,
+    allow_uncertified: bool = False,
+    allow_unsigned: bool = False,
+    any_name: bool = False,
+) -> Bundle:
+    """Read and verify a bundle; every byte is read once.
+
+    The signature is verified over the bytes of the manifest, then the manifest over the bytes of all other files, and
+    only then is anything parsed that describes or runs a model.
 
     Args:
         path: the bundle's folder, or a link to it; links inside are refused.
+        trust: the keys that may have signed it; None is the machine's own (`edge.trust.machine.machine_keys`).
         allow_uncertified: accept a certificate whose verdict is "fail" or "inconclusive".
+        allow_unsigned: accept a bundle that no trusted key signed; who wrote it, or judges it, has no signature to ask
+            for.
+        any_name: accept a folder called otherwise than the name that was signed: an update's slots are.
 
     Raises:
+        SignatureError: not signed, not by a trusted key, revoked, or signed under another name.
         BundleError: naming the file: missing, unknown, altered, oversized, a link, contradictory; or not
             certified.
+        TrustError, TrustUnavailable, SettingsError: the trusted keys cannot be read.
     """
     path = Path(path)
-    bundle = _assemble(path, read_folder(path, FILE_LIMITS))
+    trust = machine_keys() if trust is None else trust
+    files = read_folder(path, FILE_LIMITS)
+    return assemble(
+        path,
+        files,
+        trust=trust,
+        allow_uncertified=allow_uncertified,
+        allow_unsigned=allow_unsigned,
+        any_name=any_name,
+    )
+
+
+def assemble(
+    path: Path,
+    files: Mapping[str, bytes],
+    *,
+    trust: TrustedKeys,
+    allow_uncertified: bool = False,
+    allow_unsigned: bool = False,
+    any_name: bool = False,
+) -> Bundle:
+    """`load` for files that were read already, from an archive or a network; `path` is where they will stand."""
+    if MANIFEST not in files:
+        raise BundleError(f"{path}: no {MANIFEST}, so this is no complete bundle")
+    manifest, signature = files[MANIFEST], files.get(SIGNATURE)
+    signed = permit(path, manifest, signature, trust, allow_unsigned=allow_unsigned, any_name=any_name)
+    bundle = _parsed(path, files, signed)
     if not bundle.certified and not allow_uncertified:
         raise BundleError(
             f"{path}: its certificate says {bundle.certificate['verdict']!r}, not 'pass'; "
@@ -117,7 +170,7 @@ def write(
         extra_files: `report.html`, or nothing.
 
     Returns:
-        The bundle as `load` reads it, uncertified ones included.
+        The bundle as `load` reads it, uncertified and without a signature.
 
     Raises:
         BundleError: contents that `load` would refuse, or `path` holds something that is no bundle.
@@ -141,38 +194,40 @@ def write(
     for name, data in files.items():
         if len(data) > FILE_LIMITS[name]:
             raise BundleError(f"{name}: {len(data)} bytes; a bundle takes {FILE_LIMITS[name]} at most")
-    files["manifest.json"] = _manifest_bytes(files)
-    _assemble(path, files)
+    files[MANIFEST] = _manifest_bytes(files)
+    _parsed(path, files, None)
     write_folder(path, files, frozenset(FILE_LIMITS))
-    return load(path, allow_uncertified=True)
+    return load(path, trust=NO_KEYS, allow_uncertified=True, allow_unsigned=True)
 
 
 def replay_golden(bundle: Bundle, interpreter: Interpreter) -> Replay:
-    """Run a bundle's golden inputs and compare with its golden outputs, bit by bit.
+    """Run a bundle's golden inputs and compare with the outputs that its certificate is about, bit by bit.
 
     Raises:
         BundleError: the interpreter's model gives outputs of another shape or dtype.
         ContractError: it takes inputs of another size.
     """
-    quantization = interpreter.input.quantization
-    outputs = [interpreter.invoke(bundle.contract.encode(pixels, quantization)) for pixels in bundle.golden.inputs]
-    return compare(bundle.golden, outputs)
+    return compare(bundle.golden, _golden_answers(bundle, interpreter))
+
+
+def judge_golden(bundle: Bundle, interpreter: Interpreter) -> Replay:
+    """Run a bundle's golden inputs and judge the outputs by the rule for the interpreter's kind (`edge.golden.judge`).
+
+    Raises:
+        As `replay_golden`.
+    """
+    outputs = _golden_answers(bundle, interpreter)
+    return judge(bundle.golden, outputs, interpreter.kind, certified_kind(bundle.certificate))
 
 
 def require_golden(bundle: Bundle, interpreter: Interpreter) -> Replay:
-    """`replay_golden`, or GoldenMismatchError where an output is further off than arithmetic explains.
-
-    Where the interpreter is of the kind (`Interpreter.kind`) that the certificate names, outputs must be bit-identical;
-    between kinds each may differ by GOLDEN_TOLERANCE, and no image may change its class.
-    """
-    replay = replay_golden(bundle, interpreter)
-    certified = bundle.certificate.get("interpreter")
-    kind = certified.get("kind") if isinstance(certified, dict) else None
-    tolerance = 0 if kind == interpreter.kind != "?" else GOLDEN_TOLERANCE
-    if replay.max_difference > tolerance:
+    """`judge_golden`, or GoldenMismatchError where an image gets another class or differs by more than it may."""
+    replay = judge_golden(bundle, interpreter)
+    if replay.beyond:
         raise GoldenMismatchError(
-            f"{bundle.path}: {len(replay.differing)} of {replay.images} golden images differ on this machine "
-            f"by up to {replay.max_difference} LSB, where at most {tolerance} is expected"
+            f"{bundle.path}: {len(replay.beyond)} of {replay.images} golden images differ on this machine "
+            f"by up to {replay.max_difference} LSB, where at most {replay.allowed} is expected of arithmetic kind "
+            f"{interpreter.kind}"
         )
     if replay.reclassified:
         raise GoldenMismatchError(
@@ -182,11 +237,27 @@ def require_golden(bundle: Bundle, interpreter: Interpreter) -> Replay:
     return replay
 
 
-def _assemble(path: Path, files: Mapping[str, bytes]) -> Bundle:
+def certified_kind(certificate: Mapping[str, Any]) -> str | None:
+    """The arithmetic kind that the comparison with the float model was made with; None where it is not said."""
+    interpreter = certificate.get("interpreter")
+    kind = interpreter.get("kind") if isinstance(interpreter, dict) else None
+    return kind if isinstance(kind, str) and kind != "?" else None
+
+
+def golden_kinds(bundle: Bundle) -> tuple[str, ...]:
+    """The arithmetic kinds whose golden outputs the bundle holds, the certificate's first."""
+    first = certified_kind(bundle.certificate)
+    return (*(() if first is None else (first,)), *sorted(bundle.golden.others))
+
+
+def _golden_answers(bundle: Bundle, interpreter: Interpreter) -> list[Any]:
+    quantization = interpreter.input.quantization
+    return [interpreter.invoke(bundle.contract.encode(pixels, quantization)) for pixels in bundle.golden.inputs]
+
+
+def _parsed(path: Path, files: Mapping[str, bytes], signed: Signed | None) -> Bundle:
     """Verify the manifest over `files`, then parse them."""
-    if "manifest.json" not in files:
-        raise BundleError(f"{path}: no manifest.json, so this is no complete bundle")
-    manifest = files["manifest.json"]
+    manifest = files[MANIFEST]
     _verify_manifest(path, manifest, files)
     try:
         contract = InputContract.from_json(files["contract.json"])
@@ -208,9 +279,11 @@ def _assemble(path: Path, files: Mapping[str, bytes]) -> Bundle:
             f"{path / 'golden.npz'}: contract needs inputs {height}x{width} and {len(contract.labels)} "
             f"outputs; got {golden.inputs.shape} and {golden.outputs.shape}"
         )
+    if certified_kind(certificate) in golden.others:
+        raise BundleError(f"{path / 'golden.npz'}: holds outputs of the certificate's own kind twice")
     return Bundle(
         path=path,
-        name=path.name or path.resolve().name,
+        name=signed.statement.bundle if signed else path.name or path.resolve().name,
         model=files["model.tflite"],
         contract=contract,
         certificate=certificate,
@@ -218,7 +291,8 @@ def _assemble(path: Path, files: Mapping[str, bytes]) -> Bundle:
         golden=golden,
         digest=hashlib.sha256(manifest).hexdigest(),
         manifest=manifest,
-        signature=files.get("manifest.sig"),
+        signature=files.get(SIGNATURE),
+        signed=signed,
     )
 
 
@@ -230,15 +304,15 @@ def _certified_sha256(certificate: Mapping[str, Any], subject: str) -> Any:
 def _verify_manifest(path: Path, manifest: bytes, files: Mapping[str, bytes]) -> None:
     record = _json_object(path / "manifest.json", manifest)
     if set(record) != {"format", "files"} or record["format"] != MANIFEST_FORMAT:
-        raise BundleError(f"{path / 'manifest.json'}: must hold format {MANIFEST_FORMAT} and files")
+        raise BundleError(f"{path / MANIFEST}: must hold format {MANIFEST_FORMAT} and files")
     listed = record["files"]
     if not isinstance(listed, dict):
-        raise BundleError(f"{path / 'manifest.json'}: files must be an object; got {type(listed).__name__}")
+        raise BundleError(f"{path / MANIFEST}: files must be an object; got {type(listed).__name__}")
     for name in sorted(set(listed) | REQUIRED.keys() | (files.keys() - _UNLISTED.keys())):
         if name not in REQUIRED and name not in OPTIONAL:
-            raise BundleError(f"{path / 'manifest.json'}: lists {name!r}, which is no file of a bundle")
+            raise BundleError(f"{path / MANIFEST}: lists {name!r}, which is no file of a bundle")
         if name not in listed:
-            raise BundleError(f"{path / 'manifest.json'}: does not list {name}")
+            raise BundleError(f"{path / MANIFEST}: does not list {name}")
         if name not in files:
             raise BundleError(f"{path / name}: missing")
         if listed[name] != _entry(files[name]):
@@ -259,31 +333,13 @@ def _labels_text(contract: InputContract) -> bytes:
     return "".join(f"{label}\n" for label in contract.labels).encode()
 
 
+def _json_object(path: Path, data: bytes) -> dict[str, Any]:
+    return read_object(data, str(path), BundleError)
+
+
 def _json_bytes(name: str, record: Mapping[str, Any]) -> bytes:
     try:
         text = json.dumps(dict(record), indent=2, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise BundleError(f"{name} must be plain JSON: {error}") from error
     return text.encode() + b"\n"
-
-
-def _json_object(path: Path, data: bytes) -> dict[str, Any]:
-    try:
-        record = json.loads(data, object_pairs_hook=_no_repeats, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"{path}: not plain JSON: {error}") from error
-    if not isinstance(record, dict):
-        raise BundleError(f"{path}: must be a JSON object; got {type(record).__name__}")
-    return record
-
-
-def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Two readers may take different ones of two equal keys: refuse them."""
-    record = dict(pairs)
-    if len(record) != len(pairs):
-        raise ValueError("a key is given twice")
-    return record
-
-
-def _no_constant(word: str) -> Any:
-    raise ValueError(f"{word} is not JSON")

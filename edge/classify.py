@@ -17,11 +17,13 @@ from edge.gates import Gates, standard_gates
 from edge.images import IMAGE_SUFFIXES, read_image
 from edge.interpreters import MOST_THREADS, RUNTIMES
 from edge.serving import RESEARCH_USE, serve
+from edge.trust.machine import machine_keys
 
 
 @dataclass(frozen=True)
 class ClassifyRequest:
-    """Images to classify. `bundle` None means the shipped one, `runtime` None the first installed."""
+    """Images to classify. `bundle` None means the shipped one, `runtime` None the first installed, `config` None the
+    machine's own profile: it says which keys are trusted."""
 
     paths: tuple[Path, ...]
     bundle: Path | None
@@ -30,6 +32,8 @@ class ClassifyRequest:
     json: bool
     gated: bool
     allow_uncertified: bool
+    allow_unsigned: bool = False
+    config: Path | None = None
 
     def execute(self) -> Outcome:
         """Classify every image.
@@ -45,13 +49,19 @@ class ClassifyRequest:
         images = list(images_in(self.paths))
         note(RESEARCH_USE)
         served = serve(
-            self.bundle, runtime=self.runtime, threads=self.threads, allow_uncertified=self.allow_uncertified
+            self.bundle,
+            runtime=self.runtime,
+            threads=self.threads,
+            trust=machine_keys(self.config),
+            allow_uncertified=self.allow_uncertified,
+            allow_unsigned=self.allow_unsigned,
         )
+        provenance = served.bundle.provenance.as_record()
         gates = self._gates(served.bundle.contract.size)
         show_progress = sys.stderr.isatty() and not sys.stdout.isatty()
         refused = unread = 0
         for number, path in enumerate(images, 1):
-            record = _classified(served.classifier, gates, path)
+            record = _classified(served.classifier, gates, path) | provenance
             unread += record["latency_ms"] is None
             refused += record["label"] is None and record["latency_ms"] is not None
             print(json_format.dumps(record, allow_nan=False) if self.json else _row(record), flush=True)
@@ -84,6 +94,8 @@ def classify_request(
     json: object,
     ungated: object,
     allow_uncertified: object,
+    allow_unsigned: object = False,
+    config: str = "",
 ) -> ClassifyRequest:
     """The request that the words of a command line make; UsageError where they make none."""
     if not paths:
@@ -96,6 +108,8 @@ def classify_request(
         json=switch(json, "--json"),
         gated=not switch(ungated, "--ungated"),
         allow_uncertified=switch(allow_uncertified, "--allow-uncertified"),
+        allow_unsigned=switch(allow_unsigned, "--allow-unsigned"),
+        config=Path(config) if config else None,
     )
 
 

@@ -23,6 +23,7 @@ def run(
     threads: str = "",
     json: bool = False,
     allow_uncertified: bool = False,
+    allow_unsigned: bool = False,
 ) -> Request:
     """Judge a camera's frames and record every verdict. Research use only: no verdict here is a diagnosis.
 
@@ -42,6 +43,7 @@ def run(
         threads: for one inference.
         json: print one JSON object a stored verdict.
         allow_uncertified: use a bundle whose certificate does not say "pass".
+        allow_unsigned: use a bundle that no key trusted here signed; every record of it says so.
     """
     from edge.run import run_request
 
@@ -58,6 +60,7 @@ def run(
         threads=threads,
         json=json,
         allow_uncertified=allow_uncertified,
+        allow_unsigned=allow_unsigned,
     )
 
 
@@ -68,7 +71,9 @@ def classify(
     runtime: str = "",
     json: bool = False,
     ungated: bool = False,
+    config: str = "",
     allow_uncertified: bool = False,
+    allow_unsigned: bool = False,
 ) -> Request:
     """Say what a certified model makes of images. Research use only: no verdict here is a diagnosis.
 
@@ -83,7 +88,9 @@ def classify(
         runtime: litert, tflite_runtime or tf_lite; the first that is installed when left out.
         json: print one JSON object an image: path, label, reason, probabilities, latency_ms.
         ungated: ask the model about every image, also those that cannot be judged.
+        config: profile, for the keys it trusts; /etc/leukoscope/edge.toml where it exists.
         allow_uncertified: use a bundle whose certificate does not say "pass".
+        allow_unsigned: use a bundle that no key trusted here signed; every record of it says so.
     """
     from edge.classify import classify_request
 
@@ -94,7 +101,9 @@ def classify(
         runtime=runtime,
         json=json,
         ungated=ungated,
+        config=config,
         allow_uncertified=allow_uncertified,
+        allow_unsigned=allow_unsigned,
     )
 
 
@@ -150,6 +159,7 @@ def bench(
     figure: str = "",
     config: str = "",
     json: bool = False,
+    allow_unsigned: bool = False,
 ) -> Request:
     """Measure how fast this machine classifies, beside the bare interpreter in one interleaved run.
 
@@ -162,6 +172,7 @@ def bench(
         figure: PNG file to draw.
         config: profile; /etc/leukoscope/edge.toml where it exists. Options here come before it.
         json: print one JSON object.
+        allow_unsigned: use a bundle that no key trusted here signed; the record says so.
     """
     from edge.bench import bench_request
 
@@ -174,6 +185,7 @@ def bench(
         figure=figure,
         config=config,
         json=json,
+        allow_unsigned=allow_unsigned,
     )
 
 

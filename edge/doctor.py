@@ -9,7 +9,7 @@ from typing import Any
 
 from edge.command import DONE, MACHINE_LACKS, Outcome, note, switch
 from edge.interpreters import RUNTIMES
-from edge.probes import board, cameras, coral, software, storage
+from edge.probes import board, cameras, coral, software, storage, trust
 from edge.probes.base import Finding, Machine, Probe, examine
 
 PROBES: tuple[tuple[str, Probe, float], ...] = (  # name, probe, seconds it may take on a slow board
@@ -18,6 +18,7 @@ PROBES: tuple[tuple[str, Probe, float], ...] = (  # name, probe, seconds it may 
     ("NumPy", software.numpy, 30),
     ("OpenCV", software.opencv, 30),
     *((software.interpreter_name(runtime), software.interpreter(runtime), 90.0) for runtime in RUNTIMES),
+    ("trust", trust.bundle, 90),
     ("Edge TPU", coral.coral, 5),
     ("picamera2", cameras.libcamera, 30),
     ("V4L2 cameras", cameras.v4l2, 5),
@@ -59,6 +60,7 @@ def doctor_request(*, config: str, store: str, json: object) -> DoctorRequest:
         store=Path(store) if store else settings.record.folder or default_store(),
         camera=settings.camera_uri,
         bundle=settings.model.bundle,
+        keys=settings.trust.keys,
     )
     return DoctorRequest(machine, switch(json, "--json"))
 

@@ -29,6 +29,25 @@ class BundleError(EdgeError, ValueError):
     """A bundle that is incomplete, altered or not certified. Cure: fetch or build it again."""
 
 
+class SignatureError(BundleError):
+    """A bundle that is not signed by whom this machine trusts, or that was revoked. Cure: have it signed, or fetch it
+    again from who signed it."""
+
+
+class KeyFileError(EdgeError, ValueError):
+    """A file that is not the key it should be. Cure: name the right file, or make a new pair with `convert keygen`."""
+
+
+class TrustError(EdgeError, ValueError):
+    """A folder of trusted keys that cannot be read as it stands. Cure: correct or remove the file it names."""
+
+
+class TrustUnavailable(EdgeError, ImportError):  # noqa: N818  (the state of a machine, not a mistake)
+    """What verifies signatures is not installed. Cure: install the extra the message names."""
+
+    exit_code: ClassVar[int] = 4
+
+
 class GoldenMismatchError(EdgeError, RuntimeError):
     """The model answers otherwise here than where it was certified. Cure: another runtime, or a sound one."""
 

@@ -20,6 +20,7 @@ from edge.store_entries import SLIDE
 from edge.store_folder import default_store, require_record, store_folder
 from edge.store_images import split_path
 from edge.store_schema import sync_folder
+from edge.trust.provenance import Provenance
 from edge.verify import VerifyReport, verify
 
 __all__ = ["ExportRequest", "default_store", "export", "export_request"]
@@ -37,9 +38,13 @@ _PIECE = 2**20
 _BEFORE = ("field", "utc", "utc_ns", "clock_synchronized", "slide", "label", "reason", "detail")
 _AFTER = (
     *("run", "camera", "simulated", "bundle", "bundle_digest", "certified", "runtime", "runtime_version", "kind"),
+    *("signed_by", "bundle_version"),
     *("sequence", "source", "monotonic_ns", "image", "image_sha256", "entry", "digest"),
 )
-_OF_RUN = ("camera", "simulated", "bundle", "bundle_digest", "certified", "runtime", "runtime_version", "kind")
+_OF_RUN = (
+    *("camera", "simulated", "bundle", "bundle_digest", "certified", "runtime", "runtime_version", "kind"),
+    *("signed_by", "bundle_version"),
+)
 
 
 @dataclass
@@ -50,6 +55,7 @@ class _Tally:
     entries: int = 0
     images: int = 0
     simulated: bool = False
+    bundles: dict[Provenance, None] = field(default_factory=dict)
     labels: dict[str, None] = field(default_factory=dict)  # in the order first seen, here and below
     gates: dict[str, None] = field(default_factory=dict)
     stages: dict[str, None] = field(default_factory=dict)
@@ -108,6 +114,7 @@ def _count(tally: _Tally, body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     tally.entries += 1
     if body["type"] == "run":
         tally.simulated |= body["simulated"]
+        tally.bundles[Provenance.from_run(body)] = None
         tally.labels.update(dict.fromkeys(body["labels"]))
     if body["type"] != "verdict":
         return None
@@ -201,6 +208,7 @@ def _chain_record(slide: str, head: Head, tally: _Tally, checked: VerifyReport) 
         "verdicts": tally.verdicts,
         "images": tally.images,
         "simulated": tally.simulated,
+        "bundles": [bundle.as_record() for bundle in tally.bundles],
         "sound": checked.sound and not tally.problems,
         "findings": [*checked.findings, *tally.problems],
     }
@@ -213,8 +221,9 @@ def _readme(slide: str, head: Head, tally: _Tally, checked: VerifyReport) -> str
     if tally.problems or not checked.sound:
         problems = "\n".join([*checked.findings, *tally.problems])
         warning += f"NOT SOUND: the record did not verify when this was exported:\n{problems}\n\n"
+    judged_by = "".join(f"Judged by {bundle}.\n" for bundle in tally.bundles)
     return f"""Slide {slide}: {tally.verdicts} verdicts, {tally.images} images.
-
+{judged_by}
 Research use only: this is no medical device, and no verdict in here is a diagnosis.
 
 {warning}{CSV}     one verdict a row; an empty cell is "none". A text that a spreadsheet would take for a formula

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from edge.errors import BundleError
+from edge.errors import BundleError, LeukoscopeError
 
 _STALE_SECONDS = 3600.0  # no folder takes an hour to write
 _RENAME_EXCHANGE = 2  # linux/fs.h
@@ -44,6 +44,22 @@ def read_folder(path: Path, limits: Mapping[str, int]) -> dict[str, bytes]:
         raise BundleError(f"{path}: {error.strerror}") from error
     finally:
         os.close(folder)
+
+
+def read_named(folder: Path, name: str, limit: int, error: type[LeukoscopeError]) -> bytes:
+    """One file of a folder, `limit` bytes at most.
+
+    Raises:
+        error: naming the file: a link, no regular file, larger, or not readable.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as problem:
+        raise error(f"{folder}: {problem.strerror}") from problem
+    try:
+        return _read_file(descriptor, name, limit, folder / name, error)
+    finally:
+        os.close(descriptor)
 
 
 def write_folder(path: Path, files: Mapping[str, bytes], replaceable: frozenset[str]) -> None:
@@ -84,20 +100,20 @@ def _sweep(path: Path) -> None:
                 shutil.rmtree(left, ignore_errors=True)
 
 
-def _read_file(folder: int, name: str, limit: int, shown: Path) -> bytes:
+def _read_file(folder: int, name: str, limit: int, shown: Path, error: type[LeukoscopeError] = BundleError) -> bytes:
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # NONBLOCK: a FIFO must not hold us
     try:
         descriptor = os.open(name, flags, dir_fd=folder)
-    except OSError as error:
-        reason = "is a link" if error.errno == errno.ELOOP else error.strerror
-        raise BundleError(f"{shown}: {reason}") from error
+    except OSError as problem:
+        reason = "is a link" if problem.errno == errno.ELOOP else problem.strerror
+        raise error(f"{shown}: {reason}") from problem
     with os.fdopen(descriptor, "rb") as stream:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise BundleError(f"{shown}: is no regular file")
+            raise error(f"{shown}: is no regular file")
         data = stream.read(min(status.st_size, limit) + 1)  # read() sets aside all it is asked for
     if len(data) > limit:
-        raise BundleError(f"{shown}: larger than {limit} bytes")
+        raise error(f"{shown}: larger than {limit} bytes")
     return data
 
 

@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from edge.store import Stored
+from edge.trust.provenance import Provenance
 
 
-def heading() -> str:
-    """The line above those of `stored_line`."""
-    return f"{'field':>6}  {'verdict':<14}{'p':>6}{'latency':>12}"
+def heading(provenance: Provenance) -> str:
+    """The lines above those of `stored_line`: whose bundle judges, and the columns."""
+    return f"{provenance}\n{'field':>6}  {'verdict':<14}{'p':>6}{'latency':>12}"
 
 
 def stored_line(stored: Stored, *, simulated: bool) -> str:
@@ -24,7 +25,7 @@ def stored_line(stored: Stored, *, simulated: bool) -> str:
     return f"{stored.field:>6}  {entry.label:<14}{highest:6.3f}{latency_ms(stored):>9.1f} ms{source}{drawn}"
 
 
-def stored_record(stored: Stored, labels: Sequence[str], *, simulated: bool) -> dict[str, Any]:
+def stored_record(stored: Stored, labels: Sequence[str], *, simulated: bool, provenance: Provenance) -> dict[str, Any]:
     """The JSON object of a stored verdict (DESIGN: machine-readable output)."""
     entry = stored.entry
     probabilities = entry.probabilities
@@ -42,6 +43,7 @@ def stored_record(stored: Stored, labels: Sequence[str], *, simulated: bool) -> 
         "source": entry.source or None,
         "image": stored.image,
         "simulated": simulated,
+        **provenance.as_record(),
     }
 
 

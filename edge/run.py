@@ -34,6 +34,7 @@ from edge.settings import Settings, load
 from edge.store import RunInfo, Store, Stored
 from edge.store_entries import require_slide
 from edge.store_folder import store_folder
+from edge.trust.trusted import TrustedKeys
 
 _TICK_S = 0.25
 _LOOK_AT_BUNDLE_EVERY = 8  # ticks
@@ -50,6 +51,7 @@ class RunRequest:
     every: bool
     json: bool
     allow_uncertified: bool
+    allow_unsigned: bool = False
 
     def execute(self) -> Outcome:
         """Run until the frames are judged, a replay ends, or SIGINT or SIGTERM comes.
@@ -67,7 +69,9 @@ class RunRequest:
             settings.model.bundle,
             runtime=settings.model.runtime,
             threads=settings.model.threads,
+            trust=TrustedKeys.load(settings.trust.keys),
             allow_uncertified=self.allow_uncertified,
+            allow_unsigned=self.allow_unsigned,
         )
         camera = open_camera(settings.camera_uri)
         if camera.notice:
@@ -100,6 +104,8 @@ class _Run:
             on_state=note,
             housekeeping=Housekeeping(store, settings.retention, self._clock),
         )
+        if served.bundle.signed is None and request.allow_unsigned:
+            self._event("unsigned", f"--allow-unsigned: no trusted key signed {served.bundle.name}")
         for gate in settings.gates_off:
             self._event("gate_off", f"the profile turns the gate {gate} off")
         self._supervised = SupervisedCamera(
@@ -123,7 +129,7 @@ class _Run:
         try:
             self._supervised.start()
             if not self._request.json:
-                print(heading(), flush=True)
+                print(heading(self._served.bundle.provenance), flush=True)
             self._pipeline.start()
             why = self._watch()
         except CameraError as error:
@@ -180,6 +186,8 @@ class _Run:
             bundle=bundle.name,
             bundle_digest=bundle.digest,
             certified=bundle.certified,
+            signed_by=bundle.provenance.signed_by,
+            bundle_version=bundle.provenance.version,
             runtime=interpreter.runtime,
             runtime_version=interpreter.version,
             kind=interpreter.kind,
@@ -190,7 +198,7 @@ class _Run:
 
     def _announce(self, stored: list[Stored]) -> None:
         """Say what is stored; a reader that has gone ends the run, as it ends any command."""
-        labels, simulated = self._served.bundle.contract.labels, bool(self._camera.notice)
+        bundle, simulated = self._served.bundle, bool(self._camera.notice)
         for each in stored:
             self._tally[each.entry.label or f"refused: {each.entry.reason}"] += 1
         if self._reader_left:
@@ -198,7 +206,10 @@ class _Run:
         try:
             for each in stored:
                 if self._request.json:
-                    print(json_format.dumps(stored_record(each, labels, simulated=simulated), allow_nan=False))
+                    record = stored_record(
+                        each, bundle.contract.labels, simulated=simulated, provenance=bundle.provenance
+                    )
+                    print(json_format.dumps(record, allow_nan=False))
                 else:
                     print(stored_line(each, simulated=simulated))
             print(end="", flush=True)
@@ -264,6 +275,7 @@ def run_request(
     threads: str,
     json: object,
     allow_uncertified: object,
+    allow_unsigned: object,
 ) -> RunRequest:
     """The request that the words of a command line make, over the profile; UsageError where they make none."""
     settings = load(Path(config) if config else None)
@@ -292,4 +304,5 @@ def run_request(
         every=switch(every, "--every"),
         json=switch(json, "--json"),
         allow_uncertified=switch(allow_uncertified, "--allow-uncertified"),
+        allow_unsigned=switch(allow_unsigned, "--allow-unsigned"),
     )

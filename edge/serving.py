@@ -1,6 +1,5 @@
 """A bundle made ready to answer: verified, loaded and proven on its golden inputs, before the first frame."""
 
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,9 @@ from edge.classifier import Classifier
 from edge.command import note
 from edge.errors import BundleError
 from edge.interpreters import open_interpreter
+from edge.trust.machine import machine_keys
+from edge.trust.policy import shipped_bundles
+from edge.trust.trusted import TrustedKeys
 
 DEFAULT_BUNDLE = "mobilenet_v2-int8"
 RESEARCH_USE = "research use only: not a medical device, and no verdict is a diagnosis"
@@ -24,20 +26,40 @@ class Served:
 
 
 def serve(
-    path: Path | None = None, *, runtime: str | None = None, threads: int = 1, allow_uncertified: bool = False
+    path: Path | None = None,
+    *,
+    runtime: str | None = None,
+    threads: int = 1,
+    trust: TrustedKeys | None = None,
+    allow_uncertified: bool = False,
+    allow_unsigned: bool = False,
+    any_name: bool = False,
 ) -> Served:
     """Load a bundle and replay its golden inputs. What is doubtful about it is said on standard error.
 
     Args:
         path: the bundle's folder; None is the one that ships.
         runtime: one of `edge.interpreters.RUNTIMES`; None is the first installed.
-        allow_uncertified: accept a certificate that does not say "pass".
+        trust, allow_uncertified, allow_unsigned, any_name: as `edge.bundle.load`.
 
     Raises:
-        BundleError: missing, altered, not certified. GoldenMismatchError: it answers otherwise here.
+        BundleError: missing, altered, not signed by a trusted key, not certified. GoldenMismatchError: it answers
+            otherwise here.
+        TrustError, TrustUnavailable, SettingsError: the trusted keys cannot be read.
         InterpreterUnavailable: no interpreter.
     """
-    bundle = bundles.load(path or default_bundle(), allow_uncertified=allow_uncertified)
+    trust = machine_keys() if trust is None else trust
+    for warning in trust.warnings:
+        note(f"warning: {warning}")
+    bundle = bundles.load(
+        path or default_bundle(),
+        trust=trust,
+        allow_uncertified=allow_uncertified,
+        allow_unsigned=allow_unsigned,
+        any_name=any_name,
+    )
+    if bundle.signed is None and allow_unsigned:
+        note(f"warning: {bundle.name} is not signed by a key that this machine trusts; --allow-unsigned lets it run")
     if bundle.certificate.get("synthetic"):
         note(f"warning: {bundle.name} was judged on drawn fields only; its accuracy is not known")
     if not bundle.certified:
@@ -49,14 +71,12 @@ def serve(
 
 
 def default_bundle() -> Path:
-    """The bundle that ships beside this package, found without importing anything.
+    """The bundle that ships beside this package.
 
     Raises:
         BundleError: none ships with this installation.
     """
-    found = importlib.util.find_spec("models")  # locates a top-level package without running it
-    for folder in (found.submodule_search_locations if found else None) or ():
-        path = Path(folder) / "bundles" / DEFAULT_BUNDLE
-        if path.is_dir():
-            return path
-    raise BundleError(f"no {DEFAULT_BUNDLE} bundle ships with this installation; name one with --bundle PATH")
+    shipped = shipped_bundles()
+    if shipped is None or not (shipped / DEFAULT_BUNDLE).is_dir():
+        raise BundleError(f"no {DEFAULT_BUNDLE} bundle ships with this installation; name one with --bundle PATH")
+    return shipped / DEFAULT_BUNDLE

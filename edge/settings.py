@@ -2,9 +2,12 @@
 
 ```toml
 [model]
-bundle = "/var/lib/leukoscope/bundle"   # left out: the bundle that ships
+bundle = "/srv/mobilenet_v2-int8"       # left out: the bundle that ships
 runtime = "litert"                      # litert, tflite_runtime or tf_lite; left out: the first installed
 threads = 1
+
+[trust]
+keys = "/etc/leukoscope/trusted"        # folder of the public keys whose bundles run here
 
 [camera]
 uri = "picamera2:0"
@@ -45,8 +48,8 @@ from edge.files import read_at_most
 from edge.interpreters import MOST_THREADS, RUNTIMES
 from edge.keep import KEEP, Keep
 from edge.retention import Retention
+from edge.trust.trusted import DEFAULT_PROFILE
 
-DEFAULT_PROFILE = Path("/etc/leukoscope/edge.toml")
 DEFAULT_CAMERA = "sim:?fps=30"
 LARGEST_PROFILE_BYTES = 2**20
 
@@ -58,6 +61,13 @@ class ModelSettings:
     bundle: Path | None = None
     runtime: str | None = None
     threads: int = 1
+
+
+@dataclass(frozen=True)
+class TrustSettings:
+    """[trust]. `keys` None is `edge.trust.trusted.DEFAULT_KEYS`."""
+
+    keys: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +86,7 @@ class Settings:
     """A whole profile; what it leaves out has the default that is written here."""
 
     model: ModelSettings = field(default_factory=ModelSettings)
+    trust: TrustSettings = field(default_factory=TrustSettings)
     camera_uri: str = DEFAULT_CAMERA
     camera: CameraSettings = field(default_factory=CameraSettings)
     timeout_s: float = 2.0
@@ -131,6 +142,7 @@ def parse(table: Mapping[str, Any]) -> Settings:
         raise SettingsError(f"[camera] {error}") from error
     return Settings(
         model=ModelSettings(**values["model"]),
+        trust=TrustSettings(**values["trust"]),
         camera=wanted,
         gates_off=values["gates"].get("off", ()),
         record=RecordSettings(**values["record"]),
@@ -214,6 +226,7 @@ def _as_is(_: str, value: Any) -> Any:
 
 _SECTIONS: dict[str, dict[str, Check]] = {
     "model": {"bundle": _path, "runtime": _one_of(*RUNTIMES), "threads": _whole(1, MOST_THREADS)},
+    "trust": {"keys": _path},
     "camera": {
         "uri": _text,
         "timeout_s": _number(0.1, 60),

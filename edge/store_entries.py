@@ -7,6 +7,7 @@ from typing import Any
 
 from edge.chain import finite
 from edge.clock import Instant
+from edge.trust.provenance import UNSIGNED
 
 SLIDE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # begins with a letter or digit: never "..", never hidden
 SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
@@ -23,6 +24,8 @@ class RunInfo:
         runtime, runtime_version, kind: the interpreter, and which of the bit-identical kinds it is.
         labels: class names in the order of a verdict's probabilities.
         software: name and version of what recorded. settings: the profile, JSON text.
+        signed_by: ids of the trusted keys that signed the bundle, separated by spaces, or "unsigned". bundle_version:
+            the version that they signed; None where unsigned. Runs recorded before bundles were signed hold neither.
     """
 
     slide: str
@@ -37,6 +40,8 @@ class RunInfo:
     labels: tuple[str, ...]
     software: str
     settings: str
+    signed_by: str = UNSIGNED
+    bundle_version: int | None = None
 
     def __post_init__(self) -> None:
         require_slide(self.slide)

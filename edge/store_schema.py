@@ -88,8 +88,24 @@ MIGRATIONS = (
         path TEXT PRIMARY KEY
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    DROP VIEW runs;
+    CREATE VIEW runs AS SELECT             -- signed_by, bundle_version: NULL of runs older than signatures
+        begun.run, begun.slide, json_extract(begun.body, '$.utc') AS begun,
+        json_extract(ended.body, '$.utc') AS ended, json_extract(ended.body, '$.why') AS why,
+        json_extract(ended.body, '$.counters') AS counters,
+        json_extract(begun.body, '$.camera') AS camera, json_extract(begun.body, '$.simulated') AS simulated,
+        json_extract(begun.body, '$.bundle') AS bundle, json_extract(begun.body, '$.bundle_digest') AS bundle_digest,
+        json_extract(begun.body, '$.certified') AS certified, json_extract(begun.body, '$.kind') AS kind,
+        json_extract(begun.body, '$.labels') AS labels, json_extract(begun.body, '$.signed_by') AS signed_by,
+        json_extract(begun.body, '$.bundle_version') AS bundle_version
+        FROM entries AS begun LEFT JOIN entries AS ended
+            ON ended.type = 'end' AND ended.type != 'verdict' AND ended.run = begun.run
+        WHERE begun.type = 'run' AND begun.type != 'verdict';
+    """,
 )
 VERSION = len(MIGRATIONS)
+OLDEST_READABLE = 2  # what came later are views for people; nothing here reads them
 
 
 def create(folder: Path) -> None:
@@ -133,7 +149,7 @@ def connect(folder: Path, *, read_only: bool) -> sqlite3.Connection:
                 raise StoreError(
                     f"{path}: schema {found}, and this leukoscope knows {VERSION} at most; install a newer one"
                 )
-            if found < VERSION and read_only:
+            if found < OLDEST_READABLE and read_only:
                 raise StoreError(
                     f"{path}: schema {found} of {VERSION}; `edge run` or `edge prune` brings it up to date"
                 )

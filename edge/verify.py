@@ -5,10 +5,12 @@ Works while a run goes on: what is judged is the record up to its head when the 
 
 import json as json_format
 import os
+import re
 import time
+from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,9 @@ from edge.store import Row, Store
 from edge.store_folder import require_record, store_folder
 from edge.store_images import IMAGES, LEFT_OVER, NAME, image_path, is_partial
 from edge.store_schema import DATABASE
+from edge.trust.provenance import Provenance
 
-MOST_FINDINGS = 100
+MOST_FINDINGS, MOST_SIGNERS = 100, 100
 _SAY_EVERY_S = 5.0
 
 
@@ -31,6 +34,7 @@ class VerifyReport:
     Attributes:
         folder: of the record. head: entry number and digest up to which it was read; None where it cannot be.
         entries, verdicts, events, runs, not_ended, images: how many were read; a run that was killed did not end.
+        signers: how many of the runs by `signed_by`: key ids, "unsigned", or "not recorded" of older runs.
         pruned_through: entries up to this one were removed by retention, and the chain says so.
         findings: what is wrong, one sentence each, `MOST_FINDINGS` at most. found: how many in all.
         unrecorded: image files of a write that goes on or was interrupted; no damage, the next start clears them.
@@ -45,6 +49,7 @@ class VerifyReport:
     runs: int = 0
     not_ended: int = 0
     images: int = 0
+    signers: Mapping[str, int] = field(default_factory=dict)
     pruned_through: int = 0
     findings: tuple[str, ...] = ()
     found: int = 0
@@ -70,6 +75,9 @@ class VerifyReport:
             f"{self.entries} entries ({self.verdicts} verdicts, {self.events} events, {self.runs} runs, "
             f"{self.not_ended} of them not ended), {self.images} images"
         )
+        if self.signers:
+            read += "; runs by who signed their bundle: "
+            read += ", ".join(f"{_short(signer)} {runs}" for signer, runs in sorted(self.signers.items()))
         if self.pruned_through:
             read += f"; entries up to {self.pruned_through} were pruned"
         if self.unrecorded:
@@ -80,6 +88,11 @@ class VerifyReport:
         if self.head:
             lines.append(f"head: entry {self.head[0]}, {self.head[1]}")
         return "\n".join(lines)
+
+
+def _short(signer: str) -> str:
+    """Key ids by their first digits, as everywhere where a person reads; other words as they are."""
+    return " and ".join(word[:12] for word in signer.split()) if re.fullmatch(r"[0-9a-f ]{64,}", signer) else signer
 
 
 class _PrunedMeanwhile(Exception):  # noqa: N818  (no error: the check begins again)
@@ -121,6 +134,7 @@ class _Check:
         self._fields: dict[str, int] = {}  # last field read, by slide
         self._image_bytes = 0
         self._checkpoint: tuple[int, str] | None = None
+        self._signers: Tally[str] = Tally()
         self._findings: list[str] = []
         self._found = 0
 
@@ -145,6 +159,7 @@ class _Check:
             runs=count["run"],
             not_ended=len(self._open_runs),
             images=count["images"],
+            signers=dict(self._signers),
             pruned_through=self._base.id,
             findings=tuple(self._findings),
             found=self._found,
@@ -238,6 +253,8 @@ class _Check:
 
     def _check_run(self, row: Row, body: Mapping[str, Any]) -> None:
         self._open_runs[body["run"]] = 0
+        signer = Provenance.from_run(body).signed_by
+        self._signers[signer if signer in self._signers or len(self._signers) < MOST_SIGNERS else "others"] += 1
         if body["run"] != row.id:
             self._find(f"entry {row.id} begins a run that calls itself {body['run']}")
 

@@ -15,11 +15,23 @@ from edge import bundle, serving
 from edge.cli import COMMANDS
 from edge.command import main
 from edge.errors import BundleError
+from edge.trust import policy
 from edge.virtual_slide import synthetic_fields
 
 ROOT = Path(__file__).parents[1]
 SMALL_BUNDLE = ROOT / "models" / "bundles" / "custom_cnn-int8"
-KEYS = ["path", "label", "reason", "detail", "probabilities", "gates", "latency_ms"]
+KEYS = [
+    "path",
+    "label",
+    "reason",
+    "detail",
+    "probabilities",
+    "gates",
+    "latency_ms",
+    "bundle",
+    "bundle_version",
+    "signed_by",
+]
 
 
 @pytest.fixture
@@ -36,7 +48,8 @@ def images(tmp_path: Path) -> Path:
 
 
 def run(*words: object) -> int:
-    return main("edge", COMMANDS, ["classify", *map(str, words)])
+    unsigned = ["--allow-unsigned"] if "--bundle" in words else []  # what signatures decide: test_trust_commands.py
+    return main("edge", COMMANDS, ["classify", *map(str, words), *unsigned])
 
 
 def lines(text: str) -> list[dict[str, Any]]:
@@ -49,6 +62,7 @@ def test_json_lines(tiny_bundle: Path, images: Path, capsys: pytest.CaptureFixtu
     records = lines(captured.out)
     assert [Path(r["path"]).name for r in records] == ["b.png", "b.png", "c.jpg", "a.JPG"]
     assert all(list(r) == KEYS for r in records)
+    assert {(r["bundle"], r["bundle_version"], r["signed_by"]) for r in records} == {("tiny-int8", None, "unsigned")}
     good, bad = records[0], records[2]
     assert good["label"] in ("Benign", "Early", "Pre", "Pro") and good["reason"] is None and good["latency_ms"] > 0
     assert list(good["probabilities"]) == ["Benign", "Early", "Pre", "Pro"]
@@ -122,7 +136,7 @@ def test_the_default_bundle_is_found_without_importing_models(
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("raise SystemExit('models was imported')")
     found = type("Spec", (), {"submodule_search_locations": [str(package)]})
-    monkeypatch.setattr(serving.importlib.util, "find_spec", lambda name: found if name == "models" else None)
+    monkeypatch.setattr(policy.importlib.util, "find_spec", lambda name: found if name == "models" else None)
     with pytest.raises(BundleError, match="no mobilenet_v2-int8 bundle ships"):
         serving.default_bundle()
     (package / "bundles").mkdir()
@@ -132,7 +146,17 @@ def test_the_default_bundle_is_found_without_importing_models(
 
 def test_in_a_process_of_its_own(tiny_bundle: Path, images: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "edge.cli", "classify", str(images), "--bundle", str(tiny_bundle), "--json"],
+        [
+            sys.executable,
+            "-m",
+            "edge.cli",
+            "classify",
+            str(images),
+            "--bundle",
+            str(tiny_bundle),
+            "--json",
+            "--allow-unsigned",
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -140,7 +164,8 @@ def test_in_a_process_of_its_own(tiny_bundle: Path, images: Path) -> None:
         timeout=60,
     )
     assert done.returncode == 1 and len(lines(done.stdout)) == 3
-    notice, warning = done.stderr.splitlines()
+    notice, unsigned, warning = done.stderr.splitlines()
+    assert unsigned.startswith("warning: tiny-int8 is not signed")
     assert notice == "research use only: not a medical device, and no verdict is a diagnosis"
     assert warning.startswith("warning: no image is refused: the gates' limits were measured on frames of 224x224")
 

@@ -26,6 +26,7 @@ from edge.keep import Keeper
 from edge.lines import stored_line, stored_record
 from edge.pipeline import Pipeline
 from edge.recorder import Recorder
+from edge.trust.provenance import Provenance
 from tests.pipeline_parts import CountingCamera, EveryThird, ListStore, NumberJudge
 
 LABELS = ("Benign", "Early", "Pre", "Pro")
@@ -237,7 +238,7 @@ def image(tmp_path: Path) -> Path:
 
 
 def classify(*words: object) -> int:
-    return main("edge", COMMANDS, ["classify", *map(str, words)])
+    return main("edge", COMMANDS, ["classify", *map(str, words), "--allow-unsigned"])
 
 
 def test_classify_abstains_by_name(
@@ -302,5 +303,5 @@ def test_an_unsure_verdict_is_recorded_as_a_reason_and_counted_as_refused() -> N
     assert counts.refused == sum(entry.label is None for entry in entries.values()) == 16
     unsure = next(stored for stored in store.stored if stored.entry.reason == LOW_CONFIDENCE)
     assert "not sure enough: Early 0.4" in stored_line(unsure, simulated=False)
-    said = stored_record(unsure, LABELS, simulated=False)
+    said = stored_record(unsure, LABELS, simulated=False, provenance=Provenance("tiny-int8", None, "unsigned"))
     assert said["label"] is None and said["reason"] == LOW_CONFIDENCE and set(said["probabilities"]) == set(LABELS)

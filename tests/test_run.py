@@ -45,7 +45,10 @@ def words(tmp_path: Path, profile: Path) -> list[str]:
     """A run of the smaller shipped bundle, into a record of its own."""
     bundle = tmp_path / "bundle"
     shutil.copytree(BUNDLES / "custom_cnn-int8", bundle)
-    return ["run", "--store", str(tmp_path / "record"), "--config", str(profile), "--bundle", str(bundle)]
+    return ["run", "--store", str(tmp_path / "record"), "--config", str(profile), "--bundle", str(bundle), UNSIGNED]
+
+
+UNSIGNED = "--allow-unsigned"  # what signatures decide: test_trust_commands.py
 
 
 def run(*words: object) -> int:
@@ -200,18 +203,18 @@ def test_a_faulty_camera_shows_as_events_and_the_run_goes_on(
     assert run(*words, "--camera", f"{SHARP}&fail={fault}", "--frames", 60, "--json") == 0
     assert len(records(capsys.readouterr().out)) == 60
     kinds = [event["kind"] for event in events(tmp_path / "record") if event["type"] == "event"]
-    assert [kind for kind in kinds if kind != "adjusted"] == seen
+    assert [kind for kind in kinds if kind not in ("adjusted", "unsigned")] == seen
     assert verify(tmp_path / "record").sound
 
 
 def test_a_bundle_swapped_on_disk_is_noticed_and_the_run_goes_on_with_the_old_one(tmp_path, words, monkeypatch, capsys):
     """It is swapped when the first verdict is printed, and looked at more often than every two seconds."""
     bundle = Path(words[words.index("--bundle") + 1])
-    digest = bundles.load(bundle).digest
+    digest = bundles.load(bundle, allow_unsigned=True).digest
 
-    def swapped(stored, labels, *, simulated):
+    def swapped(stored, labels, *, simulated, provenance):
         (bundle / "manifest.json").write_text("{}")
-        return stored_record(stored, labels, simulated=simulated)
+        return stored_record(stored, labels, simulated=simulated, provenance=provenance)
 
     monkeypatch.setattr("edge.run.stored_record", swapped)
     monkeypatch.setattr("edge.run._TICK_S", 0.02)

@@ -22,7 +22,8 @@ def test_the_profile_shown_in_the_documentation_is_valid():
     assert read.camera == CameraSettings(
         (1280, 960), exposure_us=8000, gain=1.5, colour_gains=(1.9, 1.6), region=(0, 0, 2028, 1520)
     )
-    assert read.model.bundle == Path("/var/lib/leukoscope/bundle")
+    assert read.model.bundle == Path("/srv/mobilenet_v2-int8")
+    assert read.trust.keys == Path("/etc/leukoscope/trusted")
     assert (read.record.keep, read.record.commit_count, read.retention.days) == ("second", 32, 365)
 
 

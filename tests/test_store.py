@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -181,12 +181,35 @@ def test_a_record_of_schema_1_is_brought_up_to_date(tmp_path: Path, monkeypatch:
         connection.execute("INSERT INTO entries (id, body, digest) VALUES (1, ?, ?)", (body, digest))
         connection.execute("INSERT INTO head VALUES (1, ?, 1, ?, 0)", ("0" * 32, digest))
         connection.commit()
-    with pytest.raises(StoreError, match="schema 1 of 2"):
+    with pytest.raises(StoreError, match="schema 1 of 3"):
         Store.open(tmp_path, read_only=True)
     stored = fill(tmp_path, 3)
     assert stored[0].id == 4 and ask(tmp_path, "PRAGMA user_version") == [(store_schema.VERSION,)]
     report = verify(tmp_path)
     assert (report.findings, report.entries) == ((), 7)
+
+
+def test_a_record_from_before_signatures_is_read_as_it_is_and_brought_up_to_date_by_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as old:
+        old.setattr(store_schema, "MIGRATIONS", store_schema.MIGRATIONS[:2])
+        with closing(sqlite3.connect(tmp_path / "record.sqlite")) as connection:
+            store_schema.migrate(connection, tmp_path, store_schema.MIGRATIONS)
+            body = {"type": "run", "run": 1, "utc_ns": 1, **asdict(INFO)}
+            del body["signed_by"], body["bundle_version"]
+            digest = link(genesis("0" * 32), 1, canonical(body))
+            connection.execute("INSERT INTO entries (id, body, digest) VALUES (1, ?, ?)", (canonical(body), digest))
+            connection.execute("INSERT INTO head VALUES (1, ?, 1, ?, 0)", ("0" * 32, digest))
+            connection.commit()
+    report = verify(tmp_path)
+    assert report.sound and report.signers == {"not recorded": 1}
+    assert ask(tmp_path, "PRAGMA user_version") == [(2,)], "reading changes nothing"
+    fill(tmp_path, 3, info=replace(INFO, signed_by="ab" * 32, bundle_version=7))
+    assert ask(tmp_path, "SELECT signed_by, bundle_version FROM runs ORDER BY run") == [(None, None), ("ab" * 32, 7)]
+    report = verify(tmp_path)
+    assert report.sound and report.signers == {"not recorded": 1, "ab" * 32: 1}
+    assert "runs by who signed their bundle: abababababab 1, not recorded 1" in report.text()
 
 
 def test_a_migration_that_fails_leaves_the_record_as_it_was(tmp_path: Path) -> None:
@@ -205,7 +228,7 @@ def test_a_newer_schema_is_refused_in_one_line(tmp_path: Path) -> None:
         connection.execute("PRAGMA user_version = 99")
     for read_only in (False, True):
         with pytest.raises(
-            StoreError, match=r"schema 99, and this leukoscope knows 2 at most; install a newer"
+            StoreError, match=r"schema 99, and this leukoscope knows 3 at most; install a newer"
         ) as caught:
             Store.open(tmp_path, read_only=read_only)
         assert "\n" not in str(caught.value)

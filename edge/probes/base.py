@@ -45,6 +45,7 @@ class Machine:
         store: folder of the record; it need not exist yet.
         camera: URI of the camera that the settings name; "" for none.
         bundle: folder of the bundle that the interpreters are tried with; None for the shipped one.
+        keys: folder of the trusted keys that the settings name; None for the default one.
         architecture: as `platform.machine()` says it. bits: of this Python.
         user: name; uid, gids: numbers of this process.
     """
@@ -53,6 +54,7 @@ class Machine:
     store: Path = Path()
     camera: str = ""
     bundle: Path | None = None
+    keys: Path | None = None
     architecture: str = field(default_factory=platform.machine)
     bits: int = 64 if sys.maxsize > 2**32 else 32
     user: str = field(default_factory=lambda: os.environ.get("USER") or os.environ.get("LOGNAME") or "$USER")

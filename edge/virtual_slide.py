@@ -19,12 +19,12 @@ from dataclasses import dataclass
 
 from edge.contract import SMALLEST_FRAME, Pixels
 from edge.errors import SlideError
-from edge.smear_cells import Canvas, Cell, plasma
-from edge.smear_draws import mix, normal, uniforms
-from edge.smear_kinds import WHITE_KINDS
-from edge.smear_layout import Layout
-from edge.smear_optics import Optics
-from edge.smear_recipes import PUBLISHED_FIELD_UM, RECIPES, Recipe, Style
+from edge.smear.cells import Canvas, Cell, plasma
+from edge.smear.draws import mix, normal, uniforms
+from edge.smear.kinds import WHITE_KINDS
+from edge.smear.layout import Layout
+from edge.smear.optics import Optics
+from edge.smear.recipes import PUBLISHED_FIELD_UM, RECIPES, Recipe, Style
 
 __all__ = ["RECIPES", "SYNTHETIC_NOTICE", "Cell", "Field", "VirtualSlide", "synthetic_fields"]
 

@@ -1,4 +1,4 @@
-"""What a published smear field looks like in numbers: where the constants of `edge/smear_recipes.py` come
+"""What a published smear field looks like in numbers: where the constants of `edge/smear/recipes.py` come
 from.
 
 `python -m models.smear_statistics FOLDER` prints, for a folder that holds one folder of fields a class, the

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from edge.contract import InputContract
 from edge.errors import SlideError
-from edge.smear_cells import Canvas, Cell
-from edge.smear_draws import mix, normal, texture, uniforms
-from edge.smear_kinds import KINDS, WHITE_KINDS
-from edge.smear_recipes import (
+from edge.smear.cells import Canvas, Cell
+from edge.smear.draws import mix, normal, texture, uniforms
+from edge.smear.kinds import KINDS, WHITE_KINDS
+from edge.smear.recipes import (
     COLOUR_TOLERANCE,
     MEASURED_COLOURS,
     MEASURED_WHITE_CELLS,

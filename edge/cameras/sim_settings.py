@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge.errors import CameraSettingsError
-from edge.smear_recipes import RECIPES
+from edge.smear.recipes import RECIPES
 
 SCHEME = "sim:"
 _LASTS = {"stall": math.inf, "unplug": 1.0, "corrupt": 0.0, "size": 0.0, "freeze": math.inf}

@@ -17,10 +17,10 @@ import numpy as np
 from edge.cameras.sim_settings import SimSettings
 from edge.cameras.sim_stage import MOSAIC_FIELDS, Pose, Stage
 from edge.contract import Pixels
-from edge.smear_cells import Cell
-from edge.smear_draws import mix, noise_bytes
-from edge.smear_optics import Optics
-from edge.smear_recipes import PUBLISHED_FIELD_UM, RECIPES, Recipe
+from edge.smear.cells import Cell
+from edge.smear.draws import mix, noise_bytes
+from edge.smear.optics import Optics
+from edge.smear.recipes import PUBLISHED_FIELD_UM, RECIPES, Recipe
 from edge.virtual_slide import UM_PER_PX, VirtualSlide
 
 # The mosaic is drawn a little darker, so that the plane's texture is not clipped before the light is known.

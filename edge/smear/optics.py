@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.contract import Pixels
-from edge.smear_cells import CHROMATIN, CYTOPLASM, PINK, RED
-from edge.smear_draws import Floats, mix, noise_bytes
+from edge.smear.cells import CHROMATIN, CYTOPLASM, PINK, RED
+from edge.smear.draws import Floats, mix, noise_bytes
 
 Triple = tuple[float, float, float]
 _LEVELS = 2048  # table entries per unit of optical density

@@ -14,10 +14,10 @@ from math import ceil, floor, log, pi, sqrt
 import numpy as np
 import numpy.typing as npt
 
-from edge.smear_cells import Cell
-from edge.smear_draws import mix, normal, uniforms
-from edge.smear_kinds import KINDS
-from edge.smear_recipes import PUBLISHED_FIELD_UM, Recipe, Style
+from edge.smear.cells import Cell
+from edge.smear.draws import mix, normal, uniforms
+from edge.smear.kinds import KINDS
+from edge.smear.recipes import PUBLISHED_FIELD_UM, Recipe, Style
 
 TILE_UM = 64.0
 MARGIN_UM = 36.0  # a cell is drawn at most this far from the tile that owns it

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edge.smear_draws import TEXEL_UM, TEXTURE_SIDE, Floats, mix, normal, texture, uniforms
-from edge.smear_kinds import KINDS, WHITE_KINDS, Morphology
+from edge.smear.draws import TEXEL_UM, TEXTURE_SIDE, Floats, mix, normal, texture, uniforms
+from edge.smear.kinds import KINDS, WHITE_KINDS, Morphology
 
 RED, CHROMATIN, CYTOPLASM, PINK = range(4)  # the dyes: one plane each
 EDGE_UM = 0.35  # width of a cell's soft edge

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from edge.errors import SlideError
-from edge.smear_kinds import KINDS
+from edge.smear.kinds import KINDS
 
 Triple = tuple[float, float, float]
 

@@ -18,6 +18,13 @@ def _nobody(step: str, when: str) -> None:
     """The watch of a device: none."""
 
 
+def own_as_parent(path: Path) -> None:
+    """Give what root made to the owner of its folder: the service, which runs without privileges, must replace it."""
+    if os.geteuid() == 0:
+        parent = path.parent.stat()
+        os.chown(path, parent.st_uid, parent.st_gid, follow_symlinks=False)
+
+
 class Durable:
     """Durable file operations.
 
@@ -95,6 +102,7 @@ class Durable:
 
     def _mkdir(self, path: Path) -> None:
         path.mkdir(mode=0o755)
+        own_as_parent(path)
 
     def _create(self, path: Path, data: bytes) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
@@ -103,6 +111,7 @@ class Durable:
                 stream.write(data)
                 stream.flush()
                 os.fsync(descriptor)
+            own_as_parent(path)
         except OSError as error:
             with suppress(OSError):
                 path.unlink()
@@ -114,12 +123,14 @@ class Durable:
             stream.write(data)
             stream.flush()
             os.fsync(descriptor)
+        own_as_parent(path)
 
     def _rename(self, source: Path, target: Path) -> None:
         source.rename(target)
 
     def _symlink(self, target: str, link: Path) -> None:
         link.symlink_to(target)
+        own_as_parent(link)
 
     def _unlink(self, path: Path) -> None:
         path.unlink(missing_ok=True)

@@ -29,7 +29,7 @@ def device_id(configured: str = "", machine_id: Path = MACHINE_ID) -> str:
     except (OSError, ValueError):
         machine = b""
     if len(machine) != 16:
-        raise SettingsError(f"{machine_id}: no machine id, so no ring: give the profile [update] device = \"NAME\"")
+        raise SettingsError(f'{machine_id}: no machine id, so no ring: give the profile [update] device = "NAME"')
     return hmac.new(machine, _APPLICATION, hashlib.sha256).hexdigest()[:32]
 
 
@@ -46,4 +46,3 @@ def position(device: str, release: str) -> int:
 def eligible(device: str, release: str, percent: int) -> bool:
     """Whether a release offered to `percent` (0..100) of all devices is meant for this one."""
     return position(device, release) < percent
-

@@ -13,6 +13,7 @@ update removes them.
 """
 
 import fcntl
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,14 +22,19 @@ from pathlib import Path
 from typing import Any
 
 from edge.clock import Clock
-from edge.errors import SlotStateError, UpdateBusy, UpdateError
-from edge.update.durable import Durable
+from edge.errors import SignatureError, SlotStateError, UpdateBusy, UpdateError
+from edge.folders import read_named
+from edge.trust.envelope import LARGEST_ENVELOPE_BYTES, Envelope
+from edge.trust.policy import MANIFEST, SIGNATURE
+from edge.trust.statement import BUNDLE_NAME, Statement
+from edge.update.durable import Durable, own_as_parent
 from edge.update.history import History
-from edge.update.state import LARGEST_STATE_BYTES, NAME, SLOTS, State
+from edge.update.state import LARGEST_STATE_BYTES, SLOTS, State
 
 STATE_FOLDER = Path("/var/lib/leukoscope")
 CURRENT, STATE = "current", "state.json"
 STAGING, CLEARED = ".staging", ".cleared"
+_LARGEST_MANIFEST_BYTES = 64 * 2**10
 _UPDATING, _CHANGING = ".updating", ".changing"  # lock files
 
 
@@ -47,6 +53,18 @@ class Place:
 
     def __str__(self) -> str:
         return f"{self.slot}/{self.name}"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which bundle stands at a place, as its files say it; nothing of it is verified.
+
+    Attributes:
+        digest: sha256 of its manifest. version: None where no signature says one.
+    """
+
+    digest: str
+    version: int | None
 
 
 class Slots:
@@ -84,7 +102,7 @@ class Slots:
         except OSError as error:
             raise UpdateError(f"{link}: must be a link to a slot: {error.strerror}") from error
         slot, _, name = target.partition("/")
-        if slot not in SLOTS or not NAME.fullmatch(name):
+        if slot not in SLOTS or not BUNDLE_NAME.fullmatch(name):
             raise UpdateError(f"{link}: must lead to a/NAME or b/NAME; it leads to {target!r}")
         return Place(slot, name)
 
@@ -94,15 +112,39 @@ class Slots:
             names = os.listdir(self.folder / slot)  # noqa: PTH208
         except OSError:
             return None
-        return Place(slot, names[0]) if len(names) == 1 and NAME.fullmatch(names[0]) else None
+        return Place(slot, names[0]) if len(names) == 1 and BUNDLE_NAME.fullmatch(names[0]) else None
 
     def path(self, place: Place) -> Path:
         """The bundle's folder."""
         return self.folder / place.slot / place.name
 
-    def other(self, current: Place | None) -> str:
-        """The idle slot."""
-        return "b" if current is not None and current.slot == "a" else "a"
+    def identity(self, place: Place) -> Identity | None:
+        """Which bundle stands there; None where its manifest cannot be read."""
+        folder = self.path(place)
+        try:
+            manifest = read_named(folder, MANIFEST, _LARGEST_MANIFEST_BYTES, UpdateError)
+        except UpdateError:
+            return None
+        try:
+            signature = read_named(folder, SIGNATURE, LARGEST_ENVELOPE_BYTES, UpdateError)
+            payload = Envelope.from_bytes(signature, SIGNATURE).payload
+            version = Statement.from_bytes(payload, SIGNATURE).version
+        except (UpdateError, SignatureError):
+            version = None
+        return Identity(hashlib.sha256(manifest).hexdigest(), version)
+
+    def on_trial(self, place: Place, state: State) -> bool:
+        """Whether the bundle at `place` is the one on trial."""
+        trial, identity = state.trial, self.identity(place)
+        return (
+            trial is not None and trial.slot == place.slot and identity is not None and identity.digest == trial.digest
+        )
+
+    def idle(self, current: Place | None) -> str:
+        """The slot to write into: the one that `current` is not in; without one, an empty one, else b."""
+        if current is not None:
+            return "b" if current.slot == "a" else "a"
+        return "b" if os.path.lexists(self.folder / "a") else "a"
 
     def state(self) -> State:
         """What `state.json` holds; an empty state where there is none.
@@ -173,6 +215,7 @@ class Slots:
 def _locked(path: Path, *, wait: bool) -> Iterator[None]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
+        own_as_parent(path)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:

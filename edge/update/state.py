@@ -7,14 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from edge.errors import SlotStateError
+from edge.trust.statement import BUNDLE_NAME, LARGEST_VERSION
 
 FORMAT = 1
 LARGEST_STATE_BYTES = 256 * 2**10
 SLOTS = ("a", "b")
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # of a bundle; also a folder and a part of a URL
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _MOST_REJECTED = 16
-_HIGHEST_VERSION = 2**53  # JSON numbers stay whole up to here
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,10 @@ class Trial:
     slot: str
     digest: str
     starts: tuple[str, ...] = ()
+
+    def without(self, boot: str) -> "Trial":
+        """Without the start in this boot: it ended in order."""
+        return Trial(self.slot, self.digest, tuple(each for each in self.starts if each != boot))
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ class State:
             _keys(record, {"format", "trial", "floors", "rejected"})
             if record["format"] != FORMAT:
                 raise ValueError(f"format {record['format']!r}, and {FORMAT} is known here")
-            floors = {_matched(NAME, name): _version(number) for name, number in record["floors"].items()}
+            floors = {_matched(BUNDLE_NAME, name): _version(number) for name, number in record["floors"].items()}
             return cls(_trial(record["trial"]), floors, tuple(_rejected(each) for each in record["rejected"]))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise SlotStateError(f"not the state of a slots folder: {error}") from error
@@ -115,7 +118,7 @@ def _rejected(record: Any) -> Rejected:
     version = None if record["version"] is None else _version(record["version"])
     if not isinstance(record["why"], str):
         raise ValueError("why must be a text")
-    return Rejected(_matched(_DIGEST, record["digest"]), _matched(NAME, record["name"]), version, record["why"])
+    return Rejected(_matched(_DIGEST, record["digest"]), _matched(BUNDLE_NAME, record["name"]), version, record["why"])
 
 
 def _keys(record: Any, keys: set[str]) -> None:
@@ -130,6 +133,6 @@ def _matched(pattern: re.Pattern[str], value: Any) -> str:
 
 
 def _version(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < _HIGHEST_VERSION:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST_VERSION:
         raise ValueError(f"version {value!r}")
     return value

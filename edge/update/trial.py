@@ -5,12 +5,12 @@ stays up with it: a runtime that crashes on this processor, a model too large or
 
 **Starts.** A start that did not end cleanly is held against the bundle by the machine's boot id. In the same boot the
 process died alone (a crash, the watchdog's kill): the next start goes back at once. In another boot the whole
-machine went down, most likely by its switch, so that a bundle gets `MOST_BOOTS` of these: somebody who turns the device
-off soon after an update loses nothing, and a bundle that takes the machine down with it (the hardware's watchdog) is
-left after three. A start that was stopped in order does not count.
+machine went down, most likely by its switch, so that a bundle gets `MOST_BOOTS` of these: somebody who turns the
+device off soon after an update loses nothing, and a bundle that takes the machine down with it (the hardware's
+watchdog) is left after three. A start that was stopped in order does not count.
 
-**Confirmation.** `CONFIRM_ANSWERS` answers of the model, or `CONFIRM_S` seconds where no slide lies under the microscope.
-A hang shows within the watchdog's seconds and a leak in the memory long after, when a person is there and
+**Confirmation.** `CONFIRM_ANSWERS` answers of the model, or `CONFIRM_S` seconds where no slide lies under the
+microscope. A hang shows within the watchdog's seconds and a leak in the memory long after, when a person is there and
 `edge rollback` is at hand; an update at night is confirmed before the morning.
 """
 
@@ -110,8 +110,7 @@ class RunningTrial:
         with self._slots.changing():
             state = self._ours()
             if state is not None and state.trial is not None:
-                starts = tuple(each for each in state.trial.starts if each != self._boot)
-                self._slots.save("end start", replace(state, trial=replace(state.trial, starts=starts)))
+                self._slots.save("end start", replace(state, trial=state.trial.without(self._boot)))
 
     def _ours(self) -> State | None:
         """The state, if its trial is this one still."""

@@ -1,0 +1,160 @@
+"""What a source offers, and which of it is installed."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from edge.errors import BundleError, LeukoscopeError
+from edge.trust.envelope import Signed
+from edge.trust.policy import MANIFEST, SIGNATURE, permit
+from edge.trust.statement import BUNDLE_NAME
+from edge.trust.trusted import TrustedKeys
+from edge.update.state import State
+
+# Why a candidate is not installed. "installed": it serves already; "later": a rollout has not come to this device;
+# "older": than what was confirmed here; "rejected": this device went back from it; "other": of another name;
+# "refused": unsigned, altered, not readable.
+Fate = Literal["installed", "later", "older", "rejected", "other", "refused"]
+
+
+class Candidate(Protocol):
+    """A bundle that a source offers; nothing of it is read before it is asked for."""
+
+    @property
+    def origin(self) -> str:
+        """Where it lies, for people."""
+
+    @property
+    def folder(self) -> str:
+        """The name of its folder."""
+
+    def head(self) -> Mapping[str, bytes]:
+        """`manifest.json` and, where there is one, `manifest.sig`; LeukoscopeError where they cannot be had."""
+
+    def files(self) -> Mapping[str, bytes]:
+        """Every file by name, each within its limit; LeukoscopeError where they cannot be had."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What may be installed.
+
+    Attributes:
+        trust: keys that may have signed it.
+        name: of the bundles wanted; "" for any.
+        allow_unsigned, allow_older, retry: also unsigned ones; also older ones; also those once gone back from.
+    """
+
+    trust: TrustedKeys
+    name: str = ""
+    allow_unsigned: bool = False
+    allow_older: bool = False
+    retry: bool = False
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A candidate whose manifest may run here: its name, signed version (None for unsigned) and digest."""
+
+    candidate: Candidate
+    name: str
+    version: int | None
+    digest: str
+    signed: Signed | None
+
+    def __str__(self) -> str:
+        return f"{self.name} version {self.version}" if self.version else f"{self.name} (unsigned)"
+
+
+@dataclass(frozen=True)
+class PassedOver:
+    """A candidate that is not installed, and why."""
+
+    origin: str
+    fate: Fate
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.origin}: {self.why}"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the device has: its state, and name, version and digest of the current bundle, None without one."""
+
+    state: State = field(default_factory=State)
+    name: str | None = None
+    version: int | None = None
+    digest: str | None = None
+
+
+def choose(
+    candidates: Iterable[Candidate], terms: Terms, standing: Standing, place: Path
+) -> tuple[list[Offer], list[PassedOver]]:
+    """Weigh every candidate by its manifest and signature; nothing else of it is read.
+
+    Args:
+        place: the folder that bundles are put into: the policy is asked about a bundle there, not where it comes from.
+
+    Returns:
+        The acceptable offers, newest first, and the others with the reason.
+    """
+    offers: list[Offer] = []
+    passed: list[PassedOver] = []
+    for candidate in candidates:
+        try:
+            offer = _offer(candidate, terms, place)
+        except LeukoscopeError as error:
+            passed.append(PassedOver(candidate.origin, "refused", str(error)))
+            continue
+        against = _against(offer, terms, standing)
+        if against is None:
+            offers.append(offer)
+        else:
+            passed.append(PassedOver(candidate.origin, *against))
+    offers.sort(key=lambda offer: offer.version or 0, reverse=True)
+    return offers, passed
+
+
+def _offer(candidate: Candidate, terms: Terms, place: Path) -> Offer:
+    head = candidate.head()
+    if MANIFEST not in head:
+        raise BundleError(f"no {MANIFEST}, so this is no complete bundle")
+    path = place / candidate.folder
+    signed = permit(
+        path, head[MANIFEST], head.get(SIGNATURE), terms.trust, allow_unsigned=terms.allow_unsigned, any_name=True
+    )
+    name = candidate.folder if signed is None else signed.statement.bundle
+    if not BUNDLE_NAME.fullmatch(name):
+        raise BundleError(f"an unsigned bundle is called as its folder, and {name!r} is no name of a bundle")
+    version = None if signed is None else signed.statement.version
+    return Offer(candidate, name, version, hashlib.sha256(head[MANIFEST]).hexdigest(), signed)
+
+
+def _against(offer: Offer, terms: Terms, standing: Standing) -> tuple[Fate, str] | None:
+    """What speaks against an offer, if anything does."""
+    if terms.name and offer.name != terms.name:
+        return "other", f"is {offer}; wanted is {terms.name}"
+    if offer.digest == standing.digest:
+        trial = standing.state.trial
+        serves = "is on trial here" if trial and trial.digest == offer.digest else "serves here already"
+        return "installed", f"{offer} {serves}"
+    rejected = standing.state.rejection(offer.digest)
+    if rejected is not None and not terms.retry:
+        return "rejected", f"{offer} was gone back from: {rejected.why}; --retry installs it again"
+    return None if terms.allow_older else _older(offer, standing)
+
+
+def _older(offer: Offer, standing: Standing) -> tuple[Fate, str] | None:
+    """Whether an offer is not newer than what was confirmed here, or serves; an unsigned one has no version to tell."""
+    if offer.version is None:
+        return None
+    floor = standing.state.floors.get(offer.name, 0)
+    if offer.version < floor:
+        return "older", f"{offer} is older than version {floor}, which was confirmed here; --allow-older installs it"
+    if standing.name == offer.name and standing.version is not None and offer.version <= standing.version:
+        which = "older than" if offer.version < standing.version else "another bundle under the same number as"
+        return "older", f"{offer} is {which} version {standing.version}, which serves; --allow-older installs it"
+    return None

@@ -1,0 +1,86 @@
+"""The self-test of a new bundle, in a process of its own: a crash or a hang of native code ends that process alone."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge.errors import UpdateError
+
+LONGEST_S = 300.0  # some hundred inferences on the slowest board that is supported, and its imports
+_SAID_BYTES = 4096
+_DONE, _MACHINE_LACKS = 0, 4
+
+
+@dataclass(frozen=True)
+class Proof:
+    """How bundles are proven: `edge selftest` with the settings that the service has.
+
+    Attributes:
+        trusted: folder of trusted keys; None for the machine's own.
+        runtime, threads: of the interpreter; None for the first that is installed.
+        allow_unsigned, allow_uncertified: said by whoever updates.
+        timeout_s: seconds the child may take.
+    """
+
+    trusted: Path | None = None
+    runtime: str | None = None
+    threads: int = 1
+    allow_unsigned: bool = False
+    allow_uncertified: bool = False
+    timeout_s: float = LONGEST_S
+
+    def __call__(self, bundle: Path) -> None:
+        """Prove the bundle in a folder.
+
+        Raises:
+            UpdateError: it answers otherwise than certified, crashed, or took too long.
+        """
+        try:
+            done = subprocess.run(
+                self.words(bundle),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                timeout=self.timeout_s,
+                check=False,
+                cwd="/",
+                **_owner(bundle),
+            )
+        except subprocess.TimeoutExpired as error:
+            raise UpdateError(f"the self-test did not end within {self.timeout_s:g} s") from error
+        if done.returncode == _DONE:
+            return
+        if done.returncode < 0:
+            raise UpdateError(f"the self-test crashed ({_signal(-done.returncode)})")
+        raise UpdateError(f"the self-test failed: {_last_line(done.stderr)}")
+
+    def words(self, bundle: Path) -> list[str]:
+        """The command line of the child."""
+        words = [sys.executable, "-m", "edge.cli", "selftest", "--bundle", str(bundle)]
+        words += [] if self.trusted is None else ["--trusted", str(self.trusted)]
+        words += [] if self.runtime is None else ["--runtime", self.runtime]
+        words += ["--threads", str(self.threads)]
+        words += ["--allow-unsigned"] if self.allow_unsigned else []
+        return words + (["--allow-uncertified"] if self.allow_uncertified else [])
+
+
+def _owner(bundle: Path) -> dict[str, Any]:
+    """Root's child becomes the owner of the slots: a model is not run with privileges."""
+    status = bundle.stat()
+    return {"user": status.st_uid, "group": status.st_gid} if os.geteuid() == 0 and status.st_uid else {}
+
+
+def _last_line(said: bytes) -> str:
+    lines = said[-_SAID_BYTES:].decode("utf-8", "replace").strip().splitlines()
+    return lines[-1].removeprefix("error: ") if lines else "it said nothing"
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

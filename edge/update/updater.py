@@ -1,0 +1,251 @@
+"""From a source to the idle slot, and the switch; every step durable before the next one begins.
+
+| step | what is on the disk when it is done |
+|---|---|
+| clean | nothing unfinished of an earlier update |
+| stage ... | `.staging/NAME` holds every file, synced; `current` and both slots are untouched |
+| prove | (the staged bundle verified from the disk, and passed the self-test in a process of its own) |
+| return | only where a bundle is on trial: `current` leads to the confirmed one again |
+| clear | the idle slot is empty |
+| place | the idle slot is the staged folder |
+| mark | `state.json` says that this slot is on trial once `current` leads there |
+| switch | `current` leads to it |
+| note | the history says so |
+
+A kill before `switch` leaves the old bundle serving, after it the new one, on trial. The next update cleans and begins
+anew.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edge import bundle as bundles
+from edge.errors import LeukoscopeError, UpdateError, UpdateSourceError
+from edge.trust.provenance import Provenance
+from edge.update.candidates import Candidate, Offer, PassedOver, Standing, Terms, choose
+from edge.update.slots import CLEARED, CURRENT, STAGING, STATE, Place, Slots
+from edge.update.state import Rejected, Trial
+
+Prove = Callable[[Path], None]
+_QUIET = ("installed", "later")  # reasons for which nothing is to be done, and all is well
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of an update.
+
+    Attributes:
+        action: "installed", "nothing" or, where it was only asked, "would_install".
+        offer: the bundle that this is about; None for nothing.
+        place: where it stands now; None where nothing was installed.
+        passed_over: candidates that were not taken.
+    """
+
+    action: str
+    offer: Offer | None
+    place: Place | None
+    passed_over: tuple[PassedOver, ...]
+
+
+def update(
+    slots: Slots,
+    candidates: Callable[[], Iterable[Candidate]],
+    terms: Terms,
+    prove: Prove,
+    *,
+    source: str,
+    check: bool = False,
+    allow_uncertified: bool = False,
+) -> Done:
+    """Install the newest acceptable candidate.
+
+    Args:
+        candidates: what the source offers; asked under the lock.
+        prove: self-test of the bundle in a folder; UpdateError where it fails.
+        source: for the history.
+        check: weigh, and change nothing.
+
+    Raises:
+        UpdateBusy: another update is under way.
+        UpdateSourceError: the source cannot be read to its end.
+        UpdateError: nothing acceptable is offered, or what is fails; nothing was changed.
+        OSError: the disk is full or may not be written; nothing was changed.
+    """
+    with slots.updating():
+        if not check:
+            _clean(slots)
+        standing = _standing(slots)
+        offers, passed = choose(candidates(), terms, standing, slots.folder / STAGING)
+        if not offers:
+            if all(each.fate not in _QUIET for each in passed) or any(each.fate == "refused" for each in passed):
+                raise _refused(slots, source, passed, check)
+            return Done("nothing", None, None, tuple(passed))
+        offer = offers[0]
+        passed += [PassedOver(each.candidate.origin, "older", f"is {each}; {offer} is newer") for each in offers[1:]]
+        if check:
+            return Done("would_install", offer, None, tuple(passed))
+        try:
+            place = _install(slots, offer, terms, prove, standing, source, allow_uncertified)
+        except UpdateSourceError:
+            raise
+        except LeukoscopeError as error:
+            _note_refusal(slots, source, str(error), offer)
+            raise UpdateError(f"{offer} was not installed: {error}") from error
+        finally:
+            with suppress(OSError):  # what is left is cleaned by the next update
+                slots.durable.remove("tidy", slots.folder / STAGING)
+        return Done("installed", offer, place, tuple(passed))
+
+
+def roll_back(slots: Slots, prove: Prove, *, why: str) -> tuple[Place, Place | None]:
+    """Switch to the other slot by hand.
+
+    Returns:
+        What serves now, and what served before.
+
+    Raises:
+        UpdateBusy: an update is under way. UpdateError: the other slot holds no good bundle; nothing was changed.
+    """
+    with slots.updating():
+        current = _current(slots)
+        other = slots.place(slots.idle(current))
+        identity = slots.identity(other) if other else None
+        if other is None or identity is None:
+            raise UpdateError(f"{slots.folder}: there is no other good slot to go back to")
+        rejection = slots.renew_damaged_state({}).rejection(identity.digest)
+        if rejection is not None:
+            raise UpdateError(
+                f"{other}: there is no other good slot to go back to: this bundle was gone back from "
+                f"({rejection.why}); `edge update SOURCE --retry` installs it again"
+            )
+        prove(slots.path(other))
+        with slots.changing():
+            left = slots.identity(current) if current else None
+            state = replace(slots.renew_damaged_state({}), trial=None)
+            slots.switch("switch back", other)
+            if current and left:
+                state = state.reject(Rejected(left.digest, current.name, left.version, why))
+            slots.save("reject", state)
+            slots.note(
+                "rolled_back",
+                slot=other.slot,
+                name=other.name,
+                version=identity.version,
+                digest=identity.digest,
+                why=why,
+            )
+        return other, current
+
+
+def _install(
+    slots: Slots,
+    offer: Offer,
+    terms: Terms,
+    prove: Prove,
+    standing: Standing,
+    source: str,
+    allow_uncertified: bool,
+) -> Place:
+    folder = slots.folder / STAGING / offer.name
+    files = offer.candidate.files()
+    bundle = bundles.assemble(
+        folder,
+        files,
+        trust=terms.trust,
+        allow_unsigned=terms.allow_unsigned,
+        allow_uncertified=allow_uncertified,
+    )
+    if bundle.digest != offer.digest:  # the source changed between two looks
+        raise UpdateError(f"{offer.candidate.origin}: changed while it was read")
+    _stage(slots, folder, files)
+    prove(folder)
+    with slots.changing():
+        if _standing(slots).digest != standing.digest:
+            raise UpdateError("another bundle was switched to meanwhile; try again")
+        current = _return_from_trial(slots)
+        idle = slots.idle(current)
+        _clear(slots, idle)
+        slots.durable.rename("place", slots.folder / STAGING, slots.folder / idle)
+        place = Place(idle, offer.name)
+        state = slots.renew_damaged_state({}).accept(offer.digest)
+        slots.save("mark", replace(state, trial=Trial(idle, offer.digest)))
+        slots.switch("switch", place)
+        slots.note("installed", **_shown(offer), slot=idle, source=source)
+    return place
+
+
+def _stage(slots: Slots, folder: Path, files: Mapping[str, bytes]) -> None:
+    durable = slots.durable
+    durable.make_folder("stage", folder.parent)
+    durable.make_folder("stage folder", folder)
+    for name, data in files.items():
+        durable.write_file(f"stage {name}", folder / name, data)
+    durable.sync_folder("stage names", folder)
+
+
+def _return_from_trial(slots: Slots) -> Place | None:
+    """The current place; from one on trial the confirmed one is switched to first: it must not be overwritten."""
+    current = _current(slots)
+    state = slots.renew_damaged_state({})
+    if current is None or not slots.on_trial(current, state):
+        return current
+    confirmed = slots.place(slots.idle(current))
+    if confirmed is None:
+        return current
+    slots.switch("return", confirmed)
+    slots.save("end trial", replace(state, trial=None))
+    slots.note("superseded", slot=current.slot, name=current.name, why="a newer bundle came while it was on trial")
+    return confirmed
+
+
+def _clear(slots: Slots, idle: str) -> None:
+    """Empty the idle slot, in one step seen from outside."""
+    if (slots.folder / idle).is_symlink() or (slots.folder / idle).exists():
+        slots.durable.rename("clear", slots.folder / idle, slots.folder / CLEARED)
+        slots.durable.remove("clear away", slots.folder / CLEARED)
+
+
+def _clean(slots: Slots) -> None:
+    """Remove what a killed update left."""
+    for name in (STAGING, CLEARED, f".{STATE}.partial", f".{CURRENT}.partial"):
+        slots.durable.remove(f"clean {name}", slots.folder / name)
+
+
+def _standing(slots: Slots) -> Standing:
+    state = slots.renew_damaged_state({})
+    current = _current(slots)
+    identity = slots.identity(current) if current else None
+    if current is None or identity is None:
+        return Standing(state)
+    return Standing(state, current.name, identity.version, identity.digest)
+
+
+def _current(slots: Slots) -> Place | None:
+    """Where the link leads; a link that leads nowhere good is replaced by this update, not obeyed."""
+    try:
+        return slots.current()
+    except UpdateError:
+        return None
+
+
+def _refused(slots: Slots, source: str, passed: list[PassedOver], check: bool) -> UpdateError:
+    reasons = "; ".join(str(each) for each in passed) or f"{source}: holds no bundle"
+    if not check:
+        _note_refusal(slots, source, reasons, None)
+    return UpdateError(f"nothing was installed: {reasons}")
+
+
+def _note_refusal(slots: Slots, source: str, why: str, offer: Offer | None) -> None:
+    with suppress(OSError):  # a full disk is no second error
+        slots.note("refused", **(_shown(offer) if offer else {}), source=source, why=why)
+
+
+def _shown(offer: Offer) -> dict[str, object]:
+    return {
+        "name": offer.name,
+        "version": offer.version,
+        "digest": offer.digest,
+        "signed_by": Provenance.of(offer.name, offer.signed).signed_by,
+    }

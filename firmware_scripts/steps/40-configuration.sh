@@ -1,0 +1,70 @@
+# shellcheck shell=bash
+# configuration: /etc/leukoscope: the profile (never overwritten), trusted keys, root of trust and source of updates
+
+configuration_check() {
+  local file
+  case $CAMERA in
+    "" | sim: | sim:* | uvc:/dev/* | replay:/*) ;;
+    picamera2:*[!0-9]* | picamera2:) refuse "--camera picamera2:N needs a number, such as picamera2:0; got '$CAMERA'" ;;
+    picamera2:*) ;;
+    *) refuse "--camera must be picamera2:N, uvc:/dev/videoN, replay:/PATH or sim:; got '$CAMERA'" ;;
+  esac
+  case $CAMERA in
+    *[\"\\]* | *[[:cntrl:]]*) refuse "--camera must hold no quotation mark, backslash or control character" ;;
+  esac
+  for file in ${TRUST[@]+"${TRUST[@]}"}; do check_public_key "$file"; done
+  if [ -n "$TUF_ROOT" ]; then
+    [ -r "$TUF_ROOT" ] && grep -q '"_type": *"root"' "$TUF_ROOT" ||
+      refuse "--tuf-root must be the root.json of an update repository; got '$TUF_ROOT'"
+    if [ -e "$ROOT$CONFIG/tuf/root.json" ] && ! cmp -s "$TUF_ROOT" "$ROOT$CONFIG/tuf/root.json"; then
+      refuse "this machine trusts another update repository; remove $CONFIG/tuf/root.json by hand if that is to change"
+    fi
+  fi
+  case $UPDATE_SOURCE in
+    "" | https://* | /*) ;;
+    *) refuse "--update-source must begin with https:// or be a whole path; got '$UPDATE_SOURCE'" ;;
+  esac
+  case $UPDATE_SOURCE in
+    *[[:space:]\"\'\\\$]*) refuse "--update-source must hold no blank, quotation mark, backslash or \$" ;;
+  esac
+}
+
+check_public_key() {
+  [ -r "$1" ] || refuse "--trust: there is no file '$1'"
+  ! grep -q 'PRIVATE KEY' "$1" || refuse "--trust: $1 is a private key; it must never leave the signer's machine. Give the .pub file"
+  grep -q -e '-----BEGIN PUBLIC KEY-----' "$1" || refuse "--trust: $1 is no public key in PEM form"
+  local there
+  there=$ROOT$CONFIG/trusted/$(basename "$1" .pub).pub
+  [ ! -e "$there" ] || cmp -s "$1" "$there" ||
+    refuse "--trust: another key named $(basename "$there") is trusted already; give the new one another name"
+}
+
+configuration_do() {
+  local file
+  put_folder "$CONFIG" 755 root:root
+  put_folder "$CONFIG/trusted" 755 root:root
+  if [ ! -e "$ROOT$CONFIG/edge.toml" ]; then
+    put_text "$CONFIG/edge.toml" < <(profile)
+  elif [ -n "$CAMERA" ] && ! grep -qF "uri = \"$CAMERA\"" "$ROOT$CONFIG/edge.toml"; then
+    say "  $CONFIG/edge.toml exists and is left as it is: set the camera there, under [camera]"
+  fi
+  for file in ${TRUST[@]+"${TRUST[@]}"}; do put_file "$file" "$CONFIG/trusted/$(basename "$file" .pub).pub"; done
+  if [ -n "$TUF_ROOT" ]; then
+    put_folder "$CONFIG/tuf" 755 root:root
+    put_file "$TUF_ROOT" "$CONFIG/tuf/root.json"
+  fi
+  if [ -n "$UPDATE_SOURCE" ]; then
+    put_text "$CONFIG/update.env" < <(printf '%s\n' "# Where the daily update looks. Without this file it does not look." \
+      "LEUKOSCOPE_UPDATE_SOURCE=$UPDATE_SOURCE")
+  fi
+}
+
+# A drawn slide says so in every record and has nothing worth keeping; a camera's images are kept, one a second.
+profile() {
+  local kind=camera
+  case $CAMERA in "" | sim:*) kind=drawn ;; esac
+  local uri=${CAMERA:-sim:?fps=1}
+  [ "$uri" != sim: ] || uri="sim:?fps=1"
+  URI=$uri awk '/@CAMERA@/ {split($0, part, "@CAMERA@"); print part[1] ENVIRON["URI"] part[2]; next} {print}' \
+    "$HERE/config/edge-$kind.toml"
+}

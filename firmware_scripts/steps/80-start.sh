@@ -1,0 +1,42 @@
+# shellcheck shell=bash
+# start: the new units and rules are read, and the service is started, or restarted where something changed
+
+start_check() { :; }
+
+start_do() {
+  if ! systemd_runs; then
+    say "  no systemd runs in ${ROOT:-/}: the service is enabled and starts with the machine"
+    remove_old_environments
+    return 0
+  fi
+  if [ "$CHANGES" -gt 0 ]; then
+    act "let systemd and udev read what is new" read_anew
+    [ "$START" = no ] || act "restart the service" systemctl restart leukoscope.target leukoscope.service
+  elif [ "$START" = yes ] && ! systemctl --quiet is-active leukoscope.service; then
+    act "start the service" systemctl start leukoscope.target leukoscope.service
+  fi
+  remove_old_environments
+  [ "$START" = yes ] && [ "$DRY_RUN" = no ] || return 0
+  systemctl --quiet is-active leukoscope.service ||
+    fail "step start: leukoscope.service does not come up; look: systemctl status leukoscope; journalctl -u leukoscope -n 30"
+}
+
+read_anew() {
+  systemctl daemon-reload
+  systemctl try-restart systemd-journald.service
+  if command -v udevadm > /dev/null; then
+    udevadm control --reload && udevadm trigger --subsystem-match=video4linux --subsystem-match=usb --action=change || true
+  fi
+}
+
+# Only once nothing runs from them any more.
+remove_old_environments() {
+  local link folder
+  link=$(readlink "$ROOT$PREFIX/venv" 2> /dev/null || true)
+  [ -n "$link" ] || return 0
+  for folder in "$ROOT$PREFIX"/venvs/*; do
+    [ -d "$folder" ] && [ "venvs/$(basename "$folder")" != "$link" ] || continue
+    act "remove the environment before: ${folder#"$ROOT"}" rm -rf "$folder"
+    forget environment "${folder#"$ROOT"}"
+  done
+}

@@ -35,6 +35,7 @@ def certify(
     latency: Latency | None,
     float_tflite_bytes: int | None,
     findings: Sequence[Finding] = (),
+    golden: Mapping[str, Any] | None = None,
     request: str = "",
     seconds: Mapping[str, float] | None = None,
     created: datetime | None = None,
@@ -47,6 +48,8 @@ def certify(
         parity, judgement, policy: what was found, the verdict, and the thresholds it follows from.
         latency, float_tflite_bytes: of the same network as float TFLite, in one run; None where not measured.
         findings: what the verification of the file had to say.
+        golden: what the golden images are and for which kinds their outputs are certified; None in a record that goes
+            with no bundle.
         request: fingerprint of what was asked for; equal requests need no second run.
         seconds: spent in each phase.
         created: an aware time; now when None.
@@ -94,6 +97,7 @@ def certify(
             "runtime": None if latency is None else latency.runtime,
             "version": None if latency is None else latency.version,
         },
+        **({} if golden is None else {"golden": dict(golden)}),
         "machine": {"architecture": platform.machine(), "system": platform.system()},
         "versions": versions(),
         "seconds": {phase: round(spent, 3) for phase, spent in (seconds or {}).items()},

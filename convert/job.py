@@ -12,29 +12,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from convert.certificate import certify
 from convert.comparison import Parity, benign_label, compare
 from convert.evidence import Evidence, Source, from_images, from_virtual_slides
 from convert.feeding import check_feeding
 from convert.float_model import FloatModel, infer_contract, load_float
-from convert.golden import golden_pixels
+from convert.golden import certified_golden
 from convert.latency import Latency, latency_ratio
 from convert.metadata import with_metadata
 from convert.parity import Judgement, judge
 from convert.policy import Policy
 from convert.predictions import Floats, device_probabilities, float_probabilities
 from convert.quantize import float_tflite, quantize
+from convert.renew_golden import renew
 from convert.report import report
 from convert.verify import check_labels, verify
 from edge import bundle as bundles
 from edge.classifier import Classifier
 from edge.command import note
 from edge.contract import FLOAT32, InputContract
-from edge.errors import BundleError
+from edge.errors import BundleError, GoldenMismatchError
 from edge.files import write_whole
-from edge.golden import Golden
 from edge.interpreters import open_interpreter
 from models.progress import Progress
 from models.versions import versions
@@ -114,6 +112,8 @@ def quantize_model(
         compared = _compare(before, int8, contract, evidence, settings.policy)
     with watch("latency"):
         latency = _latency(model, int8, contract, evidence)
+    with watch("golden"):
+        golden, golden_record = certified_golden(int8, contract)
     with watch("seal"):
         certificate = certify(
             model=model,
@@ -126,6 +126,7 @@ def quantize_model(
             latency=latency.latency,
             float_tflite_bytes=latency.float_bytes,
             findings=findings,
+            golden=golden_record,
             request=request,
             seconds=watch.seconds,
         )
@@ -136,7 +137,7 @@ def quantize_model(
             contract=contract,
             calibration=evidence.calibration.record(),
             certificate=certificate,
-            golden=_golden(int8, contract),
+            golden=golden,
             extra_files={"report.html": page.encode()},
         )
     note(f"  {certificate['verdict']}: {folder}")
@@ -253,13 +254,6 @@ def _latency(model: FloatModel, int8: bytes, contract: InputContract, evidence: 
     return _Timed(latency_ratio(before, after, tensors), len(plain))
 
 
-def _golden(int8: bytes, contract: InputContract) -> Golden:
-    interpreter = open_interpreter(int8)
-    inputs = golden_pixels(contract)
-    outputs = [interpreter.invoke(contract.encode(pixels, interpreter.input.quantization)) for pixels in inputs]
-    return Golden(inputs, np.stack(outputs))
-
-
 def _fingerprint(model: FloatModel, contract: InputContract, evidence: Evidence, settings: Settings) -> str:
     """Sha256 of everything the bundle follows from: equal requests give equal bundles."""
     facts = {
@@ -277,15 +271,18 @@ def _fingerprint(model: FloatModel, contract: InputContract, evidence: Evidence,
 
 
 def _unchanged(folder: Path, request: str) -> dict[str, Any] | None:
-    """The certificate of the bundle at `folder` if it is whole and answers the same request."""
+    """The certificate of the bundle at `folder` if it is whole and answers the same request; its golden images are
+    renewed where they are of before they were certified for several kinds."""
     if not folder.is_dir():
         return None
     try:
         found = bundles.load(folder, allow_uncertified=True, allow_unsigned=True).certificate
-    except BundleError as error:
+        if found.get("request") != request:
+            return None
+        return found if "golden" in found else {**found, "golden": renew(folder)}
+    except (BundleError, GoldenMismatchError) as error:
         note(f"  {error}: converting again")
         return None
-    return found if found.get("request") == request else None
 
 
 def _check_same_contract(ours: InputContract, theirs: InputContract) -> None:

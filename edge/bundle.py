@@ -223,18 +223,20 @@ def judge_golden(bundle: Bundle, interpreter: Interpreter) -> Replay:
 def require_golden(bundle: Bundle, interpreter: Interpreter) -> Replay:
     """`judge_golden`, or GoldenMismatchError where an image gets another class or differs by more than it may."""
     replay = judge_golden(bundle, interpreter)
-    if replay.beyond:
-        raise GoldenMismatchError(
-            f"{bundle.path}: {len(replay.beyond)} of {replay.images} golden images differ on this machine "
-            f"by up to {replay.max_difference} LSB, where at most {replay.allowed} is expected of arithmetic kind "
-            f"{interpreter.kind}"
-        )
-    if replay.reclassified:
-        raise GoldenMismatchError(
-            f"{bundle.path}: {len(replay.reclassified)} of {replay.images} golden images get another class "
-            "on this machine"
-        )
+    if not replay.passed:
+        raise GoldenMismatchError(golden_mismatch(bundle, replay, interpreter.kind))
     return replay
+
+
+def golden_mismatch(bundle: Bundle, replay: Replay, kind: str) -> str:
+    """How a replay that did not pass differs, one sentence."""
+    of = f"{bundle.path}: {{}} of {replay.images} golden images"
+    if replay.beyond:
+        return (
+            f"{of.format(len(replay.beyond))} differ on this machine by up to {replay.max_difference} LSB, "
+            f"where at most {replay.allowed} is expected of arithmetic kind {kind}"
+        )
+    return f"{of.format(len(replay.reclassified))} get another class on this machine"
 
 
 def certified_kind(certificate: Mapping[str, Any]) -> str | None:

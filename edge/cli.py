@@ -107,6 +107,48 @@ def classify(
     )
 
 
+def selftest(
+    bundle: str = "",
+    runtime: str = "",
+    threads: str = "",
+    store: str = "",
+    trusted: str = "",
+    config: str = "",
+    json: bool = False,
+    allow_uncertified: bool = False,
+    allow_unsigned: bool = False,
+) -> Request:
+    """Prove that this machine answers as its bundle was certified: replay the golden images, and time it.
+
+    Exit code 1 when an image is answered otherwise. An inference far slower than expected is a warning. The outcome is
+    kept beside the record, where `edge doctor` shows it. `edge run` does the same at its start and once a day.
+
+    Args:
+        bundle: folder of a model with its certificate; the one that would run when left out.
+        runtime: litert, tflite_runtime or tf_lite; the first that is installed when left out.
+        threads: for one inference.
+        store: folder of the record, beside whose files the outcome is kept.
+        trusted: folder of trusted keys; the profile's, or the machine's own, when left out.
+        config: profile; /etc/leukoscope/edge.toml where it exists. Options here come before it.
+        json: print one JSON object: passed, images, differing, invoke_ms, expected_ms, warnings.
+        allow_uncertified: use a bundle whose certificate does not say "pass".
+        allow_unsigned: use a bundle that no key trusted here signed.
+    """
+    from edge.selftest import selftest_request
+
+    return selftest_request(
+        bundle=bundle,
+        runtime=runtime,
+        threads=threads,
+        store=store,
+        trusted=trusted,
+        config=config,
+        json=json,
+        allow_uncertified=allow_uncertified,
+        allow_unsigned=allow_unsigned,
+    )
+
+
 def verify(store: str = "", json: bool = False) -> Request:
     """Check a record: its chain, its images and its counts. Exit code 1 when something was changed or is missing.
 
@@ -207,6 +249,7 @@ def doctor(config: str = "", store: str = "", json: bool = False) -> Request:
 COMMANDS: dict[str, Command] = {
     "run": run,
     "classify": classify,
+    "selftest": selftest,
     "verify": verify,
     "export": export,
     "prune": prune,

@@ -154,11 +154,18 @@ class Replay:
     allowed: int
     differences: tuple[int, ...]
     reclassified: tuple[int, ...]
+    expected: tuple[int, ...]
+    answered: tuple[int, ...]
 
     @property
     def differing(self) -> tuple[int, ...]:
         """Indices of the images with any difference."""
         return tuple(index for index, difference in enumerate(self.differences) if difference)
+
+    @property
+    def passed(self) -> bool:
+        """No image differs by more than it may, and none has another class where it may not."""
+        return not (self.beyond or self.reclassified)
 
     @property
     def beyond(self) -> tuple[int, ...]:
@@ -174,11 +181,6 @@ class Replay:
     def same_class(self) -> bool:
         """Every image got its golden class."""
         return not self.reclassified
-
-    @property
-    def passed(self) -> bool:
-        """No image differs by more than it may, and none gets another class."""
-        return not (self.beyond or self.reclassified)
 
 
 def compare(golden: Golden, outputs: Sequence[npt.NDArray[Any]]) -> Replay:
@@ -233,12 +235,14 @@ def _replay(
     outside = np.maximum(low.astype(np.int16) - found, found - high.astype(np.int16)).clip(0).max(axis=1)
     second, highest = np.sort(expected.astype(np.int16), axis=1)[:, -2:].T
     leads = (highest - second > 2 * allowed) | (allowed == 0)
-    changed = (arrived.argmax(axis=1) != expected.argmax(axis=1)) & leads
+    classes, answered = expected.argmax(axis=1), arrived.argmax(axis=1)
     return Replay(
         images=len(arrived),
         kind=kind,
         max_difference=int(outside.max()),
         allowed=allowed,
         differences=tuple(outside.tolist()),
-        reclassified=tuple(np.flatnonzero(changed).tolist()),
+        reclassified=tuple(np.flatnonzero((answered != classes) & leads).tolist()),
+        expected=tuple(classes.tolist()),
+        answered=tuple(answered.tolist()),
     )

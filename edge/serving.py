@@ -8,6 +8,7 @@ from edge.bundle import Bundle
 from edge.classifier import Classifier
 from edge.command import note
 from edge.errors import BundleError
+from edge.golden import Replay
 from edge.interpreters import open_interpreter
 from edge.trust.machine import machine_keys
 from edge.trust.policy import shipped_bundles
@@ -23,6 +24,7 @@ class Served:
 
     bundle: Bundle
     classifier: Classifier
+    replay: Replay | None = None  # of the golden inputs; None where that was left to the caller
 
 
 def serve(
@@ -34,6 +36,7 @@ def serve(
     allow_uncertified: bool = False,
     allow_unsigned: bool = False,
     any_name: bool = False,
+    prove: bool = True,
 ) -> Served:
     """Load a bundle and replay its golden inputs. What is doubtful about it is said on standard error.
 
@@ -41,6 +44,7 @@ def serve(
         path: the bundle's folder; None is the one that ships.
         runtime: one of `edge.interpreters.RUNTIMES`; None is the first installed.
         trust, allow_uncertified, allow_unsigned, any_name: as `edge.bundle.load`.
+        prove: False leaves the golden replay to the caller, who must not serve before it.
 
     Raises:
         BundleError: missing, altered, not signed by a trusted key, not certified. GoldenMismatchError: it answers
@@ -66,8 +70,7 @@ def serve(
         note(f"warning: the certificate of {bundle.name} says {bundle.certificate['verdict']!r}")
     interpreter = open_interpreter(bundle.model, runtime=runtime, threads=threads)
     classifier = Classifier(bundle.contract, interpreter)
-    bundles.require_golden(bundle, interpreter)
-    return Served(bundle, classifier)
+    return Served(bundle, classifier, bundles.require_golden(bundle, interpreter) if prove else None)
 
 
 def default_bundle() -> Path:

@@ -1,0 +1,70 @@
+"""`convert golden`: choose and certify the golden images of a bundle that stands, without converting it again.
+
+Model, contract, calibration and report stay byte for byte; `golden.npz` and the certificate's `golden` are new, and so
+are the manifest and the digest. A signature is of the old manifest: the bundle must be signed again.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from convert.golden import certified_golden
+from edge import bundle as bundles
+from edge.bundle import Bundle
+from edge.command import DONE, Outcome, note
+from edge.errors import BundleError
+from edge.interpreters import open_interpreter
+
+
+@dataclass(frozen=True)
+class GoldenRequest:
+    """Renew the golden images of `bundles`."""
+
+    bundles: tuple[Path, ...]
+    json: bool
+
+    def execute(self) -> Outcome:
+        """One bundle after the other; a bundle that answers otherwise here than where it was certified is refused.
+
+        Raises:
+            BundleError: no bundle, or this machine's arithmetic is not the certificate's. GoldenMismatchError: its
+                model answers otherwise here. OSError: it cannot be written; it is what it was.
+        """
+        records = [renew(path) for path in self.bundles]
+        lines = [
+            f"{path}: {len(record['images'])} golden images, certified for kinds {', '.join(record['kinds'])}"
+            for path, record in zip(self.bundles, records, strict=True)
+        ]
+        named = {str(path): record for path, record in zip(self.bundles, records, strict=True)}
+        return Outcome(DONE, named, "\n".join(lines))
+
+
+def renew(path: Path) -> dict[str, Any]:
+    """Renew one bundle; the certificate's `golden`. Renewing twice on machines of one kind changes nothing."""
+    bundle = _load(path)
+    interpreter = open_interpreter(bundle.model)
+    certified = bundles.certified_kind(bundle.certificate)
+    if interpreter.kind != certified:
+        raise BundleError(
+            f"{path}: certified with arithmetic kind {certified}, and this machine computes kind {interpreter.kind}; "
+            "renew it where it was made"
+        )
+    bundles.require_golden(bundle, interpreter)
+    golden, record = certified_golden(bundle.model, bundle.contract)
+    page = path / "report.html"
+    bundles.write(
+        path,
+        model=bundle.model,
+        contract=bundle.contract,
+        calibration=bundle.calibration,
+        certificate={**bundle.certificate, "golden": record},
+        golden=golden,
+        extra_files={"report.html": page.read_bytes()} if page.exists() else {},
+    )
+    if bundle.signature is not None:
+        note(f"{path}: its signature was of the old manifest and is gone; sign it again")
+    return record
+
+
+def _load(path: Path) -> Bundle:
+    return bundles.load(path, allow_uncertified=True, allow_unsigned=True)

@@ -1,0 +1,114 @@
+"""A bundle as one zip file, for a USB stick or a download: written the same everywhere, read without trusting it.
+
+What may be in it is known beforehand, so it is read strictly: the names of a bundle's files and no others, each once,
+at most one folder around them, stored or deflated, nothing encrypted, no links; and no more is unpacked of any file than
+a bundle takes, whatever the archive says of its size.
+"""
+
+import io
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+
+from edge.errors import BundleError
+from edge.trust.statement import BUNDLE_NAME
+
+MOST_MEMBERS = 32
+LARGEST_DIRECTORY_BYTES = 32 * 2**10
+_DOS_EPOCH = (1980, 1, 1, 0, 0, 0)
+_END = struct.Struct("<4s4H2LH")  # end of central directory (APPNOTE.TXT 4.3.16)
+_END_SIGNATURE, _ZIP64_LOCATOR = b"PK\5\6", b"PK\6\7"
+_ENCRYPTED = 0x1 | 0x40 | 0x2000  # general purpose bits: encrypted, strongly, its directory too (4.4.4)
+_PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+
+def read_zip(data: bytes, shown: str, limits: Mapping[str, int]) -> tuple[str, dict[str, bytes]]:
+    """Every file of a zipped bundle by name, and the name of the folder they lie in, "" for none.
+
+    Args:
+        data: the archive, whose size the caller has bounded.
+        shown: what messages call it: a path or a URL.
+        limits: the names a file may have, and the most bytes each may unpack to (`edge.bundle.FILE_LIMITS`).
+
+    Raises:
+        BundleError: beginning with `shown`: no zip file, damaged, or anything in it that a bundle does not have.
+    """
+    _check_directory(data, shown)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = dict(_members(archive, shown, limits))
+            if not members:
+                raise BundleError(f"{shown}: holds no file")
+            folders = {folder for folder, _ in members}
+            if len(folders) != 1:
+                raise BundleError(f"{shown}: its files lie in several folders: {', '.join(map(repr, sorted(folders)))}")
+            files = {
+                name: _unpacked(archive, entry, limits[name], f"{shown}: {name}")
+                for (_, name), entry in members.items()
+            }
+            return folders.pop(), files
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
+        if isinstance(error, BundleError):
+            raise
+        raise BundleError(f"{shown}: not a readable zip file ({error})") from error
+
+
+def zip_bytes(folder: str, files: Mapping[str, bytes]) -> bytes:
+    """The archive of `files` in a folder of that name; nothing is compressed, so equal files give equal bytes anywhere."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(f"{folder}/{name}", _DOS_EPOCH)
+            entry.create_system, entry.external_attr = 3, (stat.S_IFREG | 0o644) << 16
+            archive.writestr(entry, files[name])
+    return stream.getvalue()
+
+
+def _check_directory(data: bytes, shown: str) -> None:
+    """Bound the directory before anything parses it: it could hold millions of entries."""
+    end = len(data) - _END.size
+    if end < 0 or data[end : end + 4] != _END_SIGNATURE:
+        raise BundleError(f"{shown}: not a zip file, or one with something behind its end")
+    _, disk, first_disk, here, members, size, offset, comment = _END.unpack(data[end:])
+    if disk or first_disk or here != members or comment or data[end - 20 : end - 16] == _ZIP64_LOCATOR:
+        raise BundleError(f"{shown}: not a plain zip file: split, of the 64-bit kind, or with a comment")
+    if members > MOST_MEMBERS or size > LARGEST_DIRECTORY_BYTES:
+        raise BundleError(f"{shown}: holds {members} files; a bundle has fewer")
+    if offset + size != end:
+        raise BundleError(f"{shown}: not a plain zip file: something stands before it, or it was cut")
+
+
+def _members(
+    archive: zipfile.ZipFile, shown: str, limits: Mapping[str, int]
+) -> Iterator[tuple[tuple[str, str], zipfile.ZipInfo]]:
+    """((folder, name), entry) of every file, checked; the folder's own entry is passed over."""
+    seen: set[str] = set()
+    for entry in archive.infolist():
+        path = entry.filename
+        if path != entry.orig_filename or path in seen:
+            raise BundleError(f"{shown}: holds {entry.orig_filename!r:.80} twice, or under two names")
+        seen.add(path)
+        mode = stat.S_IFMT(entry.external_attr >> 16)
+        if path.endswith("/") and BUNDLE_NAME.fullmatch(path[:-1]) and mode in (0, stat.S_IFDIR):
+            continue  # what it may hold is never read
+        folder, _, name = path.rpartition("/")
+        if name not in limits or not (folder == "" or BUNDLE_NAME.fullmatch(folder)):
+            raise BundleError(f"{shown}: holds {path!r:.80}, which is no file of a bundle")
+        if mode not in (0, stat.S_IFREG):
+            raise BundleError(f"{shown}: {path} is a link, or no regular file")
+        if entry.flag_bits & _ENCRYPTED or entry.compress_type not in _PLAIN:
+            raise BundleError(f"{shown}: {path} is encrypted, or packed otherwise than stored or deflated")
+        if entry.file_size > limits[name]:
+            raise BundleError(f"{shown}: {path} unpacks to more than {limits[name]} bytes")
+        yield (folder, name), entry
+
+
+def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, limit: int, shown: str) -> bytes:
+    """The bytes of a member, its checksum compared; the sizes in a zip are claims."""
+    with archive.open(entry) as stream:
+        data = stream.read(min(entry.file_size, limit) + 1)
+    if len(data) != entry.file_size:
+        raise BundleError(f"{shown}: is not the size that the archive says")
+    return data

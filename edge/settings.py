@@ -2,12 +2,18 @@
 
 ```toml
 [model]
-bundle = "/srv/mobilenet_v2-int8"       # left out: the bundle that ships
+bundle = "/srv/mobilenet_v2-int8"       # left out: the slot that serves, else the one that ships
 runtime = "litert"                      # litert, tflite_runtime or tf_lite; left out: the first installed
 threads = 1
 
 [trust]
 keys = "/etc/leukoscope/trusted"        # folder of the public keys whose bundles run here
+
+[update]
+source = "https://example.org/bundles"  # what `edge update` reads when none is named; left out: none
+name = "mobilenet_v2-int8"              # of the bundles wanted; left out: as the one that serves
+device = "lab-3"                        # its place in a rollout; left out: by the machine's id
+root = "/etc/leukoscope/tuf/root.json"  # root metadata that a TUF repository is trusted by
 
 [camera]
 uri = "picamera2:0"
@@ -56,7 +62,7 @@ LARGEST_PROFILE_BYTES = 2**20
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """[model]. `bundle` None is the shipped one, `runtime` None the first installed."""
+    """[model]. `bundle` None is the slot that serves, else the shipped one; `runtime` None the first installed."""
 
     bundle: Path | None = None
     runtime: str | None = None
@@ -68,6 +74,16 @@ class TrustSettings:
     """[trust]. `keys` None is `edge.trust.trusted.DEFAULT_KEYS`."""
 
     keys: Path | None = None
+
+
+@dataclass(frozen=True)
+class UpdateSettings:
+    """[update]. `root` None is `edge.update.repository.DEFAULT_ROOT`; "" for what is left out."""
+
+    source: str = ""
+    name: str = ""
+    device: str = ""
+    root: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +103,7 @@ class Settings:
 
     model: ModelSettings = field(default_factory=ModelSettings)
     trust: TrustSettings = field(default_factory=TrustSettings)
+    update: UpdateSettings = field(default_factory=UpdateSettings)
     camera_uri: str = DEFAULT_CAMERA
     camera: CameraSettings = field(default_factory=CameraSettings)
     timeout_s: float = 2.0
@@ -143,6 +160,7 @@ def parse(table: Mapping[str, Any]) -> Settings:
     return Settings(
         model=ModelSettings(**values["model"]),
         trust=TrustSettings(**values["trust"]),
+        update=UpdateSettings(**values["update"]),
         camera=wanted,
         gates_off=values["gates"].get("off", ()),
         record=RecordSettings(**values["record"]),
@@ -227,6 +245,7 @@ def _as_is(_: str, value: Any) -> Any:
 _SECTIONS: dict[str, dict[str, Check]] = {
     "model": {"bundle": _path, "runtime": _one_of(*RUNTIMES), "threads": _whole(1, MOST_THREADS)},
     "trust": {"keys": _path},
+    "update": {"source": _text, "name": _text, "device": _text, "root": _path},
     "camera": {
         "uri": _text,
         "timeout_s": _number(0.1, 60),

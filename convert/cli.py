@@ -12,8 +12,10 @@ from convert.requests import (
     QuantizeRequest,
     SummaryRequest,
 )
+from convert.signing_requests import KeygenRequest, PackRequest, SignRequest, VerifyRequest
 from edge.command import Command, UsageError, switch, whole_number
 from edge.command import main as run
+from edge.trust.statement import LARGEST_VERSION
 from models.registry import TRAINED, trained
 
 
@@ -149,12 +151,91 @@ def summary(*, check: str = "", write: str = "", json: bool = False) -> SummaryR
     return SummaryRequest(_path(check), _path(write), switch(json, "--json"))
 
 
+def keygen(name: str, *, to: str = ".", passphrase_file: str = "", json: bool = False) -> KeygenRequest:
+    """Make a pair of keys: NAME.key signs bundles, NAME.pub lets devices verify them. Neither is ever overwritten.
+
+    Args:
+        name: of the files: of whoever signs, and when the key was made.
+        to: folder for both; this one when left out.
+        passphrase_file: file or pipe whose first line encrypts NAME.key.
+        json: print one JSON object.
+    """
+    return KeygenRequest(name, Path(to), _path(passphrase_file), switch(json, "--json"))
+
+
+def sign(
+    bundle: str,
+    *,
+    key: str,
+    version: str = "",
+    passphrase_file: str = "",
+    add: bool = False,
+    replace: bool = False,
+    allow_uncertified: bool = False,
+    json: bool = False,
+) -> SignRequest:
+    """Sign a bundle: manifest.sig says that this bundle, in this version, may run where the key is trusted.
+
+    The bundle is checked in full before. The name that is signed is the folder's.
+
+    Args:
+        bundle: its folder.
+        key: NAME.key of `convert keygen`.
+        version: whole number, above that of every bundle of this name before; the time in UTC when left out, such as
+            20261124143000 for 14:30:00 on 24 November 2026.
+        passphrase_file: file or pipe whose first line decrypts the key.
+        add: put a signature beside those that are there, for the same version.
+        replace: sign anew what is signed already, with a higher version.
+        allow_uncertified: sign although the certificate does not say "pass".
+        json: print one JSON object.
+    """
+    if switch(add, "--add") and switch(replace, "--replace"):
+        raise UsageError("--add keeps the signatures that are there and --replace does not: give one of them")
+    return SignRequest(
+        Path(bundle),
+        Path(key),
+        whole_number(version, "--version", at_least=1, at_most=LARGEST_VERSION) if version else None,
+        _path(passphrase_file),
+        switch(add, "--add"),
+        switch(replace, "--replace"),
+        switch(allow_uncertified, "--allow-uncertified"),
+        switch(json, "--json"),
+    )
+
+
+def verify(bundle: str, *more: str, public: str, json: bool = False) -> VerifyRequest:
+    """Is a bundle whole, and signed by one of these keys? Exit code 0 when it is, 1 when not.
+
+    Args:
+        bundle: its folder, or a zip file of `convert pack`.
+        more: further keys, after the one that --public names.
+        public: NAME.pub, or a folder as devices have it, with its revocations.
+        json: print one JSON object.
+    """
+    return VerifyRequest(Path(bundle), tuple(Path(path) for path in (public, *more)), switch(json, "--json"))
+
+
+def pack(bundle: str, *, to: str, json: bool = False) -> PackRequest:
+    """Write a bundle as one zip file, for a USB stick. Equal bundles give equal files.
+
+    Args:
+        bundle: its folder.
+        to: the file, NAME.zip.
+        json: print one JSON object.
+    """
+    return PackRequest(Path(bundle), Path(to), switch(json, "--json"))
+
+
 COMMANDS: dict[str, Command] = {
     "quantize": quantize,
     "parity": parity,
     "calibration": calibration,
     "inspect": inspect,
     "summary": summary,
+    "keygen": keygen,
+    "sign": sign,
+    "verify": verify,
+    "pack": pack,
 }
 
 

@@ -77,3 +77,7 @@ class CertificateError(ConvertError, ValueError):
 
 class ReportError(ConvertError, ValueError):
     """Outputs or images that do not belong to the certificate shown. Cure: give those it was made from."""
+
+
+class SigningError(ConvertError, ValueError):
+    """A bundle that cannot be signed or checked as asked for. Cure: what the message names."""

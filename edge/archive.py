@@ -1,8 +1,8 @@
 """A bundle as one zip file, for a USB stick or a download: written the same everywhere, read without trusting it.
 
 What may be in it is known beforehand, so it is read strictly: the names of a bundle's files and no others, each once,
-at most one folder around them, stored or deflated, nothing encrypted, no links; and no more is unpacked of any file than
-a bundle takes, whatever the archive says of its size.
+at most one folder around them, stored or deflated, nothing encrypted, no links; and no more is unpacked of any file
+than a bundle takes, whatever the archive says of its size.
 """
 
 import io
@@ -56,7 +56,7 @@ def read_zip(data: bytes, shown: str, limits: Mapping[str, int]) -> tuple[str, d
 
 
 def zip_bytes(folder: str, files: Mapping[str, bytes]) -> bytes:
-    """The archive of `files` in a folder of that name; nothing is compressed, so equal files give equal bytes anywhere."""
+    """The archive of `files` in a folder of that name. Nothing is compressed: equal files give equal bytes anywhere."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(files):

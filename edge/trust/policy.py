@@ -57,7 +57,7 @@ def permit(
 def verify(path: Path, digest: str, signature: bytes | None, trust: TrustedKeys, *, any_name: bool = False) -> Signed:
     """What trusted keys say of the manifest with this sha256; arguments and SignatureError as in `permit`."""
     if signature is None:
-        raise SignatureError(f"{path}: not signed ({SIGNATURE} is missing), and this machine runs signed bundles alone")
+        raise SignatureError(f"{path}: not signed: {SIGNATURE} is missing")
     shown = str(path / SIGNATURE)
     envelope = Envelope.from_bytes(signature, shown)
     keys = envelope.verified_by(trust.keys)

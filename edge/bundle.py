@@ -15,14 +15,14 @@ Equal contents give equal bytes and so an equal digest on every machine.
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge.contract import InputContract
 from edge.errors import BundleError, ContractError, GoldenMismatchError
-from edge.folders import read_folder, write_folder
+from edge.folders import open_folder, write_folder
 from edge.golden import LARGEST_GOLDEN_BYTES, Golden, Replay, compare, judge
 from edge.interpreters import Interpreter
 from edge.model_file import check_model
@@ -117,15 +117,12 @@ def load(
     """
     path = Path(path)
     trust = machine_keys() if trust is None else trust
-    files = read_folder(path, FILE_LIMITS)
-    return assemble(
-        path,
-        files,
-        trust=trust,
-        allow_uncertified=allow_uncertified,
-        allow_unsigned=allow_unsigned,
-        any_name=any_name,
-    )
+    with open_folder(path, FILE_LIMITS) as folder:
+        files = {name: folder.read(name) for name in (MANIFEST, SIGNATURE) if name in folder.names}
+        signed = _permitted(path, files, trust, allow_unsigned=allow_unsigned, any_name=any_name)
+        listed = _listed(path, files[MANIFEST], folder.names)
+        files |= {name: folder.read(name, _size(entry)) for name, entry in listed.items()}
+    return _certified(_parsed(path, files, signed), allow_uncertified)
 
 
 def assemble(
@@ -138,17 +135,8 @@ def assemble(
     any_name: bool = False,
 ) -> Bundle:
     """`load` for files that were read already, from an archive or a network; `path` is where they will stand."""
-    if MANIFEST not in files:
-        raise BundleError(f"{path}: no {MANIFEST}, so this is no complete bundle")
-    manifest, signature = files[MANIFEST], files.get(SIGNATURE)
-    signed = permit(path, manifest, signature, trust, allow_unsigned=allow_unsigned, any_name=any_name)
-    bundle = _parsed(path, files, signed)
-    if not bundle.certified and not allow_uncertified:
-        raise BundleError(
-            f"{path}: its certificate says {bundle.certificate['verdict']!r}, not 'pass'; "
-            "allow an uncertified bundle in so many words to use it"
-        )
-    return bundle
+    signed = _permitted(path, files, trust, allow_unsigned=allow_unsigned, any_name=any_name)
+    return _certified(_parsed(path, files, signed), allow_uncertified)
 
 
 def write(
@@ -257,6 +245,23 @@ def _golden_answers(bundle: Bundle, interpreter: Interpreter) -> list[Any]:
     return [interpreter.invoke(bundle.contract.encode(pixels, quantization)) for pixels in bundle.golden.inputs]
 
 
+def _permitted(
+    path: Path, files: Mapping[str, bytes], trust: TrustedKeys, *, allow_unsigned: bool, any_name: bool
+) -> Signed | None:
+    if MANIFEST not in files:
+        raise BundleError(f"{path}: no {MANIFEST}, so this is no complete bundle")
+    return permit(path, files[MANIFEST], files.get(SIGNATURE), trust, allow_unsigned=allow_unsigned, any_name=any_name)
+
+
+def _certified(bundle: Bundle, allow_uncertified: bool) -> Bundle:
+    if not bundle.certified and not allow_uncertified:
+        raise BundleError(
+            f"{bundle.path}: its certificate says {bundle.certificate['verdict']!r}, not 'pass'; "
+            "allow an uncertified bundle in so many words to use it"
+        )
+    return bundle
+
+
 def _parsed(path: Path, files: Mapping[str, bytes], signed: Signed | None) -> Bundle:
     """Verify the manifest over `files`, then parse them."""
     manifest = files[MANIFEST]
@@ -304,21 +309,33 @@ def _certified_sha256(certificate: Mapping[str, Any], subject: str) -> Any:
 
 
 def _verify_manifest(path: Path, manifest: bytes, files: Mapping[str, bytes]) -> None:
-    record = _json_object(path / "manifest.json", manifest)
+    for name, entry in _listed(path, manifest, files).items():
+        if entry != _entry(files[name]):
+            raise BundleError(f"{path / name}: altered: its size or sha256 is not the manifest's")
+
+
+def _listed(path: Path, manifest: bytes, names: Collection[str]) -> dict[str, Any]:
+    """The entries of a manifest by name: of all files of a bundle that are there, and of no others."""
+    record = _json_object(path / MANIFEST, manifest)
     if set(record) != {"format", "files"} or record["format"] != MANIFEST_FORMAT:
         raise BundleError(f"{path / MANIFEST}: must hold format {MANIFEST_FORMAT} and files")
     listed = record["files"]
     if not isinstance(listed, dict):
         raise BundleError(f"{path / MANIFEST}: files must be an object; got {type(listed).__name__}")
-    for name in sorted(set(listed) | REQUIRED.keys() | (files.keys() - _UNLISTED.keys())):
+    for name in sorted(set(listed) | REQUIRED.keys() | (set(names) - _UNLISTED.keys())):
         if name not in REQUIRED and name not in OPTIONAL:
             raise BundleError(f"{path / MANIFEST}: lists {name!r}, which is no file of a bundle")
         if name not in listed:
             raise BundleError(f"{path / MANIFEST}: does not list {name}")
-        if name not in files:
+        if name not in names:
             raise BundleError(f"{path / name}: missing")
-        if listed[name] != _entry(files[name]):
-            raise BundleError(f"{path / name}: altered: its size or sha256 is not the manifest's")
+    return listed
+
+
+def _size(entry: Any) -> int | None:
+    """The size that a manifest's entry gives; None where it gives none, which is found out later."""
+    size = entry.get("size") if isinstance(entry, dict) else None
+    return size if type(size) is int else None
 
 
 def _entry(data: bytes) -> dict[str, Any]:

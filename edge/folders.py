@@ -8,8 +8,8 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edge.errors import BundleError, LeukoscopeError
@@ -19,31 +19,63 @@ _RENAME_EXCHANGE = 2  # linux/fs.h
 _AT_FDCWD = -100
 
 
-def read_folder(path: Path, limits: Mapping[str, int]) -> dict[str, bytes]:
-    """Every file of a folder by name, each read once.
+class OpenFolder:
+    """A folder being read: it was listed once, and files are read of the folder that was opened, whatever its path
+    names meanwhile.
+
+    Attributes:
+        names: sorted.
+    """
+
+    def __init__(self, descriptor: int, path: Path, limits: Mapping[str, int]) -> None:
+        self.names = sorted(os.listdir(descriptor))
+        self._descriptor, self._path, self._limits = descriptor, path, limits
+        unknown = [name for name in self.names if name not in limits]
+        if unknown:
+            raise BundleError(f"{path}: holds {unknown[0]!r}, which is no file of a bundle")
+
+    def read(self, name: str, expected: int | None = None) -> bytes:
+        """A file; BundleError for a link, no regular file, one over its limit or over the `expected` bytes.
+
+        Nothing over either is read.
+        """
+        limit, shown = self._limits[name], self._path / name
+        if expected is None or not 0 <= expected < limit:
+            return _read_file(self._descriptor, name, limit, shown)
+        data = _read_file(self._descriptor, name, limit, shown, most=expected + 1)
+        if len(data) > expected:
+            raise BundleError(f"{shown}: altered: larger than the manifest says")
+        return data
+
+
+@contextmanager
+def open_folder(path: Path, limits: Mapping[str, int]) -> Iterator[OpenFolder]:
+    """Open a folder to read files of it.
 
     Args:
         path: a folder, or a link to one.
         limits: the names a file may have, and the most bytes each may hold.
 
     Raises:
-        BundleError: no folder, or it holds something unnamed in `limits`, a link, a subfolder, a device, or a
-            file over its limit. Nothing over a limit is read.
+        BundleError: no folder, or it holds something unnamed in `limits`.
     """
     try:
-        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise BundleError(f"{path}: {error.strerror}") from error
     try:
-        names = sorted(os.listdir(folder))  # noqa: PTH208  (of the folder opened, whatever the path names now)
-        unknown = [name for name in names if name not in limits]
-        if unknown:
-            raise BundleError(f"{path}: holds {unknown[0]!r}, which is no file of a bundle")
-        return {name: _read_file(folder, name, limits[name], path / name) for name in names}
+        yield OpenFolder(descriptor, path, limits)
     except OSError as error:
         raise BundleError(f"{path}: {error.strerror}") from error
     finally:
-        os.close(folder)
+        os.close(descriptor)
+
+
+def read_folder(path: Path, limits: Mapping[str, int]) -> dict[str, bytes]:
+    """Every file of a folder by name, each read once; arguments and BundleError as in `open_folder`, and further for a
+    link, a subfolder, a device, or a file over its limit."""
+    with open_folder(path, limits) as folder:
+        return {name: folder.read(name) for name in folder.names}
 
 
 def read_named(folder: Path, name: str, limit: int, error: type[LeukoscopeError]) -> bytes:
@@ -100,7 +132,15 @@ def _sweep(path: Path) -> None:
                 shutil.rmtree(left, ignore_errors=True)
 
 
-def _read_file(folder: int, name: str, limit: int, shown: Path, error: type[LeukoscopeError] = BundleError) -> bytes:
+def _read_file(
+    folder: int,
+    name: str,
+    limit: int,
+    shown: Path,
+    error: type[LeukoscopeError] = BundleError,
+    most: int | None = None,
+) -> bytes:
+    """A file of `limit` bytes at most, or `error`; of one with more than `most` bytes, the first `most`."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # NONBLOCK: a FIFO must not hold us
     try:
         descriptor = os.open(name, flags, dir_fd=folder)
@@ -111,7 +151,8 @@ def _read_file(folder: int, name: str, limit: int, shown: Path, error: type[Leuk
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise error(f"{shown}: is no regular file")
-        data = stream.read(min(status.st_size, limit) + 1)  # read() sets aside all it is asked for
+        ask = min(status.st_size, limit) + 1  # read() sets aside all it is asked for
+        data = stream.read(ask if most is None else min(ask, most))
     if len(data) > limit:
         raise error(f"{shown}: larger than {limit} bytes")
     return data

@@ -69,7 +69,7 @@ build_wheel() {
     list_sources | tar --null --files-from - --create --file - | tar --extract --file - -C "$WORK/source")
   awk '/^setuptools==/ {on = 1} on && !/^[a-z ]/ {exit} on && /^ *#/ {exit} on {print}' \
     "$SOURCES/requirements/dev.lock" > "$WORK/build.lock"
-  quietly in_root python3 -m venv "$INSIDE/build"
+  quietly in_root "${PYTHON_HERE:-python3}" -m venv "$INSIDE/build"
   quietly in_root "$INSIDE/build/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
     --only-binary=:all: --no-cache-dir -r "$INSIDE/build.lock"
   quietly in_root "$INSIDE/build/bin/python" -m pip wheel --quiet --disable-pip-version-check --no-deps --no-index \

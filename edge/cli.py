@@ -176,20 +176,36 @@ def export(slide: str, to: str, store: str = "", json: bool = False) -> Request:
 
 
 def prune(
-    store: str = "", days: str = "", gigabytes: str = "", also_unexported: bool = False, json: bool = False
+    store: str = "",
+    days: str = "",
+    gigabytes: str = "",
+    also_unexported: bool = False,
+    config: str = "",
+    json: bool = False,
 ) -> Request:
     """Make room in a record: remove the oldest entries and their images, and note in the record that it was done.
+
+    Without DAYS and GIGABYTES the limits are the profile's; a run that goes on applies those itself, and nothing is
+    left to do (exit code 0). With them, a record that a run writes to is refused (exit code 4).
 
     Args:
         store: folder of the record.
         days: keep what is younger.
         gigabytes: keep so much of 10^9 bytes.
         also_unexported: remove also what was never exported.
+        config: profile; /etc/leukoscope/edge.toml where it exists. Options here come before it.
         json: print one JSON object.
     """
     from edge.retention import retention_request
 
-    return retention_request(store=store, days=days, gigabytes=gigabytes, also_unexported=also_unexported, json=json)
+    return retention_request(
+        store=store,
+        days=days,
+        gigabytes=gigabytes,
+        also_unexported=also_unexported,
+        config=config,
+        json=json,
+    )
 
 
 def bench(
@@ -231,6 +247,104 @@ def bench(
     )
 
 
+def update(
+    source: str = "",
+    *,
+    name: str = "",
+    check: bool = False,
+    allow_older: bool = False,
+    allow_unsigned: bool = False,
+    retry: bool = False,
+    root: str = "",
+    config: str = "",
+    slots: str = "",
+    trusted: str = "",
+    json: bool = False,
+) -> Request:
+    """Install a bundle into the idle slot: verified, self-tested, switched to, on trial until it served healthily.
+
+    What serves now is left as it is, and comes back by itself when the new one fails. Exit code 0 when it was installed
+    or nothing is to be done, 1 when what is offered is refused, 4 when the source or the disk fails or another update
+    is under way.
+
+    Args:
+        source: a bundle's folder or .zip file, a folder or stick with several, an https URL of a .zip, or the URL of a
+            TUF repository; the profile's when left out.
+        name: of the bundles wanted; the one that serves when left out.
+        check: say what would be installed, and change nothing.
+        allow_older: also a version that is not newer.
+        allow_unsigned: also a bundle that no key trusted here signed; history and records say so.
+        retry: also a bundle that this device went back from.
+        root: root metadata of the repository; /etc/leukoscope/tuf/root.json when left out.
+        config: profile; /etc/leukoscope/edge.toml where it exists. Options here come before it.
+        slots: folder of the slots; /var/lib/leukoscope/bundles when left out.
+        trusted: folder of trusted keys; the profile's, or the machine's own, when left out.
+        json: print one JSON object.
+    """
+    from edge.update.commands import update_request
+
+    return update_request(
+        source,
+        config=config,
+        slots=slots,
+        trusted=trusted,
+        root=root,
+        name=name,
+        allow_older=allow_older,
+        allow_unsigned=allow_unsigned,
+        retry=retry,
+        check=check,
+        json=json,
+    )
+
+
+def rollback(
+    why: str = "",
+    allow_unsigned: bool = False,
+    config: str = "",
+    slots: str = "",
+    trusted: str = "",
+    json: bool = False,
+) -> Request:
+    """Go back to the bundle in the other slot; the one left is not installed again unless told.
+
+    A running service ends and serves the other one when it is started again. Exit code 1 when there is no other good
+    slot.
+
+    Args:
+        why: for the history.
+        allow_unsigned: also to a bundle that no key trusted here signed.
+        config: profile; /etc/leukoscope/edge.toml where it exists.
+        slots: folder of the slots; /var/lib/leukoscope/bundles when left out.
+        trusted: folder of trusted keys; the profile's, or the machine's own, when left out.
+        json: print one JSON object.
+    """
+    from edge.update.commands import rollback_request
+
+    return rollback_request(
+        config=config, slots=slots, trusted=trusted, why=why, allow_unsigned=allow_unsigned, json=json
+    )
+
+
+def slots(
+    slots: str = "", trusted: str = "", config: str = "", allow_unsigned: bool = False, json: bool = False
+) -> Request:
+    """Show both slots: which bundle serves, which is spare, what is on trial, and what happened last.
+
+    Exit code 1 when the bundle that serves does not verify.
+
+    Args:
+        slots: folder of the slots; /var/lib/leukoscope/bundles when left out.
+        trusted: folder of trusted keys; the profile's, or the machine's own, when left out.
+        config: profile; /etc/leukoscope/edge.toml where it exists.
+        allow_unsigned: take a bundle that no key trusted here signed for sound.
+        json: print one JSON object.
+    """
+    from edge.update.commands import slots_request
+
+    return slots_request(config=config, slots=slots, trusted=trusted, allow_unsigned=allow_unsigned, json=json)
+
+
 def doctor(config: str = "", store: str = "", json: bool = False) -> Request:
     """Look at this machine: what the instrument needs, whether it is there, and the cure where it is not.
 
@@ -254,6 +368,9 @@ COMMANDS: dict[str, Command] = {
     "export": export,
     "prune": prune,
     "bench": bench,
+    "update": update,
+    "rollback": rollback,
+    "slots": slots,
     "doctor": doctor,
 }
 

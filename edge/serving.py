@@ -13,6 +13,7 @@ from edge.interpreters import open_interpreter
 from edge.trust.machine import machine_keys
 from edge.trust.policy import shipped_bundles
 from edge.trust.trusted import TrustedKeys
+from edge.update.slots import Slots, default_slots
 
 DEFAULT_BUNDLE = "mobilenet_v2-int8"
 RESEARCH_USE = "research use only: not a medical device, and no verdict is a diagnosis"
@@ -41,7 +42,7 @@ def serve(
     """Load a bundle and replay its golden inputs. What is doubtful about it is said on standard error.
 
     Args:
-        path: the bundle's folder; None is the one that ships.
+        path: the bundle's folder; None is `bundle_to_run`.
         runtime: one of `edge.interpreters.RUNTIMES`; None is the first installed.
         trust, allow_uncertified, allow_unsigned, any_name: as `edge.bundle.load`.
         prove: False leaves the golden replay to the caller, who must not serve before it.
@@ -56,7 +57,7 @@ def serve(
     for warning in trust.warnings:
         note(f"warning: {warning}")
     bundle = bundles.load(
-        path or default_bundle(),
+        path or bundle_to_run(),
         trust=trust,
         allow_uncertified=allow_uncertified,
         allow_unsigned=allow_unsigned,
@@ -71,6 +72,16 @@ def serve(
     interpreter = open_interpreter(bundle.model, runtime=runtime, threads=threads)
     classifier = Classifier(bundle.contract, interpreter)
     return Served(bundle, classifier, bundles.require_golden(bundle, interpreter) if prove else None)
+
+
+def bundle_to_run() -> Path:
+    """The bundle that runs where none is named: that of the slot that serves, else the shipped one.
+
+    Raises:
+        UpdateError: something was installed, and no slot serves; the shipped one does not stand in for it.
+        BundleError: nothing was installed, and none ships with this installation.
+    """
+    return Slots(default_slots()).serving() or default_bundle()
 
 
 def default_bundle() -> Path:

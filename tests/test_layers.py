@@ -69,12 +69,14 @@ def test_heavy_imports_live_inside_functions(package: str) -> None:
     assert not wrong
 
 
-# What a module may import beyond that, where it is there: the Pi's own packages, what verifies signatures, and what an
-# option of `edge bench` compares with and draws with. `tf.lite` is reached by name, through importlib, and only when
+# What a module may import beyond that, where it is there: the Pi's own packages, what verifies signatures and fetches
+# updates, and what an option of `edge bench` compares with and draws with. `tf.lite` is reached by name, through importlib, and only when
 # asked for.
 BEYOND = {
     "edge/trust/keys.py": {"cryptography", "securesystemslib"},
     "edge/trust/envelope.py": {"securesystemslib"},
+    "edge/update/fetch.py": {"tuf", "urllib3"},
+    "edge/update/repository.py": {"tuf"},
     "edge/interpreters.py": {"tensorflow"},
     "edge/cameras/picamera2.py": {"picamera2", "libcamera"},
     "edge/probes/cameras.py": {"picamera2", "libcamera"},

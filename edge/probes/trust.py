@@ -8,8 +8,8 @@ from edge.probes.base import Finding, Machine
 def bundle(machine: Machine) -> Sequence[Finding]:
     """The trusted keys, and the signature of the bundle."""
     from edge import bundle as bundles
-    from edge.errors import BundleError, SettingsError, SignatureError, TrustError, TrustUnavailable
-    from edge.serving import default_bundle
+    from edge.errors import BundleError, SettingsError, SignatureError, TrustError, TrustUnavailable, UpdateError
+    from edge.serving import bundle_to_run
     from edge.trust.trusted import TrustedKeys
 
     try:
@@ -27,9 +27,9 @@ def bundle(machine: Machine) -> Sequence[Finding]:
         cure = "" if trust.keys else "install the signer's new public key"
         found.append(Finding("trusted keys", "warning" if cure else "ok", text, cure))
     try:
-        loaded = bundles.load(machine.bundle or default_bundle(), trust=trust, allow_uncertified=True)
+        loaded = bundles.load(machine.bundle or bundle_to_run(), trust=trust, allow_uncertified=True)
     except SignatureError as error:
         return [*found, Finding("bundle", "missing", str(error), "have it signed, or install one that is")]
-    except BundleError as error:
+    except (BundleError, UpdateError) as error:
         return [*found, Finding("bundle", "missing", str(error), "fetch it again")]
     return [*found, Finding("bundle", "ok", f"{loaded.provenance} ({loaded.digest[:12]})")]

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge.errors import UpdateError
+from edge.command import DONE, MACHINE_LACKS
+from edge.errors import InterpreterUnavailable, UpdateError
 
 LONGEST_S = 300.0  # some hundred inferences on the slowest board that is supported, and its imports
 _SAID_BYTES = 4096
-_DONE, _MACHINE_LACKS = 0, 4
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,13 @@ class Proof:
     """How bundles are proven: `edge selftest` with the settings that the service has.
 
     Attributes:
-        trusted: folder of trusted keys; None for the machine's own.
+        config: profile; None for the machine's own. trusted: folder of trusted keys; None for the profile's.
         runtime, threads: of the interpreter; None for the first that is installed.
         allow_unsigned, allow_uncertified: said by whoever updates.
         timeout_s: seconds the child may take.
     """
 
+    config: Path | None = None
     trusted: Path | None = None
     runtime: str | None = None
     threads: int = 1
@@ -38,6 +39,7 @@ class Proof:
 
         Raises:
             UpdateError: it answers otherwise than certified, crashed, or took too long.
+            InterpreterUnavailable: this machine has none.
         """
         try:
             done = subprocess.run(
@@ -52,8 +54,10 @@ class Proof:
             )
         except subprocess.TimeoutExpired as error:
             raise UpdateError(f"the self-test did not end within {self.timeout_s:g} s") from error
-        if done.returncode == _DONE:
+        if done.returncode == DONE:
             return
+        if done.returncode == MACHINE_LACKS:
+            raise InterpreterUnavailable(_last_line(done.stderr))
         if done.returncode < 0:
             raise UpdateError(f"the self-test crashed ({_signal(-done.returncode)})")
         raise UpdateError(f"the self-test failed: {_last_line(done.stderr)}")
@@ -61,6 +65,8 @@ class Proof:
     def words(self, bundle: Path) -> list[str]:
         """The command line of the child."""
         words = [sys.executable, "-m", "edge.cli", "selftest", "--bundle", str(bundle)]
+        words += ["--store", os.devnull]  # the outcome is kept nowhere: `edge doctor` tells of what serves
+        words += [] if self.config is None else ["--config", str(self.config)]
         words += [] if self.trusted is None else ["--trusted", str(self.trusted)]
         words += [] if self.runtime is None else ["--runtime", self.runtime]
         words += ["--threads", str(self.threads)]

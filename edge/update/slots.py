@@ -106,6 +106,19 @@ class Slots:
             raise UpdateError(f"{link}: must lead to a/NAME or b/NAME; it leads to {target!r}")
         return Place(slot, name)
 
+    def serving(self) -> Path | None:
+        """The folder of the bundle that `current` leads to; None where nothing was installed.
+
+        Raises:
+            UpdateError: something was installed, and `current` leads to nothing.
+        """
+        if not self.populated:
+            return None
+        current = self.current()
+        if current is None or not self.path(current).is_dir():
+            raise UpdateError(f"{self.folder}: no slot serves; start the service, or `edge update SOURCE`")
+        return self.path(current)
+
     def place(self, slot: str) -> Place | None:
         """What stands in a slot: exactly one folder; None where nothing or anything else does."""
         try:

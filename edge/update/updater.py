@@ -22,7 +22,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge import bundle as bundles
-from edge.errors import LeukoscopeError, UpdateError, UpdateSourceError
+from edge.command import MACHINE_LACKS
+from edge.errors import LeukoscopeError, UpdateError
 from edge.trust.provenance import Provenance
 from edge.update.candidates import Candidate, Offer, PassedOver, Standing, Terms, choose
 from edge.update.slots import CLEARED, CURRENT, STAGING, STATE, Place, Slots
@@ -82,21 +83,26 @@ def update(
             if all(each.fate not in _QUIET for each in passed) or any(each.fate == "refused" for each in passed):
                 raise _refused(slots, source, passed, check)
             return Done("nothing", None, None, tuple(passed))
-        offer = offers[0]
-        passed += [PassedOver(each.candidate.origin, "older", f"is {each}; {offer} is newer") for each in offers[1:]]
         if check:
-            return Done("would_install", offer, None, tuple(passed))
-        try:
-            place = _install(slots, offer, terms, prove, standing, source, allow_uncertified)
-        except UpdateSourceError:
-            raise
-        except LeukoscopeError as error:
-            _note_refusal(slots, source, str(error), offer)
-            raise UpdateError(f"{offer} was not installed: {error}") from error
-        finally:
-            with suppress(OSError):  # what is left is cleaned by the next update
-                slots.durable.remove("tidy", slots.folder / STAGING)
-        return Done("installed", offer, place, tuple(passed))
+            return Done("would_install", offers[0], None, (*passed, *_outdone(offers[1:], offers[0])))
+        for number, offer in enumerate(offers):
+            try:
+                place = _install(slots, offer, terms, prove, standing, source, allow_uncertified)
+            except LeukoscopeError as error:
+                if error.exit_code == MACHINE_LACKS:  # no fault of this offer, and the next would meet it too
+                    raise
+                _note_refusal(slots, source, str(error), offer)
+                passed.append(PassedOver(offer.candidate.origin, "refused", f"{offer} was not installed: {error}"))
+                continue
+            finally:
+                with suppress(OSError):  # what is left is cleaned by the next update
+                    slots.durable.remove("tidy", slots.folder / STAGING)
+            return Done("installed", offer, place, (*passed, *_outdone(offers[number + 1 :], offer)))
+        raise UpdateError("; ".join(str(each) for each in passed if each.fate == "refused"))
+
+
+def _outdone(offers: list[Offer], by: Offer) -> list[PassedOver]:
+    return [PassedOver(each.candidate.origin, "older", f"is {each}; {by} is newer") for each in offers]
 
 
 def roll_back(slots: Slots, prove: Prove, *, why: str) -> tuple[Place, Place | None]:

@@ -12,7 +12,7 @@
 #   --trust FILE.pub      a public key whose signature on a bundle counts; may be given several times
 #   --bundle SIGNED       a signed bundle (folder or zip) to serve, put in by `edge update`
 #   --tuf-root FILE       the root of trust of an update repository
-#   --update-source URL   where the daily update looks
+#   --update-source URL   where the daily update looks; written into a new /etc/leukoscope/edge.toml, likewise
 #   --offline FOLDER      take every package from a folder that offline/collect.sh made: no network is used
 #   --digest HEX          the sha256 of that folder's SHA256SUMS, as collect.sh printed it
 #   --root DIR            work on the root file system in DIR and start nothing: for images

@@ -116,7 +116,11 @@ fetch_packages() {
   private_apt
   local package wanted=("${NEEDED_PACKAGES[@]}" ${EXTRA[@]+"${EXTRA[@]}"})
   for package in "${WISHED_PACKAGES[@]}" overlayroot; do
-    if apt-cache "${OPTIONS[@]}" policy "$package" | grep -q 'Candidate: [^(]'; then wanted+=("$package"); fi
+    # (The whole answer is read: a reader that leaves early would make apt-cache fail.)
+    case $(apt-cache "${OPTIONS[@]}" policy "$package" | awk '/Candidate:/ {print $2}') in
+      "" | "(none)") say "  $package is not in this archive: left out" ;;
+      *) wanted+=("$package") ;;
+    esac
   done
   for package in "${DEBS[@]+"${DEBS[@]}"}"; do wanted+=("$(cd "$(dirname "$package")" && pwd)/$(basename "$package")"); done
   quietly apt-get -qq --yes "${OPTIONS[@]}" --download-only install "${wanted[@]}"

@@ -114,7 +114,8 @@ check_offline_folder() {
   (cd "$OFFLINE" && sha256sum --check --quiet --strict SHA256SUMS > /dev/null 2>&1) ||
     fail "a file in $OFFLINE is not as it was collected (sha256sum --check SHA256SUMS names it): collect it again"
   listed=$(sed 's/^[0-9a-f]*  //' "$OFFLINE/SHA256SUMS" | sort)
-  found=$(cd "$OFFLINE" && find . ! -type d ! -path ./SHA256SUMS | sort)
+  # What macOS and Windows strew about on a stick is nothing that any step reads.
+  found=$(cd "$OFFLINE" && find . ! -type d ! -path ./SHA256SUMS ! -name '._*' ! -name .DS_Store ! -name Thumbs.db | sort)
   [ "$listed" = "$found" ] || fail "$OFFLINE holds files that SHA256SUMS does not list, or links: collect it again"
   # Read before the system is known; compared once it is.
   local file=$ROOT/etc/os-release release architecture

@@ -19,4 +19,7 @@ account_do() {
   put_folder "$DATA" 750 "$ACCOUNT:$ACCOUNT"
 }
 
-member_of() { awk -F : -v group="$1" '$1 == group {print "," $4 ","}' "$ROOT/etc/group" | grep -q ",$ACCOUNT,"; }
+member_of() {
+  awk -F : -v group="$1" -v name="$ACCOUNT" '$1 == group && index("," $4 ",", "," name ",") {found = 1} END {exit !found}' \
+    "$ROOT/etc/group"
+}

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# configuration: /etc/leukoscope: the profile (never overwritten), trusted keys, root of trust and source of updates
+# configuration: /etc/leukoscope: the profile with camera and source of updates (never overwritten), trusted keys, root of trust
 
 configuration_check() {
   local file
@@ -45,19 +45,19 @@ configuration_do() {
   put_folder "$CONFIG/trusted" 755 root:root
   if [ ! -e "$ROOT$CONFIG/edge.toml" ]; then
     put_text "$CONFIG/edge.toml" < <(profile)
-  elif [ -n "$CAMERA" ] && ! grep -qF "uri = \"$CAMERA\"" "$ROOT$CONFIG/edge.toml"; then
-    say "  $CONFIG/edge.toml exists and is left as it is: set the camera there, under [camera]"
+  else
+    [ -z "$CAMERA" ] || stands_there "uri = \"$CAMERA\"" || say "  $CONFIG/edge.toml exists and is left as it is: set the camera there, under [camera]"
+    [ -z "$UPDATE_SOURCE" ] || stands_there "source = \"$UPDATE_SOURCE\"" ||
+      say "  $CONFIG/edge.toml exists and is left as it is: set the source there, under [update]"
   fi
   for file in ${TRUST[@]+"${TRUST[@]}"}; do put_file "$file" "$CONFIG/trusted/$(basename "$file" .pub).pub"; done
   if [ -n "$TUF_ROOT" ]; then
     put_folder "$CONFIG/tuf" 755 root:root
     put_file "$TUF_ROOT" "$CONFIG/tuf/root.json"
   fi
-  if [ -n "$UPDATE_SOURCE" ]; then
-    put_text "$CONFIG/update.env" < <(printf '%s\n' "# Where the daily update looks. Without this file it does not look." \
-      "LEUKOSCOPE_UPDATE_SOURCE=$UPDATE_SOURCE")
-  fi
 }
+
+stands_there() { grep -qF "$1" "$ROOT$CONFIG/edge.toml"; }
 
 # A drawn slide says so in every record and has nothing worth keeping; a camera's images are kept, one a second.
 profile() {
@@ -65,6 +65,8 @@ profile() {
   case $CAMERA in "" | sim:*) kind=drawn ;; esac
   local uri=${CAMERA:-sim:?fps=1}
   [ "$uri" != sim: ] || uri="sim:?fps=1"
-  URI=$uri awk '/@CAMERA@/ {split($0, part, "@CAMERA@"); print part[1] ENVIRON["URI"] part[2]; next} {print}' \
-    "$HERE/config/edge-$kind.toml"
+  local update='# source = "https://updates.example.org/bundles"'
+  [ -z "$UPDATE_SOURCE" ] || update="source = \"$UPDATE_SOURCE\""
+  URI=$uri UPDATE=$update awk '/@CAMERA@/ {split($0, part, "@CAMERA@"); print part[1] ENVIRON["URI"] part[2]; next}
+    /^@UPDATE@$/ {print ENVIRON["UPDATE"]; next} {print}' "$HERE/config/edge-$kind.toml"
 }

@@ -28,6 +28,7 @@ from edge.handover import Handover
 from edge.keep import Keeper, encode_png
 from edge.recorder import Recorder
 from edge.store import Entry
+from edge.vitals import Vitals
 
 _TICK_S = 0.2  # how often a waiting stage looks whether the run is over
 _FRAMES = 3  # buffers for frames: being captured, waiting, at the gate; and one more where frames are kept
@@ -96,6 +97,8 @@ class Pipeline:
         frames: end after so many judged frames; None runs until stopped.
         keeper: which frames are kept as images.
         recorder: stores what was judged; only this pipeline's record stage calls it, but for events.
+        between: called by the classify stage between two frames, and while it waits for one; the judge is its own
+            meanwhile. What it raises ends the run.
     """
 
     def __init__(
@@ -109,10 +112,12 @@ class Pipeline:
         clock: Clock,
         every: bool = False,
         frames: int | None = None,
+        between: Callable[[], None] = lambda: None,
     ) -> None:
         self._camera, self._gates, self._judge, self._recorder = camera, gates, judge, recorder
         self._keeper, self._clock, self._every, self._frames = keeper, clock, every, frames
-        self._counter = Counter()
+        self._between = between
+        self._counter, self.vitals = Counter(), Vitals()
         self._frame_pool, self._prepared_pool = _pool(_FRAMES + keeper.keeps), _pool(_PREPARED)
         self._captured: Handover[_Job] = Handover(1, newest_wins=not every)
         self._passed: Handover[_Job] = Handover(1, newest_wins=not every)
@@ -184,7 +189,8 @@ class Pipeline:
             start = perf_counter()
             size = self._camera.mode.size
             try:
-                frame = self._camera.capture(None if size is None else buffer.of(size))
+                with self.vitals.at_work("capture"):
+                    frame = self._camera.capture(None if size is None else buffer.of(size))
             except EndOfFrames:
                 break
             if frame is None:  # told to stop while the camera was away
@@ -203,25 +209,31 @@ class Pipeline:
             job.prepared = self._prepared_pool.get()
             if job.prepared is None:  # another stage has failed
                 return
-            start = perf_counter()
-            prepared = job.prepared.of(contract.size)
-            np.copyto(prepared, contract.prepare(job.pixels, scratch))
-            job.latency_ms["prepare"] = _since(start)
-            if not self._keeper.wants(job.at.monotonic_ns):
-                self._give_back_frame(job)
-            start = perf_counter()
-            job.report = self._gates.check(prepared)
-            job.latency_ms["gate"] = _since(start)
+            with self.vitals.at_work("gate"):
+                start = perf_counter()
+                prepared = job.prepared.of(contract.size)
+                np.copyto(prepared, contract.prepare(job.pixels, scratch))
+                job.latency_ms["prepare"] = _since(start)
+                if not self._keeper.wants(job.at.monotonic_ns):
+                    self._give_back_frame(job)
+                start = perf_counter()
+                job.report = self._gates.check(prepared)
+                job.latency_ms["gate"] = _since(start)
             self._drop(self._passed.put(job) if job.report.refusal is None else self._to_record(job))
         self._passed.close()
 
     def _classify(self) -> None:
         size = self._judge.contract.size
-        while (job := self._passed.get()) is not None:
-            assert job.prepared is not None
-            job.verdict = self._judge.classify_prepared(job.prepared.of(size))
-            job.latency_ms["classify"] = job.verdict.latency_ms
-            self._drop(self._to_record(job))
+        while not self._passed.finished:
+            job = self._passed.get(_TICK_S)
+            if job is not None:
+                assert job.prepared is not None
+                with self.vitals.at_work("classify"):
+                    job.verdict = self._judge.classify_prepared(job.prepared.of(size))
+                job.latency_ms["classify"] = job.verdict.latency_ms
+                self._drop(self._to_record(job))
+            with self.vitals.at_work("classify"):
+                self._between()
         self._judged.close()  # the gate is through too: it closed `_passed`
 
     def _record(self) -> None:
@@ -232,7 +244,8 @@ class Pipeline:
             if recorder.has_room:
                 job = inbox.get(wait)
                 if job is not None:
-                    self._take(job)
+                    with self.vitals.at_work("record"):
+                        self._take(job)
             elif recorder.full:  # nothing is taken in, so the stages before wait or drop frames
                 sleep(wait)
             if recorder.due_in() == 0 or (inbox.finished and not recorder.full):
@@ -280,7 +293,8 @@ class Pipeline:
 
     def _commit(self) -> bool:
         waiting = self._recorder.waiting
-        done = self._recorder.commit()
+        with self.vitals.at_work("record"):
+            done = self._recorder.commit()
         if done:
             self._counter.add(stored=waiting)
         return done

@@ -20,7 +20,7 @@ from edge.cameras.supervised import CameraEvent, SupervisedCamera
 from edge.clock import Clock
 from edge.command import DONE, MACHINE_LACKS, Outcome, UsageError, note, one_of, switch, whole_number
 from edge.counters import Counts
-from edge.errors import CameraError, LeukoscopeError, StoreFull
+from edge.errors import CameraError, GoldenMismatchError, LeukoscopeError, ModelFileError, StoreFull
 from edge.gates import standard_gates
 from edge.housekeeping import Housekeeping
 from edge.interpreters import MOST_THREADS, RUNTIMES
@@ -29,12 +29,16 @@ from edge.lines import heading, stored_line, stored_record
 from edge.pipeline import Pipeline
 from edge.process import settle_in
 from edge.recorder import Recorder
+from edge.sd_notify import Notifier
+from edge.selftest import SelfTester
+from edge.selftest_daily import DailySelfTest, record_failure
 from edge.serving import RESEARCH_USE, Served, serve
 from edge.settings import Settings, load
 from edge.store import RunInfo, Store, Stored
 from edge.store_entries import require_slide
 from edge.store_folder import store_folder
 from edge.trust.trusted import TrustedKeys
+from edge.watchdog import Watchdog
 
 _TICK_S = 0.25
 _LOOK_AT_BUNDLE_EVERY = 8  # ticks
@@ -60,34 +64,51 @@ class RunRequest:
             Code 0 and the counts; 4 when the disk had no room for the last verdicts.
 
         Raises:
+            GoldenMismatchError: a self-test failed, at the start or later; the record says so, and it exits with 1.
             LeukoscopeError: no bundle, camera or store; what was stored before is safe.
         """
         settle_in()
         note(RESEARCH_USE)
-        settings = self.settings
-        served = serve(
-            settings.model.bundle,
-            runtime=settings.model.runtime,
-            threads=settings.model.threads,
-            trust=TrustedKeys.load(settings.trust.keys),
+        folder, notifier = self.settings.record.folder or store_folder(""), Notifier.from_environment()
+        try:
+            served = self._serve()
+        except (GoldenMismatchError, ModelFileError) as error:
+            notifier.stopping(f"the self-test failed: {error}")
+            SelfTester(folder).failed(str(self.settings.model.bundle or "the shipped bundle"), error)
+            record_failure(folder, str(error))
+            raise
+        camera = open_camera(self.settings.camera_uri)
+        if camera.notice:
+            note(f"warning: {camera.notice}")
+        with stop_signals() as stop, Store.open(folder) as store:
+            return _Run(self, served, camera, store, stop, notifier).outcome()
+
+    def _serve(self) -> Served:
+        model = self.settings.model
+        return serve(
+            model.bundle,
+            runtime=model.runtime,
+            threads=model.threads,
+            trust=TrustedKeys.load(self.settings.trust.keys),
             allow_uncertified=self.allow_uncertified,
             allow_unsigned=self.allow_unsigned,
         )
-        camera = open_camera(settings.camera_uri)
-        if camera.notice:
-            note(f"warning: {camera.notice}")
-        with stop_signals() as stop, Store.open(settings.record.folder or store_folder("")) as store:
-            return _Run(self, served, camera, store, stop).outcome()
 
 
 class _Run:
     """What lives as long as one run: the pipeline, its recorder, and what is looked after beside them."""
 
     def __init__(
-        self, request: RunRequest, served: Served, camera: Camera, store: Store, stop: threading.Event
+        self,
+        request: RunRequest,
+        served: Served,
+        camera: Camera,
+        store: Store,
+        stop: threading.Event,
+        notifier: Notifier,
     ) -> None:
         self._request, self._served, self._camera = request, served, camera
-        self._store, self._stop, self._clock = store, stop, Clock()
+        self._store, self._stop, self._clock, self._notifier = store, stop, Clock(), notifier
         self._tally: Tally[str] = Tally()
         self._reader_left = False
         settings = request.settings
@@ -111,6 +132,9 @@ class _Run:
         self._supervised = SupervisedCamera(
             camera, settings.camera, on_event=self._camera_event, timeout_s=settings.timeout_s, stop=stop
         )
+        self._selftest = DailySelfTest(
+            SelfTester(store.folder), served, self._event, every_s=3600 * settings.selftest.every_hours
+        )
         every = request.every or not camera.live
         keep = settings.record.keep or ("none" if camera.kind == "replay" else "every" if every else "second")
         self._pipeline = Pipeline(
@@ -122,15 +146,26 @@ class _Run:
             clock=self._clock,
             every=every,
             frames=request.frames,
+            between=self._selftest,
+        )
+        self._watchdog = Watchdog(
+            notifier,
+            self._pipeline,
+            self._supervised,
+            self._recorder,
+            on_hang=lambda hang: self._event("hang", hang),
+            timeout_s=settings.timeout_s,
         )
 
     def outcome(self) -> Outcome:
         why = "failed"
         try:
+            self._selftest.at_start()
             self._supervised.start()
             if not self._request.json:
                 print(heading(self._served.bundle.provenance), flush=True)
             self._pipeline.start()
+            self._notifier.ready(f"{self._served.bundle.name} serves")
             why = self._watch()
         except CameraError as error:
             why = f"camera: {error}"
@@ -139,6 +174,7 @@ class _Run:
             why = str(error)
             raise
         finally:
+            self._notifier.stopping(why)
             self._supervised.close()
             counts = self._pipeline.counts
             self._close_run(counts, why)
@@ -165,6 +201,7 @@ class _Run:
         told = False
         while not self._pipeline.join(_TICK_S):
             ticks += 1
+            self._watchdog.look(stopping=told)
             jump = self._clock.jumped()
             if jump is not None:
                 self._event("clock_jump", f"the clock moved by {jump:+.1f} s")

@@ -33,6 +33,9 @@ keep = "second"                         # images: every, second (one a second at
 commit_count = 32                       # verdicts stored together at the latest when so many wait ...
 commit_ms = 250                         # ... or after this long
 
+[selftest]
+every_hours = 24                        # inside a run; it cannot be turned off
+
 [retention]
 days = 365                              # left out: no limit
 gigabytes = 20
@@ -98,6 +101,13 @@ class RecordSettings:
 
 
 @dataclass(frozen=True)
+class SelfTestSettings:
+    """[selftest]. How often a run tests itself, hours; 0.001 to 720, and never not at all."""
+
+    every_hours: float = 24.0
+
+
+@dataclass(frozen=True)
 class Settings:
     """A whole profile; what it leaves out has the default that is written here."""
 
@@ -110,6 +120,7 @@ class Settings:
     gates_off: tuple[str, ...] = ()
     record: RecordSettings = field(default_factory=RecordSettings)
     retention: Retention = field(default_factory=Retention)
+    selftest: SelfTestSettings = field(default_factory=SelfTestSettings)
 
     def as_record(self) -> dict[str, Any]:
         """JSON-serializable, for the record of a run."""
@@ -165,6 +176,7 @@ def parse(table: Mapping[str, Any]) -> Settings:
         gates_off=values["gates"].get("off", ()),
         record=RecordSettings(**values["record"]),
         retention=Retention(**values["retention"]),
+        selftest=SelfTestSettings(**values["selftest"]),
         **top,
     )
 
@@ -268,6 +280,7 @@ _SECTIONS: dict[str, dict[str, Check]] = {
         "gigabytes": _number(0.001, 100_000),
         "only_exported": _flag,
     },
+    "selftest": {"every_hours": _number(0.001, 720)},
 }
 
 

@@ -1,6 +1,8 @@
 """Retention: the oldest goes first, nothing unseen, nothing that was not exported, and the chain still holds."""
 
 import json
+import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,9 +10,10 @@ from typing import Any
 import pytest
 
 from edge import retention
+from edge.cli import COMMANDS
 from edge.clock import Instant
 from edge.command import main
-from edge.retention import Retention, apply, retention_request
+from edge.retention import Retention, apply
 from edge.store import Row, Store
 from edge.verify import verify
 from tests.records import DAY_NS, INFO, NOON, PNG, ask, fill, later, tamper, verdict
@@ -131,20 +134,14 @@ def test_a_forged_checkpoint_shows(tmp_path: Path) -> None:
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def command(
-        store: str = "", days: str = "", gigabytes: str = "", also_unexported: bool = False, json: bool = False
-    ) -> Any:
-        return retention_request(
-            store=store, days=days, gigabytes=gigabytes, also_unexported=also_unexported, json=json
-        )
-
     def run(*words: object) -> int:
-        return main("edge", {"prune": command}, ["prune", "--store", str(tmp_path), *map(str, words)])
+        return main("edge", COMMANDS, ["prune", "--store", str(tmp_path), *map(str, words)])
 
     assert run("--days", "1") == 2 and "no record here" in capsys.readouterr().err
     fill(tmp_path)
     for words, said in (
-        ([], "needs --days or --gigabytes"),
+        ([], "needs --days or --gigabytes, or a profile"),
+        (["--config", "/nowhere.toml"], "/nowhere.toml: No such file"),
         (["--days", "0"], "--days must be a number > 0; got '0'"),
         (["--gigabytes", "nan"], "--gigabytes must be a number > 0"),
         (["--gigabytes", "few"], "--gigabytes must be a number > 0"),
@@ -160,3 +157,43 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "writes to this record" in capsys.readouterr().err
     with pytest.raises(ValueError, match="days must be"):
         Retention(days=-1.0)
+
+
+@pytest.fixture
+def prune_by(tmp_path: Path) -> Callable[[str], int]:
+    """`edge prune` as a timer runs it: with nothing but a profile."""
+    record, profile = tmp_path / "record", tmp_path / "edge.toml"
+
+    def run(limits: str) -> int:
+        profile.write_text(f"[record]\nfolder = '{record}'\n{limits}")
+        return main("edge", COMMANDS, ["prune", "--config", str(profile)])
+
+    return run
+
+
+def test_a_timer_prunes_by_the_profile(
+    tmp_path: Path, prune_by: Callable[[str], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    limits = "[retention]\ngigabytes = 0.001\nonly_exported = false\n"  # not by age: no clock is trusted here
+    assert prune_by(limits) == 0 and "no record yet" in capsys.readouterr().out
+    assert prune_by("") == 0 and "the profile sets no limit" in capsys.readouterr().out
+    fill(tmp_path / "record")
+    with Store.open(tmp_path / "record") as store:
+        store.write(store.begin(INFO, NOON), [verdict(n, bytes(400_000)) for n in range(4)])
+    assert prune_by(limits) == 0
+    assert ask(tmp_path / "record", "SELECT count(*) FROM verdicts") < [(13,)]
+    assert "verdicts and" in capsys.readouterr().out
+    assert verify(tmp_path / "record").sound
+
+
+def test_a_timer_leaves_a_record_to_the_run_that_holds_it(
+    tmp_path: Path, prune_by: Callable[[str], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(tmp_path / "record")
+    with Store.open(tmp_path / "record"):
+        assert prune_by("[retention]\ndays = 1\nonly_exported = false\n") == 0
+        said = capsys.readouterr().out
+        assert len(said.splitlines()) == 1
+        assert f"process {os.getpid()} writes to this record, and applies its profile's limits itself" in said
+        assert main("edge", COMMANDS, ["prune", "--store", str(tmp_path / "record"), "--days", "1"]) == 4
+    assert verify(tmp_path / "record").verdicts == 9

@@ -73,6 +73,7 @@ class SupervisedCamera:
         self._down = False  # closed by us: to be opened before the next frame
         self._tries = 0
         self._gave_up = False
+        self.alive_at = clock()  # when the camera's driver last returned, however it did
 
     @property
     def mode(self) -> CameraMode:
@@ -80,6 +81,11 @@ class SupervisedCamera:
         if self._mode is None:
             raise RuntimeError("the camera was not started")
         return self._mode
+
+    @property
+    def away(self) -> bool:
+        """It gives no sound frames now, and is being brought back."""
+        return self._away_since is not None
 
     def start(self) -> CameraMode:
         """Open and configure. A camera that is missing now is an error; one that goes missing later comes back.
@@ -108,8 +114,10 @@ class SupervisedCamera:
             EndOfFrames: a replay has ended.
         """
         while not self._over():
+            self.alive_at = self._clock()
             if self._down and not self._reopened():
                 continue
+            self.alive_at = self._clock()
             try:
                 frame = self._camera.capture(self._timeout_s * (2 if self._fresh else 1), self._fitting(into))
             except EndOfFrames:
@@ -213,6 +221,7 @@ class SupervisedCamera:
     def _rest(self, seconds: float) -> None:
         while seconds > 0 and not self._closed.is_set() and not self._wait(min(seconds, _GLANCE_S)):
             seconds -= _GLANCE_S
+            self.alive_at = self._clock()
 
     def _over(self) -> bool:
         """Closed, or told to stop while the camera is away."""

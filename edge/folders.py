@@ -147,10 +147,11 @@ def _read_file(
     except OSError as problem:
         reason = "is a link" if problem.errno == errno.ELOOP else problem.strerror
         raise error(f"{shown}: {reason}") from problem
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise error(f"{shown}: is no regular file")
     with os.fdopen(descriptor, "rb") as stream:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise error(f"{shown}: is no regular file")
         ask = min(status.st_size, limit) + 1  # read() sets aside all it is asked for
         data = stream.read(ask if most is None else min(ask, most))
     if len(data) > limit:

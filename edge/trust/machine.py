@@ -18,4 +18,4 @@ def machine_keys(profile: Path | None = None) -> TrustedKeys:
         return TrustedKeys.load()
     from edge.settings import load  # most commands on most machines have no profile to read
 
-    return TrustedKeys.load(load(profile).trust.keys)
+    return TrustedKeys.load(load(profile or DEFAULT_PROFILE).trust.keys)

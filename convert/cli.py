@@ -13,7 +13,7 @@ from convert.requests import (
     SummaryRequest,
 )
 from convert.signing_requests import KeygenRequest, PackRequest, SignRequest, VerifyRequest
-from edge.command import Command, UsageError, switch, whole_number
+from edge.command import Command, Request, UsageError, switch, whole_number
 from edge.command import main as run
 from edge.trust.statement import LARGEST_VERSION
 from models.registry import TRAINED, trained
@@ -226,6 +226,61 @@ def pack(bundle: str, *, to: str, json: bool = False) -> PackRequest:
     return PackRequest(Path(bundle), Path(to), switch(json, "--json"))
 
 
+def publish(
+    repo: str,
+    *,
+    keys: str,
+    init: bool = False,
+    roots: str = "3",
+    threshold: str = "2",
+    bundle: str = "",
+    release: str = "",
+    rollout: str = "",
+    refresh: bool = False,
+    rotate: str = "",
+    expires: str = "30",
+    passphrase_file: str = "",
+    json: bool = False,
+) -> Request:
+    """Write or change a TUF repository of signed bundles: static files, for any web server, that devices update from.
+
+    One of --init, --bundle, --release, --refresh and --rotate a call. What is there is verified before anything is
+    signed on top of it.
+
+    Args:
+        repo: its folder.
+        keys: folder of the roles' private keys, ROLE.key or ROLE-NAME.key; --init makes them.
+        init: begin an empty repository in a new folder.
+        roots: root keys that --init makes.
+        threshold: how many of them have to sign a new root.
+        bundle: signed bundle to offer.
+        release: NAME/VERSION that is offered, to give it another --rollout.
+        rollout: percentage of devices a release is for, 0 to 100; all of them when left out with --bundle.
+        refresh: say anew that this is the newest there is; needs the snapshot and timestamp keys only.
+        rotate: folder with new keys for some of the roles, or all; --keys holds the old ones.
+        expires: days until devices refuse the repository unless it is refreshed or changed.
+        passphrase_file: file or pipe whose first line decrypts, or with --init encrypts, all keys.
+        json: print one JSON object.
+    """
+    from convert.publish import publish_request
+
+    return publish_request(
+        repo,
+        keys=keys,
+        init=init,
+        roots=roots,
+        threshold=threshold,
+        bundle=bundle,
+        release=release,
+        rollout=rollout,
+        refresh=refresh,
+        rotate=rotate,
+        expires=expires,
+        passphrase_file=passphrase_file,
+        json=json,
+    )
+
+
 COMMANDS: dict[str, Command] = {
     "quantize": quantize,
     "parity": parity,
@@ -236,6 +291,7 @@ COMMANDS: dict[str, Command] = {
     "sign": sign,
     "verify": verify,
     "pack": pack,
+    "publish": publish,
 }
 
 

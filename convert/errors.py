@@ -81,3 +81,7 @@ class ReportError(ConvertError, ValueError):
 
 class SigningError(ConvertError, ValueError):
     """A bundle that cannot be signed or checked as asked for. Cure: what the message names."""
+
+
+class PublishError(ConvertError, ValueError):
+    """A repository that cannot be made, read or changed as asked for. Cure: what the message names."""

@@ -26,10 +26,14 @@ class PrivateKey:
     def sign(self, payload_type: str, payload: bytes) -> bytes:
         """The 64 bytes of a DSSE signature of the payload."""
         from securesystemslib.dsse import Envelope
+
+        return bytes.fromhex(Envelope(payload, payload_type, {}).sign(self.signer()).signature)
+
+    def signer(self) -> Any:
+        """The `securesystemslib.signer.CryptoSigner` of the same."""
         from securesystemslib.signer import CryptoSigner
 
-        signer = CryptoSigner(self._private, self.public.as_dsse())
-        return bytes.fromhex(Envelope(payload, payload_type, {}).sign(signer).signature)
+        return CryptoSigner(self._private, self.public.as_dsse())
 
 
 def generate(name: str, folder: Path, passphrase: bytes | None) -> tuple[Path, Path, PublicKey]:

@@ -30,6 +30,10 @@ class Candidate(Protocol):
     def folder(self) -> str:
         """The name of its folder."""
 
+    @property
+    def later(self) -> str:
+        """Why it is not this device's turn yet; "" where it is, or there are no turns."""
+
     def head(self) -> Mapping[str, bytes]:
         """`manifest.json` and, where there is one, `manifest.sig`; LeukoscopeError where they cannot be had."""
 
@@ -104,6 +108,9 @@ def choose(
     offers: list[Offer] = []
     passed: list[PassedOver] = []
     for candidate in candidates:
+        if candidate.later:
+            passed.append(PassedOver(candidate.origin, "later", candidate.later))
+            continue
         try:
             offer = _offer(candidate, terms, place)
         except LeukoscopeError as error:

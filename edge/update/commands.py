@@ -16,7 +16,7 @@ from edge.update.prove import Proof
 from edge.update.rings import device_id
 from edge.update.slots import Place, Slots, default_slots
 from edge.update.sources import find, is_repository
-from edge.update.updater import Done, roll_back, update
+from edge.update.updater import QUIET, QUIET_IN_A_REPOSITORY, Done, roll_back, update
 
 _HISTORY = 10  # lines that `edge slots` shows
 
@@ -49,21 +49,21 @@ class UpdateRequest:
             UpdateError: what is offered is refused (1), the source or the disk fails (4), another update runs (4).
         """
         slots = Slots(self.slots)
-        waiting: list[str] = []
         terms = Terms(
             TrustedKeys.load(self.trusted), self._name(slots), self.allow_unsigned, self.allow_older, self.retry
         )
         done = update(
             slots,
-            lambda: self._candidates(terms.name, waiting),
+            lambda: self._candidates(terms.name),
             terms,
             self.proof,
             source=self.source,
+            quiet=QUIET_IN_A_REPOSITORY if is_repository(self.source) else QUIET,
             check=self.check,
         )
         if done.action == "installed" and self.allow_unsigned and done.offer and done.offer.signed is None:
             note("warning: this bundle is not signed: it serves only a run that says --allow-unsigned too")
-        return Outcome(DONE, _record(done, waiting), _text(done, waiting, self.slots))
+        return Outcome(DONE, _record(done), _text(done, self.slots))
 
     def _name(self, slots: Slots) -> str:
         name = self.name or self.settings.update.name
@@ -75,7 +75,7 @@ class UpdateRequest:
             name = current.name if current else ""
         return name
 
-    def _candidates(self, name: str, waiting: list[str]) -> Iterable[Candidate]:
+    def _candidates(self, name: str) -> Iterable[Candidate]:
         if not is_repository(self.source):
             return find(self.source)
         try:
@@ -84,9 +84,7 @@ class UpdateRequest:
             raise UpdateSourceError(f"a repository needs tuf ({error}): pip install 'leukoscope[device]'") from error
         device = device_id(self.settings.update.device)
         root = bootstrap_root(self.root or self.settings.update.root)
-        candidates, told = offered(Repository(self.source, root, self.cache), device, name)
-        waiting += told
-        return candidates
+        return offered(Repository(self.source, root, self.cache), device, name)
 
 
 @dataclass(frozen=True)
@@ -246,7 +244,7 @@ def _proof(settings: Settings, config: str, trusted: Path | None, allow_unsigned
     )
 
 
-def _record(done: Done, waiting: list[str]) -> dict[str, Any]:
+def _record(done: Done) -> dict[str, Any]:
     offer = done.offer
     return {
         "action": done.action,
@@ -255,17 +253,16 @@ def _record(done: Done, waiting: list[str]) -> dict[str, Any]:
         "digest": offer.digest if offer else None,
         "current": str(done.place) if done.place else None,
         "passed_over": [{"origin": p.origin, "fate": p.fate, "why": p.why} for p in done.passed_over],
-        "waiting": waiting,
     }
 
 
-def _text(done: Done, waiting: list[str], slots: Path) -> str:
+def _text(done: Done, slots: Path) -> str:
     first = {
         "installed": f"{done.offer} is installed as {done.place}; it serves, on trial, from the next start on",
         "would_install": f"{done.offer} would be installed from {done.offer.candidate.origin if done.offer else ''}",
         "nothing": f"nothing to do for {slots}",
     }[done.action]
-    return "\n".join([first, *(f"passed over: {each}" for each in done.passed_over), *waiting])
+    return "\n".join([first, *(f"passed over: {each}" for each in done.passed_over)])
 
 
 def _lines(record: Mapping[str, Any]) -> list[str]:

@@ -8,11 +8,10 @@ says in its signed custom fields what release it belongs to and which part of al
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tuf.api.exceptions import DownloadError, ExpiredMetadataError, RepositoryError
 from tuf.api.metadata import Metadata, TargetFile, Targets
@@ -138,6 +137,7 @@ class ReleaseCandidate:
 
     repository: Repository
     release: Release
+    later: str
 
     @property
     def origin(self) -> str:
@@ -159,19 +159,16 @@ class ReleaseCandidate:
         return self.repository.download(self.release.targets[name], FILE_LIMITS[name])
 
 
-def offered(repository: Repository, device: str, name: str) -> tuple[list[Candidate], list[str]]:
-    """The releases of `name` ("" for any) that are for this device, and a sentence for each that is not yet."""
+def offered(repository: Repository, device: str, name: str) -> list[Candidate]:
+    """The releases of `name` ("" for any)."""
     candidates: list[Candidate] = []
-    waiting = []
     for release in repository.releases():
-        if name and release.name != name:
-            continue
-        if rings.eligible(device, str(release), release.rollout):
-            candidates.append(ReleaseCandidate(repository, release))
-        else:
+        if not name or release.name == name:
             where = rings.position(device, str(release))
-            waiting.append(f"{release} is offered to {release.rollout} % of devices; this one stands at {where}")
-    return candidates, waiting
+            later = f"is offered to {release.rollout} % of devices; this one stands at {where} of 0 to 99"
+            turn = rings.eligible(device, str(release), release.rollout)
+            candidates.append(ReleaseCandidate(repository, release, "" if turn else later))
+    return candidates
 
 
 def bootstrap_root(path: Path | None) -> bytes:
@@ -207,13 +204,3 @@ def _settle(cache: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def names(releases: Iterable[Release]) -> set[str]:
-    """The names of bundles there are releases of."""
-    return {release.name for release in releases}
-
-
-def custom(name: str, version: int, rollout: int, digest: str) -> dict[str, Any]:
-    """The signed custom fields of a release's targets."""
-    return {"name": name, "version": version, "rollout": rollout, "digest": digest}

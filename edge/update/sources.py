@@ -12,7 +12,7 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from edge.bundle import FILE_LIMITS
@@ -32,6 +32,7 @@ class FolderCandidate:
     """A bundle in a folder."""
 
     path: Path
+    later: str = ""
 
     @property
     def origin(self) -> str:
@@ -55,6 +56,7 @@ class ZipCandidate:
 
     origin: str
     data: bytes | None = None
+    later: str = ""
     _read: tuple[str, Mapping[str, bytes]] | None = field(default=None, repr=False)
 
     @property
@@ -76,7 +78,8 @@ class ZipCandidate:
             if data is None:
                 path = Path(self.origin)
                 data = read_named(path.parent, path.name, LARGEST_ZIP_BYTES, BundleError)
-            self._read = read_zip(data, self.origin, FILE_LIMITS)
+            folder, files = read_zip(data, self.origin, FILE_LIMITS)
+            self._read = folder or PurePosixPath(urlsplit(self.origin).path).stem, files
             self.data = None
         return self._read
 

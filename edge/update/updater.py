@@ -25,12 +25,15 @@ from edge import bundle as bundles
 from edge.command import MACHINE_LACKS
 from edge.errors import LeukoscopeError, UpdateError
 from edge.trust.provenance import Provenance
-from edge.update.candidates import Candidate, Offer, PassedOver, Standing, Terms, choose
+from edge.update.candidates import Candidate, Fate, Offer, PassedOver, Standing, Terms, choose
 from edge.update.slots import CLEARED, CURRENT, STAGING, STATE, Place, Slots
 from edge.update.state import Rejected, Trial
 
 Prove = Callable[[Path], None]
-_QUIET = ("installed", "later")  # reasons for which nothing is to be done, and all is well
+QUIET: frozenset[Fate] = frozenset({"installed", "later"})
+# A repository keeps what it offered before, and an older release in it is no attempt at anything.
+QUIET_IN_A_REPOSITORY: frozenset[Fate] = QUIET | {"older"}
+_AMONG_OTHERS = ("other", "older")  # no reason to complain where the right one is there too
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ def update(
     prove: Prove,
     *,
     source: str,
+    quiet: frozenset[Fate] = QUIET,
     check: bool = False,
     allow_uncertified: bool = False,
 ) -> Done:
@@ -66,6 +70,7 @@ def update(
         candidates: what the source offers; asked under the lock.
         prove: self-test of the bundle in a folder; UpdateError where it fails.
         source: for the history.
+        quiet: fates for which nothing is to be done and all is well; any other than these and "other" is a refusal.
         check: weigh, and change nothing.
 
     Raises:
@@ -80,7 +85,9 @@ def update(
         standing = _standing(slots)
         offers, passed = choose(candidates(), terms, standing, slots.folder / STAGING)
         if not offers:
-            if all(each.fate not in _QUIET for each in passed) or any(each.fate == "refused" for each in passed):
+            if not any(each.fate in quiet for each in passed) or any(
+                each.fate not in quiet and each.fate not in _AMONG_OTHERS for each in passed
+            ):
                 raise _refused(slots, source, passed, check)
             return Done("nothing", None, None, tuple(passed))
         if check:

@@ -35,7 +35,7 @@ def read_zip(data: bytes, shown: str, limits: Mapping[str, int]) -> tuple[str, d
     Raises:
         BundleError: beginning with `shown`: no zip file, damaged, or anything in it that a bundle does not have.
     """
-    _check_directory(data, shown)
+    check_directory(data, shown)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = dict(_members(archive, shown, limits))
@@ -66,8 +66,14 @@ def zip_bytes(folder: str, files: Mapping[str, bytes]) -> bytes:
     return stream.getvalue()
 
 
-def _check_directory(data: bytes, shown: str) -> None:
-    """Bound the directory before anything parses it: it could hold millions of entries."""
+def check_directory(data: bytes, shown: str) -> None:
+    """Refuse an archive whose directory is longer than a bundle's, before anything parses it: of millions of entries
+    the directory alone fills a memory.
+
+    Raises:
+        BundleError: beginning with `shown`; also for what a plain zip file does not have: a comment, 64-bit headers,
+            other bytes before or behind.
+    """
     end = len(data) - _END.size
     if end < 0 or data[end : end + 4] != _END_SIGNATURE:
         raise BundleError(f"{shown}: not a zip file, or one with something behind its end")
@@ -94,7 +100,7 @@ def _members(
         if path.endswith("/") and BUNDLE_NAME.fullmatch(path[:-1]) and mode in (0, stat.S_IFDIR):
             continue  # what it may hold is never read
         folder, _, name = path.rpartition("/")
-        if name not in limits or not (folder == "" or BUNDLE_NAME.fullmatch(folder)):
+        if name not in limits or not (path == name or BUNDLE_NAME.fullmatch(folder)):
             raise BundleError(f"{shown}: holds {path!r:.80}, which is no file of a bundle")
         if mode not in (0, stat.S_IFREG):
             raise BundleError(f"{shown}: {path} is a link, or no regular file")

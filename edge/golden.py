@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edge.archive import check_directory
 from edge.errors import BundleError
 
 LARGEST_GOLDEN_BYTES = 64 * 2**20
@@ -90,6 +91,7 @@ class Golden:
     @classmethod
     def from_bytes(cls, data: bytes, name: str = "golden.npz") -> "Golden":
         """Read `to_bytes`, or BundleError: object arrays, other members and oversized ones are refused."""
+        check_directory(data, name)
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 entries = {entry.filename: entry for entry in archive.infolist()}

@@ -376,7 +376,7 @@ def test_spoilt_bundles_are_named_in_one_line(tiny_bundle: Path, spoil: Callable
         ("labels__txt", b"Early\nBenign\nPre\nPro\n", "its labels are not the contract's"),
         ("certificate__json", b'{"verdict": NaN}', "not plain JSON"),
         ("calibration__json", b"[]", "must be a JSON object"),
-        ("golden__npz", b"PK", "not a readable npz"),
+        ("golden__npz", b"PK", "not a zip file"),
     ],
 )
 def test_consistent_manifests_over_nonsense(tiny_bundle: Path, name: str, data: bytes, said: str) -> None:
@@ -425,7 +425,7 @@ INPUTS, OUTPUTS = np.zeros((1, 32, 32, 3), np.uint8), np.zeros((1, 4), np.int8)
         (npz(inputs=npy(INPUTS), outputs=npy(np.zeros((2, 4), np.int8))), "golden outputs must be"),
         (npz(inputs=npy(INPUTS[:0]), outputs=npy(OUTPUTS[:0])), "N >= 1"),
         (npz(inputs=bytes(65 * 2**20), outputs=npy(OUTPUTS)), "unpacks to more than 64 MiB"),
-        (npz(inputs=npy(INPUTS), outputs=npy(OUTPUTS))[:-30], "not a readable npz"),
+        (npz(inputs=npy(INPUTS), outputs=npy(OUTPUTS))[:-30], "not a zip file"),
     ],
     ids=range(14),
 )

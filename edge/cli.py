@@ -1,8 +1,9 @@
 """The words of the `edge` command."""
 
 import sys
+import traceback
 
-from edge.command import Command, Request
+from edge.command import DEFECT, Command, Request
 from edge.command import main as run_command
 
 __all__ = ["COMMANDS", "main"]
@@ -376,8 +377,13 @@ COMMANDS: dict[str, Command] = {
 
 
 def main() -> None:
-    """Console script `edge`."""
-    sys.exit(run_command("edge", COMMANDS))
+    """Console script `edge`. A defect exits with 70: 1 is an answer, after which systemd does not start it again."""
+    try:
+        code = run_command("edge", COMMANDS)
+    except Exception:
+        traceback.print_exc()
+        code = DEFECT
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 from edge.errors import LeukoscopeError
 
 DONE, ANSWER_IS_NO, WRONG_REQUEST, NOT_ENOUGH_EVIDENCE, MACHINE_LACKS = 0, 1, 2, 3, 4
+DEFECT = 70  # EX_SOFTWARE of sysexits.h: an exception that nobody foresaw, with its traceback
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 

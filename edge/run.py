@@ -20,7 +20,7 @@ from edge.cameras.supervised import CameraEvent, SupervisedCamera
 from edge.clock import Clock
 from edge.command import DONE, MACHINE_LACKS, Outcome, UsageError, note, one_of, switch, whole_number
 from edge.counters import Counts
-from edge.errors import CameraError, GoldenMismatchError, LeukoscopeError, ModelFileError, StoreFull
+from edge.errors import CameraError, GoldenMismatchError, LeukoscopeError, ModelFileError, StoreFull, UpdateError
 from edge.gates import standard_gates
 from edge.housekeeping import Housekeeping
 from edge.interpreters import MOST_THREADS, RUNTIMES
@@ -38,6 +38,9 @@ from edge.store import RunInfo, Store, Stored
 from edge.store_entries import require_slide
 from edge.store_folder import store_folder
 from edge.trust.trusted import TrustedKeys
+from edge.update.boot import Start, start
+from edge.update.slots import Slots, default_slots
+from edge.update.watch import SlotWatch
 from edge.watchdog import Watchdog
 
 _TICK_S = 0.25
@@ -70,23 +73,33 @@ class RunRequest:
         settle_in()
         note(RESEARCH_USE)
         folder, notifier = self.settings.record.folder or store_folder(""), Notifier.from_environment()
+        slots = Slots(default_slots())
         try:
-            served = self._serve()
-        except (GoldenMismatchError, ModelFileError) as error:
+            begun = self._start(slots)
+        except (GoldenMismatchError, ModelFileError, UpdateError) as error:
             notifier.stopping(f"the self-test failed: {error}")
             SelfTester(folder).failed(str(self.settings.model.bundle or "the shipped bundle"), error)
             record_failure(folder, str(error))
             raise
-        camera = open_camera(self.settings.camera_uri)
-        if camera.notice:
-            note(f"warning: {camera.notice}")
-        with stop_signals() as stop, Store.open(folder) as store:
-            return _Run(self, served, camera, store, stop, notifier).outcome()
+        watch = SlotWatch(slots, begun)
+        with watch.serving():
+            camera = open_camera(self.settings.camera_uri)
+            if camera.notice:
+                note(f"warning: {camera.notice}")
+            with stop_signals() as stop, Store.open(folder) as store:
+                return _Run(self, begun, watch, camera, store, stop, notifier).outcome()
 
-    def _serve(self) -> Served:
+    def _start(self, slots: Slots) -> Start:
+        """The bundle that is named; else a slot's, the other one's where the current fails; else the shipped one."""
+        named = self.settings.model.bundle
+        if named is None and slots.populated:
+            return start(slots, lambda place: self._serve(slots.path(place)))
+        return Start(self._serve(named))
+
+    def _serve(self, bundle: Path | None) -> Served:
         model = self.settings.model
         return serve(
-            model.bundle,
+            bundle,
             runtime=model.runtime,
             threads=model.threads,
             trust=TrustedKeys.load(self.settings.trust.keys),
@@ -101,13 +114,15 @@ class _Run:
     def __init__(
         self,
         request: RunRequest,
-        served: Served,
+        begun: Start,
+        slots: SlotWatch,
         camera: Camera,
         store: Store,
         stop: threading.Event,
         notifier: Notifier,
     ) -> None:
-        self._request, self._served, self._camera = request, served, camera
+        served = begun.served
+        self._request, self._served, self._slots, self._camera = request, served, slots, camera
         self._store, self._stop, self._clock, self._notifier = store, stop, Clock(), notifier
         self._tally: Tally[str] = Tally()
         self._reader_left = False
@@ -125,6 +140,8 @@ class _Run:
             on_state=note,
             housekeeping=Housekeeping(store, settings.retention, self._clock),
         )
+        for kind, detail in begun.events:
+            self._recorder.event(kind, detail)
         if served.bundle.signed is None and request.allow_unsigned:
             self._event("unsigned", f"--allow-unsigned: no trusted key signed {served.bundle.name}")
         for gate in settings.gates_off:
@@ -205,14 +222,23 @@ class _Run:
             jump = self._clock.jumped()
             if jump is not None:
                 self._event("clock_jump", f"the clock moved by {jump:+.1f} s")
-            if ticks % _LOOK_AT_BUNDLE_EVERY == 0 and (change := bundle.change()):
-                self._event("bundle_changed", change)
+            if ticks % _LOOK_AT_BUNDLE_EVERY == 0:
+                if change := bundle.change():
+                    self._event("bundle_changed", change)
+                self._look_at_slots()
             if self._stop.is_set() and not told:
                 told = True
                 self._pipeline.stop()
                 if not self._pipeline.join(_STOP_GRACE_S):
                     self._supervised.close()
-        return "stopped" if told else "complete"
+        return self._slots.switched or ("stopped" if told else "complete")
+
+    def _look_at_slots(self) -> None:
+        """Confirm a bundle on trial; end in order once another one is to serve."""
+        for kind, detail in self._slots.look(self._pipeline.counts.classified):
+            self._event(kind, detail)
+        if self._slots.switched:
+            self._stop.set()
 
     def _info(self) -> RunInfo:
         bundle, interpreter = self._served.bundle, self._served.classifier.interpreter

@@ -28,14 +28,14 @@ class Start:
     """What a service starts with.
 
     Attributes:
-        place: where the bundle stands, links followed.
+        place: where the bundle stands; None for one that stands in no slot.
         trial: None for a bundle that was confirmed.
         events: (kind, detail) for the record: what happened to the slots in this start.
     """
 
     served: Served
-    place: Place
-    trial: RunningTrial | None
+    place: Place | None = None
+    trial: RunningTrial | None = None
     events: tuple[tuple[str, str], ...] = field(default_factory=tuple)
 
 

@@ -55,10 +55,10 @@ undo_file() {
   act "remove $path" remove_file "$ROOT$path"
 }
 
-# With the folder of drop-ins that was made for it, if nothing else is in there.
+# With the folder of drop-ins or links that was made for it, if nothing else is in there.
 remove_file() {
   rm -f "$1"
-  case $1 in *.d/*.conf) rmdir --ignore-fail-on-non-empty "$(dirname "$1")" ;; esac
+  case $1 in *.d/*.conf | *.target.wants/*) rmdir --ignore-fail-on-non-empty "$(dirname "$1")" ;; esac
 }
 
 undo_folder() {
@@ -94,7 +94,7 @@ undo() {
   case $kind in
     file) undo_file "$path" "$detail" ;;
     kept) [ ! -e "$ROOT$detail" ] || act "put back $path as it was before" mv "$ROOT$detail" "$ROOT$path" ;;
-    link) [ "$(readlink "$ROOT$path" 2> /dev/null || true)" != "$detail" ] || act "remove $path" rm -f "$ROOT$path" ;;
+    link) [ "$(readlink "$ROOT$path" 2> /dev/null || true)" != "$detail" ] || act "remove $path" remove_file "$ROOT$path" ;;
     folder) undo_folder "$path" ;;
     environment) [ ! -d "$ROOT$path" ] || act "remove $path" rm -rf "${ROOT}${path:?}" ;;
     user) [ "$PURGE" = no ] || ! grep -q "^$path:" "$ROOT/etc/passwd" || act "remove the user $path" in_root userdel "$path" ;;

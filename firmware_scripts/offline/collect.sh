@@ -18,6 +18,7 @@
 #                    picamera2, copy the lists of a Raspberry Pi OS of that release into one file
 #   --package NAME   one more package; may be given several times. Optional ones (picamera2, fake-hwclock, overlayroot)
 #                    are taken where the archive has them
+#   --for-image      also the base system, so that image/build.sh can make a card of it
 #   --deb FILE       one more package that no archive has, such as the Coral's library; may be given several times
 #   --python FILE    the Python that asks pip, any version of 3.11 or newer (python3)
 #   --dry-run        print every action, do none
@@ -36,6 +37,7 @@ SOURCES=$(dirname "$HERE")
 watch_for_errors
 
 TARGET_RELEASE="" TARGET="" TO="" LISTS="" PYTHON_HERE=python3
+FOR_IMAGE=no
 EXTRA=() DEBS=()
 while [ $# -gt 0 ]; do
   case $1 in
@@ -52,6 +54,7 @@ while [ $# -gt 0 ]; do
       esac
       shift 2
       ;;
+    --for-image) FOR_IMAGE=yes; shift ;;
     --dry-run) DRY_RUN=yes; shift ;;
     --help | -h) help_of "$0"; exit 0 ;;
     *) unknown_word "$1" ;;
@@ -102,7 +105,8 @@ private_apt() {
     [ -n "$uri" ] || lacks "apt lists no Debian archive here (apt-get update?); --sources names a list"
     # With the corrections: a device that has one of them installed takes nothing older that must match it.
     {
-      printf 'deb %s %s main\ndeb %s %s-updates main\n' "$uri" "$TARGET_RELEASE" "$uri" "$TARGET_RELEASE"
+      # (The Pi's firmware is in non-free-firmware.)
+      printf 'deb %s %s main non-free-firmware\n' "$uri" "$TARGET_RELEASE" "$uri" "$TARGET_RELEASE-updates"
       [ -z "$security" ] || printf 'deb %s %s-security main\n' "$security" "$TARGET_RELEASE"
     } > "$WORK/apt/etc/archives.list"
   fi
@@ -115,6 +119,11 @@ private_apt() {
 fetch_packages() {
   private_apt
   local package wanted=("${NEEDED_PACKAGES[@]}" ${EXTRA[@]+"${EXTRA[@]}"})
+  if [ "$FOR_IMAGE" = yes ]; then
+    wanted+=('?essential')
+    mapfile -t -O "${#wanted[@]}" wanted < <(awk -v architecture="$TARGET:" '/^#/ || NF == 0 {next} NF == 1 {print $1}
+      $1 == architecture {print $2}' "$HERE/image/packages.txt")
+  fi
   for package in "${WISHED_PACKAGES[@]}" overlayroot; do
     # (The whole answer is read: a reader that leaves early would make apt-cache fail.)
     case $(apt-cache "${OPTIONS[@]}" policy "$package" | awk '/Candidate:/ {print $2}') in
@@ -162,7 +171,7 @@ make_wheel() {
 finish() {
   mkdir -p "$TO/firmware_scripts"
   (cd "$HERE" && find . -type f ! -path '*/__pycache__/*' -print0 | tar --null --files-from - --create --file - | tar --extract --file - -C "$TO/firmware_scripts")
-  printf 'release=%s\narchitecture=%s\npython=%s\n' "$TARGET_RELEASE" "$TARGET" "$TARGET_PYTHON" > "$TO/collected.txt"
+  printf 'release=%s\narchitecture=%s\npython=%s\nimage=%s\n' "$TARGET_RELEASE" "$TARGET" "$TARGET_PYTHON" "$FOR_IMAGE" > "$TO/collected.txt"
   (cd "$TO" && find . -type f ! -path ./SHA256SUMS -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) > "$WORK/sums"
   mv "$WORK/sums" "$TO/SHA256SUMS"
 }

@@ -4,7 +4,10 @@ from pathlib import Path
 
 from convert.calibration import DEFAULT_COUNT
 from convert.coverage import METHODS
+from convert.edgetpu_compiler import DEFAULT_TIMEOUT_S
+from convert.edgetpu_requests import CompileRequest, PreflightRequest
 from convert.policy import Policy
+from convert.renew_golden import GoldenRequest
 from convert.requests import (
     CalibrationRequest,
     InspectRequest,
@@ -130,14 +133,66 @@ def calibration(source: str, *, model: str = "", contract: str = "", json: bool 
     return CalibrationRequest(Path(source), _model(model) if model else None, _path(contract), switch(json, "--json"))
 
 
-def inspect(file: str, *, json: bool = False) -> InspectRequest:
+def inspect(
+    file: str, *, edgetpu: bool = False, plain: str = "", json: bool = False
+) -> InspectRequest | PreflightRequest:
     """Say what is inside a TFLite file: operators, tensors, quantization, metadata.
+
+    With --edgetpu: what Coral's compiler would make of it, operator by operator, with the rule and the cure; of a
+    compiled file, what is inside. Exit 0 when all of it runs on the Edge TPU, 1 when a part or nothing does.
 
     Args:
         file: any .tflite.
+        edgetpu: predict how it runs on a Coral Edge TPU.
+        plain: the file that a compiled one should have been made from; exit 1 when it was not.
         json: print the record as JSON.
     """
+    if plain and not switch(edgetpu, "--edgetpu"):
+        raise UsageError("--plain names the twin of a compiled file: give --edgetpu too")
+    if switch(edgetpu, "--edgetpu"):
+        return PreflightRequest(Path(file), _path(plain), switch(json, "--json"))
     return InspectRequest(Path(file), switch(json, "--json"))
+
+
+def compile_(
+    model: str,
+    *,
+    edgetpu: bool = False,
+    compiler: str = "",
+    timeout: str = str(DEFAULT_TIMEOUT_S),
+    out: str = "",
+    json: bool = False,
+) -> CompileRequest:
+    """Compile a model with Coral's own compiler, and check what it made.
+
+    The compiler's table is compared with the prediction of `convert inspect --edgetpu`; its exit code decides nothing.
+    Exit 0 when the whole model runs on the Edge TPU, 1 when a part or nothing does or the compiler fails, 4 without a
+    compiler.
+
+    Args:
+        model: a bundle's folder, which gets the compiled model (and loses its signature), or a .tflite file.
+        edgetpu: for a Coral Edge TPU; the one target there is.
+        compiler: path of edgetpu_compiler; the one on PATH when left out.
+        timeout: seconds, after which it is ended.
+        out: folder for what is made: a copy of the bundle, or the compiled file.
+        json: print the record as JSON.
+    """
+    if not switch(edgetpu, "--edgetpu"):
+        raise UsageError("convert compile needs --edgetpu, the one target there is")
+    seconds = whole_number(timeout, "--timeout", at_least=1, at_most=86_400)
+    return CompileRequest(Path(model), _path(compiler), seconds, _path(out), switch(json, "--json"))
+
+
+def golden(*paths: str, json: bool = False) -> GoldenRequest:
+    """Choose and certify a bundle's golden images again, without converting it. A signature must be made anew.
+
+    Args:
+        paths: folders of bundles.
+        json: print what was chosen as JSON, by bundle.
+    """
+    if not paths:
+        raise UsageError("convert golden needs the folder of a bundle, or several")
+    return GoldenRequest(tuple(Path(path) for path in paths), switch(json, "--json"))
 
 
 def summary(*, check: str = "", write: str = "", json: bool = False) -> SummaryRequest:
@@ -286,6 +341,8 @@ COMMANDS: dict[str, Command] = {
     "parity": parity,
     "calibration": calibration,
     "inspect": inspect,
+    "compile": compile_,
+    "golden": golden,
     "summary": summary,
     "keygen": keygen,
     "sign": sign,

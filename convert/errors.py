@@ -35,6 +35,19 @@ class BrokenModelError(ConvertError, ValueError):
     """A file that is no TFLite model, or a damaged one. Cure: fetch or convert it again."""
 
 
+class EdgeTpuModelError(ConvertError, ValueError):
+    """A file that cannot be looked at in the way asked for: compiled where a plain one is needed, or the reverse.
+
+    Cure: give the other one.
+    """
+
+
+class CompilerUnavailable(ConvertError, FileNotFoundError):  # noqa: N818  (the state of a machine, not a mistake)
+    """Coral's compiler is not on this machine, or cannot run on it. Cure: install it, or name it with --compiler."""
+
+    exit_code: ClassVar[int] = 4
+
+
 class FeedingError(ConvertError, ValueError):
     """A contract that is not what the network was trained with. Cure: correct what the message names.
 

@@ -191,7 +191,7 @@ class Inspection:
             lines.append(f"metadata: {', '.join(self.metadata_names)}")
         if self.info:
             lines.append(self.info.to_text())
-        return "\n".join(_plain(line) for line in lines)
+        return "\n".join(plain(line) for line in lines)
 
 
 def inspect_file(path: Path) -> Inspection:
@@ -342,6 +342,6 @@ def _finite(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Without control characters: a name in a file must not drive the terminal. Line breaks stay."""
     return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -59,7 +59,10 @@ def renew(path: Path) -> dict[str, Any]:
         calibration=bundle.calibration,
         certificate={**bundle.certificate, "golden": record},
         golden=golden,
-        extra_files={"report.html": page.read_bytes()} if page.exists() else {},
+        extra_files={
+            **({"report.html": page.read_bytes()} if page.exists() else {}),
+            **({bundles.COMPILED: bundle.compiled} if bundle.compiled else {}),
+        },
     )
     if bundle.signature is not None:
         note(f"{path}: its signature was of the old manifest and is gone; sign it again")

@@ -6,8 +6,9 @@
 | `contract.json`, `labels.txt` | how frames become its input, and what its outputs are called |
 | `calibration.json`, `certificate.json` | what it was quantized with; how it compares with the float model |
 | `golden.npz` | prepared inputs with the outputs expected of them (`edge.golden`) |
-| `manifest.json` | sha256 and size of every file above and of `report.html` |
+| `manifest.json` | sha256 and size of every file but itself and its signature |
 | `report.html`, `manifest.sig` | optional: the certificate as a page; a signature of the manifest |
+| `model_edgetpu.tflite` | optional: the model compiled for the Edge TPU; the certificate's `edgetpu` is about it |
 
 Equal contents give equal bytes and so an equal digest on every machine.
 """
@@ -42,7 +43,8 @@ REQUIRED = {  # name -> most bytes
     "certificate.json": 16 * _MIB,
     "golden.npz": LARGEST_GOLDEN_BYTES + 64 * _KIB,
 }
-OPTIONAL = {"report.html": 64 * _MIB}
+COMPILED = "model_edgetpu.tflite"
+OPTIONAL = {"report.html": 64 * _MIB, COMPILED: 256 * _MIB}
 _UNLISTED = {MANIFEST: 64 * _KIB, SIGNATURE: LARGEST_ENVELOPE_BYTES}  # the manifest cannot list itself
 FILE_LIMITS = {**REQUIRED, **OPTIONAL, **_UNLISTED}
 MANIFEST_FORMAT = 1
@@ -63,6 +65,7 @@ class Bundle:
         digest: sha256 of `manifest.json`, 64 hexadecimal digits: the identity of all of it.
         signature: the bytes of `manifest.sig`, None where there is none.
         signed: what trusted keys signed, version and key ids among it; None where it runs unsigned.
+        compiled: the bytes of `model_edgetpu.tflite`, the model compiled for the Edge TPU; None where there is none.
     """
 
     path: Path
@@ -76,6 +79,7 @@ class Bundle:
     manifest: bytes
     signature: bytes | None
     signed: Signed | None = None
+    compiled: bytes | None = None
 
     @property
     def certified(self) -> bool:
@@ -155,7 +159,7 @@ def write(
         path: the bundle's folder, `NAME-int8`; its parent is created when missing.
         certificate: JSON object whose `verdict` is "pass", "fail" or "inconclusive", and whose
             `int8_model.sha256` and `contract.sha256` are those of `model` and `contract.to_json()`.
-        extra_files: `report.html`, or nothing.
+        extra_files: `report.html`, `model_edgetpu.tflite` (with the certificate's `edgetpu` about it), or nothing.
 
     Returns:
         The bundle as `load` reads it, uncertified and without a signature.
@@ -279,6 +283,7 @@ def _parsed(path: Path, files: Mapping[str, bytes], signed: Signed | None) -> Bu
     for subject, file in CERTIFIED.items():
         if _certified_sha256(certificate, subject) != hashlib.sha256(files[file]).hexdigest():
             raise BundleError(f"{path / 'certificate.json'}: its {subject} is not the {file} beside it")
+    _check_compiled(path, certificate, files)
     golden = Golden.from_bytes(files["golden.npz"], str(path / "golden.npz"))
     width, height = contract.size
     if golden.inputs.shape[1:3] != (height, width) or golden.outputs.shape[1] != len(contract.labels):
@@ -300,7 +305,22 @@ def _parsed(path: Path, files: Mapping[str, bytes], signed: Signed | None) -> Bu
         manifest=manifest,
         signature=files.get(SIGNATURE),
         signed=signed,
+        compiled=files.get(COMPILED),
     )
+
+
+def _check_compiled(path: Path, certificate: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+    """The compiled model and the certificate's entry about it come together, and are of the model beside them."""
+    entry = certificate.get("edgetpu")
+    if COMPILED not in files:
+        if entry is not None:
+            raise BundleError(f"{path / 'certificate.json'}: tells of a {COMPILED} that is not there")
+        return
+    plain = entry.get("plain_sha256") if isinstance(entry, dict) else None
+    if _certified_sha256(certificate, "edgetpu") != hashlib.sha256(files[COMPILED]).hexdigest():
+        raise BundleError(f"{path / 'certificate.json'}: its edgetpu is not the {COMPILED} beside it")
+    if plain != _certified_sha256(certificate, "int8_model"):
+        raise BundleError(f"{path / 'certificate.json'}: its edgetpu was not compiled from the model beside it")
 
 
 def _certified_sha256(certificate: Mapping[str, Any], subject: str) -> Any:

@@ -80,6 +80,11 @@ class Table:
         at = self._field(slot, struct.calcsize("<" + code))
         return self.buffer.number(code, at) if at else default
 
+    def decimal(self, slot: int, default: float = 0.0) -> float:
+        """A float32 field, or its default when absent; it may be no number, or endless."""
+        at = self._field(slot, 4)
+        return float(struct.unpack_from("<f", self.buffer.data, at)[0]) if at else default
+
     def table(self, slot: int) -> "Table | None":
         """A sub-table, or None when absent."""
         at = self._field(slot, 4)

@@ -1,0 +1,304 @@
+"""Will it run on a Coral Edge TPU? Answered from the file, without Coral's compiler.
+
+Operator by operator: mapped, left to the CPU, or refused, with the rule, its cure and how sure it is
+(`convert.edgetpu_rules`); how many subgraphs the compiler would make; parameters against the on-chip memory.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from convert.edgetpu_checks import Fate, is_activation, judge, size
+from convert.edgetpu_graph import Graph, Operator, read_graph
+from convert.edgetpu_limits import ON_CHIP_BYTES, SUPPORTED, SURELY_FITS_BYTES
+from convert.edgetpu_partition import parts
+from convert.edgetpu_rules import COMPILER, RULES, SURE
+from convert.errors import EdgeTpuModelError
+from convert.inspection import Inspection, plain
+from convert.metadata import broken_model
+
+Verdict = Literal["mapped", "partly", "cpu", "refused"]
+SAYS = {
+    "mapped": "the whole model runs on the Edge TPU",
+    "partly": "a part runs on the Edge TPU, the rest on the CPU",
+    "cpu": "nothing runs on the Edge TPU",
+    "refused": "the compiler refuses it, or what it makes must not be used",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """An operator and what becomes of it."""
+
+    operator: Operator
+    fate: Fate
+
+    def to_record(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        node = self.operator.node
+        return {
+            "subgraph": node.subgraph,
+            "index": self.operator.index,
+            "operator": self.operator.name,
+            "custom": node.operator if self.operator.custom else None,
+            "version": node.version,
+            "output": self.operator.outputs[0].name if self.operator.outputs else "",
+            "status": self.fate.status,
+            "rule": self.fate.rule or None,
+            "detail": self.fate.detail or None,
+        }
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Parameters of what is mapped against the on-chip memory, in bytes.
+
+    The compiler pads parameters, and instructions and activations need room too: what streams is known within
+    bounds only.
+    """
+
+    parameters: int
+    on_chip: int = ON_CHIP_BYTES
+
+    @property
+    def streamed_at_least(self) -> int:
+        """What cannot be held on the chip in any case."""
+        return max(0, self.parameters - self.on_chip)
+
+    @property
+    def fits(self) -> Literal["yes", "perhaps", "no"]:
+        """Whether all parameters stay on the chip."""
+        if self.parameters <= SURELY_FITS_BYTES:
+            return "yes"
+        return "no" if self.streamed_at_least else "perhaps"
+
+    def to_record(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return {
+            "parameter_bytes": self.parameters,
+            "on_chip_bytes": self.on_chip,
+            "fits": self.fits,
+            "streamed_bytes_at_least": self.streamed_at_least,
+        }
+
+    def to_text(self) -> str:
+        """One line."""
+        held = f"{self.parameters:,} bytes of parameters, about {self.on_chip:,} on the chip: "
+        return (
+            held
+            + {
+                "yes": "they stay there",
+                "perhaps": "a part may be sent again for every inference",
+                "no": f"at least {self.streamed_at_least:,} bytes are sent again for every inference",
+            }[self.fits]
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Preflight:
+    """What Coral's compiler would make of a file.
+
+    Attributes:
+        seen: the file taken apart.
+        placed: every operator. Where the file is refused, those that are not refused themselves show what would become
+            of them after the cure.
+        tpu_parts: how many parts of the graph could run on the Edge TPU; by default the compiler takes the first.
+        memory: of what is mapped.
+        notes: (rule, detail) of what is worth saying beside.
+    """
+
+    seen: Inspection
+    placed: tuple[Placed, ...]
+    tpu_parts: int
+    memory: Memory
+    notes: tuple[tuple[str, str], ...]
+
+    @cached_property
+    def counts(self) -> Counter[str]:
+        """Operators by status."""
+        return Counter(each.fate.status for each in self.placed)
+
+    @property
+    def verdict(self) -> Verdict:
+        """In one word."""
+        if self.counts["refused"]:
+            return "refused"
+        if not self.counts["mapped"]:
+            return "cpu"
+        return "partly" if self.counts["cpu"] else "mapped"
+
+    @property
+    def subgraphs(self) -> int:
+        """Subgraphs that the compiler would make, with its default of one at most."""
+        return int(self.verdict in ("mapped", "partly"))
+
+    def mapped_by_operator(self) -> Counter[str]:
+        """How many of each operator are mapped, by the names in the compiler's log."""
+        return Counter(each.operator.name for each in self.placed if each.fate.status == "mapped")
+
+    def to_record(self) -> dict[str, Any]:
+        """As `convert inspect --edgetpu --json` prints it."""
+        met = sorted({each.fate.rule for each in self.placed if each.fate.rule} | {rule for rule, _ in self.notes})
+        return {
+            "kind": "plain",
+            "bytes": self.seen.file_bytes,
+            "sha256": self.seen.sha256,
+            "compiler": COMPILER,
+            "verdict": self.verdict,
+            "mapped": self.counts["mapped"],
+            "cpu": self.counts["cpu"],
+            "refused": self.counts["refused"],
+            "subgraphs": self.subgraphs,
+            "subgraphs_possible": self.tpu_parts,
+            "memory": self.memory.to_record(),
+            "operators": [each.to_record() for each in self.placed],
+            "notes": [{"rule": rule, "detail": detail} for rule, detail in self.notes],
+            "rules": {name: rule_record(name) for name in met},
+        }
+
+    def to_text(self) -> str:
+        """For a person: a row for what shares operator and fate, then each rule with its cure."""
+        counts, refused = self.counts, self.verdict == "refused"
+        lines = [
+            f"{self.verdict}: {SAYS[self.verdict]}",
+            f"{counts['mapped']} operators mapped{' once that is cured' if refused else ''}, {counts['cpu']} on the"
+            f" CPU, {counts['refused']} refused; {_subgraphs_text(self.subgraphs, self.tpu_parts)}",
+            self.memory.to_text(),
+            "",
+            f"{'operator':<30} {'count':>5}  {'status':<8} rule",
+            *self._rows(),
+            *rule_lines(each.fate.rule for each in self.placed if each.fate.rule),
+            *(f"note: {RULES[rule].says}{f' ({detail})' if detail else ''}" for rule, detail in self.notes),
+            "",
+            f"predicted for compiler {COMPILER}; only the compiler itself can confirm it (convert compile --edgetpu)",
+        ]
+        return "\n".join(plain(line) for line in lines)
+
+    def _rows(self) -> list[str]:
+        groups: dict[tuple[str, str, str], list[Placed]] = {}
+        for each in self.placed:
+            name = each.operator.node.operator if each.operator.custom else each.operator.name
+            groups.setdefault((f"{name} v{each.operator.node.version}", each.fate.status, each.fate.rule), []).append(
+                each
+            )
+        rows = []
+        for (name, status, rule), members in groups.items():
+            why = f"{rule}: {members[0].fate.detail}" if members[0].fate.detail else rule
+            more = f" (and {len(members) - 1} more)" if len(members) > 1 and members[0].fate.detail else ""
+            rows.append(f"{name:<30} {len(members):5d}  {status:<8} {why}{more}".rstrip())
+        return rows
+
+
+def preflight(model: bytes, name: str = "model") -> Preflight:
+    """Predict what Coral's compiler makes of a file.
+
+    Args:
+        model: a TFLite file's bytes.
+        name: used in messages.
+
+    Raises:
+        BrokenModelError: not a TFLite file, or damaged.
+        EdgeTpuModelError: it is compiled already.
+    """
+    graph = read_graph(model, name)
+    if graph.seen.edgetpu_compiled:
+        raise EdgeTpuModelError(f"{name}: compiled for the Edge TPU already; give the file it was compiled from")
+    with broken_model(name):
+        placed, tpu_parts = _place(graph)
+        notes = _notes(graph, placed)
+        return Preflight(graph.seen, tuple(placed), tpu_parts, _memory(graph, placed), tuple(notes))
+
+
+def rule_record(name: str) -> dict[str, Any]:
+    """A rule as JSON holds it."""
+    rule = RULES[name]
+    return {
+        "effect": rule.effect,
+        "says": rule.says,
+        "cure": rule.cure or None,
+        "sure": rule.sure,
+        "sources": list(rule.sources),
+    }
+
+
+def rule_lines(names: Iterable[str]) -> list[str]:
+    """Each rule that was met: what it says, the cure, how sure, and where from."""
+    lines = []
+    for name in dict.fromkeys(names):
+        rule = RULES[name]
+        lines += ["", f"{name}: {rule.says}", *([f"  cure: {rule.cure}"] if rule.cure else [])]
+        lines.append(f"  {rule.sure} ({SURE[rule.sure]}): {rule.sources[0]}")
+    return lines
+
+
+def _place(graph: Graph) -> tuple[list[Placed], int]:
+    """Every operator with its fate, and how many parts could run on the Edge TPU."""
+    fates = _alone(graph)
+    main = [n for n, operator in enumerate(graph.operators) if operator.node.subgraph == 0]
+    kinds = [_may_be_mapped(graph.operators[n], fates[n]) for n in main]
+    nodes = [graph.operators[n].node for n in main]
+    cut = parts([[t for t in node.inputs if t >= 0] for node in nodes], [node.outputs for node in nodes], kinds)
+    tpu = [part for part in cut if kinds[part[0]]]
+    for part in tpu[1:]:
+        for position in part:
+            if fates[main[position]].status == "mapped":
+                fates[main[position]] = Fate("cpu", "after-unmapped")
+    for position in set(range(len(main))) - {position for part in cut for position in part}:
+        fates[main[position]] = Fate("refused", "order")
+    return [Placed(operator, fate) for operator, fate in zip(graph.operators, fates, strict=True)], len(tpu)
+
+
+def _alone(graph: Graph) -> list[Fate]:
+    """What becomes of each operator without regard to the others."""
+    if not _quantized(graph):
+        return [Fate("refused", "model-not-quantized") for _ in graph.operators]
+    return [
+        judge(operator, graph)
+        if operator.node.subgraph == 0
+        else Fate("refused", "second-subgraph", f"subgraph {operator.node.subgraph}")
+        for operator in graph.operators
+    ]
+
+
+def _quantized(graph: Graph) -> bool:
+    return any(tensor.dtype in ("int8", "uint8") and len(tensor.scales) for tensor in graph.seen.tensors)
+
+
+def _may_be_mapped(operator: Operator, fate: Fate) -> bool:
+    """It is mapped, or would be once what refuses it is cured."""
+    return fate.status == "mapped" or (fate.status == "refused" and not operator.custom and operator.name in SUPPORTED)
+
+
+def _memory(graph: Graph, placed: Sequence[Placed]) -> Memory:
+    """Constants of what is mapped; one that several operators share counts once."""
+    sizes: dict[int, int] = {}
+    for each in placed:
+        if each.fate.status == "mapped":
+            for tensor in each.operator.given:
+                sizes[graph.buffers[(tensor.subgraph, tensor.index)]] = tensor.constant_bytes
+    return Memory(sum(sizes.values()))
+
+
+def _notes(graph: Graph, placed: Sequence[Placed]) -> list[tuple[str, str]]:
+    """What is worth saying, each rule once, with how often."""
+    found: dict[str, list[str]] = {}
+    for each in placed:
+        for rule, detail in each.fate.notes if each.fate.status == "mapped" else ():
+            found.setdefault(rule, []).append(detail)
+    open_sizes = [t for t in graph.seen.inputs if -1 in t.signature and -1 not in t.shape]
+    if open_sizes:
+        found["open-batch"] = [f"{open_sizes[0].name or 'input'} {list(open_sizes[0].signature)}"]
+    mapped = (t for each in placed if each.fate.status == "mapped" for t in each.operator.outputs)
+    largest = max((t for t in mapped if is_activation(t, graph)), key=size, default=None)
+    if largest is not None and size(largest) > ON_CHIP_BYTES:
+        found["large-activation"] = [f"{largest.name or 'a tensor'}: {size(largest):,} bytes"]
+    if _memory(graph, placed).fits == "no":
+        found["streams"] = [""]
+    return [(r, d[0] + (f" and {len(d) - 1} more" if len(d) > 1 else "")) for r, d in found.items()]
+
+
+def _subgraphs_text(made: int, possible: int) -> str:
+    text = "1 subgraph" if made == 1 else f"{made} subgraphs"
+    return f"{text} ({possible} with the compiler's option -a)" if possible > 1 else text

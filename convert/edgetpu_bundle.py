@@ -1,0 +1,84 @@
+"""What a compilation leaves behind: the compiled file in its bundle, certified, or beside its plain twin."""
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from convert.edgetpu_compiler import Compilation
+from edge import bundle as bundles
+from edge.bundle import COMPILED, Bundle
+from edge.command import note
+from edge.errors import BundleError
+from edge.files import write_whole
+
+NOT_MEASURED = "no outputs of an Edge TPU are certified: none was measured"
+
+
+def add_to_bundle(path: Path, made: Compilation, out: Path | None) -> list[Path]:
+    """Put a compiled model into its bundle, or into a copy of it.
+
+    Args:
+        path: the bundle's folder. made: with a model. out: folder for the copy, of the same name; None changes `path`.
+
+    Returns:
+        The bundle's folder. A signature is of the old manifest and does not survive; that is said.
+
+    Raises:
+        BundleError: no bundle, or its model is not what was compiled. OSError: it cannot be written.
+    """
+    bundle = bundles.load(path, allow_uncertified=True, allow_unsigned=True)
+    entry = certificate_entry(made, bundle)
+    target = path if out is None else out / path.resolve().name
+    page = path / "report.html"
+    assert made.model is not None
+    bundles.write(
+        target,
+        model=bundle.model,
+        contract=bundle.contract,
+        calibration=bundle.calibration,
+        certificate={**bundle.certificate, "edgetpu": entry},
+        golden=bundle.golden,
+        extra_files={COMPILED: made.model, **({"report.html": page.read_bytes()} if page.exists() else {})},
+    )
+    if bundle.signature is not None:
+        note(f"{target}: the signature was of the old manifest and is gone; sign it again (convert sign)")
+    note(f"{target}: {NOT_MEASURED}")
+    return [target]
+
+
+def write_beside(path: Path, made: Compilation, out: Path | None) -> list[Path]:
+    """Write NAME_edgetpu.tflite and NAME_edgetpu.json, beside the plain file or in `out`."""
+    assert made.model is not None
+    folder = path.parent if out is None else out
+    model, record = folder / f"{path.stem}_edgetpu.tflite", folder / f"{path.stem}_edgetpu.json"
+    write_whole(model, made.model)
+    text = json.dumps(made.to_record(), indent=2, sort_keys=True, allow_nan=False)
+    write_whole(record, text + "\n")
+    return [model, record]
+
+
+def certificate_entry(made: Compilation, bundle: Bundle) -> dict[str, Any]:
+    """What the certificate says of the compiled model.
+
+    Raises:
+        BundleError: the compiled model is not of the bundle's.
+    """
+    assert made.model is not None
+    plain = hashlib.sha256(bundle.model).hexdigest()
+    if made.predicted.seen.sha256 != plain:
+        raise BundleError(f"{bundle.path}: what was compiled is not the model in this bundle")
+    return {
+        "sha256": hashlib.sha256(made.model).hexdigest(),
+        "bytes": len(made.model),
+        "plain_sha256": plain,
+        "compiler": made.log.version or None,
+        "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "verdict": made.verdict,
+        "operators": [{"operator": r.operator, "count": r.count, "status": r.status} for r in made.log.rows],
+        "disagreements": list(made.disagreements),
+        "packages": [p.to_record() for p in made.compiled.packages] if made.compiled else [],
+        "golden": None,
+        "note": NOT_MEASURED,
+    }

@@ -1,0 +1,136 @@
+"""A TFLite file as a compiler sees it: operators with their options, and the values of small constants.
+
+`convert.inspection` takes the file apart; what only the Edge TPU's rules need is read here, by the same
+hardened reader.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from convert.inspection import CUSTOM, Inspection, Node, TensorInfo, inspect
+from convert.metadata import broken_model
+from edge.flatbuffer import Buffer, Table
+from edge.model_file import constant_span
+
+MOST_VALUES = 1024  # of a constant that is looked into: axes, paddings and shapes have a dozen
+
+
+@dataclass(frozen=True, eq=False)
+class Operator:
+    """One operator with its tensors; an input left out is None.
+
+    Attributes:
+        node: as `convert.inspection` reads it. index: its place in its subgraph's order.
+        custom: a custom operator; `node.operator` is then its own name.
+        options: its option table, None when it has none.
+    """
+
+    node: Node
+    index: int
+    custom: bool
+    inputs: tuple[TensorInfo | None, ...]
+    outputs: tuple[TensorInfo, ...]
+    options: Table | None
+
+    @property
+    def name(self) -> str:
+        """As the compiler's log names it: CUSTOM for every custom operator."""
+        return "CUSTOM" if self.custom else self.node.operator
+
+    @property
+    def given(self) -> tuple[TensorInfo, ...]:
+        """The inputs that are there."""
+        return tuple(tensor for tensor in self.inputs if tensor is not None)
+
+    def option(self, slot: int, code: str, default: int = 0) -> int:
+        """An integer option; its default where the operator has no options."""
+        return default if self.options is None else self.options.number(slot, code, default)
+
+    def input(self, position: int) -> TensorInfo | None:
+        """An input by its position; None when left out."""
+        return self.inputs[position] if position < len(self.inputs) else None
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """All operators of a file, those of the main subgraph first, in the order in which they run.
+
+    Attributes:
+        seen: the file taken apart.
+        variables: (subgraph, tensor index) of tensors that keep their values between runs.
+        buffers: (subgraph, tensor index) -> number of the buffer that holds a tensor's constant.
+    """
+
+    seen: Inspection
+    operators: tuple[Operator, ...]
+    variables: frozenset[tuple[int, int]]
+    buffers: dict[tuple[int, int], int]
+    _model: bytes
+    _spans: list[tuple[int, int]]
+
+    def is_constant(self, tensor: TensorInfo) -> bool:
+        """The file holds its values."""
+        return tensor.constant_bytes > 0
+
+    def values(self, tensor: TensorInfo | None) -> list[int] | None:
+        """The values of a small integer constant, flattened; None where it is none."""
+        dtypes = {"int32": "<i4", "int64": "<i8", "int8": "i1", "uint8": "u1"}
+        if tensor is None or not tensor.constant_bytes or tensor.dtype not in dtypes:
+            return None
+        raw = self._raw(tensor)
+        kind = np.dtype(dtypes[tensor.dtype])
+        if len(raw) % kind.itemsize or len(raw) > MOST_VALUES * kind.itemsize:
+            return None
+        return [int(value) for value in np.frombuffer(raw, kind)]
+
+    def stands_for_zero(self, tensor: TensorInfo) -> bool:
+        """A quantized constant whose every value is its zero point."""
+        if tensor.dtype not in ("int8", "uint8") or len(tensor.zero_points) != 1:
+            return False
+        values: npt.NDArray[Any] = np.frombuffer(self._raw(tensor), "i1" if tensor.dtype == "int8" else "u1")
+        return bool((values == int(tensor.zero_points[0])).all())
+
+    def _raw(self, tensor: TensorInfo) -> bytes:
+        start, size = self._spans[self.buffers[(tensor.subgraph, tensor.index)]]
+        return self._model[start : start + size]
+
+
+def read_graph(model: bytes, name: str = "model") -> Graph:
+    """Take a file apart.
+
+    Raises:
+        BrokenModelError: not a TFLite file, damaged, or an index in it points at nothing.
+    """
+    seen = inspect(model, name)
+    with broken_model(name):
+        return _read(model, seen)
+
+
+def _read(model: bytes, seen: Inspection) -> Graph:
+    root = Buffer(model).root(b"TFL3")
+    custom = [max(code.number(0, "b"), code.number(3, "i")) == CUSTOM for code in root.tables(1)]
+    spans = [constant_span(entry) for entry in root.tables(4)]
+    tensors: dict[tuple[int, int], TensorInfo] = {(t.subgraph, t.index): t for t in seen.tensors}
+    variables, buffers, operators = set(), {}, []
+    nodes = iter(seen.nodes)
+    for subgraph, graph in enumerate(root.tables(2)):
+        for index, entry in enumerate(graph.tables(0)):
+            buffers[(subgraph, index)] = entry.number(2, "I")
+            if entry.number(5, "B"):
+                variables.add((subgraph, index))
+        for index, entry in enumerate(graph.tables(3)):
+            node = next(nodes)
+            operators.append(
+                Operator(
+                    node,
+                    index,
+                    custom[entry.number(0, "I")],
+                    tuple(None if i < 0 else tensors[(subgraph, i)] for i in node.inputs),
+                    tuple(tensors[(subgraph, i)] for i in node.outputs),
+                    entry.table(4),
+                )
+            )
+    return Graph(seen, tuple(operators), frozenset(variables), buffers, model, spans)

@@ -9,7 +9,7 @@ from typing import Any
 
 from edge.command import DONE, MACHINE_LACKS, Outcome, note, switch
 from edge.interpreters import RUNTIMES
-from edge.probes import board, cameras, coral, selftest, software, storage, trust
+from edge.probes import board, cameras, coral, selftest, slots, software, storage, trust
 from edge.probes.base import Finding, Machine, Probe, examine
 
 PROBES: tuple[tuple[str, Probe, float], ...] = (  # name, probe, seconds it may take on a slow board
@@ -19,6 +19,7 @@ PROBES: tuple[tuple[str, Probe, float], ...] = (  # name, probe, seconds it may 
     ("OpenCV", software.opencv, 30),
     *((software.interpreter_name(runtime), software.interpreter(runtime), 90.0) for runtime in RUNTIMES),
     ("trust", trust.bundle, 90),
+    ("slots", slots.slots, 30),
     ("self-test", selftest.last, 5),
     ("Edge TPU", coral.coral, 5),
     ("picamera2", cameras.libcamera, 30),

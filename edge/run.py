@@ -81,7 +81,7 @@ class RunRequest:
             SelfTester(folder).failed(str(self.settings.model.bundle or "the shipped bundle"), error)
             record_failure(folder, str(error))
             raise
-        watch = SlotWatch(slots, begun)
+        watch = SlotWatch(slots, begun, named=self.settings.model.bundle is not None)
         with watch.serving():
             camera = open_camera(self.settings.camera_uri)
             if camera.notice:

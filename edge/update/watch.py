@@ -10,15 +10,18 @@ from edge.update.slots import Place, Slots
 
 
 class SlotWatch:
-    """Looks after the slots while a service runs; does nothing for a bundle that stands in none.
+    """Looks after the slots while a service runs.
+
+    Args:
+        named: the bundle was named, by an option or a profile, and so the slots are nothing to it.
 
     Attributes:
         switched: one sentence once `current` leads to another bundle than the one that serves: the service ends then,
             and the next start serves what it leads to. "" until then.
     """
 
-    def __init__(self, slots: Slots, start: Start) -> None:
-        self._slots, self._start = slots, start
+    def __init__(self, slots: Slots, start: Start, *, named: bool) -> None:
+        self._slots, self._start, self._named = slots, start, named
         self._led_to = self._current()  # the other slot may serve while the link cannot be written
         self._told = False
         self.switched = ""
@@ -29,7 +32,7 @@ class SlotWatch:
         Args:
             answers: frames that the model was asked about so far.
         """
-        if self._start.place is None or self.switched:
+        if self._named or self.switched:
             return
         if self._start.trial is not None:
             try:
@@ -41,7 +44,7 @@ class SlotWatch:
                     note(f"warning: the bundle on trial cannot be confirmed: {error}")
         current = self._current()
         if current not in (None, self._led_to):
-            self.switched = f"the slots were switched from {self._start.place} to {current}"
+            self.switched = f"the slots were switched from {self._start.place or 'the shipped bundle'} to {current}"
             yield "bundle_switched", f"{self.switched}; the run ends, and the next one serves it"
 
     @contextmanager

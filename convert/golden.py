@@ -7,6 +7,7 @@ the least decided field, noise, black and white. The same model gives the same i
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -119,8 +120,13 @@ def choose(kinds: Kinds, contract: InputContract) -> tuple[list[Candidate], set[
 
 def drawn(contract: InputContract, count: int = FIELDS) -> Iterator[tuple[str, Pixels]]:
     """Drawn fields, prepared, with their names."""
-    for number, (recipe, frame) in enumerate(synthetic_fields(count, SEED)):
+    for number, (recipe, frame) in enumerate(_frames(count)):
         yield f"field {number} ({recipe})", contract.prepare(frame)
+
+
+@cache  # two models in one go draw once
+def _frames(count: int) -> list[tuple[str, Pixels]]:
+    return synthetic_fields(count, SEED)
 
 
 def _made(fields: Sequence[Candidate], contract: InputContract) -> Iterator[tuple[str, Pixels]]:

@@ -4,6 +4,7 @@ At every start of a run, once a day inside it, after an update, and by hand: the
 the interpreter that serves, and inferences are timed.
 """
 
+import hashlib
 import os
 import platform
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from typing import Any
 from edge import bundle as bundles
 from edge.bundle import Bundle
 from edge.command import ANSWER_IS_NO, DONE, Outcome, note, one_of, switch, whole_number
+from edge.edgetpu import device_name
 from edge.errors import BundleError, ModelFileError
 from edge.golden import Replay
 from edge.interpreters import MOST_THREADS, RUNTIMES, Interpreter
@@ -36,6 +38,7 @@ class SelfTest:
 
     Attributes:
         certified: arithmetic kinds whose golden outputs the bundle holds.
+        intact: the model's bytes in memory are the certified ones still.
         replay: of the golden inputs.
         invoke_ms: median of TIMED inferences; None where the replay had failed. expected_ms: what was expected, by
             `expected_by`; None where nothing is known yet.
@@ -48,6 +51,7 @@ class SelfTest:
     kind: str
     threads: int
     certified: tuple[str, ...]
+    intact: bool
     replay: Replay
     invoke_ms: float | None
     expected_ms: float | None
@@ -56,13 +60,15 @@ class SelfTest:
 
     @property
     def passed(self) -> bool:
-        """Every golden image was answered as it must be."""
-        return self.replay.passed
+        """Every golden image was answered as it must be, by a model that is what it was."""
+        return self.replay.passed and self.intact
 
     @property
     def detail(self) -> str:
         """One sentence."""
         replay, runtime = self.replay, f"{self.runtime} {self.version}, kind {self.kind}"
+        if not self.intact:
+            return f"{self.bundle.path}: the model's bytes in memory are not those that were certified ({runtime})"
         if not self.passed:
             return f"{bundles.golden_mismatch(self.bundle, replay, self.kind)} ({runtime})"
         how = "bit for bit as certified"
@@ -93,6 +99,7 @@ class SelfTest:
         replay = self.replay
         return {
             "passed": self.passed,
+            "intact": self.intact,
             "bundle": self.bundle.name,
             "digest": self.bundle.digest,
             "runtime": self.runtime,
@@ -137,6 +144,7 @@ def examine(
     """
     replay = replay or bundles.judge_golden(bundle, interpreter)
     invoke_ms = _timed(bundle, interpreter) if replay.passed else None
+    intact = hashlib.sha256(bundle.model).hexdigest() == bundle.certificate["int8_model"]["sha256"]
     expected_ms, expected_by = _expected(bundle, interpreter, paces)
     warnings = []
     if invoke_ms is not None and expected_ms is not None and invoke_ms > FAR * expected_ms:
@@ -151,6 +159,7 @@ def examine(
         kind=interpreter.kind,
         threads=interpreter.threads,
         certified=bundles.golden_kinds(bundle),
+        intact=intact,
         replay=replay,
         invoke_ms=invoke_ms,
         expected_ms=expected_ms,
@@ -223,6 +232,8 @@ class SelfTestRequest:
                 model.bundle,
                 runtime=model.runtime,
                 threads=model.threads,
+                edgetpu=model.edgetpu,
+                fallback=model.fallback,
                 trust=TrustedKeys.load(self.settings.trust.keys),
                 allow_uncertified=self.allow_uncertified,
                 allow_unsigned=self.allow_unsigned,
@@ -243,6 +254,7 @@ def selftest_request(
     bundle: str,
     runtime: str,
     threads: str,
+    edgetpu: str,
     store: str,
     trusted: str,
     config: str,
@@ -259,6 +271,8 @@ def selftest_request(
         model = replace(model, runtime=one_of(runtime, "--runtime", RUNTIMES))
     if threads:
         model = replace(model, threads=whole_number(threads, "--threads", at_least=1, at_most=MOST_THREADS))
+    if edgetpu:
+        model = replace(model, edgetpu=device_name(edgetpu, "--edgetpu"))
     trust = replace(settings.trust, keys=Path(trusted)) if trusted else settings.trust
     return SelfTestRequest(
         settings=replace(settings, model=model, trust=trust),

@@ -39,7 +39,7 @@ list_sources() { find edge models convert -type f ! -path '*/__pycache__/*' -pri
 
 make_environment() {
   local target=$1 lock wheel from=()
-  rm -rf "${ROOT:?}$target" 2> /dev/null || rm -rf "$ROOT$target"
+  rm -rf "$ROOT${target:?}"
   open_work
   if [ -n "$OFFLINE" ]; then
     lock=$INSIDE/offline/device.lock

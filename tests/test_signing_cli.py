@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import shutil
 import stat
 import subprocess
@@ -383,3 +385,27 @@ def test_as_installed(copy: Path, tmp_path: Path) -> None:
     assert valid.returncode == 0 and valid.stdout.startswith("valid: custom_cnn-int8, version "), valid.stderr
     wrong = shell("convert", "verify", copy, "--public", tmp_path / "officer.key")
     assert wrong.returncode == 2 and is_one_line(wrong.stderr)
+
+
+def test_the_commands_of_the_how_to_work_as_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
+) -> None:
+    page = Path(__file__).resolve().parents[1] / "docs" / "how-to" / "sign-a-bundle.md"
+    blocks = re.findall(r"^```sh\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    commands = [shlex.split(line)[1:] for line in lines if line.startswith("convert ")]
+    assert [words[0] for words in commands] == ["keygen", "sign", "verify", "pack", "verify"]
+    shutil.copytree(SHIPPED.parent / "mobilenet_v2-int8", tmp_path / "build" / "bundles" / "mobilenet_v2-int8")
+    (tmp_path / "passphrase.txt").write_text("correct horse\n")
+    monkeypatch.chdir(tmp_path)
+    for words in commands:
+        assert run(*words) == 0, capsys.readouterr().err
+    key_id = capsys.readouterr().out.splitlines()[0].removeprefix("key ")
+    if shutil.which("openssl"):
+        [line] = [line for line in lines if line.startswith("openssl ")]
+        shutil.copy("keys/quality-2026.pub", ".")
+        told = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
+        assert told.stdout.split()[0] == key_id
+    added = ["sign", "build/bundles/mobilenet_v2-int8", "--key", "keys/quality-2027.key", "--add"]
+    assert run("keygen", "quality-2027", "--to", "keys") == 0 and run(*added) == 0
+    assert run("verify", "build/bundles/mobilenet_v2-int8", "--public", "keys/quality-2027.pub") == 0

@@ -50,6 +50,7 @@ class BenchRequest:
     json: bool
     keys: Path | None = None
     allow_unsigned: bool = False
+    edgetpu: str | None = None
 
     def execute(self) -> Outcome:
         """Time stages, pipeline and contenders.
@@ -72,6 +73,7 @@ class BenchRequest:
             self.bundle,
             runtime=self.runtime,
             threads=self.threads,
+            edgetpu=self.edgetpu,
             trust=trust,
             allow_unsigned=self.allow_unsigned,
         )
@@ -124,6 +126,7 @@ def bench_request(
     config: str,
     json: object,
     allow_unsigned: object = False,
+    edgetpu: str = "",
 ) -> BenchRequest:
     """The request that the words of a command line make; options come before the profile.
 
@@ -131,6 +134,7 @@ def bench_request(
         UsageError: words that make no request, or that need a package that is not here.
         SettingsError: a profile that cannot be read.
     """
+    from edge.edgetpu import device_name
     from edge.export import default_store
     from edge.files import require_file
     from edge.probes.storage import existing
@@ -159,6 +163,7 @@ def bench_request(
         json=switch(json, "--json"),
         keys=settings.trust.keys,
         allow_unsigned=switch(allow_unsigned, "--allow-unsigned"),
+        edgetpu=device_name(edgetpu, "--edgetpu") if edgetpu else model.edgetpu,
     )
 
 

@@ -34,6 +34,7 @@ class ClassifyRequest:
     allow_uncertified: bool
     allow_unsigned: bool = False
     config: Path | None = None
+    edgetpu: str | None = None
 
     def execute(self) -> Outcome:
         """Classify every image.
@@ -52,6 +53,7 @@ class ClassifyRequest:
             self.bundle,
             runtime=self.runtime,
             threads=self.threads,
+            edgetpu=self.edgetpu,
             trust=machine_keys(self.config),
             allow_uncertified=self.allow_uncertified,
             allow_unsigned=self.allow_unsigned,
@@ -96,6 +98,7 @@ def classify_request(
     allow_uncertified: object,
     allow_unsigned: object = False,
     config: str = "",
+    edgetpu: str = "",
 ) -> ClassifyRequest:
     """The request that the words of a command line make; UsageError where they make none."""
     if not paths:
@@ -110,7 +113,14 @@ def classify_request(
         allow_uncertified=switch(allow_uncertified, "--allow-uncertified"),
         allow_unsigned=switch(allow_unsigned, "--allow-unsigned"),
         config=Path(config) if config else None,
+        edgetpu=_device(edgetpu) if edgetpu else None,
     )
+
+
+def _device(text: str) -> str:
+    from edge.edgetpu import device_name
+
+    return device_name(text, "--edgetpu")
 
 
 def images_in(paths: Sequence[Path]) -> Iterator[Path]:

@@ -22,6 +22,7 @@ def run(
     config: str = "",
     runtime: str = "",
     threads: str = "",
+    edgetpu: str = "",
     json: bool = False,
     allow_uncertified: bool = False,
     allow_unsigned: bool = False,
@@ -41,6 +42,7 @@ def run(
         store: folder of the record.
         config: profile; /etc/leukoscope/edge.toml where it exists. Options here come before it.
         runtime: litert, tflite_runtime or tf_lite; the first that is installed when left out.
+        edgetpu: usb, pci, usb:N or pci:N: run the model compiled for the Edge TPU there; the CPU when left out.
         threads: for one inference.
         json: print one JSON object a stored verdict.
         allow_uncertified: use a bundle whose certificate does not say "pass".
@@ -58,6 +60,7 @@ def run(
         store=store,
         config=config,
         runtime=runtime,
+        edgetpu=edgetpu,
         threads=threads,
         json=json,
         allow_uncertified=allow_uncertified,
@@ -70,6 +73,7 @@ def classify(
     bundle: str = "",
     threads: str = "1",
     runtime: str = "",
+    edgetpu: str = "",
     json: bool = False,
     ungated: bool = False,
     config: str = "",
@@ -87,6 +91,7 @@ def classify(
         bundle: folder of a model with its certificate; the shipped mobilenet_v2-int8 when left out.
         threads: for one inference.
         runtime: litert, tflite_runtime or tf_lite; the first that is installed when left out.
+        edgetpu: usb, pci, usb:N or pci:N: run the model compiled for the Edge TPU there; the CPU when left out.
         json: print one JSON object an image: path, label, reason, probabilities, latency_ms.
         ungated: ask the model about every image, also those that cannot be judged.
         config: profile, for the keys it trusts; /etc/leukoscope/edge.toml where it exists.
@@ -100,6 +105,7 @@ def classify(
         bundle=bundle,
         threads=threads,
         runtime=runtime,
+        edgetpu=edgetpu,
         json=json,
         ungated=ungated,
         config=config,
@@ -112,6 +118,7 @@ def selftest(
     bundle: str = "",
     runtime: str = "",
     threads: str = "",
+    edgetpu: str = "",
     store: str = "",
     trusted: str = "",
     config: str = "",
@@ -127,6 +134,7 @@ def selftest(
     Args:
         bundle: folder of a model with its certificate; the one that would run when left out.
         runtime: litert, tflite_runtime or tf_lite; the first that is installed when left out.
+        edgetpu: usb, pci, usb:N or pci:N: run the model compiled for the Edge TPU there; the CPU when left out.
         threads: for one inference.
         store: folder of the record, beside whose files the outcome is kept.
         trusted: folder of trusted keys; the profile's, or the machine's own, when left out.
@@ -140,6 +148,7 @@ def selftest(
     return selftest_request(
         bundle=bundle,
         runtime=runtime,
+        edgetpu=edgetpu,
         threads=threads,
         store=store,
         trusted=trusted,
@@ -213,6 +222,7 @@ def bench(
     bundle: str = "",
     frames: str = "200",
     threads: str = "",
+    edgetpu: str = "",
     runtime: str = "",
     mediapipe: str = "",
     figure: str = "",
@@ -227,6 +237,7 @@ def bench(
         frames: rounds of the measurement.
         threads: for one inference.
         runtime: litert, tflite_runtime or tf_lite; the first that is installed when left out.
+        edgetpu: usb, pci, usb:N or pci:N: run the model compiled for the Edge TPU there; the CPU when left out.
         mediapipe: the same network as a uint8 file with metadata, to measure MediaPipe's ImageClassifier beside it.
         figure: PNG file to draw.
         config: profile; /etc/leukoscope/edge.toml where it exists. Options here come before it.
@@ -239,6 +250,7 @@ def bench(
         bundle=bundle,
         threads=threads,
         runtime=runtime,
+        edgetpu=edgetpu,
         frames=frames,
         mediapipe=mediapipe,
         figure=figure,

@@ -71,6 +71,20 @@ class InterpreterUnavailable(EdgeError, ImportError):  # noqa: N818  (the state 
     exit_code: ClassVar[int] = 4
 
 
+class EdgeTpuUnavailable(EdgeError, RuntimeError):  # noqa: N818  (the state of a machine, not a mistake)
+    """The Edge TPU cannot be used. Cure: what the message names.
+
+    Attributes:
+        cause: "library", "runtime", "device", "permission", "busy" or "mismatch".
+    """
+
+    exit_code: ClassVar[int] = 4
+
+    def __init__(self, cause: str, message: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
 class SlideError(EdgeError, ValueError):
     """A virtual slide asked for something that cannot be drawn. Cure: correct the argument it names."""
 

@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.contract import Quantization
-from edge.errors import ContractError, InterpreterUnavailable, ModelFileError
+from edge.errors import ContractError, EdgeTpuUnavailable, InterpreterUnavailable, ModelFileError
 from edge.model_file import check_model, read_model
 
 RUNTIMES = ("litert", "tflite_runtime", "tf_lite")  # in order of preference (DESIGN, decision 7)
@@ -43,6 +43,7 @@ _RESOLVERS: dict[_Kernels, str] = {  # names in the runtimes' OpResolverType
     "reference": "BUILTIN_REF",
 }
 _EDGETPU_OP = "edgetpu-custom-op"
+KIND_EDGETPU = "T"  # arithmetic of an Edge TPU; which outputs are its own is not measured yet
 _THROWN = (ValueError, RuntimeError, TypeError, MemoryError, SystemError, OverflowError)  # by the runtimes
 
 
@@ -60,8 +61,8 @@ class Interpreter(Protocol):
     Attributes:
         runtime: one of `RUNTIMES`.
         version: of the package that provides it.
-        kind: "A".."D", the bit-identical kind of arithmetic its int8 outputs belong to; "?" where that was
-            not measured (float models, other machines).
+        kind: "A".."D", the bit-identical kind of arithmetic its int8 outputs belong to; "T" on an Edge TPU; "?" where
+            that was not measured (float models, other machines).
         threads: threads a single inference may use.
         input: shape (1, height, width, 3).
         output: shape (1, classes).
@@ -107,6 +108,7 @@ def open_interpreter(
     threads: int = 1,
     xnnpack: bool = True,
     reference: bool = False,
+    edgetpu: str | None = None,
 ) -> Interpreter:
     """Load a classifier, int8, uint8 or float32, and run it once on zeros.
 
@@ -119,8 +121,10 @@ def open_interpreter(
         xnnpack: False runs the interpreter's own kernels, without any delegate (kind B or D).
         reference: run the plain reference kernels instead (kind C), some fifty times slower: what other machines
             answer is found out with them.
+        edgetpu: a device such as usb:0 (`edge.edgetpu.device_name`); `model` is a compiled one then.
 
     Raises:
+        EdgeTpuUnavailable: `edgetpu` was named, and cannot be used.
         ModelFileError: not a TFLite file, damaged, uses operators the runtime lacks, or is no classifier: one
             input (1, H, W, 3), one output (1, classes), fixed shapes, int8, uint8 or float32.
         InterpreterUnavailable: the runtime is not installed or cannot be imported; the message says what to
@@ -135,7 +139,7 @@ def open_interpreter(
     else:
         check_model(model, name)
     kernels: _Kernels = "reference" if reference else "delegate" if xnnpack else "builtin"
-    return _TFLite(_choose(runtime), model, name, threads, kernels)
+    return _TFLite(_choose(runtime), model, name, threads, kernels, edgetpu)
 
 
 def kind_of(runtime: str, machine: str, dtype: str, xnnpack: bool, reference: bool = False) -> str:
@@ -243,17 +247,24 @@ class _TFLite:
     """Any of the three: their Python classes are the same apart from the module they live in."""
 
     def __init__(
-        self, backend: tuple[_Backend, ModuleType], model: bytes, name: str, threads: int, kernels: _Kernels
+        self,
+        backend: tuple[_Backend, ModuleType],
+        model: bytes,
+        name: str,
+        threads: int,
+        kernels: _Kernels,
+        edgetpu: str | None = None,
     ) -> None:
         chosen, module = backend
         self.runtime, self.version, self.threads = chosen.name, chosen.version(), threads
         self._name = name
+        more = self._edgetpu(module, edgetpu)
         resolvers = _resolvers(module)
         resolver = getattr(resolvers, _RESOLVERS[kernels])
         with self._narrowed("cannot load"), _quiet_delegate(), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # tf.lite announces its own removal at every construction
             engine = module.Interpreter(
-                model_content=model, num_threads=threads, experimental_op_resolver_type=resolver
+                model_content=model, num_threads=threads, experimental_op_resolver_type=resolver, **more
             )
             inputs, outputs = engine.get_input_details(), engine.get_output_details()
             # before allocation: a shape that is nonsense is named instead of being allocated
@@ -265,7 +276,19 @@ class _TFLite:
         self._output_shape = self.output.shape
         xnnpack, reference = kernels == "delegate", kernels == "reference"
         self.kind = kind_of(chosen.name, platform.machine(), self.output.quantization.dtype, xnnpack, reference)
+        self.kind = KIND_EDGETPU if more else self.kind
         self.invoke(np.zeros(self.input.shape, self._input_dtype))
+
+    def _edgetpu(self, module: ModuleType, device: str | None) -> dict[str, Any]:
+        """Further arguments of the module's Interpreter: the delegate of the Edge TPU, when one is asked for."""
+        self._on_edgetpu = device is not None
+        if device is None:
+            return {}
+        from edge.edgetpu import load_delegate
+
+        delegate, version = load_delegate(module, device)
+        self.version += f", Edge TPU runtime {version or 'unknown'}"
+        return {"experimental_delegates": [delegate]}
 
     def invoke(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
         if tensor.dtype != self._input_dtype or tensor.shape != self._input_shape:
@@ -291,6 +314,11 @@ class _TFLite:
             if isinstance(error, ModelFileError):
                 raise
             message = _line(error)
+            if self._on_edgetpu:
+                from edge.edgetpu import mismatch
+
+                if unfit := mismatch(str(error)):
+                    raise EdgeTpuUnavailable("mismatch", f"{self._name}: {unfit}") from error
             if _EDGETPU_OP in message:
                 message = "compiled for the Edge TPU: give its delegate, or the file it was compiled from"
             raise ModelFileError(f"{self._name}: {self.runtime} {what} it: {message}") from error

@@ -20,6 +20,7 @@ from edge.cameras.supervised import CameraEvent, SupervisedCamera
 from edge.clock import Clock
 from edge.command import DONE, MACHINE_LACKS, Outcome, UsageError, note, one_of, switch, whole_number
 from edge.counters import Counts
+from edge.edgetpu import device_name
 from edge.errors import CameraError, GoldenMismatchError, LeukoscopeError, ModelFileError, StoreFull, UpdateError
 from edge.gates import standard_gates
 from edge.housekeeping import Housekeeping
@@ -102,6 +103,8 @@ class RunRequest:
             bundle,
             runtime=model.runtime,
             threads=model.threads,
+            edgetpu=model.edgetpu,
+            fallback=model.fallback,
             trust=TrustedKeys.load(self.settings.trust.keys),
             allow_uncertified=self.allow_uncertified,
             allow_unsigned=self.allow_unsigned,
@@ -144,6 +147,8 @@ class _Run:
             self._recorder.event(kind, detail)
         if served.bundle.signed is None and request.allow_unsigned:
             self._event("unsigned", f"--allow-unsigned: no trusted key signed {served.bundle.name}")
+        if served.instead:
+            self._event("edgetpu_unavailable", f"the CPU does its work: {served.instead}")
         for gate in settings.gates_off:
             self._event("gate_off", f"the profile turns the gate {gate} off")
         self._supervised = SupervisedCamera(
@@ -336,6 +341,7 @@ def run_request(
     config: str,
     runtime: str,
     threads: str,
+    edgetpu: str,
     json: object,
     allow_uncertified: object,
     allow_unsigned: object,
@@ -349,6 +355,8 @@ def run_request(
         model = replace(model, runtime=one_of(runtime, "--runtime", RUNTIMES))
     if threads:
         model = replace(model, threads=whole_number(threads, "--threads", at_least=1, at_most=MOST_THREADS))
+    if edgetpu:
+        model = replace(model, edgetpu=device_name(edgetpu, "--edgetpu"))
     if keep:
         record = replace(record, keep=cast(Keep, one_of(keep, "--keep", KEEP)))
     if store:

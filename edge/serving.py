@@ -9,7 +9,7 @@ from edge.classifier import Classifier
 from edge.command import note
 from edge.errors import BundleError
 from edge.golden import Replay
-from edge.interpreters import open_interpreter
+from edge.interpreters import Interpreter, open_interpreter
 from edge.trust.machine import machine_keys
 from edge.trust.policy import shipped_bundles
 from edge.trust.trusted import TrustedKeys
@@ -26,6 +26,7 @@ class Served:
     bundle: Bundle
     classifier: Classifier
     replay: Replay | None = None  # of the golden inputs; None where that was left to the caller
+    instead: str = ""  # why the CPU does what the Edge TPU was asked for
 
 
 def serve(
@@ -38,6 +39,8 @@ def serve(
     allow_unsigned: bool = False,
     any_name: bool = False,
     prove: bool = True,
+    edgetpu: str | None = None,
+    fallback: bool = False,
 ) -> Served:
     """Load a bundle and replay its golden inputs. What is doubtful about it is said on standard error.
 
@@ -45,13 +48,14 @@ def serve(
         path: the bundle's folder; None is `bundle_to_run`.
         runtime: one of `edge.interpreters.RUNTIMES`; None is the first installed.
         trust, allow_uncertified, allow_unsigned, any_name: as `edge.bundle.load`.
+        edgetpu, fallback: a device instead of the CPU, and the CPU instead of it (`edge.edgetpu.open_for`).
         prove: False leaves the golden replay to the caller, who must not serve before it.
 
     Raises:
         BundleError: missing, altered, not signed by a trusted key, not certified. GoldenMismatchError: it answers
             otherwise here.
         TrustError, TrustUnavailable, SettingsError: the trusted keys cannot be read.
-        InterpreterUnavailable: no interpreter.
+        InterpreterUnavailable: no interpreter. EdgeTpuUnavailable: no such Edge TPU, or not usable.
     """
     trust = machine_keys() if trust is None else trust
     for warning in trust.warnings:
@@ -69,9 +73,21 @@ def serve(
         note(f"warning: {bundle.name} was judged on drawn fields only; its accuracy is not known")
     if not bundle.certified:
         note(f"warning: the certificate of {bundle.name} says {bundle.certificate['verdict']!r}")
-    interpreter = open_interpreter(bundle.model, runtime=runtime, threads=threads)
+    interpreter, instead = _interpreter(bundle, runtime, threads, edgetpu, fallback)
     classifier = Classifier(bundle.contract, interpreter)
-    return Served(bundle, classifier, bundles.require_golden(bundle, interpreter) if prove else None)
+    return Served(bundle, classifier, bundles.require_golden(bundle, interpreter) if prove else None, instead)
+
+
+def _interpreter(
+    bundle: Bundle, runtime: str | None, threads: int, edgetpu: str | None, fallback: bool
+) -> tuple[Interpreter, str]:
+    """The interpreter, and why it is the CPU's where an Edge TPU was asked for."""
+    if edgetpu is None:
+        return open_interpreter(bundle.model, runtime=runtime, threads=threads), ""
+    from edge.edgetpu import open_for
+
+    opened = open_for(bundle, device=edgetpu, fallback=fallback, runtime=runtime, threads=threads)
+    return opened.interpreter, opened.instead
 
 
 def bundle_to_run() -> Path:

@@ -5,6 +5,8 @@
 bundle = "/srv/mobilenet_v2-int8"       # left out: the slot that serves, else the one that ships
 runtime = "litert"                      # litert, tflite_runtime or tf_lite; left out: the first installed
 threads = 1
+edgetpu = "usb:0"                       # usb, pci, usb:N or pci:N; left out: the CPU
+fallback = false                        # true: the CPU when that Edge TPU cannot be used, which the record says
 
 [trust]
 keys = "/etc/leukoscope/trusted"        # folder of the public keys whose bundles run here
@@ -65,11 +67,18 @@ LARGEST_PROFILE_BYTES = 2**20
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """[model]. `bundle` None is the slot that serves, else the shipped one; `runtime` None the first installed."""
+    """[model]. `bundle` None is the slot that serves, else the shipped one; `runtime` None the first installed.
+    `edgetpu` None is the CPU; `fallback` lets the CPU do the work when the Edge TPU cannot be used."""
 
     bundle: Path | None = None
     runtime: str | None = None
     threads: int = 1
+    edgetpu: str | None = None
+    fallback: bool = False
+
+    def __post_init__(self) -> None:
+        if self.fallback and self.edgetpu is None:
+            raise SettingsError("model.fallback is about model.edgetpu, which is not given")
 
 
 @dataclass(frozen=True)
@@ -240,6 +249,12 @@ def _flag(name: str, value: Any) -> bool:
     return value
 
 
+def _edgetpu(name: str, value: Any) -> str:
+    from edge.edgetpu import device_name
+
+    return device_name(_text(name, value), name)
+
+
 def _list(name: str, value: Any) -> tuple[Any, ...]:
     if not isinstance(value, list):
         raise SettingsError(f"{name} must be a list in square brackets; got {value!r}")
@@ -255,7 +270,13 @@ def _as_is(_: str, value: Any) -> Any:
 
 
 _SECTIONS: dict[str, dict[str, Check]] = {
-    "model": {"bundle": _path, "runtime": _one_of(*RUNTIMES), "threads": _whole(1, MOST_THREADS)},
+    "model": {
+        "bundle": _path,
+        "runtime": _one_of(*RUNTIMES),
+        "threads": _whole(1, MOST_THREADS),
+        "edgetpu": _edgetpu,
+        "fallback": _flag,
+    },
     "trust": {"keys": _path},
     "update": {"source": _text, "name": _text, "device": _text, "root": _path},
     "camera": {

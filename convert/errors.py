@@ -98,3 +98,13 @@ class SigningError(ConvertError, ValueError):
 
 class PublishError(ConvertError, ValueError):
     """A repository that cannot be made, read or changed as asked for. Cure: what the message names."""
+
+
+class DiagnoseError(ConvertError, ValueError):
+    """A float network and an int8 file that cannot be held against each other. Cure: give the two that belong together."""
+
+
+class TooFewImagesError(ConvertError, ValueError):
+    """Too few images to say where an error comes from. Cure: give more."""
+
+    exit_code: ClassVar[int] = 3

@@ -238,7 +238,7 @@ def _refused(device: str, machine: Machine, error: Exception) -> EdgeTpuUnavaila
         return EdgeTpuUnavailable("device", f"no Edge TPU {device}: {shown}; {plug}, or name another")
     chosen = there[int(number)] if number else there[0]
     if not any(each.usable for each in ([chosen] if number else there)):
-        group = "plugdev" if bus == "usb" else "apex"
+        group = _group(chosen.node) or ("plugdev" if bus == "usb" else "apex")
         return EdgeTpuUnavailable(
             "permission",
             f"{chosen.name}: no permission; `sudo usermod -aG {group} {machine.user}`, log in again"
@@ -248,6 +248,17 @@ def _refused(device: str, machine: Machine, error: Exception) -> EdgeTpuUnavaila
     return EdgeTpuUnavailable(
         "busy", f"{chosen.name} does not open ({said}): end the process that uses it, or plug it in again"
     )
+
+
+def _group(node: Path) -> str:
+    """The group that may use a device file, when there is one beside root; else ""."""
+    import grp
+
+    with suppress(OSError, KeyError):
+        status = node.stat()
+        if status.st_gid and status.st_mode & 0o060 == 0o060:
+            return grp.getgrgid(status.st_gid).gr_name
+    return ""
 
 
 def _usb(machine: Machine) -> list[Device]:

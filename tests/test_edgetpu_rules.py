@@ -9,6 +9,7 @@ from convert.edgetpu import Preflight, preflight
 from convert.edgetpu_partition import parts
 from convert.edgetpu_rules import RULES
 from tests.edgetpu_models import Net, classifier
+from tests.edgetpu_rules_page import PAGE, page
 
 Make = Callable[[bool], bytes]  # True: meets the rule; False: cured
 MAKERS: dict[str, Make] = {}
@@ -287,6 +288,10 @@ def test_a_rule_is_met_and_cured(rule: str) -> None:
 
 def test_every_rule_that_decides_has_its_files() -> None:
     assert set(MAKERS) == {name for name, rule in RULES.items() if rule.effect != "note"}
+
+
+def test_the_page_of_rules_is_current() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page()
 
 
 def test_a_report_names_rule_cure_certainty_and_source() -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from edge.command import MACHINE_LACKS
 from edge.errors import BundleError, LeukoscopeError
 from edge.trust.envelope import Signed
 from edge.trust.policy import MANIFEST, SIGNATURE, permit
@@ -34,11 +35,24 @@ class Candidate(Protocol):
     def later(self) -> str:
         """Why it is not this device's turn yet; "" where it is, or there are no turns."""
 
+    @property
+    def announced(self) -> "Announced | None":
+        """What a repository says of it; None where there is nothing but the bundle."""
+
     def head(self) -> Mapping[str, bytes]:
         """`manifest.json` and, where there is one, `manifest.sig`; LeukoscopeError where they cannot be had."""
 
     def files(self) -> Mapping[str, bytes]:
         """Every file by name, each within its limit; LeukoscopeError where they cannot be had."""
+
+
+@dataclass(frozen=True)
+class Announced:
+    """A release as a repository announces it; the bundle's own signature must say the same."""
+
+    name: str
+    version: int
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -114,6 +128,8 @@ def choose(
         try:
             offer = _offer(candidate, terms, place)
         except LeukoscopeError as error:
+            if error.exit_code == MACHINE_LACKS:  # the source fails, not this candidate
+                raise
             passed.append(PassedOver(candidate.origin, "refused", str(error)))
             continue
         against = _against(offer, terms, standing)
@@ -137,7 +153,13 @@ def _offer(candidate: Candidate, terms: Terms, place: Path) -> Offer:
     if not BUNDLE_NAME.fullmatch(name):
         raise BundleError(f"an unsigned bundle is called as its folder, and {name!r} is no name of a bundle")
     version = None if signed is None else signed.statement.version
-    return Offer(candidate, name, version, hashlib.sha256(head[MANIFEST]).hexdigest(), signed)
+    digest = hashlib.sha256(head[MANIFEST]).hexdigest()
+    announced = candidate.announced
+    if announced is not None and (announced.name, announced.digest) != (name, digest):
+        raise BundleError(f"is {name} {digest[:12]}; announced is {announced.name} {announced.digest[:12]}")
+    if announced is not None and version not in (None, announced.version):
+        raise BundleError(f"is version {version} by its signature and {announced.version} in the repository")
+    return Offer(candidate, name, version, digest, signed)
 
 
 def _against(offer: Offer, terms: Terms, standing: Standing) -> tuple[Fate, str] | None:

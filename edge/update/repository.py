@@ -24,7 +24,7 @@ from edge.files import read_at_most
 from edge.trust.policy import MANIFEST, SIGNATURE
 from edge.trust.statement import BUNDLE_NAME
 from edge.update import rings
-from edge.update.candidates import Candidate
+from edge.update.candidates import Announced, Candidate
 from edge.update.durable import own_as_parent
 from edge.update.fetch import Fetcher, said
 
@@ -108,7 +108,7 @@ class Repository:
         """
         if target.length > limit:
             raise BundleError(f"{self.url}: {target.path}: {target.length} bytes; such a file has {limit} at most")
-        with _narrowed(self.url), tempfile.TemporaryDirectory() as folder:
+        with _narrowed(f"{self.url}: {target.path}"), tempfile.TemporaryDirectory() as folder:
             path = self._updater.download_target(target, str(Path(folder) / "target"))
             return Path(path).read_bytes()
 
@@ -146,6 +146,10 @@ class ReleaseCandidate:
     @property
     def folder(self) -> str:
         return self.release.name
+
+    @property
+    def announced(self) -> Announced:
+        return Announced(self.release.name, self.release.version, self.release.digest)
 
     def head(self) -> Mapping[str, bytes]:
         targets = self.release.targets

@@ -20,7 +20,7 @@ from edge.command import UsageError, note
 from edge.errors import BundleError, UpdateError, UpdateSourceError
 from edge.folders import read_folder, read_named
 from edge.trust.policy import MANIFEST, SIGNATURE
-from edge.update.candidates import Candidate
+from edge.update.candidates import Announced, Candidate
 
 LARGEST_ZIP_BYTES = sum(FILE_LIMITS.values())
 MOST_CANDIDATES, MOST_ENTRIES, DEEPEST = 64, 2000, 2
@@ -33,6 +33,7 @@ class FolderCandidate:
 
     path: Path
     later: str = ""
+    announced: Announced | None = None
 
     @property
     def origin(self) -> str:
@@ -57,6 +58,7 @@ class ZipCandidate:
     origin: str
     data: bytes | None = None
     later: str = ""
+    announced: Announced | None = None
     _read: tuple[str, Mapping[str, bytes]] | None = field(default=None, repr=False)
 
     @property

@@ -24,7 +24,7 @@ start_do() {
 read_anew() {
   systemctl daemon-reload
   systemctl try-restart systemd-journald.service
-  if command -v udevadm > /dev/null; then
+  if command -v udevadm > /dev/null && systemctl --quiet is-active systemd-udevd.service; then
     udevadm control --reload && udevadm trigger --subsystem-match=video4linux --subsystem-match=usb --action=change || true
   fi
 }

@@ -35,7 +35,6 @@ def slots(machine: Machine) -> Sequence[Finding]:
     if changes and changes[-1]["what"] in ("fell_back", "rolled_back"):
         last = changes[-1]
         said = f"{last['utc'][:19]}Z {last['what'].replace('_', ' ')}: {last.get('why', '')}"
-        findings.append(
-            Finding("slots", "warning", said, "report it to whoever signs the bundles; `edge slots` tells more")
-        )
+        cure = "report it to whoever signs the bundles; `edge slots` tells more"
+        findings.append(Finding("last change of the slots", "warning", said, cure))
     return findings

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edge import bundle as bundles
+from edge.clock import kernel_synchronized
 from edge.command import ANSWER_IS_NO, DONE, Outcome, UsageError, note, switch
 from edge.errors import LeukoscopeError, UpdateError, UpdateSourceError
 from edge.settings import Settings, load
@@ -48,10 +49,10 @@ class UpdateRequest:
         Raises:
             UpdateError: what is offered is refused (1), the source or the disk fails (4), another update runs (4).
         """
-        slots = Slots(self.slots)
-        terms = Terms(
-            TrustedKeys.load(self.trusted), self._name(slots), self.allow_unsigned, self.allow_older, self.retry
-        )
+        slots, trust = Slots(self.slots), TrustedKeys.load(self.trusted)
+        for warning in trust.warnings:
+            note(f"warning: {warning}")
+        terms = Terms(trust, self._name(slots), self.allow_unsigned, self.allow_older, self.retry)
         done = update(
             slots,
             lambda: self._candidates(terms.name),
@@ -82,6 +83,8 @@ class UpdateRequest:
             from edge.update.repository import Repository, bootstrap_root, offered
         except ImportError as error:
             raise UpdateSourceError(f"a repository needs tuf ({error}): pip install 'leukoscope[device]'") from error
+        if kernel_synchronized() is False:
+            note("warning: nothing keeps this machine's clock: whether the repository is fresh is judged by it")
         device = device_id(self.settings.update.device)
         root = bootstrap_root(self.root or self.settings.update.root)
         return offered(Repository(self.source, root, self.cache), device, name)

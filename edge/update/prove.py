@@ -1,9 +1,11 @@
 """The self-test of a new bundle, in a process of its own: a crash or a hang of native code ends that process alone."""
 
 import os
+import pwd
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,9 +77,14 @@ class Proof:
 
 
 def _owner(bundle: Path) -> dict[str, Any]:
-    """Root's child becomes the owner of the slots: a model is not run with privileges."""
+    """Root's child becomes the owner of the slots, with the groups that the service has: no model runs as root."""
     status = bundle.stat()
-    return {"user": status.st_uid, "group": status.st_gid} if os.geteuid() == 0 and status.st_uid else {}
+    if os.geteuid() != 0 or status.st_uid == 0:
+        return {}
+    groups = [status.st_gid]
+    with suppress(KeyError):  # a user without a name has no further groups
+        groups = os.getgrouplist(pwd.getpwuid(status.st_uid).pw_name, status.st_gid)
+    return {"user": status.st_uid, "group": status.st_gid, "extra_groups": groups}
 
 
 def _last_line(said: bytes) -> str:

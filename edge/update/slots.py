@@ -85,8 +85,22 @@ class Slots:
 
     @property
     def populated(self) -> bool:
-        """Something was installed here: a slot or the link exists, whatever is in it."""
-        return any(os.path.lexists(self.folder / name) for name in (CURRENT, *SLOTS))
+        """Something was installed here: a slot or the link exists, whatever is in it.
+
+        Raises:
+            UpdateError: this user may not look; that is not the same as nothing.
+        """
+        for name in (CURRENT, *SLOTS):
+            try:
+                os.lstat(self.folder / name)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                raise UpdateError(
+                    f"{self.folder}: {error.strerror}; run this as the service's user or as root, or name a --bundle"
+                ) from error
+            return True
+        return False
 
     def current(self) -> Place | None:
         """Where the link leads; None where there is none.
@@ -226,7 +240,10 @@ class Slots:
 
 @contextmanager
 def _locked(path: Path, *, wait: bool) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except PermissionError as error:
+        raise PermissionError(error.errno, f"{error.strerror}; use sudo, or the service's user", str(path)) from error
     try:
         own_as_parent(path)
         try:

@@ -2,6 +2,8 @@
 # make quantize DATA=DIR   the same on real images: labelled parity, the certificate that counts
 # make test                lint, types and the default tests
 # make test-all            with the slow suites
+# make sbom                what a device runs, as CycloneDX files in build/sbom/
+# make audit               is any of it known to be vulnerable? Silence of the advisory service is said and tolerated
 PYTHON ?= python3.11
 VENV ?= .venv
 DATA ?=
@@ -9,7 +11,7 @@ OUT ?= build/bundles
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: quantize test test-all lint lock clean
+.PHONY: quantize test test-all lint sbom audit lock clean
 
 quantize: $(STAMP)
 	$(BIN)/convert quantize --int8 $(if $(DATA),--data $(DATA)) --out $(OUT)
@@ -24,6 +26,12 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+sbom: $(STAMP)
+	$(BIN)/python -m tests.supply_chain sbom
+
+audit: $(STAMP)
+	$(BIN)/python -m tests.supply_chain audit
 
 # The lock is complete, so pip resolves nothing (--no-deps) and checks every hash.
 $(STAMP): requirements/dev.lock pyproject.toml

@@ -12,40 +12,56 @@ from edge.bundle import COMPILED, Bundle
 from edge.command import note
 from edge.errors import BundleError
 from edge.files import write_whole
+from edge.golden import Golden
+from edge.interpreters import KIND_EDGETPU
 
 NOT_MEASURED = "no outputs of an Edge TPU are certified: none was measured"
 
 
-def add_to_bundle(path: Path, made: Compilation, out: Path | None) -> list[Path]:
+def add_to_bundle(path: Path, made: Compilation, out: Path | None, measure: str | None = None) -> list[Path]:
     """Put a compiled model into its bundle, or into a copy of it.
 
     Args:
         path: the bundle's folder. made: with a model. out: folder for the copy, of the same name; None changes `path`.
+        measure: an Edge TPU whose outputs are certified too; None leaves that.
 
     Returns:
         The bundle's folder. A signature is of the old manifest and does not survive; that is said.
 
     Raises:
         BundleError: no bundle, or its model is not what was compiled. OSError: it cannot be written.
+        EdgeTpuUnavailable, GoldenMismatchError: as `convert.edgetpu_measure.with_edgetpu_outputs`; nothing is written.
     """
     bundle = bundles.load(path, allow_uncertified=True, allow_unsigned=True)
     entry = certificate_entry(made, bundle)
+    golden = without_edgetpu(bundle.golden)  # outputs of another compiled model
     target = path if out is None else out / path.resolve().name
     page = path / "report.html"
     assert made.model is not None
+    if measure is not None:
+        from convert.edgetpu_measure import with_edgetpu_outputs
+
+        golden, entry["golden"] = with_edgetpu_outputs(bundle, made.model, measure)
+        entry["note"] = "outputs of an Edge TPU are certified on the golden images alone; its parity was not measured"
     bundles.write(
         target,
         model=bundle.model,
         contract=bundle.contract,
         calibration=bundle.calibration,
         certificate={**bundle.certificate, "edgetpu": entry},
-        golden=bundle.golden,
+        golden=golden,
         extra_files={COMPILED: made.model, **({"report.html": page.read_bytes()} if page.exists() else {})},
     )
     if bundle.signature is not None:
         note(f"{target}: the signature was of the old manifest and is gone; sign it again (convert sign)")
-    note(f"{target}: {NOT_MEASURED}")
+    note(f"{target}: {entry['note']}")
     return [target]
+
+
+def without_edgetpu(golden: Golden) -> Golden:
+    """The golden images with the outputs of the CPU's kinds alone."""
+    others = {kind: outputs for kind, outputs in golden.others.items() if kind != KIND_EDGETPU}
+    return Golden(golden.inputs, golden.outputs, others)
 
 
 def write_beside(path: Path, made: Compilation, out: Path | None) -> list[Path]:

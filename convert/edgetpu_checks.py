@@ -123,7 +123,7 @@ def _numbers(operator: Operator, graph: Graph) -> _Met:
         activation = is_activation(tensor, graph)
         if (tensor.subgraph, tensor.index) in graph.variables:
             continue  # an LSTM's cell state is int16
-        allowed = _EIGHT_BITS if activation else (*_EIGHT_BITS, "int32", "int64")
+        allowed = _EIGHT_BITS if activation else (*_EIGHT_BITS, "int16", "int32", "int64")  # an LSTM has int16 ones
         if tensor.dtype not in allowed:
             from_float = operator.name == "QUANTIZE" and tensor.is_float
             return (

@@ -9,7 +9,7 @@ from convert.edgetpu_compiled import read_compiled
 from convert.edgetpu_compiler import Compilation, compile_model, find_compiler
 from convert.errors import BrokenModelError
 from convert.inspection import inspect
-from edge.command import ANSWER_IS_NO, DONE, Outcome, note
+from edge.command import ANSWER_IS_NO, DONE, Outcome, UsageError, note
 from edge.files import read_at_most, require_writable
 from edge.model_file import LARGEST_MODEL_BYTES
 
@@ -45,6 +45,7 @@ class CompileRequest:
     Attributes:
         model: a .tflite file, or a bundle's folder. compiler: its path, None for the one on PATH.
         out: folder for what is made; None is beside a file, and the bundle itself.
+        measure: an Edge TPU that the bundle's golden images are answered on; None for none.
     """
 
     model: Path
@@ -52,12 +53,15 @@ class CompileRequest:
     timeout_s: float
     out: Path | None
     json: bool
+    measure: str | None = None
 
     def execute(self) -> Outcome:
         """Exit 0 when the whole model was mapped, 1 when a part or nothing was, or the compiler failed."""
         from convert.edgetpu_bundle import add_to_bundle, write_beside
 
         is_bundle = self.model.is_dir()
+        if self.measure is not None and not is_bundle:
+            raise UsageError(f"--measure certifies outputs in a bundle; {self.model} is none")
         source = self.model / "model.tflite" if is_bundle else self.model
         model = read_at_most(source, LARGEST_MODEL_BYTES, BrokenModelError)
         inspect(model, str(source))  # a file that is none is said before the compiler is looked for
@@ -68,7 +72,11 @@ class CompileRequest:
         made = compile_model(model, str(source), program, self.timeout_s)
         written: list[Path] = []
         if made.model is not None:
-            written = (add_to_bundle if is_bundle else write_beside)(self.model, made, self.out)
+            written = (
+                add_to_bundle(self.model, made, self.out, self.measure)
+                if is_bundle
+                else write_beside(self.model, made, self.out)
+            )
         code = DONE if made.verdict == "mapped" else ANSWER_IS_NO
         record: dict[str, Any] = {**made.to_record(), "written": [str(path) for path in written]}
         return Outcome(code, record, "\n".join([_text(made), *(f"wrote {path}" for path in written)]))

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -14,10 +15,12 @@ import ai_edge_litert.interpreter as litert
 import numpy as np
 import pytest
 
+from convert.edgetpu_measure import with_edgetpu_outputs
 from edge import bundle as bundles
 from edge import edgetpu, interpreters
 from edge.bundle import COMPILED
-from edge.errors import BundleError, EdgeTpuUnavailable, ModelFileError, SettingsError
+from edge.errors import BundleError, EdgeTpuUnavailable, GoldenMismatchError, ModelFileError, SettingsError
+from edge.golden import Golden, judge
 from edge.probes.base import Machine
 from edge.probes.coral import coral
 from edge.serving import serve
@@ -398,3 +401,48 @@ def test_a_run_on_the_cpu_instead_says_so_in_its_record(library: Path, tpu_bundl
     assert events and "none is plugged in" in events[0]["detail"]
     (run,) = [body for body in bodies if body.get("type") == "run"]
     assert run["kind"] != "T" and '"edgetpu": "usb"' in run["settings"]
+
+
+# --- golden outputs of an Edge TPU ----------------------------------------------------------------------------------
+
+
+def test_what_the_chip_answers_is_certified_and_asked_for_bit_for_bit(
+    chip: Any, tpu_bundle: Path, tmp_path: Path
+) -> None:
+    bundle = bundles.load(tpu_bundle, allow_unsigned=True)
+    assert bundle.compiled is not None
+    golden, record = with_edgetpu_outputs(bundle, bundle.compiled, "usb:0")
+    assert (record["kind"], record["images"], record["device"]) == ("T", 6, "usb:0")
+    assert "Edge TPU runtime 14" in record["runtime"]
+    parts = {"model": bundle.model, "contract": bundle.contract, "calibration": bundle.calibration, "golden": golden}
+    written = bundles.write(
+        tmp_path / "measured-int8", **parts, certificate=bundle.certificate, extra_files={COMPILED: bundle.compiled}
+    )
+    replay = served(written.path, edgetpu="usb:0").replay
+    assert (replay.kind, replay.allowed, replay.passed) == ("T", 0, True)
+    golden.others["T"][0, 0] ^= 1  # negative control: one bit of one output
+    other = bundles.write(
+        tmp_path / "wrong-int8", **parts, certificate=bundle.certificate, extra_files={COMPILED: bundle.compiled}
+    )
+    with pytest.raises(GoldenMismatchError, match="arithmetic kind T"):
+        served(other.path, edgetpu="usb:0")
+
+
+def test_a_chip_that_decides_otherwise_is_not_certified(chip: Any, tpu_bundle: Path) -> None:
+    bundle = bundles.load(tpu_bundle, allow_unsigned=True)
+    clear = bundle.golden.outputs.copy()
+    clear[:] = -128
+    clear[np.arange(len(clear)), (bundle.golden.outputs.argmax(axis=1) + 1) % 4] = 127
+    other = replace(bundle, golden=Golden(bundle.golden.inputs, clear))
+    with pytest.raises(GoldenMismatchError, match="get another class on the Edge TPU"):
+        with_edgetpu_outputs(other, bundle.compiled or b"", "usb:0")
+
+
+def test_outputs_of_the_chip_do_not_loosen_what_a_cpu_may_answer(bundle_parts: dict[str, Any]) -> None:
+    golden = bundle_parts["golden"]
+    near = (golden.outputs.astype(np.int16) ^ 1).astype(np.int8)
+    far = (127 - golden.outputs.astype(np.int16) - 1).clip(-128, 127).astype(np.int8)
+    with_b = Golden(golden.inputs, golden.outputs, {"B": near})
+    with_both = Golden(golden.inputs, golden.outputs, {"B": near, "T": far})
+    outputs = list(golden.outputs)
+    assert judge(with_both, outputs, "D", "A").allowed == judge(with_b, outputs, "D", "A").allowed == 1

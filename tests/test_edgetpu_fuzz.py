@@ -23,7 +23,7 @@ COPIES = 1000
 MOST_MEMORY = 64 * 2**20  # bytes, for files of a few KiB; the peak is some 2 MiB
 SLOWEST_S = 20  # a hang, on a loaded machine; the slowest file takes some 20 ms
 CONVERT = Path(sys.executable).with_name("convert")
-BY_COMMAND = 8
+BY_COMMAND = 5
 
 
 def originals() -> list[bytes]:

@@ -137,6 +137,9 @@ fetch_packages() {
   find "$WORK/apt/archives" -maxdepth 1 -name '*.deb' -exec mv {} "$TO/debs/" \;
   for package in "${DEBS[@]+"${DEBS[@]}"}"; do cp "$package" "$TO/debs/"; done
   list_archive > "$TO/debs/Packages"
+  # The release's name is what tells a base system's packages from others (mmdebstrap asks for them by it).
+  printf 'Suite: %s\nCodename: %s\nArchitectures: %s\nSHA256:\n %s %s Packages\n' "$TARGET_RELEASE" "$TARGET_RELEASE" "$TARGET" \
+    "$(digest_of "$TO/debs/Packages")" "$(stat -c %s "$TO/debs/Packages")" > "$TO/debs/Release"
 }
 
 # The index that makes a folder an apt archive.

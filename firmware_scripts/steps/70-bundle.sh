@@ -10,10 +10,21 @@ bundle_check() {
 }
 
 bundle_do() {
-  [ -n "$BUNDLE" ] || { say "  none was named: the one that ships with the software is served, or the slot in use"; return 0; }
+  if [ -z "$BUNDLE" ]; then
+    if [ -e "$ROOT$DATA/bundles/current" ]; then
+      say "  none was named: the slot in use goes on serving"
+    elif holds_keys; then
+      say "  none was named, and a machine that holds keys serves signed bundles alone: nothing is served until \`edge update\` brings one"
+    else
+      say "  none was named: the one that ships with the software is served"
+    fi
+    return 0
+  fi
   ! served_already || return 0
   act "put in $BUNDLE (edge update)" put_in_bundle
 }
+
+holds_keys() { compgen -G "$ROOT$CONFIG/trusted/*.pub" > /dev/null || [ ${#TRUST[@]} -gt 0 ]; }
 
 # A folder whose manifest is the one in use. A zip is given to `edge update` each time; it knows.
 served_already() { [ -d "$BUNDLE" ] && cmp -s "$BUNDLE/manifest.json" "$ROOT$DATA/bundles/current/manifest.json"; }

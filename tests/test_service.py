@@ -2,15 +2,12 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,12 +15,10 @@ import pytest
 from conftest import certified
 
 from edge import bundle as bundles
-from edge.cameras.base import Frame
 from edge.classifier import Classifier
 from edge.cli import COMMANDS
 from edge.clock import Clock
 from edge.command import main
-from edge.contract import Pixels
 from edge.counters import Counts
 from edge.errors import GoldenMismatchError, SettingsError
 from edge.gates import standard_gates
@@ -32,7 +27,6 @@ from edge.interpreters import open_interpreter
 from edge.keep import Keeper
 from edge.pipeline import Pipeline
 from edge.recorder import Recorder
-from edge.sd_notify import Notifier
 from edge.selftest import SelfTester
 from edge.selftest_daily import DailySelfTest
 from edge.selftest_state import read_state
@@ -40,9 +34,8 @@ from edge.serving import Served
 from edge.settings import parse
 from edge.store import Store
 from edge.verify import verify
-from edge.vitals import Vitals
-from edge.watchdog import RECORD_S, UNWATCHED_S, Watchdog
 from tests.pipeline_parts import CountingCamera, ListStore, NumberJudge, no_gates
+from tests.service_manager import Manager
 
 pytestmark = pytest.mark.usefixtures("drawn_once")
 CAMERA = "sim:Early?motion=0&focus_drift=0&empty=0&fps=200"
@@ -52,91 +45,6 @@ def events(store: Path) -> list[tuple[str, str]]:
     with Store.open(store, read_only=True) as record:
         bodies = [json.loads(row.body) for row in record.entries(through=record.head().id)]
     return [(body["kind"], body["detail"]) for body in bodies if body["type"] == "event"]
-
-
-# --- sd_notify
-
-
-class Manager:
-    """The service manager's end of the socket."""
-
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind("\0" + address[1:] if address.startswith("@") else address)
-
-    def heard(self, timeout_s: float = 10.0) -> str | None:
-        """The next message, None when none comes in time."""
-        self._socket.settimeout(timeout_s)
-        with suppress(TimeoutError):
-            return self._socket.recv(4096).decode()
-        return None
-
-    def until(self, line: str, timeout_s: float = 30.0) -> list[str]:
-        """Everything up to the message that holds `line`."""
-        messages: list[str] = []
-        deadline = time.monotonic() + timeout_s
-        while (message := self.heard(max(0.01, deadline - time.monotonic()))) is not None:
-            messages.append(message)
-            if line in message:
-                return messages
-        raise AssertionError(f"{line} was not heard; {messages[-3:]}")
-
-    def close(self) -> None:
-        self._socket.close()
-
-
-@pytest.fixture(params=["path", "abstract"])
-def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]:
-    name = str(tmp_path / "notify") if request.param == "path" else f"@leukoscope-test-{os.getpid()}-{tmp_path.name}"
-    made = Manager(name)
-    yield made
-    made.close()
-
-
-def test_messages_are_as_systemd_reads_them(manager: Manager) -> None:
-    notifier = Notifier.from_environment({"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "30000000"})
-    assert notifier.watchdog_s == 30.0
-    notifier.ready("tiny serves")
-    notifier.alive()
-    notifier.status("two\nlines " + "x" * 1000)
-    notifier.stopping("done")
-    assert manager.heard() == "READY=1\nSTATUS=tiny serves"
-    assert manager.heard() == "WATCHDOG=1"
-    status = manager.heard()
-    assert status is not None and status.startswith("STATUS=two lines xxx") and "\n" not in status and len(status) < 500
-    assert manager.heard() == "STOPPING=1\nSTATUS=done"
-
-
-def test_without_a_watchdog_no_sign_of_life_is_sent(manager: Manager) -> None:
-    for environment in (
-        {},
-        {"WATCHDOG_USEC": "soon"},
-        {"WATCHDOG_USEC": "0"},
-        {"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": str(os.getpid() + 1)},
-    ):
-        notifier = Notifier.from_environment({"NOTIFY_SOCKET": manager.address, **environment})
-        assert notifier.watchdog_s is None
-        notifier.alive()
-    assert manager.heard(0.1) is None
-
-
-@pytest.mark.parametrize("address", ["", "@", "relative", "vsock:2:1234", "/nowhere/notify", "/" + "x" * 500])
-def test_nobody_who_listens_stops_nothing(address: str) -> None:
-    notifier = Notifier(address, 1.0)
-    for _ in range(3):
-        notifier.ready("x")
-        notifier.alive()
-        notifier.stopping("x")
-
-
-def test_a_manager_that_reads_nothing_holds_nobody_up(tmp_path: Path) -> None:
-    """Its queue is full after a few messages; the run goes on."""
-    deaf = Manager(str(tmp_path / "notify"))
-    notifier = Notifier(deaf.address, 1.0)
-    for _ in range(10_000):
-        notifier.alive()
-    deaf.close()
 
 
 # --- the run, as a unit starts it
@@ -433,93 +341,3 @@ def test_what_ends_the_hook_ends_the_pipeline_with_all_that_was_judged_stored() 
             pass
     assert len(judge.seen) == 5 == len(store.stored)
     assert pipeline.counts.add_up()
-
-
-# --- the watchdog's table
-
-
-class Silent(CountingCamera):
-    """A driver that does not return."""
-
-    def __init__(self, frames: int) -> None:
-        super().__init__(frames)
-        self.released = threading.Event()
-
-    def capture(self, into: Pixels | None = None) -> Frame | None:
-        if self._next == self._frames:
-            self.released.wait(30)
-            return None
-        return super().capture(into)
-
-
-def watched(busy: dict[str, float], *, captured: int = 0, full: bool = False, alive_at: float = 0.0) -> Any:
-    """A watchdog over stages that say so, at 1000 s."""
-    now = [1000.0]
-    pipeline = SimpleNamespace(vitals=SimpleNamespace(busy=lambda: busy), counts=Counts(captured=captured))
-    camera = SimpleNamespace(alive_at=alive_at, away=False)
-    hangs: list[str] = []
-    watchdog = Watchdog(
-        Notifier(),
-        pipeline,  # type: ignore[arg-type]
-        camera,  # type: ignore[arg-type]
-        SimpleNamespace(full=full),  # type: ignore[arg-type]
-        on_hang=hangs.append,
-        timeout_s=2.0,
-        now=lambda: now[0],
-    )
-    return watchdog, now, hangs
-
-
-@pytest.mark.parametrize(
-    ("busy", "more", "hangs"),
-    [
-        ({"classify": UNWATCHED_S - 1}, {}, False),
-        ({"classify": UNWATCHED_S + 1}, {}, True),
-        ({"gate": UNWATCHED_S + 1}, {}, True),
-        ({"record": UNWATCHED_S + 1}, {}, False),  # a large retention, a worn card
-        ({"record": RECORD_S + 1}, {}, True),
-        ({"capture": 86400.0}, {"alive_at": 999.0}, False),  # being opened again and again
-        ({"capture": UNWATCHED_S + 3}, {}, False),  # the driver may take as long as it was allowed
-        ({"capture": UNWATCHED_S + 5}, {}, True),
-        ({"capture": 86400.0}, {"alive_at": 900.0}, True),  # a driver that never returned
-    ],
-)
-def test_what_counts_as_a_hang(busy: dict[str, float], more: dict[str, Any], hangs: bool) -> None:
-    watchdog, _, said = watched(busy, **more)
-    for _ in range(3):
-        watchdog.look()
-    assert bool(watchdog.hang()) is hangs
-    assert len(said) == int(hangs), "said once"
-
-
-@pytest.mark.parametrize(("full", "stopping"), [(False, False), (True, False), (False, True)])
-def test_nothing_captured_for_no_reason_is_a_hang(full: bool, stopping: bool) -> None:
-    """A buffer that was lost: every stage waits, and none is at work."""
-    watchdog, now, _ = watched({}, captured=7, full=full)
-    assert watchdog.hang(stopping=stopping) == ""
-    now[0] += UNWATCHED_S + 1
-    hang = watchdog.hang(stopping=stopping)
-    assert hang == "" if full or stopping else "no frame was taken for 61 s" in hang
-
-
-def test_a_stage_s_work_is_seen_in_the_real_pipeline() -> None:
-    camera, store = Silent(3), ListStore()
-    recorder = Recorder(store, 1, clock=Clock(), on_stored=lambda _: None, on_state=lambda _: None, wait_s=0.01)
-    pipeline = Pipeline(camera, no_gates(), NumberJudge(), recorder, keeper=Keeper("none"), clock=Clock(), every=True)
-    pipeline.start()
-    deadline = time.monotonic() + 20
-    while pipeline.counts.stored < 3 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert set(pipeline.vitals.busy()) == {"capture"}
-    camera.released.set()
-    while not pipeline.join(0.1):
-        pass
-    assert pipeline.vitals.busy() == {} and pipeline.counts.stored == 3
-
-
-def test_work_that_fails_is_over() -> None:
-    vitals = Vitals()
-    with pytest.raises(KeyError), vitals.at_work("gate"):
-        assert vitals.busy()["gate"] >= 0
-        raise KeyError
-    assert vitals.busy() == {}

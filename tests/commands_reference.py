@@ -30,6 +30,7 @@ standard error; an error is one line that begins with `error:`, and `LEUKOSCOPE_
 | 2 | the request was wrong |
 | 3 | not enough evidence to say |
 | 4 | the machine lacks something, which the message names |
+| 70 | a defect of `edge`, with the traceback |
 | 130 | interrupted with Ctrl-C |
 """
 

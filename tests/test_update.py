@@ -8,7 +8,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import cv2
@@ -19,9 +19,13 @@ from edge.errors import InterpreterUnavailable, UpdateError
 from edge.probes.base import Machine
 from edge.probes.slots import slots
 from edge.store import Store
+from edge.trust.trusted import TrustedKeys
+from edge.update.candidates import Terms
 from edge.update.durable import Durable
 from edge.update.prove import Proof
 from edge.update.slots import Place, Slots
+from edge.update.sources import FolderCandidate
+from edge.update.updater import update
 from edge.virtual_slide import synthetic_fields
 from tests.small_world import is_one_line, shell
 from tests.update_device import Device
@@ -132,6 +136,47 @@ def test_wrong_words_are_one_line(device: Device, words: list[str], code: int, s
     found = device.edge("update", *words, "--slots", device.slots.folder, "--trusted", device.world.trusted)
     assert found[0] == code and found[1] == ""
     assert found[2].splitlines()[-1].startswith("error: ") and said in found[2]
+
+
+def test_two_networks_on_a_stick_for_a_device_that_has_none_yet(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str], image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Versions of different networks say nothing about each other: somebody has to choose."""
+    monkeypatch.setattr("edge.update.prove.Proof.__call__", lambda self, bundle: None)
+    device = Device.new(world, tmp_path, image, capsys, [])
+    root = stick(tmp_path / "stick", world.offer(2))
+    other = world.signer.sign(write_bundle(tmp_path / "o", "other", name="other-int8"), 9, "other-int8")
+    shutil.copytree(other, root / other.name)
+    code, _, err = device.update(root)
+    assert code == 1 and f"offers {NAME} and other-int8; say which with --name" in err
+    assert device.update(root, "--name", NAME)[0] == 0
+    assert str(device.slots.current()) == f"a/{NAME}"
+
+
+class Changing(FolderCandidate):
+    """A stick that shows one thing at the first look and another at the second."""
+
+    def files(self) -> Mapping[str, bytes]:
+        return FolderCandidate(self.path.parents[1] / "3" / NAME).files()
+
+
+def test_a_source_that_changes_between_two_looks(device: Device, world: World) -> None:
+    world.offer(3)
+    terms = Terms(TrustedKeys.load(world.trusted), NAME)
+    with pytest.raises(UpdateError, match="changed while it was read"):
+        update(device.slots, lambda: [Changing(world.offer(2))], terms, lambda path: None, source="x")
+    assert device.serves() == 1 and device.left_over() == []
+
+
+def test_an_update_that_is_interrupted_leaves_nothing(device: Device, world: World) -> None:
+    def interrupted(path: Path) -> None:
+        assert device.left_over() == [".staging"]
+        raise KeyboardInterrupt
+
+    terms = Terms(TrustedKeys.load(world.trusted), NAME)
+    with pytest.raises(KeyboardInterrupt):
+        update(device.slots, lambda: [FolderCandidate(world.offer(2))], terms, interrupted, source="x")
+    assert device.serves() == 1 and device.left_over() == []
 
 
 def test_an_empty_folder_and_one_with_too_much_in_it(device: Device, tmp_path: Path) -> None:

@@ -256,10 +256,17 @@ def test_a_first_update_is_noticed_by_a_run_of_the_shipped_bundle(world: World, 
 
 @pytest.mark.parametrize(
     ("error", "counts"),
-    [(None, False), (InterpreterUnavailable, False), (GoldenMismatchError, True), (ZeroDivisionError, True)],
+    [
+        (None, False),
+        (InterpreterUnavailable, False),
+        (OSError, False),
+        (KeyboardInterrupt, False),
+        (GoldenMismatchError, True),
+        (ZeroDivisionError, True),
+    ],
 )
 def test_which_ends_count_against_a_bundle(
-    world: World, slots: Slots, error: type[Exception] | None, counts: bool
+    world: World, slots: Slots, error: type[BaseException] | None, counts: bool
 ) -> None:
     watch = watched(world, slots)
     if error is None:

@@ -90,6 +90,9 @@ def update(
             ):
                 raise _refused(slots, source, passed, check)
             return Done("nothing", None, None, tuple(passed))
+        names = sorted({offer.name for offer in offers})
+        if len(names) > 1:
+            raise UpdateError(f"{source}: offers {' and '.join(names)}; say which with --name")
         if check:
             return Done("would_install", offers[0], None, (*passed, *_outdone(offers[1:], offers[0])))
         for number, offer in enumerate(offers):

@@ -56,7 +56,7 @@ class SlotWatch:
         """
         try:
             yield
-        except (LeukoscopeError, KeyboardInterrupt) as error:
+        except (LeukoscopeError, OSError, KeyboardInterrupt) as error:
             if not isinstance(error, GoldenMismatchError):
                 self._ended()
             raise

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from convert.calibration import DEFAULT_COUNT
 from convert.coverage import METHODS
+from convert.diagnose_request import DiagnoseRequest
 from convert.edgetpu_compiler import DEFAULT_TIMEOUT_S
 from convert.edgetpu_requests import CompileRequest, PreflightRequest
 from convert.policy import Policy
@@ -153,6 +154,46 @@ def inspect(
     if switch(edgetpu, "--edgetpu"):
         return PreflightRequest(Path(file), _path(plain), switch(json, "--json"))
     return InspectRequest(Path(file), switch(json, "--json"))
+
+
+def diagnose(
+    model: str,
+    int8: str = "",
+    *,
+    data: str,
+    images: str = "48",
+    split: str = "",
+    contract: str = "",
+    out: str = "",
+    json: bool = False,
+) -> DiagnoseRequest:
+    """Where does the error of an int8 model come from? Both networks run on the same images, layer by layer.
+
+    Names the causes, ranked, each with its evidence and what to try. Exit 0 when no cause of weight was found, 1 when
+    one was, 3 with too few images.
+
+    Args:
+        model: the float model: .keras, .h5, SavedModel folder, or mobilenet_v2, custom_cnn.
+        int8: the TFLite file, or a bundle; of a shipped network the bundle that ships when left out.
+        data: folder with one sub-folder of images a class.
+        images: how many are looked at; none of the test part of the split.
+        split: CSV from `models split`; the shipped one for the published set, else made from the images.
+        contract: JSON that says how a frame becomes the float model's input.
+        out: folder for diagnosis.html, diagnosis.png and diagnosis.json.
+        json: print the record as JSON.
+    """
+    if not int8 and model not in TRAINED:
+        raise UsageError(f"convert diagnose needs the int8 file or bundle made from {model}, as its second word")
+    return DiagnoseRequest(
+        _model(model),
+        Path(int8) if int8 else bundles() / f"{model}-int8",
+        Path(data),
+        whole_number(images, "--images", at_least=1),
+        _path(split),
+        _path(contract),
+        _path(out),
+        switch(json, "--json"),
+    )
 
 
 def compile_(
@@ -345,6 +386,7 @@ COMMANDS: dict[str, Command] = {
     "parity": parity,
     "calibration": calibration,
     "inspect": inspect,
+    "diagnose": diagnose,
     "compile": compile_,
     "golden": golden,
     "summary": summary,

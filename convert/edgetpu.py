@@ -11,12 +11,12 @@ from functools import cached_property
 from typing import Any, Literal
 
 from convert.edgetpu_checks import Fate, is_activation, judge, size
-from convert.edgetpu_graph import Graph, Operator, read_graph
+from convert.edgetpu_graph import Graph, Operator, called, one_line, read_graph
 from convert.edgetpu_limits import ON_CHIP_BYTES, SUPPORTED, SURELY_FITS_BYTES
 from convert.edgetpu_partition import parts
 from convert.edgetpu_rules import COMPILER, RULES, SURE
 from convert.errors import EdgeTpuModelError
-from convert.inspection import Inspection, plain
+from convert.inspection import Inspection
 from convert.metadata import broken_model
 
 Verdict = Literal["mapped", "partly", "cpu", "refused"]
@@ -174,7 +174,7 @@ class Preflight:
             "",
             f"predicted for compiler {COMPILER}; only the compiler itself can confirm it (convert compile --edgetpu)",
         ]
-        return "\n".join(plain(line) for line in lines)
+        return "\n".join(one_line(line) for line in lines)
 
     def _rows(self) -> list[str]:
         groups: dict[tuple[str, str, str], list[Placed]] = {}
@@ -289,11 +289,11 @@ def _notes(graph: Graph, placed: Sequence[Placed]) -> list[tuple[str, str]]:
             found.setdefault(rule, []).append(detail)
     open_sizes = [t for t in graph.seen.inputs if -1 in t.signature and -1 not in t.shape]
     if open_sizes:
-        found["open-batch"] = [f"{open_sizes[0].name or 'input'} {list(open_sizes[0].signature)}"]
+        found["open-batch"] = [f"{called(open_sizes[0], 'input')} {list(open_sizes[0].signature)}"]
     mapped = (t for each in placed if each.fate.status == "mapped" for t in each.operator.outputs)
     largest = max((t for t in mapped if is_activation(t, graph)), key=size, default=None)
     if largest is not None and size(largest) > ON_CHIP_BYTES:
-        found["large-activation"] = [f"{largest.name or 'a tensor'}: {size(largest):,} bytes"]
+        found["large-activation"] = [f"{called(largest)}: {size(largest):,} bytes"]
     if _memory(graph, placed).fits == "no":
         found["streams"] = [""]
     return [(r, d[0] + (f" and {len(d) - 1} more" if len(d) > 1 else "")) for r, d in found.items()]

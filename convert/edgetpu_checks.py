@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from convert.edgetpu_graph import Graph, Operator
+from convert.edgetpu_graph import Graph, Operator, called, one_line
 from convert.edgetpu_limits import (
     DOUBTFUL_BYTES,
     KNOWN_CUSTOM,
@@ -96,7 +96,7 @@ def _fate(rule: str, detail: str) -> Fate:
 def _version(operator: Operator, graph: Graph) -> _Met:
     if operator.custom:
         name = operator.node.operator
-        return ("custom-operator" if name in KNOWN_CUSTOM else "unknown-custom-operator"), name
+        return ("custom-operator" if name in KNOWN_CUSTOM else "unknown-custom-operator"), one_line(name)
     newest = NEWEST_VERSION.get(operator.name)
     if newest is None:
         return "unknown-operator", operator.name
@@ -108,13 +108,13 @@ def _version(operator: Operator, graph: Graph) -> _Met:
 def _dynamic(operator: Operator, graph: Graph) -> _Met:
     open_sides = [t for t in (*operator.given, *operator.outputs) if -1 in t.shape]
     if open_sides:
-        return "dynamic-tensor", f"{open_sides[0].name or 'a tensor'} has the shape {list(open_sides[0].shape)}"
+        return "dynamic-tensor", f"{called(open_sides[0])} has the shape {list(open_sides[0].shape)}"
     if operator.name in _ALWAYS_DYNAMIC:
         return "dynamic-tensor", "its result has as many entries as its inputs' values say"
     for position in _SIZE_INPUTS.get(operator.name, ()):
         tensor = operator.input(position)
         if tensor is not None and is_activation(tensor, graph):
-            return "dynamic-tensor", f"the size of its result comes from {tensor.name or 'a computed tensor'}"
+            return "dynamic-tensor", f"the size of its result comes from {called(tensor, 'a computed tensor')}"
     return None
 
 
@@ -128,10 +128,10 @@ def _numbers(operator: Operator, graph: Graph) -> _Met:
             from_float = operator.name == "QUANTIZE" and tensor.is_float
             return (
                 "quantize-from-float" if from_float else "data-type",
-                f"{tensor.name or 'a tensor'} is {tensor.dtype}",
+                f"{called(tensor)} is {tensor.dtype}",
             )
         if activation and not len(tensor.scales):
-            return "no-scale", f"{tensor.name or 'a tensor'} has no scale"
+            return "no-scale", f"{called(tensor)} has no scale"
     return None
 
 
@@ -142,7 +142,7 @@ def _listed(operator: Operator, graph: Graph) -> _Met:
 def _rank(operator: Operator, graph: Graph) -> _Met:
     for tensor in (*operator.given, *operator.outputs):
         if is_activation(tensor, graph) and math.prod(tensor.shape[:-3]) > 1:
-            return "rank", f"{tensor.name or 'a tensor'} is {shape_text(tensor)}"
+            return "rank", f"{called(tensor)} is {shape_text(tensor)}"
     return None
 
 
@@ -150,7 +150,7 @@ def _parameters(operator: Operator, graph: Graph) -> _Met:
     for position in _PARAMETERS.get(operator.name, ()):
         tensor = operator.input(position)
         if tensor is not None and not graph.is_constant(tensor):
-            return "constant-parameters", f"{tensor.name or 'a parameter'} is computed"
+            return "constant-parameters", f"{called(tensor, 'a parameter')} is computed"
     return None
 
 
@@ -182,7 +182,7 @@ def _concatenation(operator: Operator, graph: Graph) -> _Met:
 def _dense(operator: Operator, graph: Graph) -> _Met:
     weights = operator.input(1)
     if weights is not None and len(weights.scales) > 1:
-        return "per-channel-dense", f"{weights.name or 'its weights'}: {len(weights.scales)} scales"
+        return "per-channel-dense", f"{called(weights, 'its weights')}: {len(weights.scales)} scales"
     if operator.option(1, "b"):
         return "dense-format", f"weights format {operator.option(1, 'b')}"
     return _one_dimension(operator, graph)
@@ -190,7 +190,7 @@ def _dense(operator: Operator, graph: Graph) -> _Met:
 
 def _one_dimension(operator: Operator, graph: Graph) -> _Met:
     wide = [tensor for tensor in operator.outputs if math.prod(tensor.shape[:-1]) > 1]
-    return ("dense-output", f"{wide[0].name or 'its output'} is {shape_text(wide[0])}") if wide else None
+    return ("dense-output", f"{called(wide[0], 'its output')} is {shape_text(wide[0])}") if wide else None
 
 
 def _softmax(operator: Operator, graph: Graph) -> _Met:
@@ -241,7 +241,7 @@ def _pack(operator: Operator, graph: Graph) -> _Met:
 def _resize(operator: Operator, graph: Graph) -> _Met:
     for tensor in (*operator.given[:1], *operator.outputs):
         if len(tensor.shape) != 4:
-            return "resize-rank", f"{tensor.name or 'a tensor'} is {shape_text(tensor)}"
+            return "resize-rank", f"{called(tensor)} is {shape_text(tensor)}"
     largest = max((size(tensor) for tensor in operator.outputs), default=0)
     return ("resize-size", f"to {largest:,} bytes") if largest >= RESIZE_BYTES else None
 

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from convert.edgetpu_checks import shape_text
 from convert.edgetpu_executable import Layer, Package, read_package
-from convert.edgetpu_graph import Graph, Operator, read_graph
+from convert.edgetpu_graph import Graph, Operator, called, one_line, read_graph
 from convert.errors import EdgeTpuModelError
-from convert.inspection import EDGE_TPU_OPERATOR, TensorInfo, plain
+from convert.inspection import EDGE_TPU_OPERATOR, TensorInfo
 from convert.metadata import broken_model
 from edge.flatbuffer import Buffer
 
@@ -103,7 +103,7 @@ class Compiled:
             lines.append(
                 "the plain file is its twin" if self.belongs else "the plain file is NOT what it was compiled from"
             )
-        return "\n".join(plain(line) for line in lines)
+        return "\n".join(one_line(line) for line in lines)
 
 
 def read_compiled(model: bytes, name: str = "model", twin: bytes | None = None, twin_name: str = "twin") -> Compiled:
@@ -166,7 +166,7 @@ def _ends(name: str, own: tuple[TensorInfo, ...], twin: tuple[TensorInfo, ...]) 
         return Check(name, False, f"{_names(own)} here, {_names(twin)} in the plain file")
     different = [a for a, b in zip(own, twin, strict=True) if not _same(a, b)]
     if different:
-        return Check(name, False, f"{different[0].name}: another shape, type or quantization")
+        return Check(name, False, f"{called(different[0])}: another shape, type or quantization")
     return Check(name, True, _names(own))
 
 
@@ -174,9 +174,9 @@ def _known(name: str, tensors: list[TensorInfo], known: dict[str, TensorInfo]) -
     """Every tensor at the rim of the compiled part is one of the plain file's."""
     for tensor in tensors:
         if tensor.name not in known:
-            return Check(name, False, f"the plain file has no tensor {tensor.name}")
+            return Check(name, False, f"the plain file has no tensor {called(tensor)}")
         if not _same(tensor, known[tensor.name]):
-            return Check(name, False, f"{tensor.name}: another shape, type or quantization")
+            return Check(name, False, f"{called(tensor)}: another shape, type or quantization")
     return Check(name, True, f"all {len(tensors)} at the rim of the compiled part are the plain file's")
 
 
@@ -193,7 +193,7 @@ def _layers(name: str, inside: list[Operator], packages: tuple[Package, ...]) ->
             for tensor in tensors:
                 problem = _layer_problem(by_name[tensor.name], tensor)
                 if problem:
-                    return Check(name, False, f"{tensor.name}: {problem}")
+                    return Check(name, False, f"{called(tensor)}: {problem}")
     return Check(name, True, "the executable's inputs and outputs are those of its operator")
 
 
@@ -249,4 +249,4 @@ def _same(one: TensorInfo, other: TensorInfo) -> bool:
 
 
 def _names(tensors: tuple[TensorInfo, ...]) -> str:
-    return ", ".join(tensor.name for tensor in tensors) or "none"
+    return ", ".join(called(tensor) for tensor in tensors) or "none"

@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 from convert.edgetpu import Preflight, preflight
 from convert.edgetpu_compiled import Compiled, read_compiled
+from convert.edgetpu_graph import one_line
 from convert.edgetpu_log import LONGEST_LOG, CompilerLog, parse
 from convert.edgetpu_rules import COMPILER
 from convert.errors import BrokenModelError, CompilerUnavailable, EdgeTpuModelError
-from convert.inspection import plain
 
 PROGRAM = "edgetpu_compiler"
 DEFAULT_TIMEOUT_S = 600
@@ -88,11 +88,11 @@ class Compilation:
             lines += [f"{row.operator:<30} {row.count:5d}  {row.status}" for row in self.log.rows]
         lines += [f"the compiler says: {line}" for line in self.log.complaints[:5]]
         if self.compiled is not None:
-            lines += ["", self.compiled.to_text()]
+            lines += ["", *self.compiled.to_text().splitlines()]
         lines += [f"the prediction differs: {each}" for each in self.disagreements]
         if not self.disagreements:
             lines.append("the prediction agrees" if self.model is not None or self.verdict == "refused" else "")
-        return "\n".join(plain(line) for line in lines).rstrip()
+        return "\n".join(one_line(line) for line in lines).rstrip()
 
 
 def find_compiler(named: Path | None) -> Path:

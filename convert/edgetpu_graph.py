@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convert.inspection import CUSTOM, Inspection, Node, TensorInfo, inspect
+from convert.inspection import CUSTOM, Inspection, Node, TensorInfo, inspect, plain
 from convert.metadata import broken_model
 from edge.flatbuffer import Buffer, Table
 from edge.model_file import constant_span
 
+LONGEST_NAME = 80
 MOST_VALUES = 1024  # of a constant that is looked into: axes, paddings and shapes have a dozen
 
 
@@ -96,6 +97,17 @@ class Graph:
     def _raw(self, tensor: TensorInfo) -> bytes:
         start, size = self._spans[self.buffers[(tensor.subgraph, tensor.index)]]
         return self._model[start : start + size]
+
+
+def one_line(text: str) -> str:
+    """Without control characters and line breaks: what a file says must not draw lines of its own."""
+    return plain(text).replace("\n", " ")
+
+
+def called(tensor: TensorInfo | None, otherwise: str = "a tensor") -> str:
+    """A tensor's name as a line of text can hold it, 80 characters at most."""
+    name = one_line(tensor.name if tensor else "").strip()
+    return (name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}...") or otherwise
 
 
 def read_graph(model: bytes, name: str = "model") -> Graph:

@@ -212,6 +212,18 @@ def test_what_is_no_flexbuffer_map_is_refused(data: bytes) -> None:
         read_map(data)
 
 
+def test_names_in_a_file_draw_no_lines_of_their_own() -> None:
+    def named(tree):
+        for tensor in tree.subgraphs[0].tensors:
+            tensor.name = "x\nmapped: the whole model\x1b[2J" + "y" * 500
+
+    bad = edited(MAKERS["resize-size"](True), named)
+    text = preflight(bad).to_text()
+    assert text.splitlines()[0].startswith("cpu: ") and "\x1b" not in text
+    assert not any(line.startswith("mapped:") for line in text.splitlines())
+    assert max(map(len, text.splitlines())) < 300
+
+
 # --- the command ----------------------------------------------------------------------------------------------------
 
 

@@ -20,7 +20,7 @@ from tests.edgetpu_models import classifier
 from tests.test_edgetpu_rules import MAKERS
 
 COPIES = 1000
-MOST_MEMORY = 64 * 2**20  # bytes, for files of a few KiB; the peak is some 2 MiB
+MOST_MEMORY = 64 * 2**20  # bytes, for files of a few KiB; the peak is far below 1 MiB
 SLOWEST_S = 20  # a hang, on a loaded machine; the slowest file takes some 20 ms
 CONVERT = Path(sys.executable).with_name("convert")
 BY_COMMAND = 5

@@ -75,7 +75,7 @@ class EdgeTpuUnavailable(EdgeError, RuntimeError):  # noqa: N818  (the state of 
     """The Edge TPU cannot be used. Cure: what the message names.
 
     Attributes:
-        cause: "library", "runtime", "device", "permission", "busy" or "mismatch".
+        cause: "library", "runtime", "device", "permission", "busy", "mismatch" or, while it runs, "lost".
     """
 
     exit_code: ClassVar[int] = 4

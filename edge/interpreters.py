@@ -319,6 +319,9 @@ class _TFLite:
 
                 if unfit := mismatch(str(error)):
                     raise EdgeTpuUnavailable("mismatch", f"{self._name}: {unfit}") from error
+                if what == "cannot run":
+                    lost = f"the Edge TPU does not answer any more ({message}): plug it in again"
+                    raise EdgeTpuUnavailable("lost", lost) from error
             if _EDGETPU_OP in message:
                 message = "compiled for the Edge TPU: give its delegate, or the file it was compiled from"
             raise ModelFileError(f"{self._name}: {self.runtime} {what} it: {message}") from error

@@ -302,6 +302,20 @@ def test_a_model_that_does_not_fit_the_library(chip: Any, tpu_bundle: Path) -> N
         served(tpu_bundle, edgetpu="usb:0")
 
 
+def test_a_chip_that_stops_answering(chip: Any, tpu_bundle: Path) -> None:
+    classifier = served(tpu_bundle, edgetpu="usb:0").classifier
+
+    def unplugged() -> None:
+        raise RuntimeError("Failed to execute request. Deadline exceeded: USB transfer error")
+
+    classifier.interpreter._engine = SimpleNamespace(
+        set_tensor=lambda index, tensor: None, invoke=unplugged, get_tensor=lambda index: None
+    )
+    with pytest.raises(EdgeTpuUnavailable, match="does not answer any more") as caught:
+        classifier.classify(np.zeros((32, 32, 3), np.uint8))
+    assert (caught.value.cause, caught.value.exit_code) == ("lost", 4)
+
+
 def test_a_bundle_without_a_compiled_model_is_no_reason_to_fall_back(chip: Any, tiny_bundle: Path) -> None:
     with pytest.raises(BundleError, match="convert compile --edgetpu"):
         served(tiny_bundle, edgetpu="usb", fallback=True)

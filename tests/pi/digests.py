@@ -46,6 +46,23 @@ def of_bundle(path: Path, images: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def of_kinds(path: Path) -> dict[str, dict[str, Any]]:
+    """How each kind of arithmetic that this machine computes answers one bundle's golden inputs, by its rule."""
+    bundle = bundles.load(path)
+    found = {}
+    for xnnpack, reference in ((True, False), (False, False), (False, True)):
+        interpreter = open_interpreter(bundle.model, xnnpack=xnnpack, reference=reference)
+        replay = bundles.judge_golden(bundle, interpreter)
+        found[interpreter.kind] = {
+            "certified": interpreter.kind in bundles.golden_kinds(bundle),
+            "passed": replay.passed,
+            "differing": len(replay.differing),
+            "max_difference": replay.max_difference,
+            "allowed": replay.allowed,
+        }
+    return found
+
+
 def of_formats() -> dict[str, str]:
     """RGB of every camera format, from the same pseudo-random bytes, rows padded where a format keeps padding."""
     width, height, stride = 98, 64, 128
@@ -75,6 +92,7 @@ def main(folder: Path) -> dict[str, Any]:
             "python": platform.python_version(),
             "numpy": np.__version__,
             "opencv": cv2.__version__,
+            "kinds": {path.name: of_kinds(path) for path in shipped},
         },
         "decoded": {name: digest(frame) for name, frame in images.items()},
         "formats": of_formats(),

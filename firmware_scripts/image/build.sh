@@ -103,8 +103,9 @@ set_up() {
     printf '# Written by image/build.sh\n'
     printf 'LABEL=root / ext4 defaults,noatime,errors=remount-ro 0 1\n'
     printf 'LABEL=FIRMWARE /boot/firmware vfat defaults,noatime,nofail 0 2\n'
-    # Without nofail: an instrument whose record is not there must not start and judge into thin air.
-    printf 'LABEL=leukoscope %s ext4 defaults,noatime,nodev,nosuid,noexec,x-systemd.growfs 0 2\n' "$DATA"
+    # nofail, so that the board comes up and can be reached when the partition is damaged; the service itself requires the
+    # mount (RequiresMountsFor), for an instrument whose record is not there must not judge into thin air.
+    printf 'LABEL=leukoscope %s ext4 defaults,noatime,nodev,nosuid,noexec,nofail,x-systemd.growfs 0 2\n' "$DATA"
   } > "$TREE/etc/fstab"
   printf '%s\n' "$NAME" > "$TREE/etc/hostname"
   printf '127.0.0.1 localhost\n127.0.1.1 %s\n::1 localhost ip6-localhost\n' "$NAME" > "$TREE/etc/hosts"

@@ -8,6 +8,7 @@ file's one to one (docs/decisions/0021-diagnose.md). Nothing is converted to int
 import contextlib
 import resource
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 from convert.calibration import choose
 from convert.diagnose_activations import Activations, Layer
 from convert.diagnose_calibration import calibrated
-from convert.diagnose_causes import DIFFERENT_WEIGHTS, Cause, Findings, causes
+from convert.diagnose_causes import Cause, Findings, causes
 from convert.diagnose_effects import Seen, effects
 from convert.diagnose_ends import contract_differences, look_at_ends
 from convert.diagnose_graph import Matched, match
@@ -44,6 +45,7 @@ from models.versions import versions
 FORMAT = 1
 LEAST_IMAGES = 8  # halves of four; below that no range is worth a word
 EFFECT_IMAGES = 6  # on which each layer's effect on the logits is measured; every value of them is kept meanwhile
+UNRELATED = 0.3  # correlation of weights below which they are others'; equalized ones stay well above
 SEED = 0
 Record = dict[str, Any]
 
@@ -176,7 +178,7 @@ def check_pair(model: FloatModel, contract: InputContract, int8: Int8Model) -> t
 
 def require_same_network(weights: tuple[Weights, ...], path: Path) -> None:
     """Refuse a file whose weights are, for the most part, unrelated to the float network's."""
-    foreign = [w.name for w in weights if w.likeness < DIFFERENT_WEIGHTS]
+    foreign = [w.name for w in weights if w.likeness < UNRELATED]
     if len(foreign) > max(1, len(weights) // 2):
         raise DiagnoseError(
             f"{path}: not made from this network: the weights of {len(foreign)} of {len(weights)} layers are other ones"
@@ -298,6 +300,7 @@ def _record(
         "calibration": found.calibrated.to_record(),
         "ends": found.ends.to_record(),
         "unmatched": list(found.unmatched),
+        "cpu_seconds": round(time.process_time(), 1),
         "seconds": {phase: round(spent, 2) for phase, spent in seconds.items()},
         "peak_rss_mb": round(peak),
         "versions": versions(),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 SHOWN_DB = (-10.0, 70.0)  # beyond it a bar would only say "all" or "nothing"
 MOST_NAMES = 40  # on the axis; of a longer network every second or third
 LONGEST_NAME = 26
+NAMED_SHARE = 0.05  # of the error at the logits: such a layer's name is always on the axis
 LEAST_DRAWN = 0.05  # % of values clipped
 PALE = "#C9DCEA"
 
@@ -30,7 +31,7 @@ def diagnosis_figure(record: Mapping[str, Any], title: str = "") -> "Figure":
     _shares(axes[1], layers, rows, blamed)
     _ranges(axes[2], layers, rows)
     every = 1 + len(layers) // MOST_NAMES
-    ticks = [k for k in rows if k % every == 0 or names[k] in blamed]
+    ticks = [k for k in rows if k % every == 0 or names[k] in blamed or (layers[k].get("share") or 0) > NAMED_SHARE]
     axes[0].set_yticks(ticks, [_short(names[k]) for k in ticks])
     for label, k in zip(axes[0].get_yticklabels(), ticks, strict=True):
         if names[k] in blamed:

@@ -180,7 +180,8 @@ def _layer_name(seen: Inspection, node: Node, layers: Collection[str]) -> str:
 
     A fused operator carries the names of all its layers; the one with the weights is meant.
     """
-    texts = [seen.tensor(i).name for i in (*node.inputs[1:2], *node.outputs) if i >= 0]
+    weights = node.inputs[1:2] if node.operator in KERNELS else ()
+    texts = [seen.tensor(i).name for i in (*weights, *node.outputs) if i >= 0]
     scopes = [scope for text in texts for piece in text.split(";") for scope in piece.split("/")[1:]]
     known = [name for scope in scopes for name in (re.sub(r"_\d+$", "", scope), scope) if name in layers]
     if known:

@@ -25,7 +25,10 @@ def diagnosis_text(record: Record) -> str:
             f"{layer['added_db']:>8.1f}{layer['sqnr_db']:>8.1f}{layer['channel_codes']:>8.0f}"
             f"{100 * _clipped(layer):>7.2f} %"
         )
-    lines.append(f"seconds {sum(record['seconds'].values()):.0f}, peak memory {record['peak_rss_mb']} MB")
+    lines.append(
+        f"{sum(record['seconds'].values()):.0f} s; {record['cpu_seconds']:.0f} s of processor time; peak memory"
+        f" {record['peak_rss_mb']} MB"
+    )
     return "\n".join(lines)
 
 
@@ -205,6 +208,7 @@ def _provenance(record: Record) -> Markup:
         ("int8 file", code(record["int8"]["sha256"])),
         ("Operators without a twin", ", ".join(record["unmatched"]) or "none"),
         ("Seconds", ", ".join(f"{phase} {spent:g}" for phase, spent in record["seconds"].items())),
+        ("Processor time", f"{record['cpu_seconds']:g} s, imports included"),
         ("Peak memory", f"{record['peak_rss_mb']} MB"),
         ("Versions", ", ".join(f"{name} {version}" for name, version in record["versions"].items())),
     ]

@@ -49,6 +49,18 @@ class DiagnoseRequest:
         return Outcome(code, found.record, diagnosis_text(found.record))
 
 
+def record_text(record: dict[str, Any]) -> str:
+    """As JSON to be read and compared: a line for each entry, and for each layer within one."""
+    lines = []
+    for key, value in record.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            text = "[\n" + ",\n".join(f"  {json_text.dumps(entry, allow_nan=False)}" for entry in value) + "\n ]"
+        else:
+            text = json_text.dumps(value, allow_nan=False)
+        lines.append(f" {json_text.dumps(key)}: {text}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
 def _write(folder: Path, record: dict[str, Any]) -> None:
     """Page, figure and record, each whole or not at all."""
     from convert.diagnose_figure import diagnosis_figure
@@ -59,5 +71,5 @@ def _write(folder: Path, record: dict[str, Any]) -> None:
     page = diagnosis_page(record, png)
     write_whole(folder / FIGURE, png)
     write_whole(folder / PAGE, page)
-    write_whole(folder / RECORD, json_text.dumps(record, indent=1, allow_nan=False) + "\n")
+    write_whole(folder / RECORD, record_text(record))
     note(f"written: {folder / PAGE}, {FIGURE}, {RECORD}")

@@ -73,8 +73,8 @@ class Graph:
     _spans: list[tuple[int, int]]
 
     def is_constant(self, tensor: TensorInfo) -> bool:
-        """The file holds its values."""
-        return tensor.constant_bytes > 0
+        """The file holds its values, or it has none: the shape of a scalar is an empty constant."""
+        return tensor.constant_bytes > 0 or 0 in tensor.shape
 
     def values(self, tensor: TensorInfo | None) -> list[int] | None:
         """The values of a small integer constant, flattened; None where it is none."""
@@ -91,10 +91,13 @@ class Graph:
         """A quantized constant whose every value is its zero point."""
         if tensor.dtype not in ("int8", "uint8") or len(tensor.zero_points) != 1:
             return False
-        values: npt.NDArray[Any] = np.frombuffer(self._raw(tensor), "i1" if tensor.dtype == "int8" else "u1")
+        raw = self._raw(tensor)
+        values: npt.NDArray[Any] = np.frombuffer(raw, "i1" if tensor.dtype == "int8" else "u1") if raw else np.empty(0)
         return bool((values == int(tensor.zero_points[0])).all())
 
     def _raw(self, tensor: TensorInfo) -> bytes:
+        if not tensor.constant_bytes:
+            return b""
         start, size = self._spans[self.buffers[(tensor.subgraph, tensor.index)]]
         return self._model[start : start + size]
 

@@ -10,6 +10,7 @@ from convert.edgetpu_partition import parts
 from convert.edgetpu_rules import RULES
 from tests.edgetpu_models import Net, classifier
 from tests.edgetpu_rules_page import PAGE, page
+from tests.keras_models import edited
 
 Make = Callable[[bool], bytes]  # True: meets the rule; False: cured
 MAKERS: dict[str, Make] = {}
@@ -335,6 +336,22 @@ def test_an_open_batch_in_the_signature_alone_is_said_and_not_refused() -> None:
     source = net.tensor((1, 4, 4, 8), signature=(-1, 4, 4, 8))
     found = preflight(net.build([source], [net.conv(source, 8)]))
     assert (found.verdict, [rule for rule, _ in found.notes]) == ("mapped", ["open-batch"])
+
+
+def test_an_empty_constant_is_one() -> None:
+    """The shape of a scalar has no entries, and so no bytes."""
+    net = Net()
+    source = net.tensor((1, 1))
+    made = net.op("RESHAPE", [source, net.numbers(np.zeros(0))], [net.tensor(())])
+    assert preflight(net.build([source], [made])).verdict == "mapped"
+
+
+def test_a_constant_without_entries_in_a_file_without_buffers() -> None:
+    net = Net()
+    source, nothing = net.tensor((1, 8)), net.tensor((1, 0))
+    made = net.op("CONCATENATION", [source, nothing], [net.tensor((1, 8))], 2, axis=1)
+    model = edited(net.build([source], [made]), lambda tree: setattr(tree, "buffers", []))
+    assert preflight(model).verdict == "mapped"
 
 
 def test_the_states_of_an_lstm_may_be_int16() -> None:

@@ -167,6 +167,19 @@ def test_an_older_version_offered_as_new(
     assert code == 0 and "installed" in out
 
 
+def test_a_version_below_the_highest_that_was_confirmed(
+    world: World, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Gone back by hand from 3 to 1: 2 is newer than what serves, and older than what was confirmed."""
+    acts = ["update 1", "confirm", "update 3", "confirm"]
+    device = Device.new(world, tmp_path, image, capsys, acts)
+    monkeypatch.setattr("edge.update.prove.Proof.__call__", lambda self, bundle: None)
+    words = ("--slots", device.slots.folder, "--trusted", world.trusted)
+    assert device.edge("rollback", *words)[0] == 0
+    refused(device.update(world.offer(2)), "older than version 3, which was confirmed here")
+    assert device.update(world.offer(2), "--allow-older")[0] == 0  # the control
+
+
 def test_the_same_version_twice(device: Device, world: World, tmp_path: Path) -> None:
     """Two bundles under one number: the second is refused, whoever signed it."""
     bundle = world.signer.sign(write_bundle(tmp_path, "another version 1"), 1)
@@ -303,9 +316,20 @@ def site(world: World, authority: Authority, tmp_path: Path, monkeypatch: pytest
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "b.zip").write_bytes(zip_bytes(NAME, files_of(world.offer(2))))
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
-    monkeypatch.setattr("edge.update.fetch.Fetcher", functools.partial(Fetcher, silence_s=0.5, grace_s=0.5))
     with serving(tmp_path / "site", authority) as server:
         yield server
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Callable[[Server], None]:
+    """Devices that wait 4 s for a word, and whose time is that of a server."""
+
+    def be(server: Server) -> None:
+        fetcher = functools.partial(Fetcher, silence_s=4.0, now=lambda: server.seconds)
+        monkeypatch.setattr("edge.update.repository.Fetcher", fetcher)  # first: it imports the other
+        monkeypatch.setattr("edge.update.fetch.Fetcher", fetcher)
+
+    return be
 
 
 def test_a_server_without_a_certificate_that_is_trusted(
@@ -338,8 +362,11 @@ def test_a_download_without_end(device: Device, site: Server, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(("behave", "said"), [(dripping, "slower than"), (silent, "no answer within")])
-def test_a_server_that_takes_its_time(device: Device, site: Server, behave: Callable[..., None], said: str) -> None:
+def test_a_server_that_takes_its_time(
+    device: Device, site: Server, behave: Callable[..., None], said: str, impatient: Callable[[Server], None]
+) -> None:
     site.behave["b.zip"] = behave
+    impatient(site)
     refused(device.update(f"{site.url}/b.zip"), said, code=4)
 
 
@@ -400,11 +427,8 @@ def now() -> datetime:
 
 
 @pytest.fixture
-def repository(
-    tmp_path: Path, role_keys: RoleKeys, world: World, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[Repository, Server]]:
+def repository(tmp_path: Path, role_keys: RoleKeys, world: World) -> Iterator[tuple[Repository, Server]]:
     built = Repository(tmp_path / "repo", role_keys, world)
-    monkeypatch.setattr("edge.update.repository.Fetcher", functools.partial(Fetcher, silence_s=0.5, grace_s=0.5))
     with serving(built.folder) as server:
         yield built, server
 
@@ -463,10 +487,16 @@ def test_a_target_that_is_announced_too_large(device: Device, repository: tuple[
 @pytest.mark.parametrize(("behave", "said"), [(dripping, "slower than"), (silent, "no answer within")])
 @pytest.mark.parametrize("part", mostly_slow("timestamp.json", of=("timestamp.json", "model.tflite")))
 def test_a_repository_that_takes_its_time(
-    device: Device, repository: tuple[Repository, Server], part: str, behave: Callable[..., None], said: str
+    device: Device,
+    repository: tuple[Repository, Server],
+    part: str,
+    behave: Callable[..., None],
+    said: str,
+    impatient: Callable[[Server], None],
 ) -> None:
     repository[0].publish(2)
     repository[1].behave[part] = behave
+    impatient(repository[1])
     refused(fetched(device, repository), said, code=4)
 
 

@@ -70,6 +70,8 @@ def test_a_kill_at_any_step_leaves_a_whole_bundle_and_the_work_can_be_done_again
         if each["serves"] not in scenario.may_serve or each["serves_after"] != scenario.at_the_end or each["left_over"]
     ]
     assert wrong == []
+    if scenario.confirmed is not None:  # a new bundle never serves without a trial
+        assert [each for each in found if each["on_trial"] != (each["serves"] != scenario.confirmed)] == []
     if scenario.act.startswith("update"):  # each of the versions was met: the kills were before and after the switch
         assert {each["serves"] for each in found} >= {scenario.at_the_end}
         steps = {each["step"] for each in found}

@@ -39,17 +39,22 @@ class Scenario:
     may_serve: frozenset[int]
     at_the_end: int
     falls_back: bool = False  # a start afterwards may have to; otherwise `current` always leads to what can serve
+    confirmed: int | None = None  # the version that is; any other serves on trial
     boot: str = "boot-2"  # in which it is looked at afterwards; it was killed in boot-1
 
 
 SCENARIOS = {
     "first": Scenario((), "update 1", frozenset({0, 1}), 1, True),  # 0: nothing was there, and nothing is yet
-    "update": Scenario(("update 1", "confirm"), "update 2", frozenset({1, 2}), 2),
-    "over a slot": Scenario(("update 1", "confirm", "update 2", "confirm"), "update 3", frozenset({2, 3}), 3),
-    "over a trial": Scenario(("update 1", "confirm", "update 2"), "update 3", frozenset({1, 2, 3}), 3),
+    "update": Scenario(("update 1", "confirm"), "update 2", frozenset({1, 2}), 2, confirmed=1),
+    "over a slot": Scenario(
+        ("update 1", "confirm", "update 2", "confirm"), "update 3", frozenset({2, 3}), 3, confirmed=2
+    ),
+    "over a trial": Scenario(("update 1", "confirm", "update 2"), "update 3", frozenset({1, 2, 3}), 3, confirmed=1),
     "roll back": Scenario(("update 1", "confirm", "update 2", "confirm"), "roll back", frozenset({1, 2}), 1),
     "confirm": Scenario(("update 1", "confirm", "update 2"), "confirm", frozenset({1, 2}), 2),
-    "fall back": Scenario(("update 1", "confirm", "update 2", "crash"), "start", frozenset({1}), 1, True, "boot-1"),
+    "fall back": Scenario(
+        ("update 1", "confirm", "update 2", "crash"), "start", frozenset({1}), 1, True, boot="boot-1"
+    ),
     "stop": Scenario(("update 1", "confirm", "update 2"), "stop", frozenset({1, 2}), 2),
 }
 SAME_BOOT, NEXT_BOOT = "boot-1", "boot-2"
@@ -83,17 +88,19 @@ def opener(world: World, slots: Slots) -> Callable[[Place], Served]:
     return lambda place: Served(bundles.load(slots.path(place), trust=trust), None)  # type: ignore[arg-type]
 
 
-def served(slots: Slots, world: World, boot: str = NEXT_BOOT) -> tuple[int, bool]:
-    """The version that a start of the service serves, verified from its files, and whether it had to fall back.
+def served(slots: Slots, world: World, boot: str = NEXT_BOOT) -> tuple[int, bool, bool]:
+    """The version that a start of the service serves, verified from its files; whether it had to fall back; whether
+    it is on trial.
 
     Version 0 where nothing was installed yet.
     """
     if not slots.populated:
-        return 0, False
+        return 0, False, False
     begun = start(slots, opener(world, slots), boot=boot)
     signed = begun.served.bundle.signed
     assert signed is not None
-    return signed.statement.version, any(kind == "bundle_fell_back" for kind, _ in begun.events)
+    fell_back = any(kind == "bundle_fell_back" for kind, _ in begun.events)
+    return signed.statement.version, fell_back, begun.trial is not None
 
 
 def prepared(world: World, folder: Path, scenario: Scenario) -> Path:
@@ -148,8 +155,8 @@ def looked_at(world: World, left: Path, scenario: Scenario) -> dict[str, Any]:
     again = left.with_name(f"{left.name}-again")
     shutil.copytree(left, again, symlinks=True)
     try:
-        version, fell_back = served(Slots(left), world, scenario.boot)
-        found: dict[str, Any] = {"serves": version, "fell_back": fell_back}
+        version, fell_back, on_trial = served(Slots(left), world, scenario.boot)
+        found: dict[str, Any] = {"serves": version, "fell_back": fell_back, "on_trial": on_trial}
         perform(world, Slots(again), scenario.act, scenario.boot)
         found["serves_after"] = served(Slots(again), world, "boot-3")[0]
         found["left_over"] = sorted(p.name for p in again.iterdir() if p.name in (".staging", ".cleared"))

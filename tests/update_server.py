@@ -49,6 +49,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.behave: dict[str, Callable[[Handler], None]] = {}
         self.asked: list[str] = []
         self.scheme = "http"
+        self.seconds = 0.0  # that have passed for whoever asks this server; `dripping` lets them pass
 
     @property
     def url(self) -> str:
@@ -83,19 +84,20 @@ def endless(handler: Handler) -> None:
 
 
 def dripping(handler: Handler) -> None:
-    """Send a byte now and then."""
+    """Send a byte every 100 s, by the clock of this server."""
     handler.send_response(200)
     handler.send_header("Content-Length", "100000")
     handler.end_headers()
     until = time.monotonic() + LONGEST_S
     while time.monotonic() < until:
+        handler.server.seconds += 100
         handler.wfile.write(b" ")
         time.sleep(0.05)
 
 
 def silent(handler: Handler) -> None:
     """Accept, and say nothing for a while."""
-    time.sleep(3)
+    time.sleep(8)
 
 
 def redirecting_to(url: str) -> Callable[[Handler], None]:

@@ -6,7 +6,7 @@ and for zip files over https.
 
 import ssl
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import monotonic
 from urllib.parse import urljoin, urlsplit
 
@@ -26,13 +26,21 @@ class Fetcher(FetcherInterface):
     """Fetches over http and https.
 
     Args:
-        silence_s, grace_s: seconds, as above; tests are shorter of patience.
+        silence_s, grace_s: seconds, as above.
         only_https: refuse http, also as the target of a redirect. Without it, a redirect from https to http is still
             refused.
+        now: seconds, monotonic.
     """
 
-    def __init__(self, *, silence_s: float = SILENCE_S, grace_s: float = GRACE_S, only_https: bool = False) -> None:
-        self._silence_s, self._grace_s, self._only_https = silence_s, grace_s, only_https
+    def __init__(
+        self,
+        *,
+        silence_s: float = SILENCE_S,
+        grace_s: float = GRACE_S,
+        only_https: bool = False,
+        now: Callable[[], float] = monotonic,
+    ) -> None:
+        self._silence_s, self._grace_s, self._only_https, self._now = silence_s, grace_s, only_https, now
 
     def _fetch(self, url: str) -> Iterator[bytes]:
         """The bytes of a URL as they arrive.
@@ -40,7 +48,7 @@ class Fetcher(FetcherInterface):
         Raises:
             DownloadHTTPError: the server says no. SlowRetrievalError: silence, or too slow. DownloadError: the rest.
         """
-        begun = monotonic()
+        begun = self._now()
         try:
             response = self._opened(url)
             if response.status >= 400:
@@ -81,7 +89,7 @@ class Fetcher(FetcherInterface):
         try:
             while chunk := response.read1(_CHUNK):
                 received += len(chunk)
-                if monotonic() - begun > self._grace_s + received / SLOWEST_BYTES_S:
+                if self._now() - begun > self._grace_s + received / SLOWEST_BYTES_S:
                     raise SlowRetrievalError(f"{url}: slower than {SLOWEST_BYTES_S} bytes a second")
                 yield chunk
         except urllib3.exceptions.TimeoutError as error:

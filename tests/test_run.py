@@ -203,7 +203,8 @@ def test_a_faulty_camera_shows_as_events_and_the_run_goes_on(
     assert run(*words, "--camera", f"{SHARP}&fail={fault}", "--frames", 60, "--json") == 0
     assert len(records(capsys.readouterr().out)) == 60
     kinds = [event["kind"] for event in events(tmp_path / "record") if event["type"] == "event"]
-    assert [kind for kind in kinds if kind not in ("adjusted", "unsigned", "selftest_passed")] == seen
+    beside = ("adjusted", "unsigned", "selftest_passed", "selftest_slow")  # of another cause: a busy machine is slow
+    assert [kind for kind in kinds if kind not in beside] == seen
     assert verify(tmp_path / "record").sound
 
 

@@ -85,6 +85,7 @@ STEP=check
 for name in "${CHOSEN[@]}"; do "${name}_check"; done
 need_root
 require_supported_system
+[ -z "$OFFLINE" ] || require_folder_for_this_system
 
 say "Leukoscope on $(field "$ROOT/etc/os-release" PRETTY_NAME), $ARCHITECTURE, Python $PYTHON${ROOT:+, root file system $ROOT}${OFFLINE:+, from $OFFLINE}."
 say "Research use only: no verdict is a diagnosis. What will be done:"

@@ -117,15 +117,14 @@ check_offline_folder() {
   # What macOS and Windows strew about on a stick is nothing that any step reads.
   found=$(cd "$OFFLINE" && find . ! -type d ! -path ./SHA256SUMS ! -name '._*' ! -name .DS_Store ! -name Thumbs.db | sort)
   [ "$listed" = "$found" ] || fail "$OFFLINE holds files that SHA256SUMS does not list, or links: collect it again"
-  # Read before the system is known; compared once it is.
-  local file=$ROOT/etc/os-release release architecture
+}
+
+# Asked once the system is known to be one that is supported: that answer comes first.
+# shellcheck disable=SC2153 # RELEASE and ARCHITECTURE are set by require_supported_system
+require_folder_for_this_system() {
+  local release architecture
   release=$(sed -n 's/^release=//p' "$OFFLINE/collected.txt")
   architecture=$(sed -n 's/^architecture=//p' "$OFFLINE/collected.txt")
-  if [ -r "$file" ] && [ "$release" != "$(field "$file" VERSION_CODENAME)" ]; then
-    refuse "$OFFLINE was collected for $release, and this is $(field "$file" VERSION_CODENAME)"
-  fi
-  if grep -q '^Package: dpkg$' "$ROOT/var/lib/dpkg/status" 2> /dev/null && [ "$architecture" != \
-    "$(awk '/^Package: dpkg$/ {on = 1} on && /^Architecture:/ {print $2; exit}' "$ROOT/var/lib/dpkg/status")" ]; then
-    refuse "$OFFLINE was collected for $architecture, and this system is another"
-  fi
+  [ "$release" = "$RELEASE" ] || refuse "$OFFLINE was collected for $release, and this is $RELEASE"
+  [ "$architecture" = "$ARCHITECTURE" ] || refuse "$OFFLINE was collected for $architecture, and this system is $ARCHITECTURE"
 }

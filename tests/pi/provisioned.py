@@ -1,0 +1,179 @@
+"""A stock root file system made the instrument by install.sh, without network: how long it took and what it changed.
+
+    python tests/pi/provisioned.py                   # writes docs/reference/provisioning.json
+
+An amd64 root is booted first, and the one command is given to the running system: the service comes up and its own
+first verdict ends the command. An arm64 root is not booted (systemd under user emulation has no mount namespaces, so no
+sandbox): the command is run in it as it would be in an image, and judges the drawn slide itself. `virtual_board.py`
+boots the result with a kernel of its own.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+from binfmt import programs_of_aarch64  # noqa: E402  (a script's neighbours)
+from build_root import DEFAULT_FOLDER  # noqa: E402
+from debian import CannotBuildError, once  # noqa: E402
+from device_lock import ROOT  # noqa: E402
+from machine import Done, over  # noqa: E402
+from offline_folder import Offline, offline_folder  # noqa: E402
+from signed_bundles import INSIDE, Bundles, signed_bundles  # noqa: E402
+from stock_root import stock  # noqa: E402
+
+MEDIA = "/media/offline"
+CASES = (("trixie", "arm64"), ("trixie", "amd64"), ("bookworm", "amd64"))
+TIMES = ROOT / "docs" / "reference" / "provisioning.json"
+# What a running system writes by itself, left out when two moments are compared: its clock, its log, its random seed,
+# apt's and systemd's own state, and the record, into which the service writes what it sees.
+VOLATILE = (
+    *("dev", "proc", "run", "sys", "tmp", "media", "var/tmp", "var/log", "var/lib/systemd", "var/cache/ldconfig"),
+    *("etc/machine-id", "etc/fake-hwclock.data", "var/lib/fake-hwclock", "var/lib/leukoscope/record"),
+)
+
+
+@dataclass(frozen=True)
+class Provisioned:
+    """An installed machine.
+
+    Attributes:
+        lower: file systems to lay a new one over, the topmost first.
+        facts: `seconds` and `seconds_again` of the command, what it said (`said`, `said_again`), and what the second
+            run changed (`changed`: path -> what).
+    """
+
+    release: str
+    architecture: str
+    lower: tuple[Path, Path]
+    facts: dict[str, Any]
+
+
+def provisioned(release: str, architecture: str) -> Provisioned:
+    """Installed anew where the checkout changed; kept otherwise.
+
+    Raises:
+        CannotBuildError: this machine lacks what it takes.
+        AssertionError: install.sh failed.
+    """
+    below, offline, bundles = stock(release, architecture), offline_folder(release, architecture), signed_bundles()
+    target = DEFAULT_FOLDER / "provisioned" / f"{release}-{architecture}"
+    recipe = f"{offline.digest} {Path(__file__).read_text()}"
+    once(target, recipe, lambda to: _install(to, below, offline, bundles, architecture))
+    facts = json.loads((target / "facts.json").read_text())
+    return Provisioned(release, architecture, (target / "upper", below), facts)
+
+
+def command(offline: Offline, *more: str) -> tuple[str, ...]:
+    """The one command."""
+    return ("bash", f"{MEDIA}/firmware_scripts/install.sh", "--offline", MEDIA, "--digest", offline.digest, *more)
+
+
+def binds(offline: Offline, bundles: Bundles) -> list[str]:
+    """What a machine is lent: the offline folder and the site's bundles, both read-only."""
+    return [f"{offline.path}:{MEDIA}", f"{bundles.path}:{INSIDE}"]
+
+
+def _install(target: Path, below: Path, offline: Offline, bundles: Bundles, architecture: str) -> None:
+    target.mkdir(parents=True)
+    trust = ("--trust", bundles.public_key, "--bundle", bundles.inside("1"))
+    words = command(offline, "--camera", "sim:?fps=10", *trust, "--first-verdict")
+    lent = binds(offline, bundles)
+    with programs_of_aarch64() if architecture == "arm64" else nullcontext(), over([below], target) as root:
+        if architecture == "arm64":
+            facts = _twice(lambda: root.run(*words, binds=lent, code=None), root.path)
+        else:
+            with root.booted(lent) as machine:
+                facts = _twice(lambda: machine.run(*words, code=None), root.path)
+    (target / "facts.json").write_text(json.dumps(facts, indent=1))
+    shutil.rmtree(target / "root", ignore_errors=True)
+
+
+def _twice(install: Callable[[], Done], root: Path) -> dict[str, Any]:
+    start = time.monotonic()
+    first = install()
+    seconds = time.monotonic() - start
+    assert first.returncode == 0, f"install.sh: {first.returncode}\n{first.stdout[-2500:]}\n{first.stderr[-2500:]}"
+    before = listing(root)
+    start = time.monotonic()
+    again = install()
+    seconds_again = time.monotonic() - start
+    after = listing(root)
+    return {
+        "seconds": seconds,
+        "seconds_again": seconds_again,
+        "said": first.stdout,
+        "complained": first.stderr,
+        "code_again": again.returncode,
+        "said_again": again.stdout,
+        "listed": len(before),
+        "changed": {
+            p: [before.get(p), after.get(p)] for p in before.keys() | after.keys() if before.get(p) != after.get(p)
+        },
+    }
+
+
+def listing(root: Path) -> dict[str, str]:
+    """Path -> kind, mode, owner, size and sha256 (or target) of everything that is not volatile."""
+    found = {}
+    for folder, names, files in os.walk(root):
+        inside = Path(folder).relative_to(root)
+        names[:] = [name for name in names if (inside / name).as_posix() not in VOLATILE]
+        for name in (*names, *files):
+            path = Path(folder) / name
+            if (inside / name).as_posix() in VOLATILE:
+                continue
+            status = path.lstat()
+            told = f"{status.st_mode:o} {status.st_uid}:{status.st_gid}"
+            if path.is_symlink():
+                told += f" -> {path.readlink()}"
+            elif path.is_file():
+                told += f" {status.st_size} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+            found[(inside / name).as_posix()] = told
+    return found
+
+
+def main() -> int:
+    """Provision every case and write the times."""
+    record: dict[str, Any] = {
+        "command": "python tests/pi/provisioned.py",
+        "machine": f"{os.cpu_count()} processors, {platform.machine()}; arm64 under emulation",
+        "cases": [],
+    }
+    for release, architecture in CASES:
+        made = provisioned(release, architecture)
+        megabytes = sum(p.stat().st_size for p in offline_folder(release, architecture).path.rglob("*") if p.is_file())
+        record["cases"].append(
+            {
+                "release": release,
+                "architecture": architecture,
+                "booted": architecture != "arm64",
+                "first_verdict_s": round(made.facts["seconds"], 1),
+                "again_s": round(made.facts["seconds_again"], 1),
+                "changed_again": len(made.facts["changed"]),
+                "paths_compared": made.facts["listed"],
+                "offline_folder_mb": round(megabytes / 1e6),
+            }
+        )
+    TIMES.write_text(json.dumps(record, indent=2) + "\n")
+    print(f"{TIMES} written")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except CannotBuildError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(4)

@@ -39,6 +39,7 @@ from edge.store import RunInfo, Store, Stored
 from edge.store_entries import require_slide
 from edge.store_folder import store_folder
 from edge.trust.trusted import TrustedKeys
+from edge.trust.watch import TrustWatch
 from edge.update.boot import Start, start
 from edge.update.slots import Slots, default_slots
 from edge.update.watch import SlotWatch
@@ -219,8 +220,8 @@ class _Run:
 
     def _watch(self) -> str:
         """Wait for the end, with an eye on clock and bundle; why it ended."""
-        bundle, ticks = _BundleWatch(self._served.bundle), 0
-        told = False
+        bundle, trust, ticks = _BundleWatch(self._served.bundle), self._trust_watch(), 0
+        told, withdrawn = False, ""
         while not self._pipeline.join(_TICK_S):
             ticks += 1
             self._watchdog.look(stopping=told)
@@ -231,12 +232,20 @@ class _Run:
                 if change := bundle.change():
                     self._event("bundle_changed", change)
                 self._look_at_slots()
+                if not withdrawn and (withdrawn := trust.withdrawn()):
+                    self._event("bundle_withdrawn", f"{withdrawn}; the run ends")
+                    self._stop.set()
             if self._stop.is_set() and not told:
                 told = True
                 self._pipeline.stop()
                 if not self._pipeline.join(_STOP_GRACE_S):
                     self._supervised.close()
-        return self._slots.switched or ("stopped" if told else "complete")
+        return withdrawn or self._slots.switched or ("stopped" if told else "complete")
+
+    def _trust_watch(self) -> TrustWatch:
+        bundle, request = self._served.bundle, self._request
+        keys, allowed = request.settings.trust.keys, request.allow_unsigned
+        return TrustWatch(bundle.path, bundle.manifest, bundle.signature, keys, allow_unsigned=allowed)
 
     def _look_at_slots(self) -> None:
         """Confirm a bundle on trial; end in order once another one is to serve."""

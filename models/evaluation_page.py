@@ -30,7 +30,8 @@ def evaluation_page(dossiers: Sequence[Dossier]) -> str:
         PageError: a record does not hold what its command writes.
     """
     title = "Evaluation of " + " and ".join(each.name for each in dossiers)
-    asked, found = [], []
+    asked: list[Markup] = []
+    found: list[Markup] = []
     for each in dossiers:
         try:
             asked.extend(_asked(each))

@@ -1,6 +1,7 @@
 """What signatures decide where commands run, and what every record then says; commands as they are installed."""
 
 import csv
+import hashlib
 import json
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from edge.command import main
 from edge.doctor import diagnose
 from edge.probes import trust as trust_probe
 from edge.probes.base import Machine
+from edge.trust.watch import LOOK_EVERY_S, TrustWatch
 from edge.verify import verify
 from edge.virtual_slide import synthetic_fields
 from tests.records import ask
@@ -242,3 +244,60 @@ def test_doctor_on_a_machine_without_keys() -> None:
     found = findings()
     assert found["trusted keys"] == ("ok", "none in /etc/leukoscope/trusted: only the bundle of this installation runs")
     assert found["bundle"][0] == "ok" and "mobilenet_v2-int8, unsigned" in found["bundle"][1]
+
+
+# --- while a run goes on
+
+
+def watched(signed: Path, folder: Path, clock: list[float], **allowed: bool) -> TrustWatch:
+    files = ((signed / name).read_bytes() for name in ("manifest.json", "manifest.sig"))
+    return TrustWatch(signed, *files, folder, **{"allow_unsigned": False, **allowed}, now=lambda: clock[0])
+
+
+def test_a_watch_looks_now_and_then_and_says_what_was_revoked(signed: Path, profile: Path, tmp_path: Path) -> None:
+    clock = [0.0]
+    watch = watched(signed, tmp_path / "trusted", clock)
+    digest = hashlib.sha256((signed / "manifest.json").read_bytes()).hexdigest()
+    clock[0] += LOOK_EVERY_S
+    assert watch.withdrawn() == ""
+    (tmp_path / "trusted" / "march.revoked").write_text(f"bundle {digest}\n")
+    assert watch.withdrawn() == ""  # not yet
+    clock[0] += LOOK_EVERY_S
+    assert f"bundle {digest[:12]} was revoked" in watch.withdrawn()
+
+
+def test_a_watch_notices_keys_that_are_taken_away_and_waits_for_those_that_cannot_be_read(
+    signed: Path, profile: Path, tmp_path: Path, officer: PrivateKey, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, clock = tmp_path / "trusted", [0.0]
+    strict, lenient = watched(signed, folder, clock), watched(signed, folder, clock, allow_unsigned=True)
+    (folder / "new.pub").write_text("half a key")
+    for _ in range(3):
+        clock[0] += LOOK_EVERY_S
+        assert strict.withdrawn() == ""
+    assert capsys.readouterr().err.count("cannot be found out") == 1
+    (folder / "new.pub").unlink()
+    (folder / "officer.revoked").write_text(f"key {officer.public.id}\n")
+    clock[0] += LOOK_EVERY_S
+    assert "which was revoked" in strict.withdrawn()
+    assert lenient.withdrawn() == ""
+
+
+def test_a_bundle_that_is_revoked_while_it_serves_stops_serving(signed: Path, profile: Path, tmp_path: Path) -> None:
+    script = Path(sys.executable).with_name("edge")
+    words = ("run", "--bundle", signed, "--config", profile, "--camera", SHARP, "--keep", "none")
+    with subprocess.Popen(
+        [script, *words, "--store", tmp_path / "record", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout is not None and running.stdout.readline()
+        digest = hashlib.sha256((signed / "manifest.json").read_bytes()).hexdigest()
+        (tmp_path / "trusted" / "march.revoked").write_text(f"bundle {digest}\n")
+        _, said = running.communicate(timeout=120)
+    assert running.returncode == 0, said
+    assert "bundle_withdrawn: " in said and "was revoked" in said
+    assert verify(tmp_path / "record").sound
+    again = shell("edge", *words, "--store", tmp_path / "record", "--frames", "1")
+    assert again.returncode == 2 and "was revoked" in again.stderr

@@ -63,6 +63,8 @@ def doctor_request(*, config: str, store: str, json: object) -> DoctorRequest:
         camera=settings.camera_uri,
         bundle=settings.model.bundle,
         keys=settings.trust.keys,
+        edgetpu=settings.model.edgetpu or "",
+        fallback=settings.model.fallback,
     )
     return DoctorRequest(machine, switch(json, "--json"))
 

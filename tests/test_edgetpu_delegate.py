@@ -178,6 +178,27 @@ def test_doctor_sees_several_pcie_devices(tmp_path: Path) -> None:
     assert [f.name for f in findings] == ["Edge TPU delegate", "Edge TPU device", "Edge TPU device"]
 
 
+@pytest.mark.parametrize(
+    ("asked", "fallback", "ids", "installed", "state"),
+    [
+        ("usb:0", False, None, True, "missing"),
+        ("usb:0", True, None, True, "warning"),
+        ("usb", False, "1a6e:089a", False, "missing"),
+        ("pci", False, "1a6e:089a", True, "missing"),
+        ("usb", False, "1a6e:089a", True, "ok"),
+        ("", False, None, False, "ok"),
+    ],
+)
+def test_doctor_misses_what_the_profile_asks_for(
+    tmp_path: Path, asked: str, fallback: bool, ids: str | None, installed: bool, state: str
+) -> None:
+    machine = replace(fake_edgetpu.machine(tmp_path, ids=ids), edgetpu=asked, fallback=fallback)
+    if installed:
+        (tmp_path / "usr/lib").mkdir(parents=True)
+        (tmp_path / "usr/lib/libedgetpu.so.1").touch()
+    assert coral(machine)[0].state == state
+
+
 # --- the interpreter on it ------------------------------------------------------------------------------------------
 
 

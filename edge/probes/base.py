@@ -46,6 +46,7 @@ class Machine:
         camera: URI of the camera that the settings name; "" for none.
         bundle: folder of the bundle that the interpreters are tried with; None for the shipped one.
         keys: folder of the trusted keys that the settings name; None for the default one.
+        edgetpu: the Edge TPU that the settings ask for; "" for none. fallback: the CPU may do its work.
         architecture: as `platform.machine()` says it. bits: of this Python.
         user: name; uid, gids: numbers of this process.
     """
@@ -55,6 +56,8 @@ class Machine:
     camera: str = ""
     bundle: Path | None = None
     keys: Path | None = None
+    edgetpu: str = ""
+    fallback: bool = False
     architecture: str = field(default_factory=platform.machine)
     bits: int = 64 if sys.maxsize > 2**32 else 32
     user: str = field(default_factory=lambda: os.environ.get("USER") or os.environ.get("LOGNAME") or "$USER")

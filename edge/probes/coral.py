@@ -7,8 +7,11 @@ from edge.probes.base import Finding, Machine
 
 
 def coral(machine: Machine) -> Sequence[Finding]:
-    """Library and devices; neither is needed."""
+    """Library and devices; neither is needed unless the profile asks for an Edge TPU."""
     library, found = library_path(machine), devices(machine)
+    asked = [each for each in found if each.bus == machine.edgetpu.partition(":")[0] and each.usable]
+    if machine.edgetpu and (library is None or not asked):
+        return [_lacking(machine, library is None), *(_device(machine, device) for device in found)]
     if not found:
         text = "no Coral device" + (f"; {library.name} is installed" if library else "; not needed")
         return [Finding("Edge TPU", "ok", text)]
@@ -18,6 +21,16 @@ def coral(machine: Machine) -> Sequence[Finding]:
         text = f"{LIBRARY} is not installed: the CPU does the work"
         return [Finding("Edge TPU delegate", "warning", text, cure), *seen]
     return [Finding("Edge TPU delegate", "ok", f"/{library.relative_to(machine.root)}"), *seen]
+
+
+def _lacking(machine: Machine, no_library: bool) -> Finding:
+    """What the profile asks for and is not there."""
+    what = f"{LIBRARY} is not installed" if no_library else f"no {machine.edgetpu} that this user may use"
+    text = f"the profile asks for {machine.edgetpu}: {what}"
+    cure = "docs/how-to/run-on-a-coral.md"
+    if machine.fallback:
+        return Finding("Edge TPU", "warning", f"{text}; the CPU does the work", cure)
+    return Finding("Edge TPU", "missing", text, cure)
 
 
 def _device(machine: Machine, device: Device) -> Finding:

@@ -19,6 +19,7 @@ from edge.bundle import FILE_LIMITS
 from edge.command import UsageError, note
 from edge.errors import BundleError, UpdateError, UpdateSourceError
 from edge.folders import read_folder, read_named
+from edge.plain_json import read_object
 from edge.trust.policy import MANIFEST, SIGNATURE
 from edge.update.candidates import Announced, Candidate
 
@@ -48,7 +49,7 @@ class FolderCandidate:
         return {name: read_named(self.path, name, FILE_LIMITS[name], BundleError) for name in names}
 
     def files(self) -> Mapping[str, bytes]:
-        return read_folder(self.path, FILE_LIMITS)
+        return read_folder(self.path, _listed(self.head()[MANIFEST]))
 
 
 @dataclass
@@ -116,6 +117,17 @@ def find(source: str) -> Iterable[Candidate]:
     if not path.exists():
         raise UsageError(f"{source}: no such file or folder")
     return [ZipCandidate(str(path))]
+
+
+def _listed(manifest: bytes) -> dict[str, int]:
+    """The most bytes of each file: what its bundle's manifest lists, where it lists that, within the limits."""
+    files = read_object(manifest, MANIFEST, BundleError).get("files")
+    limits = dict(FILE_LIMITS)
+    for name, entry in files.items() if isinstance(files, dict) else ():
+        size = entry.get("size") if isinstance(entry, dict) else None
+        if name in limits and type(size) is int and size >= 0:
+            limits[name] = min(limits[name], size)
+    return limits
 
 
 def _fetched(url: str) -> ZipCandidate:

@@ -16,6 +16,7 @@ from convert.diagnose_effects import Effect
 from convert.diagnose_ends import Ends
 from convert.diagnose_weights import STRAY, Weights
 from convert.errors import FeedingError
+from convert.lint import FEWEST
 
 RULES = (
     "input-scale",
@@ -39,7 +40,6 @@ CODES_REACHED = 0.8  # of the input's codes; full contracts reach all, 0..1 in p
 # MobileNetV2's depthwise layers go up to 35 times the median, where folded batch norms make a slope (3.2 to the next).
 OUTLIER, GAP = 20.0, 5.0
 FAR_OUTLIER, STEP = 60.0, 2.0
-FEW_IMAGES = 8  # calibration images; DESIGN and `convert quantize` take 200
 LIKE_FEW = 4  # images whose ranges the recorded ones resemble
 NEARLY_ALL = 0.75  # of the layers
 CLIPPED_DB = 25.0  # of the error from clipping alone: a sound file is rounded more than that
@@ -221,7 +221,7 @@ def _calibration(found: Findings) -> Iterator[Cause]:
     c = found.calibrated
     many = c.exceeded >= 1 and c.touched >= max(2, NEARLY_ALL * c.telling)
     alike = not _equalized(found) and c.looks_like is not None and c.looks_like <= LIKE_FEW and many
-    few = c.recorded_images is not None and c.recorded_images < FEW_IMAGES
+    few = c.recorded_images is not None and c.recorded_images < FEWEST
     if not (alike or few):
         return
     parts = []

@@ -1,6 +1,6 @@
 """A stock root file system made the instrument by install.sh, without network: how long it took and what it changed.
 
-    python tests/pi/provisioned.py                   # writes docs/reference/provisioning.json
+    python tests/pi/provisioned.py                   # writes docs/reference/provisioning.json and .md
 
 An amd64 root is booted first, and the one command is given to the running system: the service comes up and its own
 first verdict ends the command. An arm64 root is not booted (systemd under user emulation has no mount namespaces, so no
@@ -144,11 +144,40 @@ def listing(root: Path) -> dict[str, str]:
     return found
 
 
+def page(record: dict[str, Any]) -> str:
+    """docs/reference/provisioning.md, from what is in provisioning.json."""
+    lines = [
+        "# How long provisioning takes",
+        "",
+        f"Written by `{record['command']}` from `provisioning.json`, measured on {record['machine']}. The command is",
+        "`install.sh --offline FOLDER --digest HEX --camera sim: --trust KEY --bundle SIGNED --first-verdict`, without network,",
+        "in a stock root file system; it ends with a stored verdict. Then the same command again.",
+        "",
+        "| release | architecture | how | to the first stored verdict | again | changed by the second | offline folder |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for case in record["cases"]:
+        how = "booted: the service's own verdict" if case["booted"] else "not booted, emulated"
+        changed = f"{case['changed_again']} of {case['paths_compared']} paths"
+        lines.append(
+            f"| {case['release']} | {case['architecture']} | {how} | {case['first_verdict_s']:.0f} s | "
+            f"{case['again_s']:.0f} s | {changed} | {case['offline_folder_mb']} MB |"
+        )
+    lines += [
+        "",
+        "No board was measured: a Pi's card and processor are neither of these. Left out of the comparison is what a running",
+        "system writes by itself:",
+        ", ".join(f"`/{path}`" for path in VOLATILE) + ".",
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def main() -> int:
     """Provision every case and write the times."""
+    load = os.getloadavg()[1]
     record: dict[str, Any] = {
         "command": "python tests/pi/provisioned.py",
-        "machine": f"{os.cpu_count()} processors, {platform.machine()}; arm64 under emulation",
+        "machine": f"{os.cpu_count()} {platform.machine()} processors with other work to do (load {load:.0f})",
         "cases": [],
     }
     for release, architecture in CASES:
@@ -167,7 +196,8 @@ def main() -> int:
             }
         )
     TIMES.write_text(json.dumps(record, indent=2) + "\n")
-    print(f"{TIMES} written")
+    TIMES.with_suffix(".md").write_text(page(record))
+    print(f"{TIMES} and the page beside it written")
     return 0
 
 

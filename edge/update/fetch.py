@@ -109,7 +109,8 @@ def download(url: str, most_bytes: int, fetcher: Fetcher) -> bytes:
     try:
         return fetcher.download_bytes(url, most_bytes)
     except DownloadError as error:
-        raise UpdateSourceError(said(error)) from error
+        text = said(error)
+        raise UpdateSourceError(text if url in text else f"{url}: {text}") from error
 
 
 def said(error: Exception) -> str:

@@ -101,7 +101,7 @@ class PublishError(ConvertError, ValueError):
 
 
 class DiagnoseError(ConvertError, ValueError):
-    """A float network and an int8 file that cannot be held against each other. Cure: give the two that belong together."""
+    """A float network and an int8 file that cannot be held against each other. Cure: give two that belong together."""
 
 
 class TooFewImagesError(ConvertError, ValueError):

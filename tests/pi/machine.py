@@ -54,8 +54,12 @@ class Root:
         return expect(Done(done.args, done.returncode, done.stdout, "".join(own)), code)
 
     @contextmanager
-    def booted(self, binds: Sequence[str] = ()) -> Iterator["Booted"]:
+    def booted(self, binds: Sequence[str] = (), words: Sequence[str] = ()) -> Iterator["Booted"]:
         """Boot it, and stop it in order at the end.
+
+        Args:
+            binds: as of `run`.
+            words: further ones for systemd-nspawn.
 
         Raises:
             CannotBuildError: nspawn cannot start systemd here, with what was said.
@@ -63,10 +67,10 @@ class Root:
         need("systemd-nspawn", "nsenter")
         shown = [f"--bind-ro={bind}" for bind in binds]
         log = self.layer / "console.log"
-        words = [*NSPAWN, f"--directory={self.path}", "--boot", "--console=pipe", *shown]
+        start = [*NSPAWN, f"--directory={self.path}", "--console=pipe", *shown, *words, "--boot"]
         with log.open("w") as console:
             process = subprocess.Popen(
-                [*words, "systemd.log_target=journal"],
+                [*start, "systemd.log_target=journal"],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,

@@ -9,6 +9,7 @@ boots the result with a kernel of its own.
 """
 
 import hashlib
+import inspect
 import json
 import os
 import platform
@@ -69,7 +70,8 @@ def provisioned(release: str, architecture: str) -> Provisioned:
     """
     below, offline, bundles = stock(release, architecture), offline_folder(release, architecture), signed_bundles()
     target = DEFAULT_FOLDER / "provisioned" / f"{release}-{architecture}"
-    recipe = f"{offline.digest} {Path(__file__).read_text()}"
+    how = "".join(map(inspect.getsource, (_install, _twice, listing, command)))
+    recipe = f"{offline.digest} {below.with_suffix('.recipe').read_text()} {VOLATILE} {how}"
     once(target, recipe, lambda to: _install(to, below, offline, bundles, architecture))
     facts = json.loads((target / "facts.json").read_text())
     return Provisioned(release, architecture, (target / "upper", below), facts)
@@ -111,6 +113,7 @@ def _twice(install: Callable[[], Done], root: Path) -> dict[str, Any]:
     seconds_again = time.monotonic() - start
     after = listing(root)
     return {
+        "load": round(os.getloadavg()[1], 1),
         "seconds": seconds,
         "seconds_again": seconds_again,
         "said": first.stdout,
@@ -150,23 +153,23 @@ def page(record: dict[str, Any]) -> str:
         "# How long provisioning takes",
         "",
         f"Written by `{record['command']}` from `provisioning.json`, measured on {record['machine']}. The command is",
-        "`install.sh --offline FOLDER --digest HEX --camera sim: --trust KEY --bundle SIGNED --first-verdict`, without network,",
-        "in a stock root file system; it ends with a stored verdict. Then the same command again.",
+        "`install.sh --offline FOLDER --digest HEX --trust KEY --bundle SIGNED --first-verdict`, without",
+        "network, in a stock root file system; it ends with a stored verdict. Then the same command again.",
         "",
-        "| release | architecture | how | to the first stored verdict | again | changed by the second | offline folder |",
-        "|---|---|---|---|---|---|---|",
+        "| release | architecture | how | first verdict after | again | load | the second changed | offline folder |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for case in record["cases"]:
         how = "booted: the service's own verdict" if case["booted"] else "not booted, emulated"
         changed = f"{case['changed_again']} of {case['paths_compared']} paths"
         lines.append(
             f"| {case['release']} | {case['architecture']} | {how} | {case['first_verdict_s']:.0f} s | "
-            f"{case['again_s']:.0f} s | {changed} | {case['offline_folder_mb']} MB |"
+            f"{case['again_s']:.0f} s | {case['load']:.0f} | {changed} | {case['offline_folder_mb']} MB |"
         )
     lines += [
         "",
-        "No board was measured: a Pi's card and processor are neither of these. Left out of the comparison is what a running",
-        "system writes by itself:",
+        "No board was measured: a Pi's card and processor are neither of these. Left out of the comparison is what a",
+        "running system writes by itself:",
         ", ".join(f"`/{path}`" for path in VOLATILE) + ".",
     ]
     return "\n".join(lines) + "\n"
@@ -174,10 +177,9 @@ def page(record: dict[str, Any]) -> str:
 
 def main() -> int:
     """Provision every case and write the times."""
-    load = os.getloadavg()[1]
     record: dict[str, Any] = {
         "command": "python tests/pi/provisioned.py",
-        "machine": f"{os.cpu_count()} {platform.machine()} processors with other work to do (load {load:.0f})",
+        "machine": f"{os.cpu_count()} {platform.machine()} processors, under the load that is said",
         "cases": [],
     }
     for release, architecture in CASES:
@@ -188,6 +190,7 @@ def main() -> int:
                 "release": release,
                 "architecture": architecture,
                 "booted": architecture != "arm64",
+                "load": made.facts["load"],
                 "first_verdict_s": round(made.facts["seconds"], 1),
                 "again_s": round(made.facts["seconds_again"], 1),
                 "changed_again": len(made.facts["changed"]),

@@ -5,6 +5,7 @@ order; each but the last leaves a serving instrument behind.
 """
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -31,6 +32,25 @@ def microscope(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         lent = binds(offline_folder(request.param, "amd64"), signed_bundles())
         with over(installed.lower, tmp_path_factory.mktemp(request.param)) as root, root.booted(lent) as machine:
             yield machine
+    except CannotBuildError as error:
+        pytest.skip(f"no booted machine: {error}")
+
+
+@pytest.fixture(scope="module")
+def read_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
+    """A machine whose file system cannot be written to but for its state, which lies elsewhere."""
+    try:
+        installed, layer = provisioned("trixie", "amd64"), tmp_path_factory.mktemp("read-only")
+        with over(installed.lower, layer) as root:
+            state = layer / "state"
+            shutil.copytree(root.path / "var/lib/leukoscope", state, symlinks=True, copy_function=shutil.copy2)
+            table = root.path / "etc/fstab"  # without this, systemd would make it writable again
+            table.write_text(table.read_text().replace("defaults", "ro"))
+            words = ("--read-only", f"--bind={state}:/var/lib/leukoscope")
+            with root.booted(words=words) as machine:
+                machine.run("chown", "-R", "leukoscope:leukoscope", "/var/lib/leukoscope")
+                machine.run("systemctl", "restart", UNIT)
+                yield machine
     except CannotBuildError as error:
         pytest.skip(f"no booted machine: {error}")
 
@@ -266,3 +286,10 @@ def test_a_bundle_altered_on_the_disk_is_not_served_and_the_terminals_say_why(se
         )
     )
     assert restarts(serving) == 0 or serving.shown(UNIT, "ActiveState") == "failed"
+
+
+def test_it_serves_with_a_root_that_nobody_can_write_to(read_only: Booted) -> None:
+    for path in ("/etc/x", "/usr/x", "/opt/x", "/var/lib/x"):
+        assert "Read-only file system" in read_only.run("touch", path, code=None).stderr
+    goes_on(read_only)
+    assert version(read_only) == 1

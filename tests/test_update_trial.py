@@ -244,6 +244,17 @@ def test_a_switch_is_noticed(world: World, slots: Slots) -> None:
     assert kind == "bundle_switched" and f"from b/{NAME} to a/{NAME}" in said and watch.switched
 
 
+def test_an_update_during_a_trial_is_noticed_though_it_goes_into_the_slot_that_serves(
+    world: World, slots: Slots
+) -> None:
+    watch = watched(world, slots)
+    before = slots.current()
+    perform(world, slots, "update 3")
+    assert slots.current() == before
+    [(kind, _)] = watch.look(0)
+    assert kind == "bundle_switched" and watch.switched
+
+
 def test_a_first_update_is_noticed_by_a_run_of_the_shipped_bundle(world: World, slots: Slots, tmp_path: Path) -> None:
     empty = Slots(tmp_path / "empty")
     served = opener(world, slots)(Place("a", NAME))

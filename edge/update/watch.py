@@ -44,7 +44,8 @@ class SlotWatch:
                     note(f"warning: the bundle on trial cannot be confirmed: {error}")
         current = self._current()
         if current not in (None, self._led_to):
-            self.switched = f"the slots were switched from {self._start.place or 'the shipped bundle'} to {current}"
+            before = self._start.place or "the shipped bundle"
+            self.switched = f"the slots were switched from {before} to {current[0]}, {current[1][:12]}"
             yield "bundle_switched", f"{self.switched}; the run ends, and the next one serves it"
 
     @contextmanager
@@ -69,8 +70,15 @@ class SlotWatch:
             except (OSError, UpdateError) as error:
                 note(f"warning: the end of a start on trial is not noted: {error}")
 
-    def _current(self) -> Place | None:
+    def _current(self) -> tuple[Place, str] | None:
+        """Where `current` leads and the digest of what stands there; None where nothing can be read.
+
+        An update while a bundle is on trial goes into the very slot that serves, under the same name: the place alone
+        would not tell.
+        """
         try:
-            return self._slots.current()
+            place = self._slots.current()
         except UpdateError:
             return None
+        identity = None if place is None else self._slots.identity(place)
+        return None if place is None or identity is None else (place, identity.digest)

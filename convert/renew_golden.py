@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from convert.edgetpu_bundle import NOT_MEASURED
 from convert.golden import certified_golden
 from edge import bundle as bundles
 from edge.bundle import Bundle
@@ -57,7 +58,7 @@ def renew(path: Path) -> dict[str, Any]:
         model=bundle.model,
         contract=bundle.contract,
         calibration=bundle.calibration,
-        certificate={**bundle.certificate, "golden": record},
+        certificate=_renewed(bundle, record),
         golden=golden,
         extra_files={
             **({"report.html": page.read_bytes()} if page.exists() else {}),
@@ -67,6 +68,18 @@ def renew(path: Path) -> dict[str, Any]:
     if bundle.signature is not None:
         note(f"{path}: its signature was of the old manifest and is gone; sign it again")
     return record
+
+
+def _renewed(bundle: Bundle, record: dict[str, Any]) -> dict[str, Any]:
+    """The certificate with the new golden images. An Edge TPU's answers were to the old ones and go with them."""
+    certificate = {**bundle.certificate, "golden": record}
+    compiled = certificate.get("edgetpu")
+    if isinstance(compiled, dict) and compiled.get("golden") is not None:
+        certificate["edgetpu"] = {**compiled, "golden": None, "note": NOT_MEASURED}
+        note(
+            f"{bundle.path}: an Edge TPU's answers are gone with them; `convert compile --edgetpu --measure` asks anew"
+        )
+    return certificate
 
 
 def _load(path: Path) -> Bundle:

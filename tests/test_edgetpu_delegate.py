@@ -15,7 +15,9 @@ import ai_edge_litert.interpreter as litert
 import numpy as np
 import pytest
 
+from convert.edgetpu_bundle import NOT_MEASURED
 from convert.edgetpu_measure import with_edgetpu_outputs
+from convert.renew_golden import renew
 from edge import bundle as bundles
 from edge import edgetpu, interpreters
 from edge.bundle import COMPILED
@@ -461,6 +463,34 @@ def test_what_the_chip_answers_is_certified_and_asked_for_bit_for_bit(
     )
     with pytest.raises(GoldenMismatchError, match="arithmetic kind T"):
         served(other.path, edgetpu="usb:0")
+
+
+def test_renewed_golden_images_take_the_chip_s_answers_to_the_old_ones_with_them(
+    chip: Any, tpu_bundle: Path, tmp_path: Path
+) -> None:
+    bundle = bundles.load(tpu_bundle, allow_unsigned=True)
+    assert bundle.compiled is not None
+    golden, record = with_edgetpu_outputs(bundle, bundle.compiled, "usb:0")
+    entry = bundle.certificate["edgetpu"]
+    certificate = {
+        **bundle.certificate,
+        "interpreter": {"kind": "A"},
+        "edgetpu": {**entry, "golden": record, "note": "measured"},
+    }
+    measured = bundles.write(
+        tmp_path / "measured-int8",
+        model=bundle.model,
+        contract=bundle.contract,
+        calibration=bundle.calibration,
+        golden=golden,
+        certificate=certificate,
+        extra_files={COMPILED: bundle.compiled},
+    )
+    renew(measured.path)
+    renewed = bundles.load(measured.path, allow_unsigned=True)
+    assert "T" in measured.golden.others and "T" not in renewed.golden.others
+    assert renewed.certificate["edgetpu"] == {**entry, "golden": None, "note": NOT_MEASURED}
+    assert renewed.compiled == bundle.compiled
 
 
 def test_a_chip_that_decides_otherwise_is_not_certified(chip: Any, tpu_bundle: Path) -> None:

@@ -70,8 +70,8 @@ def test_heavy_imports_live_inside_functions(package: str) -> None:
 
 
 # What a module may import beyond that, where it is there: the Pi's own packages, what verifies signatures and fetches
-# updates, and what an option of `edge bench` compares with and draws with. `tf.lite` is reached by name, through importlib, and only when
-# asked for.
+# updates, and what an option of `edge bench` compares with and draws with. `tf.lite` is reached by name, through
+# importlib, and only when asked for.
 BEYOND = {
     "edge/trust/keys.py": {"cryptography", "securesystemslib"},
     "edge/trust/envelope.py": {"securesystemslib"},

@@ -232,6 +232,8 @@ def test_a_bundle_that_must_not_run_is_refused_and_the_old_one_serves(serving: B
 def test_a_bundle_from_a_stick_serves_without_anyone_restarting_anything(serving: Booted) -> None:
     restarted(serving, lambda: update(serving, Bundles.inside("2")))
     assert version(serving) == 2
+    told = (*AS_SERVICE, EDGE, "slots", "--json")  # having answered a hundred frames it is no longer on trial
+    wait_until(lambda: json.loads(serving.run(*told).stdout)["on_trial"] is False)
     assert "older" in update(serving, Bundles.inside("1"), code=1)
 
 

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 STEPS = (
-    ("1  collect", "on a machine with a network\noffline/collect.sh\nwheels, packages, SHA256SUMS"),
+    ("1  collect", "on a machine with a network\noffline/collect.sh\nwheels, packages, digests"),
     ("2  flash", "Raspberry Pi OS, 64-bit\nbookworm or trixie\n(or an image of your own)"),
     ("3  install", "install.sh --offline FOLDER\npackages, account, software,\nconfiguration, units"),
     ("4  start", "self-test: golden images\nas certified, or it stays down\nthen camera, gates, model"),

@@ -134,7 +134,7 @@ def with_unit(serving: Booted) -> Iterator[Callable[[str], None]]:
 
 def test_after_switching_on_it_judges_by_itself(serving: Booted) -> None:
     assert serving.shown(UNIT, "Type") == "notify"
-    assert "answered" in serving.shown(UNIT, "StatusText")
+    wait_until(lambda: "answered" in serving.shown(UNIT, "StatusText"))
     assert serving.shown("leukoscope.target", "ActiveState") == "active"
     for timer in ("leukoscope-update.timer", "leukoscope-retention.timer"):
         assert serving.shown(timer, "ActiveState") == "active"

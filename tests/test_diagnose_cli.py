@@ -219,7 +219,15 @@ def test_words_that_make_no_request(run: Run, world: World) -> None:
 def test_ctrl_c_leaves_nothing_half_written(world: World, int8: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     words = [*command("convert"), "diagnose", world.model, int8, *world.images, "--out", out]
-    started = subprocess.Popen(map(str, words), cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    started = subprocess.Popen(
+        [str(word) for word in words],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # a test run in the background of a shell has SIGINT ignored, and children inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,  # noqa: PLW1509
+    )
     assert started.stderr is not None
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and "scanning" not in started.stderr.readline():

@@ -104,7 +104,11 @@ class DiagnoseError(ConvertError, ValueError):
     """A float network and an int8 file that cannot be held against each other. Cure: give two that belong together."""
 
 
+class RecoveryError(ConvertError, ValueError):
+    """A network that the search cannot change as it would need to. Cure: convert it without `--search`."""
+
+
 class TooFewImagesError(ConvertError, ValueError):
-    """Too few images to say where an error comes from. Cure: give more."""
+    """Too few images to say where an error comes from, or to choose by. Cure: give more."""
 
     exit_code: ClassVar[int] = 3

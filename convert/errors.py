@@ -112,3 +112,7 @@ class TooFewImagesError(ConvertError, ValueError):
     """Too few images to say where an error comes from, or to choose by. Cure: give more."""
 
     exit_code: ClassVar[int] = 3
+
+
+class ParetoError(ConvertError, ValueError):
+    """Networks, widths, sizes or formats that cannot be compared as asked for. Cure: what the message names."""

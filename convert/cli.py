@@ -196,6 +196,54 @@ def diagnose(
     )
 
 
+def pareto(
+    *models: str,
+    data: str,
+    widths: str = "",
+    sizes: str = "",
+    formats: str = "int8,int16x8,float16,float32",
+    weights: str = "",
+    epochs: str = "",
+    split: str = "",
+    out: str = "build/pareto",
+    json: bool = False,
+) -> Request:
+    """What do a smaller network, a smaller input or another number format cost, and what do they save?
+
+    Accuracy, file, latency on this machine, memory and Edge TPU prediction of every point, as table, figure and page,
+    with the Pareto front. Ctrl-C keeps what is finished and shows it; the same command continues. Exit 1 when no
+    point could be measured, 3 with too few test images.
+
+    Args:
+        models: mobilenet_v2 alone is varied in width and size; other networks, named or as files, are compared as they
+            are.
+        data: folder with one sub-folder of images a class.
+        widths: of mobilenet_v2, such as 1.0,0.35; 1.0 when left out. Others need --weights.
+        sizes: of its input, pixels a side; 224,160,96 when left out. Each but the shipped 224 is trained, in minutes to
+            an hour.
+        formats: some of int8, int16x8, float16, float32.
+        weights: ImageNet weights of the backbone for further widths, FILE or FILE,FILE; which fits which is found out.
+        epochs: of each training; 5 when left out, and twice as many where only a backbone is at hand.
+        split: CSV from `models split`; the shipped one for the published set, else made from the images.
+        out: folder for trained variants, converted files, pareto.html, pareto.png and pareto.json.
+        json: print the record as JSON.
+    """
+    from convert.pareto.request import pareto_request
+
+    return pareto_request(
+        models,
+        data=data,
+        widths=widths,
+        sizes=sizes,
+        formats=formats,
+        weights=weights,
+        epochs=epochs,
+        split=split,
+        out=out,
+        json=json,
+    )
+
+
 def compile_(
     model: str,
     *,
@@ -387,6 +435,7 @@ COMMANDS: dict[str, Command] = {
     "calibration": calibration,
     "inspect": inspect,
     "diagnose": diagnose,
+    "pareto": pareto,
     "compile": compile_,
     "golden": golden,
     "summary": summary,

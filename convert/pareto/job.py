@@ -1,0 +1,239 @@
+"""The comparison itself: train what is missing, convert and judge every point, time all of them in turns.
+
+Interrupted, it keeps what is finished: trained epochs and measured points lie in the folder, and those points are timed
+and shown.
+"""
+
+import os
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convert.errors import ParetoError, TooFewImagesError
+from convert.evidence import Source
+from convert.float_model import FloatModel, infer_contract, load_float
+from convert.job import Stopwatch
+from convert.pareto.front import front
+from convert.pareto.grid import OWN_WIDTH, VARIED, Variant
+from convert.pareto.inference import peak_of
+from convert.pareto.lesson import learned, pupil, told
+from convert.pareto.measurement import CALIBRATION_IMAGES, Record, candidate, measured
+from convert.pareto.timing import FEWER_ROUNDS, ROUNDS, against, board, turns
+from edge import bundle as bundles
+from edge.bench_timing import raw_interpreter
+from edge.command import note
+from edge.contract import InputContract
+from edge.interpreters import Interpreter, open_interpreter
+from models.registry import bundles as shipped_bundles
+from models.registry import trained
+from models.split import SplitError
+from models.versions import versions
+
+FORMAT = 1
+LEAST_IMAGES = 20  # of the test part: with fewer, one image weighs more than formats ever differ by
+REFERENCE = f"{VARIED}-int8"
+POINTS, VARIANTS = "points", "variants"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is compared; see `convert pareto --help`."""
+
+    variants: tuple[Variant, ...]
+    formats: tuple[str, ...]
+    data: Path
+    split: Path | None
+    epochs: int
+    out: Path
+
+    @property
+    def wanted(self) -> int:
+        """How many points there are to be."""
+        return len(self.variants) * len(self.formats)
+
+
+def compare_variants(settings: Settings) -> Record:
+    """Measure every point.
+
+    Returns:
+        The record that `pareto.json` holds; its `interrupted` tells whether all of it was done.
+
+    Raises:
+        LeukoscopeError: networks or images that are not what they must be.
+        TooFewImagesError: fewer than `LEAST_IMAGES` test images, or none of a class.
+        KeyboardInterrupt: interrupted before the first point was done; finished epochs are kept.
+    """
+    watch = Stopwatch()
+    with watch("load"):
+        given = {v.name: load_float(v.path) for v in settings.variants if v.path is not None}
+        labels = common_labels(given)
+    with watch("images"):
+        note(f"scanning {settings.data}")
+        source = Source.open(settings.data, labels, settings.split)
+        require_enough(source, labels)
+    points, networks, interrupted = _points(settings, given, source, watch)
+    done = [point for point in points if point["problem"] is None]
+    note(f"timing {len(done)} points in turns")
+    with watch("latency"):
+        timing = timed(done, settings.out / POINTS, FEWER_ROUNDS if interrupted else ROUNDS)
+    with watch("memory"):
+        for point in done:
+            point["peak_rss_mb"] = peak_of(settings.out / POINTS / point["file"])
+    for point, on_front in zip(done, front([(p["accuracy"], p["latency"]["median_ms"]) for p in done]), strict=True):
+        point["front"] = on_front
+    return {
+        "format": FORMAT,
+        "interrupted": interrupted,
+        "wanted": settings.wanted,
+        "labels": list(labels),
+        "images": done[0]["images"] if done else 0,
+        "origin": source.origin,
+        "calibration_images": CALIBRATION_IMAGES,
+        "networks": networks,
+        "points": points,
+        **timing,
+        "cpu_seconds": round(time.process_time(), 1),
+        "seconds": {phase: round(spent, 1) for phase, spent in watch.seconds.items()},
+        "peak_rss_mb": round(_peak_mb()),
+        "versions": versions(),
+    }
+
+
+def common_labels(given: dict[str, FloatModel]) -> tuple[str, ...]:
+    """The labels of all networks, those of the shipped one where all are to be trained.
+
+    Raises:
+        ParetoError: two networks name their classes differently.
+    """
+    every = {name: infer_contract(model).contract.labels for name, model in given.items()}
+    if not every:
+        return _shipped_contract().labels
+    first = next(iter(every))
+    for name, labels in every.items():
+        if labels != every[first]:
+            raise ParetoError(
+                f"networks must have the same labels in the same order to be judged on the same images; {first} has"
+                f" {', '.join(every[first])}, {name} has {', '.join(labels)}"
+            )
+    return every[first]
+
+
+def require_enough(source: Source, labels: Sequence[str]) -> None:
+    """Raise TooFewImagesError where the test part could not tell two points apart."""
+    try:
+        samples = source.split.samples(source.image_set, "test")
+    except SplitError:
+        samples = ()
+    missing = [label for label in labels if all(sample.label != label for sample in samples)]
+    if len(samples) < LEAST_IMAGES or missing:
+        said = f"; no {', '.join(missing)}" if missing and samples else ""
+        raise TooFewImagesError(
+            f"at least {LEAST_IMAGES} images in the test part, some of every class, are needed to compare networks;"
+            f" {source.root} has {len(samples)} ({source.origin}){said}"
+        )
+
+
+def timed(points: Sequence[Record], folder: Path, rounds: int) -> Record:
+    """Time all points beside the shipped int8 network, and give each its `latency`."""
+    reference = bundles.load(shipped_bundles() / REFERENCE, allow_unsigned=True)
+    engines = {point["file"]: open_interpreter(folder / point["file"]) for point in points}
+    engines[REFERENCE] = open_interpreter(reference.model)
+    load = os.getloadavg()[0]
+    rng = np.random.default_rng(0)
+    for engine in engines.values():
+        engine.invoke(_noise(engine, rng))  # set once; what an input shows makes no difference to its time
+    times = turns({name: raw_interpreter(engine).invoke for name, engine in engines.items()}, rounds)
+    found = against(times, REFERENCE)
+    for point in points:
+        point["latency"] = found[point["file"]].to_record()
+    by = engines[REFERENCE]
+    return {
+        "reference": {
+            "bundle": REFERENCE,
+            "sha256": reference.certificate["int8_model"]["sha256"],
+            "kind": by.kind,
+            **{name: value for name, value in found[REFERENCE].to_record().items() if name.endswith("_ms")},
+        },
+        "runtime": by.runtime,
+        "runtime_version": by.version,
+        "threads": by.threads,
+        "rounds": rounds,
+        "board": board(),
+        "load_before": round(load, 2),
+    }
+
+
+def _points(
+    settings: Settings, given: dict[str, FloatModel], source: Source, watch: Stopwatch
+) -> tuple[list[Record], list[Record], bool]:
+    """(points, networks, whether it was interrupted); KeyboardInterrupt passes where there is no point yet."""
+    points: list[Record] = []
+    networks: list[Record] = []
+    try:
+        for variant in settings.variants:
+            note(f"{variant.name}")
+            model = given[variant.name] if variant.name in given else _trained(settings, variant, source, watch)
+            with watch("judge float"):
+                who = candidate(variant.name, model, source)
+            networks.append(_network(settings, variant, model))
+            for form in settings.formats:
+                with watch("convert and judge"):
+                    points.append(measured(who, form, settings.out / POINTS))
+                note(f"  {form}: {_said(points[-1])}")
+    except KeyboardInterrupt:
+        if not points:
+            note("interrupted: what was trained so far is kept, and the same command continues")
+            raise
+        note(f"interrupted: {len(points)} of {settings.wanted} points are done; the same command continues")
+        return points, networks, True
+    return points, networks, False
+
+
+def _trained(settings: Settings, variant: Variant, source: Source, watch: Stopwatch) -> FloatModel:
+    """A variant of the shipped network, trained now or before."""
+    folder = settings.out / VARIANTS
+    if variant.backbone is not None:
+        start = variant.backbone
+    elif variant.start == VARIED:
+        start = trained(VARIED) / "model.keras"
+    else:
+        start = folder / str(variant.start) / "model.keras"
+    with watch("train"):
+        file = learned(pupil(variant, start, _shipped_contract(), settings.epochs), source, folder / variant.name)
+    return load_float(file)
+
+
+def _network(settings: Settings, variant: Variant, model: FloatModel) -> Record:
+    record: Record = {"name": variant.name, "sha256": model.sha256, "size": list(model.size), "width": None}
+    if variant.path is not None:
+        own = variant.name == VARIED
+        return record | {"width": OWN_WIDTH if own else None, "trained": None}
+    return record | {"width": variant.width, "trained": told(settings.out / VARIANTS / variant.name)}
+
+
+def _shipped_contract() -> InputContract:
+    return InputContract.load(trained(VARIED) / "contract.json")
+
+
+def _said(point: Record) -> str:
+    if point["problem"] is not None:
+        return str(point["problem"])
+    return f"{100 * point['accuracy']:.2f} % of {point['images']} images, {point['bytes'] / 1e6:.2f} MB"
+
+
+def _noise(engine: Interpreter, rng: np.random.Generator) -> Any:
+    dtype = np.dtype(engine.input.quantization.dtype)
+    if dtype == np.float32:
+        return rng.uniform(-1, 1, engine.input.shape).astype(np.float32)
+    limits = np.iinfo(dtype)
+    return rng.integers(limits.min, limits.max + 1, engine.input.shape).astype(dtype)
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)

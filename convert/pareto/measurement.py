@@ -1,0 +1,194 @@
+"""What a point is worth without a clock: converted, judged on the test part, looked at as the Edge TPU would.
+
+All of it follows from the network, the images and the code, so it is kept beside the file and found again by a repeat.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from convert.comparison import benign_label, compare
+from convert.edgetpu import preflight
+from convert.errors import QuantizationError, VerificationError
+from convert.evidence import Evidence, Source, from_images
+from convert.feeding import check_feeding
+from convert.float_model import FloatModel, infer_contract
+from convert.pareto.formats import converted
+from convert.parity import judge
+from convert.policy import Policy
+from convert.predictions import Floats, float_probabilities
+from edge.classifier import Classifier
+from edge.contract import InputContract
+from edge.errors import ContractError, ModelFileError
+from edge.files import write_whole
+from edge.interpreters import Interpreter, open_interpreter
+from models.progress import Progress
+from models.records import write_json
+from models.statistics import wilson
+from models.versions import versions
+
+CALIBRATION_IMAGES, SEED = 200, 0  # as `convert quantize` by default
+RULES = 1  # raised when what is measured changes: what was kept by fewer is measured again
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A float network with the images it is calibrated and judged on, and what it answers itself.
+
+    Attributes:
+        probabilities: of the Keras network for the test images, float32 (N, classes).
+    """
+
+    name: str
+    model: FloatModel
+    contract: InputContract
+    evidence: Evidence
+    probabilities: Floats
+
+    @property
+    def truth(self) -> Any:
+        """int64 (N,), the test images' classes."""
+        assert self.evidence.truth is not None  # images, never drawn fields
+        return self.evidence.truth
+
+
+def candidate(name: str, model: FloatModel, source: Source) -> Candidate:
+    """A network ready to be converted.
+
+    Raises:
+        ContractError, CalibrationError, FeedingError: as `convert quantize` refuses it.
+    """
+    contract = infer_contract(model).contract.undecided()
+    evidence = from_images(source, model, contract, count=CALIBRATION_IMAGES, seed=SEED, method="random")
+    probabilities = float_probabilities(model, contract, evidence.pixels)
+    assert evidence.truth is not None
+    check_feeding(model, contract, evidence.pixels, evidence.truth, probabilities)
+    return Candidate(name, model, contract, evidence, probabilities)
+
+
+def measured(who: Candidate, form: str, folder: Path) -> Record:
+    """One network in one format, JSON-safe; from `folder` where it was measured before.
+
+    Returns:
+        `problem` None and all the figures, or `problem` a line that says why there are none. The file itself is
+        `folder/NAME-FORMAT.tflite`.
+    """
+    file, kept = folder / f"{who.name}-{form}.tflite", folder / f"{who.name}-{form}.json"
+    key = _key(who, form)
+    found = _kept(kept, file, key)
+    if found is None:
+        found = {
+            "network": who.name,
+            "format": form,
+            "size": list(who.contract.size),
+            "file": file.name,
+            **_figures(who, form, file),
+        }
+        write_json(kept, {"key": key, "point": found})
+    return found
+
+
+def _figures(who: Candidate, form: str, file: Path) -> Record:
+    try:
+        model = converted(who.model, who.contract, who.evidence.calibration.pixels, form)
+        write_whole(file, model)
+        interpreter = open_interpreter(model)
+        answers = _answers(who, form, interpreter)
+    except (QuantizationError, VerificationError, ModelFileError, ContractError) as error:
+        return {"problem": " ".join(str(error).split())}
+    return {
+        "problem": None,
+        "bytes": len(model),
+        "sha256": hashlib.sha256(model).hexdigest(),
+        "kind": interpreter.kind,
+        **judged(who, form, answers),
+        "edgetpu": edgetpu_record(model, file.name),
+    }
+
+
+def _answers(who: Candidate, form: str, interpreter: Interpreter) -> Floats:
+    """float32 (N, classes), image by image, by the device's own path."""
+    classifier, found = Classifier(who.contract, interpreter), []
+    with Progress(f"{who.name} {form}", len(who.evidence.pixels)) as bar:
+        for image in who.evidence.pixels:
+            found.append(classifier.probabilities(image))
+            bar.advance()
+    return np.stack(found)
+
+
+def judged(who: Candidate, form: str, answers: Floats) -> Record:
+    """Accuracy with its interval, malignant images called Benign, agreement with the float network; of int8 what
+    `convert parity` says by the default policy."""
+    truth, called = who.truth, answers.argmax(axis=1)
+    right, images = int((called == truth).sum()), len(truth)
+    benign = benign_label(who.contract.labels)
+    missed = None
+    if benign is not None:
+        is_benign = who.contract.labels.index(benign)
+        missed = int(((called == is_benign) & (truth != is_benign)).sum())
+    return {
+        "images": images,
+        "right": right,
+        "accuracy": right / images,
+        "accuracy_interval": wilson(right, images).to_record(),
+        "malignant_called_benign": missed,
+        "agreed_with_float": int((called == who.probabilities.argmax(axis=1)).sum()),
+        "parity": parity_record(who, answers) if form == "int8" else None,
+    }
+
+
+def parity_record(who: Candidate, answers: Floats) -> Record:
+    """Verdict and reasons of `convert.parity` with the default policy."""
+    policy = Policy.default()
+    found = compare(
+        who.contract.labels,
+        who.probabilities,
+        answers,
+        who.truth,
+        benign=benign_label(who.contract.labels),
+        names=who.evidence.names,
+        decided_margin=policy.decided_margin,
+    )
+    judgement = judge(found, policy)
+    return {"verdict": judgement.verdict, "reasons": list(judgement.reasons)}
+
+
+def edgetpu_record(model: bytes, name: str) -> Record:
+    """What `convert inspect --edgetpu` predicts, without the list of operators."""
+    found = preflight(model, name).to_record()
+    kept = ("verdict", "mapped", "cpu", "refused", "subgraphs")
+    return {**{key: found[key] for key in kept}, "rules": sorted(found["rules"]), **found["memory"]}
+
+
+def _key(who: Candidate, form: str) -> str:
+    """Sha256 of all that a point follows from."""
+    facts = {
+        "rules": RULES,
+        "network": who.model.sha256,
+        "contract": who.contract.to_json(),
+        "format": form,
+        "calibration": who.evidence.calibration.digest(),
+        "judged_on": [*who.evidence.sha256s, *map(int, who.truth)],
+        "policy": Policy.default().to_record(),
+        "versions": versions(),
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _kept(path: Path, file: Path, key: str) -> Record | None:
+    """What was measured before under the same key, if the file it is about is still the same."""
+    try:
+        stored: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if stored["key"] != key:
+            return None
+        point: Record = dict(stored["point"])
+        same = point["problem"] is not None or point["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+        return point if same else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,160 @@
+"""A comparison for people: a table for a terminal and for documents, and a page that needs nothing from outside."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from models.html_page import Markup, code, element, facts, image, page, section, table
+
+Record = Mapping[str, Any]
+NOTICE = "Research use only: not for diagnosis."
+HEAD = (
+    "",
+    "network",
+    "size",
+    "format",
+    "accuracy, % (95 % interval)",
+    "malignant called Benign",
+    "ms (median)",
+    "times the reference",
+    "file, MB",
+    "peak, MB",
+    "Edge TPU",
+    "parity",
+)
+FRONT = "*"
+_FITS = {"yes": "fits", "perhaps": "may stream", "no": "streams"}
+
+
+def rows(record: Record) -> list[tuple[str, ...]]:
+    """A row a point that could be measured, in the order of `HEAD`; those on the front begin with `FRONT`."""
+    return [
+        (
+            FRONT if point["front"] else "",
+            point["network"],
+            "x".join(map(str, point["size"])),
+            point["format"],
+            "{:.2f} ({:.2f} to {:.2f})".format(*(100 * v for v in (point["accuracy"], *point["accuracy_interval"]))),
+            "-" if point["malignant_called_benign"] is None else str(point["malignant_called_benign"]),
+            f"{point['latency']['median_ms']:.2f}",
+            f"{point['latency']['ratio']:.2f}",
+            f"{point['bytes'] / 1e6:.2f}",
+            "-" if point["peak_rss_mb"] is None else f"{point['peak_rss_mb']:.0f}",
+            edgetpu_text(point["edgetpu"]),
+            point["parity"]["verdict"] if point["parity"] else "-",
+        )
+        for point in measured(record)
+    ]
+
+
+def measured(record: Record) -> list[Record]:
+    """The points that have figures, as they stand in the record."""
+    return [point for point in record["points"] if point["problem"] is None]
+
+
+def edgetpu_text(found: Record) -> str:
+    """In a few words: "mapped, 1 subgraph, fits", or what becomes of it instead."""
+    if found["verdict"] not in ("mapped", "partly"):
+        return str(found["verdict"])
+    subgraphs = f"{found['subgraphs']} subgraph{'' if found['subgraphs'] == 1 else 's'}"
+    return f"{found['verdict']}, {subgraphs}, {_FITS[found['fits']]}"
+
+
+def pareto_text(record: Record) -> str:
+    """The table set for a terminal, and what has to be said beside it."""
+    shown = [("", *HEAD[1:4], "accuracy (95 %)", "M>B", "ms", "ratio", "MB", "peak", *HEAD[10:]), *rows(record)]
+    widths = [max(len(row[k]) for row in shown) for k in range(len(HEAD))]
+    right = {2, 5, 6, 7, 8, 9}
+    lines = [
+        "  ".join(
+            cell.rjust(w) if k in right else cell.ljust(w) for k, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in shown
+    ]
+    return "\n".join([*(line.rstrip() for line in lines), "", *remarks(record)])
+
+
+def markdown(record: Record) -> str:
+    """The same table for a document; front points in bold."""
+    head = [f"| {' | '.join(HEAD[1:])} |", "|" + "---|" * (len(HEAD) - 1)]
+    body = []
+    for row in rows(record):
+        name = f"**{row[1]}**" if row[0] else row[1]
+        body.append(f"| {' | '.join((name, *row[2:]))} |")
+    return "\n".join([*head, *body])
+
+
+def remarks(record: Record) -> list[str]:
+    """What the table leaves unsaid: how to read it, what did not run, what it cost."""
+    reference = record["reference"]
+    lines = [
+        f"{FRONT}: on the Pareto front, no other point is as accurate and faster; M>B: malignant images called Benign",
+        f"ratio: against {reference['bundle']} ({reference['median_ms']:.2f} ms), in turns, {record['rounds']} rounds;"
+        f" {record['runtime']} {record['runtime_version']} (kind {reference['kind']}), {_threads(record['threads'])},"
+        f" {record['board']}",
+        f"{record['images']} test images: {record['origin']}",
+    ]
+    lines += overlap(record)
+    lines += [f"{p['network']} {p['format']}: not measured: {p['problem']}" for p in record["points"] if p["problem"]]
+    if record["interrupted"]:
+        lines.append(f"interrupted: {len(record['points'])} of {record['wanted']} points; the same command continues")
+    lines.append(
+        f"{sum(record['seconds'].values()):.0f} s; {record['cpu_seconds']:.0f} s of processor time; peak memory"
+        f" {record['peak_rss_mb']} MB"
+    )
+    return lines
+
+
+def overlap(record: Record) -> list[str]:
+    """Which points on the front chance cannot tell from the most accurate one."""
+    on_front = [point for point in measured(record) if point["front"]]
+    if len(on_front) < 2:
+        return []
+    best = max(on_front, key=lambda point: float(point["accuracy"]))
+    alike = [p for p in on_front if p is not best and p["accuracy_interval"][1] >= best["accuracy_interval"][0]]
+    if not alike:
+        return []
+    names = ", ".join(f"{p['network']} {p['format']}" for p in alike)
+    return [f"on the front, and no less accurate than {best['network']} {best['format']} beyond chance: {names}"]
+
+
+def pareto_page(record: Record, figure: bytes) -> str:
+    """The page; `figure` is the PNG of `convert.pareto.figure`."""
+    body = [
+        element("h1", "Smaller and faster: what it costs"),
+        element("p", f"{record['images']} test images: {record['origin']}", css="sub"),
+        element("div", NOTICE, css="notice"),
+        image(figure, "png", "Accuracy against latency of every network, size and format, with the Pareto front"),
+        section(
+            "Points",
+            table(HEAD, rows(record), (5, 6, 7, 8, 9)),
+            *(element("p", t, css="note") for t in remarks(record)),
+        ),
+        _parity(record),
+        _networks(record),
+    ]
+    return page("Smaller and faster: what it costs", body)
+
+
+def _parity(record: Record) -> Markup:
+    found: Sequence[Sequence[str]] = [
+        (p["network"], p["parity"]["verdict"], "; ".join(p["parity"]["reasons"]) or "-")
+        for p in measured(record)
+        if p["parity"]
+    ]
+    note = element("p", "Each int8 file against its own float network, by the default policy (convert/policy.toml).")
+    return section("Parity of the int8 files", note, table(("network", "verdict", "reasons"), found))
+
+
+def _networks(record: Record) -> Markup:
+    listed: list[tuple[str, str | Markup]] = []
+    for network in record["networks"]:
+        said = "as given"
+        if network["trained"]:
+            t = network["trained"]
+            said = f"trained from {t['start']}, {t['epochs']} epochs in {t['seconds'] / 60:.0f} minutes"
+        listed.append((network["name"], element("span", f"{said}; sha256 ", code(network["sha256"]))))
+    return section("Networks", facts(listed))
+
+
+def _threads(count: int) -> str:
+    return "1 thread" if count == 1 else f"{count} threads"

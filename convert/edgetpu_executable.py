@@ -5,7 +5,7 @@ follow https://github.com/google-coral/libedgetpu/blob/master/executable/executa
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from convert.flexbuffer import read_map
@@ -32,15 +32,20 @@ class Layer:
 
 @dataclass(frozen=True)
 class Executable:
-    """One program for the chip; sizes in bytes."""
+    """One program for the chip; sizes in bytes. `parameters` is a view into the file's bytes."""
 
     kind: str
     name: str
     chip: str
-    parameter_bytes: int
+    parameters: memoryview = field(repr=False, compare=False)
     instruction_bytes: int
     inputs: tuple[Layer, ...]
     outputs: tuple[Layer, ...]
+
+    @property
+    def parameter_bytes(self) -> int:
+        """Size of its parameters."""
+        return len(self.parameters)
 
     def to_record(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -62,22 +67,24 @@ class Package:
     Attributes:
         bytes: of the package. compiler: the version that it says made it, "" when it does not say.
         runtime: the oldest runtime version that can run it.
+        problem: why it cannot be read, "" when it was; `executables` is empty then.
     """
 
     bytes: int
     compiler: str
     runtime: int
     executables: tuple[Executable, ...]
+    problem: str = ""
 
     @property
     def cached_bytes(self) -> int:
         """Parameters that are loaded once and stay on the chip."""
-        return sum(e.parameter_bytes for e in self.executables if e.kind != "execution-only")
+        return sum(e.parameter_bytes for e in self.executables if e.kind == TYPES[1])
 
     @property
     def streamed_bytes(self) -> int:
-        """Parameters that are sent again for every inference."""
-        return sum(e.parameter_bytes for e in self.executables if e.kind == "execution-only")
+        """Parameters that are sent again for every inference: also all of a program that stands alone."""
+        return sum(e.parameter_bytes for e in self.executables if e.kind != TYPES[1])
 
     @property
     def inputs(self) -> tuple[Layer, ...]:
@@ -98,22 +105,37 @@ class Package:
             "parameter_bytes_cached": self.cached_bytes,
             "parameter_bytes_streamed": self.streamed_bytes,
             "executables": [e.to_record() for e in self.executables],
+            "problem": self.problem or None,
         }
 
 
 def read_package(options: bytes) -> Package:
-    """The package in a compiled operator's options.
+    """The package in a compiled operator's options; what is laid out in another way is a package with a `problem`.
+
+    Key 1 is the options' version, 2 and 3 were given up, 4 is the package, 5 an execution preference, 6 and 7 are for
+    further chips (tflite/custom_op_data.cc of google-coral/libedgetpu).
 
     Raises:
-        FlatbufferError: they are no such options, or damaged.
+        FlatbufferError: they are no such options at all.
     """
-    content = read_map(options).get(PACKAGE_KEY)
+    found = read_map(options)
+    content = found.get(PACKAGE_KEY)
     if not isinstance(content, bytes):
-        raise FlatbufferError("the compiled operator holds no executable (key 4)")
+        keys = ", ".join(sorted(key for key in found if key.isalnum())[:8]) or "none"
+        return Package(len(options), "", 0, (), f"no package under key {PACKAGE_KEY} (keys that can be read: {keys})")
+    try:
+        return _package(content)
+    except FlatbufferError as error:
+        return Package(len(content), "", 0, (), str(error))
+
+
+def _package(content: bytes) -> Package:
     package = Buffer(content).root(PACKAGE_IDENTIFIER)
-    multi = _nested(package.raw(1))
-    executables = [_executable(_nested(data)) for data in _byte_strings(multi, 0)]
-    return Package(len(content), package.text(4), package.number(0, "i"), tuple(executables))
+    compiler, runtime = package.text(4), package.number(0, "i")
+    if not package.raw(1) and package.span(6, 4)[1]:
+        return Package(len(content), compiler, runtime, (), f"made for {package.span(6, 4)[1]} chips together")
+    executables = tuple(_executable(_nested(data)) for data in _byte_strings(_nested(package.raw(1)), 0))
+    return Package(len(content), compiler, runtime, executables, "" if executables else "it holds no program")
 
 
 def _nested(data: bytes) -> Table:
@@ -140,11 +162,12 @@ def _byte_strings(table: Table, slot: int) -> list[bytes]:
 
 def _executable(table: Table) -> Executable:
     kind = table.number(13, "h")
+    start, count = table.span(6, 1)
     return Executable(
         kind=TYPES.get(kind, f"type {kind}"),
         name=table.text(1),
         chip=table.text(10),
-        parameter_bytes=table.span(6, 1)[1],
+        parameters=memoryview(table.buffer.data)[start : start + count],
         instruction_bytes=sum(stream.span(0, 1)[1] for stream in table.tables(5)),
         inputs=tuple(_layer(layer) for layer in table.tables(8)),
         outputs=tuple(_layer(layer) for layer in table.tables(9)),

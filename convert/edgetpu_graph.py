@@ -81,7 +81,7 @@ class Graph:
         dtypes = {"int32": "<i4", "int64": "<i8", "int8": "i1", "uint8": "u1"}
         if tensor is None or not tensor.constant_bytes or tensor.dtype not in dtypes:
             return None
-        raw = self._raw(tensor)
+        raw = self.content(tensor)
         kind = np.dtype(dtypes[tensor.dtype])
         if len(raw) % kind.itemsize or len(raw) > MOST_VALUES * kind.itemsize:
             return None
@@ -91,11 +91,12 @@ class Graph:
         """A quantized constant whose every value is its zero point."""
         if tensor.dtype not in ("int8", "uint8") or len(tensor.zero_points) != 1:
             return False
-        raw = self._raw(tensor)
+        raw = self.content(tensor)
         values: npt.NDArray[Any] = np.frombuffer(raw, "i1" if tensor.dtype == "int8" else "u1") if raw else np.empty(0)
         return bool((values == int(tensor.zero_points[0])).all())
 
-    def _raw(self, tensor: TensorInfo) -> bytes:
+    def content(self, tensor: TensorInfo) -> bytes:
+        """The bytes of a constant; none of what is computed."""
         if not tensor.constant_bytes:
             return b""
         start, size = self._spans[self.buffers[(tensor.subgraph, tensor.index)]]

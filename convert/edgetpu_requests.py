@@ -27,14 +27,15 @@ class PreflightRequest:
     json: bool
 
     def execute(self) -> Outcome:
-        """Exit 0 when all of it runs on the Edge TPU (and the twin, where one is given, belongs to it), else 1."""
+        """Exit 0 when all of it runs on the Edge TPU, its executables can be read, and the twin, where one is given,
+        belongs to it; else 1."""
         model = read_at_most(self.file, LARGEST_MODEL_BYTES, BrokenModelError)
         if self.plain is None and not inspect(model, str(self.file)).edgetpu_compiled:
             found = preflight(model, str(self.file))
             return Outcome(DONE if found.verdict == "mapped" else ANSWER_IS_NO, found.to_record(), found.to_text())
         twin = None if self.plain is None else read_at_most(self.plain, LARGEST_MODEL_BYTES, BrokenModelError)
         compiled = read_compiled(model, str(self.file), twin, str(self.plain))
-        good = compiled.verdict == "mapped" and compiled.belongs is not False
+        good = compiled.verdict == "mapped" and compiled.readable and compiled.belongs is not False
         return Outcome(DONE if good else ANSWER_IS_NO, compiled.to_record(), compiled.to_text())
 
 

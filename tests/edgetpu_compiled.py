@@ -1,6 +1,7 @@
 """Files like those that Coral's compiler writes, made from plain ones: the layout is right, the program is zeros."""
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flatbuffers
@@ -11,34 +12,63 @@ from flatbuffers import flexbuffers
 CUSTOM = 32
 
 
-def compiled(plain: bytes, *, outside: int = 0, parameter_bytes: int | None = None) -> bytes:
-    """`plain` with all operators but the last `outside` inside one compiled operator."""
+def compiled(
+    plain: bytes,
+    *,
+    outside: int = 0,
+    spans: Sequence[tuple[int, int]] | None = None,
+    parameter_bytes: int | None = None,
+    parameters: bytes | None = None,
+    runtime: int = 13,
+    alone: bool = False,
+    options: Callable[[bytes], bytes] | None = None,
+) -> bytes:
+    """`plain` with all operators but the last `outside` inside one compiled operator, as the compiler writes it.
+
+    Args:
+        plain: the file. outside: how many stay.
+        spans: (first, behind the last) of the operators of each compiled one, instead of `outside`.
+        parameter_bytes: zeros that the executable holds, by default as many as there are constants.
+        parameters: what it holds, instead of zeros.
+        runtime: the oldest version that runs it. alone: one stand-alone executable, which streams its parameters.
+        options: package -> custom options, in place of the usual map.
+    """
     tree = schema.ModelT.InitFromPackedBuf(plain, 0)
     graph = tree.subgraphs[0]
-    count = len(graph.operators) - outside
-    inside, rest = graph.operators[:count], graph.operators[count:]
-    written = {int(t) for op in inside for t in op.outputs}
+    old = list(graph.operators)
+    spans = spans or [(0, len(old) - outside)]
     constant = {n for n, t in enumerate(graph.tensors) if tree.buffers[t.buffer].data is not None}
-    read_later = {int(t) for op in rest for t in op.inputs} | {int(t) for t in graph.outputs}
-    inputs = [int(t) for t in graph.inputs if any(t in op.inputs for op in inside)]
-    outputs = sorted(written & read_later)
-    held = sum(len(tree.buffers[graph.tensors[n].buffer].data) for n in constant)
-    made = schema.OperatorT()
-    made.opcodeIndex, made.inputs, made.outputs = len(tree.operatorCodes), inputs, outputs
-    made.customOptions = np.frombuffer(
-        _options(
-            [graph.tensors[n] for n in inputs],
-            [graph.tensors[n] for n in outputs],
-            held if parameter_bytes is None else parameter_bytes,
-        ),
-        np.uint8,
-    )
     code = schema.OperatorCodeT()
     code.builtinCode = code.deprecatedBuiltinCode = CUSTOM
     code.customCode = "edgetpu-custom-op"
     tree.operatorCodes.append(code)
-    graph.operators = [made, *rest]
-    keep = {*inputs, *outputs, *(int(t) for op in rest for t in (*op.inputs, *op.outputs)), *map(int, graph.outputs)}
+    new = []
+    for n, operator in enumerate(old):
+        span = next((span for span in spans if span[0] <= n < span[1]), None)
+        if span is None:
+            new.append(operator)
+        elif n == span[0]:
+            inside = old[slice(*span)]
+            rest = [other for other in old if not any(other is each for each in inside)]
+            written = {int(t) for op in inside for t in op.outputs}
+            read_elsewhere = {int(t) for op in rest for t in op.inputs} | {int(t) for t in graph.outputs}
+            read = dict.fromkeys(int(t) for op in inside for t in op.inputs)
+            inputs = [t for t in read if t >= 0 and t not in written | constant]
+            outputs = sorted(written & read_elsewhere)
+            held = sum(len(tree.buffers[graph.tensors[t].buffer].data) for t in read if t in constant)
+            content = parameters or bytes(held if parameter_bytes is None else parameter_bytes)
+            ends = [graph.tensors[t] for t in inputs], [graph.tensors[t] for t in outputs]
+            executables = [_executable(0, content, *ends)]
+            if not alone:
+                executables = [_executable(2, b"", *ends), _executable(1, content, [], [])]
+            made = schema.OperatorT()
+            made.opcodeIndex, made.inputs, made.outputs = len(tree.operatorCodes) - 1, inputs, outputs
+            package = _package(_multi(executables), runtime)
+            made.customOptions = np.frombuffer((options or option_map)(package), np.uint8)
+            new.append(made)
+    graph.operators = new
+    keep = {*map(int, graph.inputs), *map(int, graph.outputs)}
+    keep |= {int(t) for op in new for t in (*op.inputs, *op.outputs)}
     for n, tensor in enumerate(graph.tensors):
         if n not in keep:  # the compiler drops them; here they lose their data and stay, so that indices do
             tensor.buffer = 0
@@ -47,28 +77,35 @@ def compiled(plain: bytes, *, outside: int = 0, parameter_bytes: int | None = No
     return bytes(builder.Output())
 
 
-def _options(inputs: list[Any], outputs: list[Any], parameter_bytes: int) -> bytes:
-    executables = [
-        _executable(2, 0, inputs, outputs),
-        _executable(1, parameter_bytes, [], []),
-    ]
-    package = _package(_multi(executables))
+def option_map(package: bytes, key: str = "4") -> bytes:
+    """The custom options as the compiler writes them, with the package under `key`."""
     builder = flexbuffers.Builder()
     with builder.Map():
         builder.Key("1")
         builder.Int(0)
-        builder.Key("4")
+        builder.Key(key)
         builder.Blob(package)  # the compiler writes a string; the library writes none of bytes
         builder.Key("5")
         builder.Int(-1)
     return bytes(builder.Finish())
 
 
-def _package(multi: bytes) -> bytes:
+def several_chips(package: bytes) -> bytes:
+    """Options whose package is for two chips together: it has no executables of its own, and two under slot 6."""
+    builder = flatbuffers.Builder(1024)
+    vector = _vector(builder, [builder.CreateByteVector(b"chip"), builder.CreateByteVector(b"chip")])
+    builder.StartObject(8)
+    builder.PrependInt32Slot(0, 14, 0)
+    builder.PrependUOffsetTRelativeSlot(6, vector, 0)
+    builder.Finish(builder.EndObject(), file_identifier=b"DWN1")
+    return option_map(bytes(builder.Output()))
+
+
+def _package(multi: bytes, runtime: int) -> bytes:
     builder = flatbuffers.Builder(1024)
     version, content = builder.CreateString("cl/0"), builder.CreateByteVector(multi)
     builder.StartObject(8)
-    builder.PrependInt32Slot(0, 13, 0)
+    builder.PrependInt32Slot(0, runtime, 0)
     builder.PrependUOffsetTRelativeSlot(1, content, 0)
     builder.PrependUOffsetTRelativeSlot(4, version, 0)
     builder.Finish(builder.EndObject(), file_identifier=b"DWN1")
@@ -85,10 +122,10 @@ def _multi(executables: list[bytes]) -> bytes:
     return bytes(builder.Output())
 
 
-def _executable(kind: int, parameter_bytes: int, inputs: list[Any], outputs: list[Any]) -> bytes:
+def _executable(kind: int, content: bytes, inputs: list[Any], outputs: list[Any]) -> bytes:
     builder = flatbuffers.Builder(1024)
     name, chip = builder.CreateString("model"), builder.CreateString("beagle")
-    parameters = builder.CreateByteVector(bytes(parameter_bytes))
+    parameters = builder.CreateByteVector(content)
     ends = [_vector(builder, [_layer(builder, tensor) for tensor in side]) for side in (inputs, outputs)]
     builder.StartObject(17)
     builder.PrependUOffsetTRelativeSlot(1, name, 0)

@@ -161,16 +161,6 @@ def test_a_twin_whose_compiled_file_was_altered_is_none() -> None:
     assert [each.name for each in held.twin or () if not each.agrees] == ["parameters"]
 
 
-def test_an_operator_outside_that_the_plain_file_lacks_is_noticed() -> None:
-    plain = classifier()
-
-    def newer(tree):
-        tree.operatorCodes[[c.builtinCode for c in tree.operatorCodes].index(25)].version = 3
-
-    seen = read_compiled(edited(compiled(plain, outside=1), newer), "made", plain)
-    assert [each.name for each in seen.twin or () if not each.agrees] == ["operators"]
-
-
 def test_plain_and_compiled_cannot_be_exchanged() -> None:
     plain = classifier()
     with pytest.raises(EdgeTpuModelError, match="compiled for the Edge TPU already"):

@@ -81,7 +81,9 @@ def compare_variants(settings: Settings) -> Record:
     done = [point for point in points if point["problem"] is None]
     note(f"timing {len(done)} points in turns")
     with watch("latency"):
-        timing = timed(done, settings.out / POINTS, FEWER_ROUNDS if interrupted else ROUNDS)
+        rounds = FEWER_ROUNDS if interrupted else ROUNDS
+        timing = timed(done, settings.out / POINTS, rounds)
+        interrupted = interrupted or timing["rounds"] < rounds
     with watch("memory"):
         for point in done:
             point["peak_rss_mb"] = peak_of(settings.out / POINTS / point["file"])
@@ -163,7 +165,7 @@ def timed(points: Sequence[Record], folder: Path, rounds: int) -> Record:
         "runtime": by.runtime,
         "runtime_version": by.version,
         "threads": by.threads,
-        "rounds": rounds,
+        "rounds": len(times[REFERENCE]),
         "board": board(),
         "load_before": round(load, 2),
     }
@@ -180,7 +182,7 @@ def _points(
             note(f"{variant.name}")
             model = given[variant.name] if variant.name in given else _trained(settings, variant, source, watch)
             with watch("judge float"):
-                who = candidate(variant.name, model, source)
+                who = candidate(variant.name, model, source, known=variant.path is None)
             networks.append(_network(settings, variant, model))
             for form in settings.formats:
                 with watch("convert and judge"):

@@ -10,6 +10,7 @@ from edge.bench_timing import compare, median
 from edge.probes.base import Machine
 
 ROUNDS, FEWER_ROUNDS = 40, 10  # timed inferences of each point; the latter after an interruption
+LEAST_ROUNDS = 5  # from which a median is worth showing, when the timing itself is interrupted
 SLOW_MS = 50.0  # from here on the caches that another model left cold cost nothing worth a second run
 
 Calls = Mapping[str, Callable[[], object]]
@@ -36,23 +37,31 @@ def turns(calls: Calls, rounds: int, clock: Callable[[], float] = time.perf_coun
     A call runs once untimed right before it is timed, since a device runs one model alone: with the other models in
     between, none would find its own weights in the caches. Slow ones, to which that is nothing, do so only in the first
     round, which is not counted.
+
+    Raises:
+        KeyboardInterrupt: before `LEAST_ROUNDS` were whole; later, those that are whole are returned.
     """
     order, shuffle = list(calls), random.Random(0).shuffle
     times: dict[str, list[float]] = {name: [] for name in calls}
     slow: set[str] = set()
-    for round_ in range(rounds + 1):
-        shuffle(order)
-        for name in order:
-            if name not in slow:
+    try:
+        for round_ in range(rounds + 1):
+            shuffle(order)
+            for name in order:
+                if name not in slow:
+                    calls[name]()
+                start = clock()
                 calls[name]()
-            start = clock()
-            calls[name]()
-            elapsed = (clock() - start) * 1e3
-            if round_:
-                times[name].append(elapsed)
-            elif elapsed > SLOW_MS:
-                slow.add(name)
-    return times
+                elapsed = (clock() - start) * 1e3
+                if round_:
+                    times[name].append(elapsed)
+                elif elapsed > SLOW_MS:
+                    slow.add(name)
+    except KeyboardInterrupt:
+        if min(map(len, times.values())) < LEAST_ROUNDS:
+            raise
+    whole = min(map(len, times.values()))
+    return {name: values[:whole] for name, values in times.items()}
 
 
 def against(times: Mapping[str, list[float]], reference: str) -> dict[str, Timed]:

@@ -24,7 +24,8 @@ def fitting(files: Sequence[Path], widths: Sequence[float]) -> dict[float, Path]
 
 
 def _first(files: Sequence[Path], width: float) -> Path:
-    from models.architectures import ArchitectureError, mobilenet_v2
+    from models.architectures import mobilenet_v2
+    from models.networks import first_line
     from models.silence import import_tensorflow
 
     import_tensorflow()
@@ -33,6 +34,6 @@ def _first(files: Sequence[Path], width: float) -> Path:
         try:
             mobilenet_v2((OWN_SIZE, OWN_SIZE), alpha=width, weights=file)
             return file
-        except ArchitectureError as error:
-            reason = str(error)
+        except Exception as error:  # Keras raises whatever a damaged archive makes h5py and zipfile raise
+            reason = first_line(error)
     raise ParetoError(f"none of --weights fits {VARIED} at width {width:g}: {reason}")

@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 from convert.edgetpu_checks import Fate, is_activation, judge, size
 from convert.edgetpu_graph import Graph, Operator, called, one_line, read_graph
-from convert.edgetpu_limits import ON_CHIP_BYTES, SUPPORTED, SURELY_FITS_BYTES
+from convert.edgetpu_limits import ON_CHIP_BYTES, SMALL_ACTIVATION_BYTES, SUPPORTED, SURELY_FITS_BYTES
 from convert.edgetpu_partition import parts
 from convert.edgetpu_rules import COMPILER, RULES, SURE
 from convert.errors import EdgeTpuModelError
-from convert.inspection import Inspection
+from convert.inspection import Inspection, TensorInfo
 from convert.metadata import broken_model
 
 Verdict = Literal["mapped", "partly", "cpu", "refused"]
@@ -60,6 +60,7 @@ class Memory:
     """
 
     parameters: int
+    largest_activation: int = 0
     on_chip: int = ON_CHIP_BYTES
 
     @property
@@ -69,8 +70,8 @@ class Memory:
 
     @property
     def fits(self) -> Literal["yes", "perhaps", "no"]:
-        """Whether all parameters stay on the chip."""
-        if self.parameters <= SURELY_FITS_BYTES:
+        """Whether all parameters stay on the chip, but for a few KiB."""
+        if self.parameters <= SURELY_FITS_BYTES and self.largest_activation <= SMALL_ACTIVATION_BYTES:
             return "yes"
         return "no" if self.streamed_at_least else "perhaps"
 
@@ -78,6 +79,7 @@ class Memory:
         """As JSON holds it."""
         return {
             "parameter_bytes": self.parameters,
+            "largest_activation_bytes": self.largest_activation,
             "on_chip_bytes": self.on_chip,
             "fits": self.fits,
             "streamed_bytes_at_least": self.streamed_at_least,
@@ -272,13 +274,19 @@ def _may_be_mapped(operator: Operator, fate: Fate) -> bool:
 
 
 def _memory(graph: Graph, placed: Sequence[Placed]) -> Memory:
-    """Constants of what is mapped; one that several operators share counts once."""
+    """Constants of what is mapped; one that several operators share counts once. And its largest activation."""
     sizes: dict[int, int] = {}
     for each in placed:
         if each.fate.status == "mapped":
             for tensor in each.operator.given:
                 sizes[graph.buffers[(tensor.subgraph, tensor.index)]] = tensor.constant_bytes
-    return Memory(sum(sizes.values()))
+    return Memory(sum(sizes.values()), max(map(size, _activations(graph, placed)), default=0))
+
+
+def _activations(graph: Graph, placed: Sequence[Placed]) -> list[TensorInfo]:
+    """What mapped operators write."""
+    mapped = (tensor for each in placed if each.fate.status == "mapped" for tensor in each.operator.outputs)
+    return [tensor for tensor in mapped if is_activation(tensor, graph)]
 
 
 def _notes(graph: Graph, placed: Sequence[Placed]) -> list[tuple[str, str]]:
@@ -290,8 +298,7 @@ def _notes(graph: Graph, placed: Sequence[Placed]) -> list[tuple[str, str]]:
     open_sizes = [t for t in graph.seen.inputs if -1 in t.signature and -1 not in t.shape]
     if open_sizes:
         found["open-batch"] = [f"{called(open_sizes[0], 'input')} {list(open_sizes[0].signature)}"]
-    mapped = (t for each in placed if each.fate.status == "mapped" for t in each.operator.outputs)
-    largest = max((t for t in mapped if is_activation(t, graph)), key=size, default=None)
+    largest = max(_activations(graph, placed), key=size, default=None)
     if largest is not None and size(largest) > ON_CHIP_BYTES:
         found["large-activation"] = [f"{called(largest)}: {size(largest):,} bytes"]
     if _memory(graph, placed).fits == "no":

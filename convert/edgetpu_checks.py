@@ -10,6 +10,7 @@ from typing import Literal
 
 from convert.edgetpu_graph import Graph, Operator, called, one_line
 from convert.edgetpu_limits import (
+    DENSE_WIDEST,
     DOUBTFUL_BYTES,
     KNOWN_CUSTOM,
     LSTM_FEATURES,
@@ -185,19 +186,20 @@ def _dense(operator: Operator, graph: Graph) -> _Met:
         return "per-channel-dense", f"{called(weights, 'its weights')}: {len(weights.scales)} scales"
     if operator.option(1, "b"):
         return "dense-format", f"weights format {operator.option(1, 'b')}"
-    return _one_dimension(operator, graph)
+    rows = [tensor for tensor in operator.outputs if _has_rows(tensor)]
+    if rows:
+        return "dense-output", f"{called(rows[0], 'its output')} is {shape_text(rows[0])}"
+    widest = max(map(size, operator.outputs), default=0)
+    return ("dense-width", f"{widest:,} outputs") if widest > DENSE_WIDEST else None
 
 
-def _one_dimension(operator: Operator, graph: Graph) -> _Met:
-    wide = [tensor for tensor in operator.outputs if math.prod(tensor.shape[:-1]) > 1]
-    return ("dense-output", f"{called(wide[0], 'its output')} is {shape_text(wide[0])}") if wide else None
+def _has_rows(tensor: TensorInfo) -> bool:
+    return math.prod(tensor.shape[:-1]) > 1
 
 
 def _softmax(operator: Operator, graph: Graph) -> _Met:
     widest = max((tensor.shape[-1] for tensor in operator.outputs if tensor.shape), default=0)
-    if widest > SOFTMAX_WIDEST:
-        return "softmax-width", f"{widest} values"
-    return _one_dimension(operator, graph)
+    return ("softmax-width", f"{widest} values") if widest > SOFTMAX_WIDEST else None
 
 
 def _reduction(operator: Operator, graph: Graph) -> _Met:
@@ -242,8 +244,13 @@ def _resize(operator: Operator, graph: Graph) -> _Met:
     for tensor in (*operator.given[:1], *operator.outputs):
         if len(tensor.shape) != 4:
             return "resize-rank", f"{called(tensor)} is {shape_text(tensor)}"
-    largest = max((size(tensor) for tensor in operator.outputs), default=0)
-    return ("resize-size", f"to {largest:,} bytes") if largest >= RESIZE_BYTES else None
+    largest = max(operator.outputs, key=size, default=None)
+    source = operator.input(0)
+    if largest is None or source is None:
+        return None
+    if operator.name == "RESIZE_BILINEAR" and math.prod(source.shape[1:3]) == 1 < math.prod(largest.shape[1:3]):
+        return "resize-factor", f"{shape_text(source)} to {shape_text(largest)}"
+    return ("resize-size", f"to {size(largest):,} bytes") if size(largest) >= RESIZE_BYTES else None
 
 
 def _reshape(operator: Operator, graph: Graph) -> _Met:
@@ -302,6 +309,8 @@ def _notes(operator: Operator) -> tuple[tuple[str, str], ...]:
         notes.append(("large-resize", f"{largest:,} bytes"))
     if operator.name == "TRANSPOSE":
         notes.append(("transpose", shape_text(operator.outputs[0]) if operator.outputs else ""))
+    if operator.name == "SOFTMAX" and any(map(_has_rows, operator.outputs)):
+        notes.append(("softmax-rows", shape_text(operator.outputs[0])))
     if operator.name.endswith("LSTM") and operator.given and operator.given[0].shape[-1:] > (LSTM_FEATURES,):
         notes.append(("lstm-width", f"{operator.given[0].shape[-1]} features"))
     return tuple(notes)

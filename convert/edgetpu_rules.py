@@ -22,6 +22,8 @@ _DOCS = "https://coral.ai/docs/edgetpu/models-intro/"
 _COMPILER_DOCS = "https://coral.ai/docs/edgetpu/compiler/"
 _ISSUE = "https://github.com/google-coral/edgetpu/issues/"
 _LIB_ISSUE = "https://github.com/google-coral/libedgetpu/issues/"
+_HARDWARE_NOTES = "https://github.com/ricardodeazambuja/LibrEdgeTPU/blob/main/docs/HARDWARE_ANALYSIS.md"
+_YOLO9 = "https://github.com/dbro/frigate-detector-edgetpu-yolo9"
 _REGISTER = "https://github.com/tensorflow/tensorflow/blob/v2.8.0/tensorflow/lite/kernels/register.cc"
 
 
@@ -219,10 +221,18 @@ _CATALOGUE = (
     Rule(
         "dense-output",
         "cpu",
-        "a FULLY_CONNECTED or SOFTMAX with an output of more than one dimension",
+        "a FULLY_CONNECTED with an output of more than one dimension",
         "flatten before it, or use a 1x1 convolution",
         "logged",
         (_DOCS, _ISSUE + "27"),
+    ),
+    Rule(
+        "dense-width",
+        "cpu",
+        "a FULLY_CONNECTED with 100,000 outputs or more, which the compiler cannot compile (98,000 were mapped)",
+        "split it (split_fc of Coral's tools), or use a narrower embedding",
+        "inferred",
+        ("https://github.com/google-coral/libcoral/blob/master/CHANGES.md",),
     ),
     Rule(
         "softmax-width",
@@ -263,6 +273,14 @@ _CATALOGUE = (
         "resize images only",
         "documented",
         (_DOCS,),
+    ),
+    Rule(
+        "resize-factor",
+        "cpu",
+        "a RESIZE_BILINEAR of a single position to more: in Coral's own DeepLab, 1x1 to 33x33 stayed outside",
+        "widen a single position in another way: add it to something larger, or leave image pooling out",
+        "observed",
+        (_HARDWARE_NOTES, _ISSUE + "31"),
     ),
     Rule(
         "resize-size",
@@ -351,7 +369,15 @@ _CATALOGUE = (
         "some transposes are mapped and some are not, and no log says which",
         "",
         "logged",
-        (_ISSUE + "433", _ISSUE + "512"),
+        (_ISSUE + "433", _ISSUE + "512", _YOLO9),
+    ),
+    Rule(
+        "softmax-rows",
+        "note",
+        "a SOFTMAX of several rows: Coral documents one dimension, a log has three of a network with rows mapped",
+        "",
+        "logged",
+        (_DOCS, _YOLO9),
     ),
     Rule(
         "lstm-width",
@@ -367,7 +393,7 @@ _CATALOGUE = (
         "parameters beyond the on-chip memory are sent again for every inference",
         "a narrower network, or a smaller one",
         "documented",
-        (_COMPILER_DOCS,),
+        (_COMPILER_DOCS, _ISSUE + "187", _ISSUE + "427"),
     ),
 )
 RULES = {rule.name: rule for rule in _CATALOGUE}

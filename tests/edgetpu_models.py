@@ -158,6 +158,7 @@ _OPTIONS = {
     "SPLIT": "SplitOptions",
     "RESHAPE": "ReshapeOptions",
     "RESIZE_BILINEAR": "ResizeBilinearOptions",
+    "GATHER": "GatherOptions",
 }
 
 

@@ -1,16 +1,20 @@
 """Recorded logs of Coral's compiler: what is recognized in them, and that the preflight says the same."""
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convert.edgetpu import preflight
-from convert.edgetpu_log import CompilerLog, parse
+from convert.edgetpu import Memory, preflight
+from convert.edgetpu_log import MAPPED_STATUS, CompilerLog, parse
 from tests.edgetpu_models import Net
+from tests.keras_models import edited
 from tests.test_edgetpu_rules import MAKERS
 
 FOLDER = Path(__file__).parent / "edgetpu_logs"
@@ -170,10 +174,75 @@ def nothing_mapped() -> bytes:
     return net.build([source], [x])
 
 
+def efficientnet_edgetpu_m() -> bytes:
+    """uint8 in and out, int8 between: a requantization at each end, all on the chip."""
+    net = Net()
+    image = net.tensor((1, 8, 8, 8), "uint8")
+    x = net.op("QUANTIZE", [image], [net.tensor((1, 8, 8, 8))])
+    for count, name in ((50, "CONV_2D"), (14, "DEPTHWISE_CONV_2D")):
+        for _ in range(count):
+            x = net.conv(x, 8, name=name)
+    for _ in range(17):
+        x = net.op("ADD", [x, x], [net.tensor((1, 8, 8, 8))], 2)
+    x = net.op("MEAN", [x, net.numbers([1, 2])], [net.tensor((1, 8))], 2)
+    x = net.like(net.dense(x, 4), "SOFTMAX", 2)
+    return net.build([image], [net.op("QUANTIZE", [x], [net.tensor((1, 4), "uint8")])])
+
+
+def mobilenet_v2_inat_bird() -> bytes:
+    """As the converter wrote quantization-aware models in 2018: uint8 throughout, every version 1."""
+    net = Net()
+    x = image = net.tensor((1, 8, 8, 8))
+    for count, name in ((35, "CONV_2D"), (17, "DEPTHWISE_CONV_2D")):
+        for _ in range(count):
+            x = net.conv(x, 8, name=name, version=1)
+    for _ in range(10):
+        x = net.op("ADD", [x, x], [net.tensor((1, 8, 8, 8))])
+    x = net.op("AVERAGE_POOL_2D", [x], [net.tensor((1, 1, 1, 8))], filterWidth=8, filterHeight=8)
+    flat = net.tensor((1, 4))
+    weights = net.weights((4, 8))
+    x = net.op("FULLY_CONNECTED", [x, weights, -1], [flat])
+    return edited(net.build([image], [net.like(x, "SOFTMAX")]), _unsigned)
+
+
+def _unsigned(tree: Any) -> None:
+    int8, uint8 = schema.TensorType.INT8, schema.TensorType.UINT8
+    for tensor in tree.subgraphs[0].tensors:
+        tensor.type = uint8 if tensor.type == int8 else tensor.type
+
+
+def quantized_depthwise() -> bytes:
+    """One depthwise convolution between two requantizations."""
+    net = Net()
+    image = net.tensor((1, 8, 8, 8), "uint8")
+    x = net.conv(net.op("QUANTIZE", [image], [net.tensor((1, 8, 8, 8))]), 8, name="DEPTHWISE_CONV_2D")
+    return net.build([image], [net.op("QUANTIZE", [x], [net.tensor((1, 8, 8, 8), "uint8")])])
+
+
+def mnist(float_ends: bool) -> bytes:
+    """Two convolutions, two dense layers."""
+    net = Net()
+    image = x = net.tensor((1, 8, 8, 8), "float32" if float_ends else "int8")
+    if float_ends:
+        x = net.op("QUANTIZE", [image], [net.tensor((1, 8, 8, 8))])
+    for side in (4, 2):
+        pooled = net.tensor((1, side, side, 8))
+        x = net.op("MAX_POOL_2D", [net.conv(x, 8)], [pooled], 2, strideW=2, strideH=2, filterWidth=2, filterHeight=2)
+    x = net.op("RESHAPE", [x, net.numbers([1, 32])], [net.tensor((1, 32))])
+    x = net.like(net.dense(net.dense(x, 16), 4), "SOFTMAX", 2)
+    ends = net.op("DEQUANTIZE", [x], [net.tensor((1, 4), "float32")], 2) if float_ends else x
+    return net.build([image], [ends])
+
+
 AGREES: dict[str, Callable[[], bytes]] = {
     "mobilenet_v2_float_ends": mobilenet_v2_float_ends,
     "efficientdet_lite0": efficientdet_lite0,
     "ssd_mobilenet_v2": ssd_mobilenet_v2,
+    "efficientnet_edgetpu_m": efficientnet_edgetpu_m,
+    "mobilenet_v2_inat_bird": mobilenet_v2_inat_bird,
+    "quantized_depthwise": quantized_depthwise,
+    "mnist_float_ends": lambda: mnist(True),
+    "mnist_integer_ends": lambda: mnist(False),
     "dense_with_two_dimensions": lambda: MAKERS["dense-output"](True),
 }
 
@@ -236,3 +305,40 @@ def test_refusals_of_whole_files_are_predicted(name: str, rule: str) -> None:
 def test_a_batch_is_left_to_the_cpu() -> None:
     assert "Tensor has unsupported rank" in recorded("batch_of_thirty")
     assert preflight(MAKERS["rank"](True)).placed[0].fate.rule == "rank"
+
+
+def test_several_rows_of_softmax_and_a_gather() -> None:
+    """Of yolov9-t: three SOFTMAX mapped, six GATHER not, and what follows those is not either."""
+    net = Net()
+    source = net.tensor((1, 16, 8))
+    x = net.like(source, "SOFTMAX", 2)
+    x = net.op("GATHER", [x, net.numbers([0, 2])], [net.tensor((1, 2, 8))], axis=1)
+    found = preflight(net.build([source], [net.like(x, "MUL", 2, [x])]))
+    rows = {(row.operator, row.status) for row in log("yolov9_t").rows}
+    assert [each.fate.rule for each in found.placed] == ["", "unsupported-operator", "after-unmapped"]
+    assert {("SOFTMAX", MAPPED_STATUS), ("GATHER", "Operation not supported")} <= rows
+    assert ("MUL", "More than one subgraph is not supported") in rows
+    assert [name for name, _ in found.notes] == ["softmax-rows"]
+
+
+def plain_bytes(name: str) -> int | None:
+    """The size of the file that the compiler was given."""
+    found = re.search(r"^Input size: ([\d.]+)MiB", recorded(name), re.MULTILINE)
+    return round(float(found[1]) * 2**20) if found else None
+
+
+def test_what_streams_is_within_the_bounds_given() -> None:
+    """By the file's size, a little more than its parameters; files with much that is not mapped are left out."""
+    tried = []
+    for name in LOGS:
+        size, seen = plain_bytes(name), log(name)
+        if size is None or seen.cached_bytes is None or seen.streamed_bytes is None:
+            continue
+        if seen.cached_bytes + seen.streamed_bytes < 0.8 * size:
+            continue
+        memory = Memory(size)
+        assert memory.streamed_at_least <= seen.streamed_bytes, name
+        assert not (memory.fits == "yes" and seen.streamed_bytes > 2**16), name
+        assert not (memory.fits == "no" and not seen.streamed_bytes), name
+        tried.append(memory.fits)
+    assert len(tried) >= 12 and {"yes", "no", "perhaps"} == set(tried), tried

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from convert.edgetpu import Preflight, preflight
+from convert.edgetpu import Memory, Preflight, preflight
 from convert.edgetpu_partition import parts
 from convert.edgetpu_rules import RULES
 from tests.edgetpu_models import Net, classifier
@@ -194,6 +194,13 @@ def _(bad: bool) -> bytes:
     return net.build([source], [net.dense(source, 4)])
 
 
+@meets("dense-width")
+def _(bad: bool) -> bytes:
+    net = Net()
+    source = net.tensor((1, 1))
+    return net.build([source], [net.dense(source, 100_000 if bad else 98_000)])
+
+
 @meets("softmax-width")
 def _(bad: bool) -> bytes:
     net = Net()
@@ -231,6 +238,14 @@ def _(bad: bool) -> bytes:
     source = net.tensor((4, 4, 8) if bad else (1, 4, 4, 8))
     made = net.tensor((8, 8, 8) if bad else (1, 8, 8, 8))
     return net.build([source], [net.op("RESIZE_BILINEAR", [source, net.numbers([8, 8])], [made], 3)])
+
+
+@meets("resize-factor")
+def _(bad: bool) -> bytes:
+    """Image pooling as in Coral's DeepLab."""
+    net, side = Net(), 1 if bad else 2
+    source, made = net.tensor((1, side, side, 8)), net.tensor((1, 33, 33, 8))
+    return net.build([source], [net.op("RESIZE_BILINEAR", [source, net.numbers([33, 33])], [made], 3)])
 
 
 @meets("resize-size")
@@ -321,6 +336,25 @@ def test_parameters_against_the_memory_on_the_chip() -> None:
     assert (small.fits, small.streamed_at_least) == ("yes", 0)
     assert large.fits == "no" and large.streamed_at_least == large.parameters - 8 * 2**20 > 2 * 2**20
     assert "streams" in {rule for rule, _ in preflight(classifier(wide=True)).notes}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "activation", "fits"),
+    [(4, 2, "yes"), (5, 2, "perhaps"), (4, 3, "perhaps"), (8, 1, "perhaps"), (9, 1, "no")],
+)
+def test_how_sure_it_is_that_parameters_stay_on_the_chip(parameters: int, activation: int, fits: str) -> None:
+    """MiB of parameters and of the largest activation, which share the room."""
+    assert Memory(parameters << 20, activation << 20).fits == fits
+
+
+def test_the_largest_activation_is_one_of_the_mapped_part() -> None:
+    net = Net()
+    source = net.tensor((1, 4, 4, 8), "float32")
+    x = net.op("QUANTIZE", [source], [net.tensor((1, 4, 4, 8))])
+    x = net.conv(x, 16)
+    found = preflight(net.build([source], [net.op("DEQUANTIZE", [x], [net.tensor((1, 4, 4, 16), "float32")], 2)]))
+    assert found.memory.largest_activation == 4 * 4 * 16
+    assert found.to_record()["memory"]["largest_activation_bytes"] == 4 * 4 * 16
 
 
 def test_a_constant_shared_by_two_operators_is_one() -> None:

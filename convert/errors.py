@@ -48,6 +48,12 @@ class CompilerUnavailable(ConvertError, FileNotFoundError):  # noqa: N818  (the 
     exit_code: ClassVar[int] = 4
 
 
+class EngineUnavailable(ConvertError, ModuleNotFoundError):  # noqa: N818  (the state of a machine, not a mistake)
+    """A quantizer that is weighed against TensorFlow's is not on this machine. Cure: what the message names."""
+
+    exit_code: ClassVar[int] = 4
+
+
 class FeedingError(ConvertError, ValueError):
     """A contract that is not what the network was trained with. Cure: correct what the message names.
 
@@ -106,6 +112,11 @@ class DiagnoseError(ConvertError, ValueError):
 
 class RecoveryError(ConvertError, ValueError):
     """A network that the search cannot change as it would need to. Cure: convert it without `--search`."""
+
+
+class FineTuneError(RecoveryError):
+    """A network that cannot be fine-tuned in its int8 arithmetic, or a fine-tune that failed. Cause: what the message
+    names; cure: search without it (`--steps 0`), or lower the learning rate."""
 
 
 class TooFewImagesError(ConvertError, ValueError):

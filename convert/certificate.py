@@ -36,6 +36,7 @@ def certify(
     float_tflite_bytes: int | None,
     findings: Sequence[Finding] = (),
     golden: Mapping[str, Any] | None = None,
+    search: Mapping[str, Any] | None = None,
     request: str = "",
     seconds: Mapping[str, float] | None = None,
     created: datetime | None = None,
@@ -50,6 +51,7 @@ def certify(
         findings: what the verification of the file had to say.
         golden: what the golden images are and for which kinds their outputs are certified; None in a record that goes
             with no bundle.
+        search: how the file was searched for, where it was (`convert.recovery.recover.summary`).
         request: fingerprint of what was asked for; equal requests need no second run.
         seconds: spent in each phase.
         created: an aware time; now when None.
@@ -98,6 +100,7 @@ def certify(
             "version": None if latency is None else latency.version,
         },
         **({} if golden is None else {"golden": dict(golden)}),
+        **({} if search is None else {"search": dict(search)}),
         "machine": {"architecture": platform.machine(), "system": platform.system()},
         "versions": versions(),
         "seconds": {phase: round(spent, 3) for phase, spent in (seconds or {}).items()},

@@ -38,6 +38,7 @@ def quantize(
     seed: str = "0",
     images_in_report: bool = False,
     force: bool = False,
+    search: bool = False,
     json: bool = False,
 ) -> QuantizeRequest:
     """Convert float classifiers to full-int8 TFLite and prove that they decide alike.
@@ -59,6 +60,8 @@ def quantize(
         seed: of the choice.
         images_in_report: embed images that changed class in the report; never publish such a bundle.
         force: convert again even when nothing has changed.
+        search: try equalization, bias correction, other ranges and calibration sets, and a fine-tune if need be; keep
+            what decides most like float on the validation part. Ctrl-C keeps the best so far.
         json: print the certificates as JSON.
     """
     if not switch(int8, "--int8"):
@@ -82,6 +85,7 @@ def quantize(
         seed=whole_number(seed, "--seed"),
         images_in_report=switch(images_in_report, "--images-in-report"),
         force=switch(force, "--force"),
+        search=switch(search, "--search"),
         json=switch(json, "--json"),
     )
 
@@ -223,7 +227,7 @@ def pareto(
             an hour.
         formats: some of int8, int16x8, float16, float32.
         weights: ImageNet weights of the backbone for further widths, FILE or FILE,FILE; which fits which is found out.
-        epochs: of each training; 5 when left out, and twice as many where only a backbone is at hand.
+        epochs: of each training; 5 when left out.
         split: CSV from `models split`; the shipped one for the published set, else made from the images.
         out: folder for trained variants, converted files, pareto.html, pareto.png and pareto.json.
         json: print the record as JSON.

@@ -83,23 +83,7 @@ def from_images(
     """
     training: tuple[Sample, ...] = source.split.samples(source.image_set, "train")
     test = load_part(source.image_set, source.split, "test", contract)
-    features: FeatureFunction = pixel_statistics
-    if method != "random":
-        with contextlib.suppress(
-            CalibrationError
-        ):  # no Keras graph to take features from: pixel statistics serve any model
-            features = penultimate_features(model, contract)
-    calibration = choose(
-        training,
-        contract,
-        count=count,
-        seed=seed,
-        method=method,
-        groups=source.split.groups(),
-        evaluation=test.samples,
-        features=features,
-        statistics=TrainingStatistics.beside(model.path),
-    ).require()
+    calibration = choose_calibration(source, model, contract, count=count, seed=seed, method=method)
     division = f"images: {source.origin}; {len(training)} may calibrate, {len(test.samples)} judge"
     notes = (division, *(f.to_text() for f in calibration.findings if f.severity == "warn"))
     sha256s = tuple(sample.sha256 for sample in test.samples)
@@ -112,6 +96,42 @@ def from_images(
         source.origin,
         notes + _problems(source.image_set),
     )
+
+
+def choose_calibration(
+    source: Source,
+    model: FloatModel,
+    contract: InputContract,
+    *,
+    count: int,
+    seed: int,
+    method: str,
+    features: FeatureFunction | None = None,
+) -> Calibration:
+    """A calibration set from the training part; `features` None measures distance by what the network's last layer
+    takes.
+
+    Raises:
+        CalibrationError: the lint refuses the set, by the rule's name.
+        SplitError: a part has none of the images.
+    """
+    measure: FeatureFunction = features or pixel_statistics
+    if method != "random" and features is None:
+        with contextlib.suppress(
+            CalibrationError
+        ):  # no Keras graph to take features from: pixel statistics serve any model
+            measure = penultimate_features(model, contract)
+    return choose(
+        source.split.samples(source.image_set, "train"),
+        contract,
+        count=count,
+        seed=seed,
+        method=method,
+        groups=source.split.groups(),
+        evaluation=source.split.samples(source.image_set, "test"),
+        features=measure,
+        statistics=TrainingStatistics.beside(model.path),
+    ).require()
 
 
 def from_virtual_slides(contract: InputContract) -> Evidence:

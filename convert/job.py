@@ -8,14 +8,16 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from convert.certificate import certify
 from convert.comparison import Parity, benign_label, compare
+from convert.diagnose_request import record_text
 from convert.evidence import Evidence, Source, from_images, from_virtual_slides
 from convert.feeding import check_feeding
+from convert.findings import Finding
 from convert.float_model import FloatModel, infer_contract, load_float
 from convert.golden import certified_golden
 from convert.latency import Latency, latency_ratio
@@ -24,6 +26,8 @@ from convert.parity import Judgement, judge
 from convert.policy import Policy
 from convert.predictions import Floats, device_probabilities, float_probabilities
 from convert.quantize import float_tflite, quantize
+from convert.recovery.recover import FORMAT as SEARCH_FORMAT
+from convert.recovery.recover import confirmed, recover, summary
 from convert.renew_golden import renew
 from convert.report import report
 from convert.verify import check_labels, verify
@@ -53,6 +57,7 @@ class Settings:
     seed: int = 0
     images_in_report: bool = False
     force: bool = False
+    search: bool = False
 
 
 class Stopwatch:
@@ -100,16 +105,9 @@ def quantize_model(
         return earlier
     with watch("compare"):
         before = _float_side(model, contract, evidence)
-    note(f"  converting, calibrated on {len(evidence.calibration.names)} images")
-    pixels = evidence.calibration.pixels
-    with watch("convert"), Progress("calibrating", len(pixels)) as bar:
-        converted = quantize(model, contract, pixels, settings.io, lambda done, of: bar.advance())
-    with watch("verify"):
-        int8 = with_metadata(converted, contract, settings.io, model.name)
-        findings = verify(int8, contract, settings.io)
-    note(f"  comparing on {len(evidence.pixels)} images")
-    with watch("compare"):
-        compared = _compare(before, int8, contract, evidence, settings.policy)
+    make = _searched if settings.search else _converted
+    made = make(model, contract, source, evidence, settings, before, watch)
+    int8, compared, evidence = made.int8, made.compared, made.evidence
     with watch("latency"):
         latency = _latency(model, int8, contract, evidence)
     with watch("golden"):
@@ -125,12 +123,14 @@ def quantize_model(
             policy=settings.policy,
             latency=latency.latency,
             float_tflite_bytes=latency.float_bytes,
-            findings=findings,
+            findings=made.findings,
             golden=golden_record,
+            search=None if made.log is None else summary(made.log),
             request=request,
             seconds=watch.seconds,
         )
         page = report(certificate, compared.before, compared.after, evidence, settings.images_in_report)
+        log = {} if made.log is None else {bundles.SEARCH_LOG: record_text(made.log).encode()}
         bundles.write(
             folder,
             model=int8,
@@ -138,7 +138,7 @@ def quantize_model(
             calibration=evidence.calibration.record(),
             certificate=certificate,
             golden=golden,
-            extra_files={"report.html": page.encode()},
+            extra_files={"report.html": page.encode(), **log},
         )
     note(f"  {certificate['verdict']}: {folder}")
     return certificate
@@ -203,10 +203,84 @@ class _Compared:
     judgement: Judgement
 
 
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """A converted file, looked at and compared; `log` of the search that found it, None without one."""
+
+    int8: bytes
+    findings: tuple[Finding, ...]
+    compared: _Compared
+    evidence: Evidence
+    log: dict[str, Any] | None = None
+
+
 @dataclass(frozen=True)
 class _Timed:
     latency: Latency
     float_bytes: int
+
+
+def _converted(
+    model: FloatModel,
+    contract: InputContract,
+    source: OpenSource | None,
+    evidence: Evidence,
+    settings: Settings,
+    before: Floats,
+    watch: Stopwatch,
+) -> _Made:
+    """Plain post-training quantization."""
+    note(f"  converting, calibrated on {len(evidence.calibration.names)} images")
+    pixels = evidence.calibration.pixels
+    with watch("convert"), Progress("calibrating", len(pixels)) as bar:
+        converted = quantize(model, contract, pixels, settings.io, lambda done, of: bar.advance())
+    return _finished(converted, model, contract, evidence, settings, before, watch)
+
+
+def _searched(
+    model: FloatModel,
+    contract: InputContract,
+    source: OpenSource | None,
+    evidence: Evidence,
+    settings: Settings,
+    before: Floats,
+    watch: Stopwatch,
+) -> _Made:
+    """What the search found, where the test part does not speak against it; else the plain file."""
+    images = None if source is None else source(contract.labels)
+    note(f"  searching from a calibration on {len(evidence.calibration.names)} images; Ctrl-C keeps the best so far")
+    with watch("search"):
+        found = recover(model, contract, images, evidence, settings.policy, settings.io)
+    chosen = _finished(
+        found.model, model, contract, replace(evidence, calibration=found.calibration), settings, before, watch
+    )
+    if found.is_plain:
+        note("  the search found nothing better than the plain file")
+        return replace(chosen, log=found.record)
+    plain = _finished(found.plain, model, contract, evidence, settings, before, watch)
+    log, stands = confirmed(found.record, plain.compared.parity, chosen.compared.parity)
+    if not stands:
+        note("  on the test part the plain file decides more like float than the one chosen: the plain one is kept")
+    return replace(chosen if stands else plain, log=log)
+
+
+def _finished(
+    converted: bytes,
+    model: FloatModel,
+    contract: InputContract,
+    evidence: Evidence,
+    settings: Settings,
+    before: Floats,
+    watch: Stopwatch,
+) -> _Made:
+    """Metadata, verification, comparison."""
+    with watch("verify"):
+        int8 = with_metadata(converted, contract, settings.io, model.name)
+        findings = verify(int8, contract, settings.io)
+    note(f"  comparing on {len(evidence.pixels)} images")
+    with watch("compare"):
+        compared = _compare(before, int8, contract, evidence, settings.policy)
+    return _Made(int8, findings, compared, evidence)
 
 
 def _evidence(model: FloatModel, contract: InputContract, source: OpenSource | None, settings: Settings) -> Evidence:
@@ -266,6 +340,7 @@ def _fingerprint(model: FloatModel, contract: InputContract, evidence: Evidence,
         "images_in_report": settings.images_in_report,
         "versions": versions(),
         "gates": GATES,
+        **({"search": SEARCH_FORMAT} if settings.search else {}),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

@@ -25,6 +25,7 @@ class QuantizeRequest:
         calibration_count, method, seed: of the calibration set.
         images_in_report: embed the images that changed class, which a published bundle must not hold.
         force: convert again even when nothing has changed.
+        search: look for the way to quantize that decides most like the float network.
     """
 
     models: tuple[Path, ...]
@@ -39,6 +40,7 @@ class QuantizeRequest:
     seed: int
     images_in_report: bool
     force: bool
+    search: bool
     json: bool
 
     def execute(self) -> Outcome:
@@ -55,11 +57,14 @@ class QuantizeRequest:
             self.seed,
             self.images_in_report,
             self.force,
+            self.search,
         )
         sources: dict[tuple[str, ...], Source] = {}
         certificates: list[dict[str, Any]] = []
-        for path in self.models:
+        for number, path in enumerate(self.models, start=1):
             certificates.append(quantize_model(path, self.contract, self._source(sources), settings, self.out))
+            if certificates[-1].get("search", {}).get("interrupted") and number < len(self.models):
+                raise KeyboardInterrupt  # whoever stopped a search did not mean to begin another
         worst = max(
             (EXIT_CODES[c["verdict"]] for c in certificates),
             key=[DONE, NOT_ENOUGH_EVIDENCE, ANSWER_IS_NO].index,

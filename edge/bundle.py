@@ -8,6 +8,7 @@
 | `golden.npz` | prepared inputs with the outputs expected of them (`edge.golden`) |
 | `manifest.json` | sha256 and size of every file but itself and its signature |
 | `report.html`, `manifest.sig` | optional: the certificate as a page; a signature of the manifest |
+| `search.json` | optional: how the model was searched for, every way that was tried (`convert quantize --search`) |
 | `model_edgetpu.tflite` | optional: the model compiled for the Edge TPU; the certificate's `edgetpu` is about it |
 
 Equal contents give equal bytes and so an equal digest on every machine.
@@ -44,7 +45,8 @@ REQUIRED = {  # name -> most bytes
     "golden.npz": LARGEST_GOLDEN_BYTES + 64 * _KIB,
 }
 COMPILED = "model_edgetpu.tflite"
-OPTIONAL = {"report.html": 64 * _MIB, COMPILED: 256 * _MIB}
+SEARCH_LOG = "search.json"
+OPTIONAL = {"report.html": 64 * _MIB, SEARCH_LOG: 4 * _MIB, COMPILED: 256 * _MIB}
 _UNLISTED = {MANIFEST: 64 * _KIB, SIGNATURE: LARGEST_ENVELOPE_BYTES}  # the manifest cannot list itself
 FILE_LIMITS = {**REQUIRED, **OPTIONAL, **_UNLISTED}
 MANIFEST_FORMAT = 1

@@ -1,0 +1,115 @@
+"""The images a search is judged on, and those it may learn from: never those that judge the result."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from convert.calibration import Calibration, choose
+from convert.certificate import set_digest
+from convert.coverage import pixel_statistics
+from convert.errors import RecoveryError, TooFewImagesError
+from convert.evidence import Evidence, Source, choose_calibration
+from convert.float_model import FloatModel
+from edge.contract import InputContract, Pixels
+from edge.virtual_slide import synthetic_fields
+from models.data_source import load_part
+from models.split import SplitError
+
+LEAST_IMAGES = 20  # one of fewer is more than 5 %: no way is chosen by that
+TRAINING_IMAGES = 800  # to fine-tune on, in equal numbers a class
+SYNTHETIC_SEARCH = 200
+SEARCH_SEED = 2_000_000  # far from those that calibrate and judge (`convert.evidence`)
+
+
+@dataclass(frozen=True, eq=False)
+class SearchImages:
+    """What trials are judged on: the validation part, or drawn fields of their own.
+
+    Attributes:
+        pixels: uint8 (N, H, W, 3) RGB, prepared. truth: int64 (N,), None for drawn fields.
+        names, sha256s: one each image. origin: where they come from, one line.
+    """
+
+    pixels: Pixels
+    truth: npt.NDArray[np.int64] | None
+    names: tuple[str, ...]
+    sha256s: tuple[str, ...]
+    origin: str
+
+    def to_record(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return {
+            "images": len(self.names),
+            "labelled": self.truth is not None,
+            "origin": self.origin,
+            "images_sha256": set_digest(self.sha256s),
+        }
+
+
+def search_images(source: Source | None, contract: InputContract, evidence: Evidence) -> SearchImages:
+    """Images that neither calibrate nor judge.
+
+    Raises:
+        TooFewImagesError: fewer than `LEAST_IMAGES` in the validation part.
+        RecoveryError: one of them judges or calibrates as well.
+    """
+    if source is None:
+        frames = synthetic_fields(SYNTHETIC_SEARCH, SEARCH_SEED)
+        pixels = np.stack([contract.prepare(frame) for _, frame in frames])
+        names = tuple(f"synthetic/{recipe}-{number:04d}" for number, (recipe, _) in enumerate(frames))
+        digests = tuple(hashlib.sha256(image.tobytes()).hexdigest() for image in pixels)
+        found = SearchImages(pixels, None, names, digests, f"drawn fields, seed {SEARCH_SEED}")
+    else:
+        try:
+            part = load_part(source.image_set, source.split, "validation", contract)
+        except SplitError as error:
+            raise TooFewImagesError(f"--search chooses by the validation part of the split: {error}") from error
+        if len(part.samples) < LEAST_IMAGES:
+            raise TooFewImagesError(
+                f"--search chooses by the validation part of the split, at least {LEAST_IMAGES} images;"
+                f" it has {len(part.samples)} ({source.origin})"
+            )
+        digests = tuple(sample.sha256 for sample in part.samples)
+        found = SearchImages(part.pixels, part.truth, part.names, digests, f"validation part; {source.origin}")
+    shared = set(found.sha256s) & {*evidence.sha256s, *evidence.calibration.sha256s}
+    if shared:
+        raise RecoveryError(f"search images must neither calibrate nor judge; {len(shared)} do")
+    return found
+
+
+def calibrations(
+    source: Source | None, model: FloatModel, contract: InputContract, evidence: Evidence
+) -> dict[str, Callable[[], Calibration]]:
+    """The calibration set asked for, first, and others to try, made when they are called for: chosen to cover the
+    training images, and twice as large."""
+    asked = evidence.calibration
+    count, seed = len(asked.names), asked.seed
+
+    def chosen(number: int, method: str) -> Callable[[], Calibration]:
+        assert source is not None
+        return lambda: choose_calibration(
+            source, model, contract, count=number, seed=seed, method=method, features=pixel_statistics
+        )
+
+    sets: dict[str, Callable[[], Calibration]] = {f"{count} {asked.method}": lambda: asked}
+    if source is not None:
+        for number, method in ((count, "k-center"), (2 * count, "random")):
+            sets.setdefault(f"{number} {method}", chosen(number, method))
+    return sets
+
+
+def training_pixels(source: Source, contract: InputContract, seed: int) -> Pixels:
+    """Images of the training part to fine-tune on, uint8 (N, H, W, 3) RGB."""
+    chosen = choose(
+        source.split.samples(source.image_set, "train"),
+        contract,
+        count=TRAINING_IMAGES,
+        seed=seed,
+        groups=source.split.groups(),
+    )
+    order = np.random.default_rng(seed).permutation(len(chosen.pixels))  # they come class by class
+    return np.asarray(chosen.pixels[order])

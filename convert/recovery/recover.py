@@ -1,0 +1,135 @@
+"""`convert quantize --int8 --search` for one network: search on the validation part, confirm on the test part."""
+
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from convert.calibration import Calibration
+from convert.comparison import Parity
+from convert.evidence import Evidence, Source
+from convert.float_model import FloatModel
+from convert.policy import Policy
+from convert.predictions import float_probabilities
+from convert.quantize import Io, calibrated, quantize, quantized
+from convert.recovery.images import calibrations, search_images, training_pixels
+from convert.recovery.interruption import stoppable
+from convert.recovery.search import Best, Search
+from convert.recovery.trials import Score
+from edge.contract import InputContract, Pixels
+from models.progress import Progress
+
+FORMAT = 1
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Recovered:
+    """What a search found.
+
+    Attributes:
+        model: the int8 file it chose. plain: the one that plain post-training quantization gives.
+        calibration: the set that `model` was calibrated on.
+        record: the log of the search, JSON-safe; what `search.json` holds once it is `confirmed`.
+        is_plain: the search found nothing better than the plain file.
+    """
+
+    model: bytes
+    plain: bytes
+    calibration: Calibration
+    record: Record
+    is_plain: bool
+
+
+def recover(
+    model: FloatModel, contract: InputContract, source: Source | None, evidence: Evidence, policy: Policy, io: Io
+) -> Recovered:
+    """Search for the int8 file that decides most like the float network. Ctrl-C ends it with the best so far.
+
+    Raises:
+        TooFewImagesError: too few images in the validation part to choose by.
+        LeukoscopeError: the network cannot be converted at all.
+        KeyboardInterrupt: stopped before there was anything to keep, or twice.
+    """
+    began = time.perf_counter()
+    images = search_images(source, contract, evidence)
+    before = float_probabilities(model, contract, images.pixels)
+    pixels = evidence.calibration.pixels
+    with Progress("calibrating", len(pixels)) as bar:
+        base = calibrated(model, contract, pixels, lambda done, of: bar.advance())
+    with stoppable() as stop:
+        search = Search(
+            base,
+            contract,
+            io,
+            calibrations(source, model, contract, evidence),
+            images,
+            before,
+            policy,
+            _training(source, contract, evidence),
+            stop,
+        )
+        best = search.run()
+    is_plain = best.trial is search.trials[0]
+    return Recovered(
+        quantize(model, contract, pixels, io) if is_plain else best.model,  # byte for byte that of no search
+        quantized(base, io),
+        search.calibration(best.trial.measures.calibration),
+        _record(search, best, time.perf_counter() - began),
+        is_plain,
+    )
+
+
+def confirmed(record: Record, plain: Parity, chosen: Parity) -> tuple[Record, bool]:
+    """The log with what the test part says, and whether the choice stands: it does unless the plain file loses or
+    changes fewer of these images, which had no part in choosing."""
+    ours, theirs = Score.of(chosen), Score.of(plain)
+    stands = (ours.harm, ours.changed) <= (theirs.harm, theirs.changed)
+    test = {"plain": _figures(plain), "chosen": _figures(chosen), "confirmed": stands}
+    return {**record, "test": test}, stands
+
+
+def summary(record: Record) -> Record:
+    """What the certificate says of it; the whole log is in `search.json`."""
+    keys = ("chosen", "interrupted", "images", "test")
+    return {"trials": len(record["trials"]), **{key: record[key] for key in keys if key in record}}
+
+
+def _training(source: Source | None, contract: InputContract, evidence: Evidence) -> Callable[[], Pixels] | None:
+    if source is None:
+        return None
+    return lambda: training_pixels(source, contract, evidence.calibration.seed)
+
+
+def _record(search: Search, best: Best, seconds: float) -> Record:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 if sys.platform == "darwin" else 1024)
+    first = search.trials[0].parity
+    return {
+        "format": FORMAT,
+        "chosen": best.trial.measures.to_record(),
+        "chosen_trial": search.trials.index(best.trial) + 1,
+        "interrupted": search.interrupted,
+        "images": search.images.to_record(),
+        "accuracy_float": None if first.accuracy_float is None else round(first.accuracy_float, 6),
+        "trials": [trial.to_record() for trial in search.trials],
+        "notes": list(search.notes),
+        "seconds": round(seconds, 1),
+        "peak_rss_mb": round(peak),
+    }
+
+
+def _figures(parity: Parity) -> Record:
+    return {
+        "images": parity.images,
+        "agreement": round(parity.agreement, 6),
+        "accuracy_float": None if parity.accuracy_float is None else round(parity.accuracy_float, 6),
+        "accuracy_int8": None if parity.accuracy_int8 is None else round(parity.accuracy_int8, 6),
+        "lost": parity.lost,
+        "gained": parity.gained,
+        "malignant_to_benign": parity.malignant_to_benign
+        if parity.judged == "labels"
+        else parity.called_malignant_to_benign,
+        "drift_mean": round(parity.drift_mean, 6),
+    }

@@ -1,0 +1,239 @@
+"""The search: from plain post-training quantization to what decides most like the float network.
+
+Measures are tried in the order of what they cost, each on top of the best so far (a greedy search): equalization and
+bias correction, ranges, other calibration sets, and, where that is not enough, the fine-tune. Each file is compared
+with the float network on the search images. The plain file is the first trial, and another one takes its place only by
+a better score.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from convert.calibration import Calibration
+from convert.comparison import Parity, benign_label, compare
+from convert.errors import CalibrationError, FineTuneError
+from convert.parity import judge
+from convert.policy import Policy
+from convert.predictions import Floats
+from convert.quantize import Io, quantized
+from convert.recovery.bias_correction import correct_biases
+from convert.recovery.clipping import Clipping, set_ranges
+from convert.recovery.equalization import equalize
+from convert.recovery.fine_tune import FineTuneSettings, fine_tune
+from convert.recovery.float_file import FloatFile
+from convert.recovery.images import SearchImages
+from convert.recovery.interruption import SearchStopped, StopRequested
+from convert.recovery.statistics import Statistics, collect, runs
+from convert.recovery.trials import Measures, Score, Trial
+from edge.classifier import Classifier
+from edge.command import note
+from edge.contract import FLOAT32, InputContract, Pixels
+from edge.interpreters import open_interpreter
+from models.progress import Progress
+
+RANGES = (Clipping("average"), Clipping("percentile", 1e-4), Clipping("percentile", 1e-3), Clipping("mse"))
+FINE_TUNE = FineTuneSettings()
+
+
+@dataclass(frozen=True, eq=False)
+class Best:
+    """The best file so far: `model` int8, and `source` the float file that the quantizer made it from."""
+
+    trial: Trial
+    model: bytes
+    source: bytes
+
+
+@dataclass(eq=False)
+class Search:
+    """One search.
+
+    Attributes:
+        plain: the calibrated float file (`convert.quantize.calibrated`), from the first of `calibrations`.
+        contract: how pixels become inputs. io: number format of the int8 files' ends.
+        calibrations: name to what makes the set; the first is the one asked for.
+        images: what trials are judged on. before: the float network's probabilities for them, (N, classes).
+        training: pixels to fine-tune on; None where there are no images.
+        should_stop: True once the search is to end.
+        trials: every finished one, in order. interrupted: ended by `should_stop`.
+        notes: what else happened, one sentence each.
+    """
+
+    plain: bytes
+    contract: InputContract
+    io: Io
+    calibrations: Mapping[str, Callable[[], Calibration]]
+    images: SearchImages
+    before: Floats
+    policy: Policy
+    training: Callable[[], Pixels] | None
+    should_stop: StopRequested
+    fine_tune: FineTuneSettings = FINE_TUNE
+    trials: list[Trial] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    interrupted: bool = False
+    _best: Best | None = None
+    _bases: dict[tuple[str, bool], tuple[bytes, Statistics]] = field(default_factory=dict)
+    _sets: dict[str, Calibration] = field(default_factory=dict)
+
+    def run(self) -> Best:
+        """Try everything; the best file.
+
+        Raises:
+            KeyboardInterrupt: asked to stop before the plain file was judged.
+            LeukoscopeError: the plain file cannot be made.
+        """
+        try:
+            for measures in self._cheap():
+                self._try(measures, self._source(measures))
+            if not self.best.trial.enough:
+                self._fine_tune()
+        except SearchStopped:
+            if self._best is None:
+                raise KeyboardInterrupt from None
+            self.interrupted = True
+        return self.best
+
+    @property
+    def best(self) -> Best:
+        """So far; the plain file at the beginning."""
+        assert self._best is not None
+        return self._best
+
+    def _cheap(self) -> Iterator[Measures]:
+        """Post-training measures; each step begins with the best of those before."""
+        plain = Measures(next(iter(self.calibrations)))
+        yield plain
+        yield replace(plain, corrected=True)
+        yield replace(plain, equalized=True)
+        yield replace(plain, equalized=True, corrected=True)
+        best = self.best.trial.measures
+        yield from (replace(best, clipping=clipping) for clipping in RANGES)
+        best = self.best.trial.measures
+        for name in self.calibrations:
+            if name != best.calibration and self._usable(name):
+                yield replace(best, calibration=name)
+
+    def _usable(self, name: str) -> bool:
+        """False for a set that the lint refuses, or for one that cannot be chosen."""
+        try:
+            self._heed()
+            self.calibration(name)
+        except CalibrationError as error:
+            self.notes.append(f"calibration set {name} was not tried: {error}")
+            return False
+        return True
+
+    def _source(self, measures: Measures) -> bytes:
+        """The float file with all but the fine-tune done to it."""
+        if measures == Measures(next(iter(self.calibrations))):
+            return self.plain
+        base, statistics = self._base(measures.calibration, measures.equalized)
+        file = FloatFile(base)
+        set_ranges(file, statistics, measures.clipping)
+        if measures.corrected:
+            correct_biases(file, statistics)
+        return file.pack()
+
+    def _base(self, calibration: str, equalized: bool) -> tuple[bytes, Statistics]:
+        """A float file, equalized or not, and what its activations are on a calibration set."""
+        key = (calibration, equalized)
+        if key not in self._bases:
+            model = self.plain
+            if equalized:
+                file = FloatFile(self.plain)
+                changed = equalize(file, self._base(next(iter(self.calibrations)), False)[1])
+                if not changed:
+                    self.notes.append("equalization found nothing to change")
+                model = file.pack()
+            self._bases[key] = (model, self._collect(model, self.calibration(calibration).pixels))
+        return self._bases[key]
+
+    def calibration(self, name: str) -> Calibration:
+        """A calibration set, made once."""
+        if name not in self._sets:
+            self._sets[name] = self.calibrations[name]()
+        return self._sets[name]
+
+    def _collect(self, model: bytes, pixels: Pixels) -> Statistics:
+        encode = self.contract.encoder(FLOAT32)
+
+        def image(number: int) -> Floats:
+            self._heed()
+            return np.asarray(encode(pixels[number]), np.float32)
+
+        with Progress("activations", runs(len(pixels))) as bar:
+            return collect(model, image, len(pixels), progress=bar.advance)
+
+    def _try(self, measures: Measures, source: bytes) -> None:
+        """Quantize, compare, keep the better one."""
+        began = time.perf_counter()
+        self._heed()
+        model = quantized(source, self.io)
+        parity = self._compare(model)
+        trial = Trial(
+            measures,
+            parity,
+            judge(parity, self.policy),
+            Score.of(parity),
+            time.perf_counter() - began,
+            hashlib.sha256(model).hexdigest(),
+        )
+        self.trials.append(trial)
+        better = self._best is None or trial.score.better_than(self._best.trial.score)
+        if better:
+            self._best = Best(trial, model, source)
+        note(f"  search {len(self.trials)}: {trial.to_text()}{' <- best so far' if better else ''}")
+
+    def _compare(self, model: bytes) -> Parity:
+        interpreter = open_interpreter(model)
+        classifier = Classifier(self.contract, interpreter)
+        after = []
+        for pixels in self.images.pixels:
+            self._heed()
+            after.append(classifier.probabilities(pixels))
+        return compare(
+            self.contract.labels,
+            self.before,
+            after,
+            self.images.truth,
+            benign=benign_label(self.contract.labels),
+            names=self.images.names,
+            kind=interpreter.kind,
+            decided_margin=self.policy.decided_margin,
+        )
+
+    def _fine_tune(self) -> None:
+        """From the best file so far, with every checkpoint judged as another trial."""
+        if self.training is None:
+            self.notes.append("no fine-tune: it needs images")
+            return
+        start = self.best
+        pixels = self.training()
+        note(f"  not enough yet: fine-tuning from trial {self.trials.index(start.trial) + 1} on {len(pixels)} images")
+        try:
+            with Progress("fine-tune", self.fine_tune.steps) as bar:
+                for candidate in fine_tune(
+                    start.source,
+                    start.model,
+                    pixels,
+                    self.contract,
+                    self.fine_tune,
+                    progress=lambda done, of: bar.advance(),
+                    should_stop=self.should_stop,
+                ):
+                    self._try(replace(start.trial.measures, steps=candidate.step), candidate.plain)
+                    if self.best.trial.enough:
+                        return
+            self._heed()
+        except FineTuneError as error:
+            self.notes.append(f"no fine-tune: {error}")
+            note(f"  {self.notes[-1]}")
+
+    def _heed(self) -> None:
+        if self.should_stop():
+            raise SearchStopped

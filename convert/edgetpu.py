@@ -12,7 +12,15 @@ from typing import Any, Literal
 
 from convert.edgetpu_checks import Fate, is_activation, judge, size
 from convert.edgetpu_graph import Graph, Operator, called, one_line, read_graph
-from convert.edgetpu_limits import ON_CHIP_BYTES, SMALL_ACTIVATION_BYTES, SUPPORTED, SURELY_FITS_BYTES
+from convert.edgetpu_limits import (
+    FEW_DENSE_OUTPUTS,
+    LARGE_CONSTANT_BYTES,
+    ON_CHIP_BYTES,
+    SUPPORTED,
+    SURELY_FIT_TOGETHER_BYTES,
+    SURELY_FITS_BYTES,
+    WIDE_DENSE_INPUTS,
+)
 from convert.edgetpu_partition import parts
 from convert.edgetpu_rules import COMPILER, RULES, SURE
 from convert.errors import EdgeTpuModelError
@@ -56,11 +64,12 @@ class Memory:
     """Parameters of what is mapped against the on-chip memory, in bytes.
 
     The compiler pads parameters, and instructions and activations need room too: what streams is known within
-    bounds only.
+    bounds only. `unusual`: constants of a kind that logs show sent in spite of room, or much larger once padded.
     """
 
     parameters: int
     largest_activation: int = 0
+    unusual: bool = False
     on_chip: int = ON_CHIP_BYTES
 
     @property
@@ -71,7 +80,9 @@ class Memory:
     @property
     def fits(self) -> Literal["yes", "perhaps", "no"]:
         """Whether all parameters stay on the chip, but for a few KiB."""
-        if self.parameters <= SURELY_FITS_BYTES and self.largest_activation <= SMALL_ACTIVATION_BYTES:
+        together = self.parameters + 2 * self.largest_activation
+        small = self.parameters <= SURELY_FITS_BYTES and together <= SURELY_FIT_TOGETHER_BYTES
+        if small and not self.unusual:
             return "yes"
         return "no" if self.streamed_at_least else "perhaps"
 
@@ -280,7 +291,18 @@ def _memory(graph: Graph, placed: Sequence[Placed]) -> Memory:
         if each.fate.status == "mapped":
             for tensor in each.operator.given:
                 sizes[graph.buffers[(tensor.subgraph, tensor.index)]] = tensor.constant_bytes
-    return Memory(sum(sizes.values()), max(map(size, _activations(graph, placed)), default=0))
+    unusual = max(sizes.values(), default=0) > LARGE_CONSTANT_BYTES or any(
+        each.fate.status == "mapped" and _padded(each.operator) for each in placed
+    )
+    return Memory(sum(sizes.values()), max(map(size, _activations(graph, placed)), default=0), unusual)
+
+
+def _padded(operator: Operator) -> bool:
+    """Its parameters take far more room than their size."""
+    weights = operator.input(1)
+    if operator.name != "FULLY_CONNECTED" or weights is None or len(weights.shape) != 2:
+        return operator.name == "PRELU"
+    return weights.shape[1] > WIDE_DENSE_INPUTS and weights.shape[0] <= FEW_DENSE_OUTPUTS
 
 
 def _activations(graph: Graph, placed: Sequence[Placed]) -> list[TensorInfo]:

@@ -199,7 +199,10 @@ def _has_rows(tensor: TensorInfo) -> bool:
 
 def _softmax(operator: Operator, graph: Graph) -> _Met:
     widest = max((tensor.shape[-1] for tensor in operator.outputs if tensor.shape), default=0)
-    return ("softmax-width", f"{widest} values") if widest > SOFTMAX_WIDEST else None
+    if widest > SOFTMAX_WIDEST:
+        return "softmax-width", f"{widest} values"
+    batches = [tensor for tensor in operator.outputs if len(tensor.shape) > 1 and tensor.shape[0] > 1]
+    return ("dense-output", f"{called(batches[0], 'its output')} is {shape_text(batches[0])}") if batches else None
 
 
 def _reduction(operator: Operator, graph: Graph) -> _Met:

@@ -94,10 +94,14 @@ SEEN_VERSION = {
 }
 
 # What the chip holds, about; in logs the room for parameters is 7 to 7.7 MiB, less where activations are large: 5.7 MiB
-# of a U-Net (issue 187), 1.9 MiB of a file of 4.4 (issue 427), 1.7 MiB for images of 1920x1058.
+# of a U-Net (issue 187), 1.9 MiB of a file of 4.4 (issue 427), 1.7 MiB for images of 1920x1058. A single layer of 3.4
+# MiB was sent though there was room (issue 572), 0.3 MiB of a network with 41 PRELU, and dense layers of 4,860 inputs
+# and 16 outputs took 31 times their size.
 ON_CHIP_BYTES = 8 * 2**20
-SURELY_FITS_BYTES = 4 * 2**20  # as the file counts parameters, which the compiler pads
-SMALL_ACTIVATION_BYTES = 5 * 2**19  # the largest activation of a model whose parameters surely fit
+SURELY_FITS_BYTES = 17 * 2**18  # 4.25 MiB of parameters, as the file counts them: the compiler pads them
+SURELY_FIT_TOGETHER_BYTES = 7 * 2**20  # parameters and twice the largest activation
+LARGE_CONSTANT_BYTES = 2 * 2**20
+WIDE_DENSE_INPUTS, FEW_DENSE_OUTPUTS = 4000, 63
 SOFTMAX_WIDEST = 16_000
 DENSE_WIDEST = 99_999  # outputs
 MEAN_POSITIONS = 32_768

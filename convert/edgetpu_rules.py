@@ -221,7 +221,7 @@ _CATALOGUE = (
     Rule(
         "dense-output",
         "cpu",
-        "a FULLY_CONNECTED with an output of more than one dimension",
+        "a FULLY_CONNECTED with an output of more than one dimension, or a SOFTMAX of a batch",
         "flatten before it, or use a 1x1 convolution",
         "logged",
         (_DOCS, _ISSUE + "27"),

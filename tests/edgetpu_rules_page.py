@@ -7,13 +7,16 @@ import sys
 from pathlib import Path
 
 from convert.edgetpu_limits import (
+    FEW_DENSE_OUTPUTS,
     KNOWN_CUSTOM,
+    LARGE_CONSTANT_BYTES,
     NEWEST_VERSION,
     ON_CHIP_BYTES,
     REFUSED_FROM,
-    SMALL_ACTIVATION_BYTES,
     SUPPORTED,
+    SURELY_FIT_TOGETHER_BYTES,
     SURELY_FITS_BYTES,
+    WIDE_DENSE_INPUTS,
 )
 from convert.edgetpu_rules import COMPILER, RULES, SURE, Effect
 
@@ -74,9 +77,11 @@ def _lists() -> str:
         *(f"| {version} | {', '.join(sorted(names))} |" for version, names in sorted(newest.items(), reverse=True)),
         "",
         f"**On the chip**: about {ON_CHIP_BYTES:,} bytes for parameters, instructions and activations together. Up to "
-        f"{SURELY_FITS_BYTES:,} bytes of parameters are taken to stay there, but for a few KiB, where no activation is "
-        f"larger than {SMALL_ACTIVATION_BYTES:,} bytes. In logs, 6.5 MiB found room in one model and 1.9 of 4.4 MiB in "
-        "another.",
+        f"{SURELY_FITS_BYTES:,} bytes of parameters are taken to stay there, but for a few KiB, where they and twice "
+        f"the largest activation are {SURELY_FIT_TOGETHER_BYTES:,} bytes at most, no constant is larger than "
+        f"{LARGE_CONSTANT_BYTES:,}, no dense layer leads from more than {WIDE_DENSE_INPUTS:,} inputs to "
+        f"{FEW_DENSE_OUTPUTS} outputs or less, and there is no PRELU. In logs, 6.5 MiB found room in one model and 1.9 "
+        "of 4.4 MiB in another.",
         "",
     ]
     return "\n".join(lines)

@@ -336,9 +336,10 @@ def test_what_streams_is_within_the_bounds_given() -> None:
             continue
         if seen.cached_bytes + seen.streamed_bytes < 0.8 * size:
             continue
-        memory = Memory(size)
+        one_layer = name == "memory_one_large_layer"  # 3.4 of its 4 MiB, says the code in the issue
+        memory = Memory(size, unusual=one_layer or "PRELU" in seen.counted_by_operator())
         assert memory.streamed_at_least <= seen.streamed_bytes, name
         assert not (memory.fits == "yes" and seen.streamed_bytes > 2**16), name
         assert not (memory.fits == "no" and not seen.streamed_bytes), name
         tried.append(memory.fits)
-    assert len(tried) >= 12 and {"yes", "no", "perhaps"} == set(tried), tried
+    assert len(tried) >= 14 and {"yes", "no", "perhaps"} == set(tried), tried

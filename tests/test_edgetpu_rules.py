@@ -340,11 +340,22 @@ def test_parameters_against_the_memory_on_the_chip() -> None:
 
 @pytest.mark.parametrize(
     ("parameters", "activation", "fits"),
-    [(4, 2, "yes"), (5, 2, "perhaps"), (4, 3, "perhaps"), (8, 1, "perhaps"), (9, 1, "no")],
+    [(4, 1, "yes"), (5, 1, "perhaps"), (4, 2, "perhaps"), (2, 2, "yes"), (8, 1, "perhaps"), (9, 1, "no")],
 )
 def test_how_sure_it_is_that_parameters_stay_on_the_chip(parameters: int, activation: int, fits: str) -> None:
     """MiB of parameters and of the largest activation, which share the room."""
     assert Memory(parameters << 20, activation << 20).fits == fits
+
+
+@pytest.mark.parametrize(("unusual", "fits"), [(True, "perhaps"), (False, "yes")])
+def test_constants_that_may_be_sent_though_there_is_room(unusual: bool, fits: str) -> None:
+    wide, net = Net(), Net()
+    source = wide.tensor((1, 5000 if unusual else 3000))
+    assert preflight(wide.build([source], [wide.dense(source, 16)])).memory.fits == fits
+    source = net.tensor((1, 2, 2, 8))
+    extra = [net.weights((1, 1, 8))]
+    made = net.like(source, "PRELU", extra=extra) if unusual else net.like(source, "RELU")
+    assert preflight(net.build([source], [made])).memory.fits == fits
 
 
 def test_the_largest_activation_is_one_of_the_mapped_part() -> None:
@@ -363,6 +374,15 @@ def test_a_constant_shared_by_two_operators_is_one() -> None:
     x = net.op("FULLY_CONNECTED", [source, weights, -1], [net.tensor((1, 64))], 4)
     y = net.op("FULLY_CONNECTED", [x, weights, -1], [net.tensor((1, 64))], 4)
     assert preflight(net.build([source], [y])).memory.parameters == 64 * 64
+
+
+@pytest.mark.parametrize(("shape", "rules"), [((2, 8), {"dense-output"}), ((1, 2, 8), set())])
+def test_a_softmax_of_a_batch_is_not_mapped_and_one_of_rows_is(shape: tuple[int, ...], rules: set[str]) -> None:
+    net = Net()
+    source = net.tensor(shape)
+    found = preflight(net.build([source], [net.like(source, "SOFTMAX", 2)]))
+    assert rules_met(found) == rules
+    assert [name for name, _ in found.notes] == ([] if rules else ["softmax-rows"])
 
 
 def test_an_open_batch_in_the_signature_alone_is_said_and_not_refused() -> None:

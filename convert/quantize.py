@@ -15,6 +15,7 @@ import numpy.typing as npt
 from convert.errors import CalibrationError, QuantizationError
 from convert.float_model import FloatModel, Inferred, check_fits, infer_contract, load_float
 from edge.contract import FLOAT32, InputContract, Pixels
+from edge.model_file import check_model
 from models.silence import Silence, import_tensorflow, silenced
 
 __all__ = [
@@ -86,7 +87,9 @@ def quantized(calibrated_model: bytes, io: Io = "int8") -> bytes:
 
     Raises:
         QuantizationError: the quantizer refused it.
+        ModelFileError: damaged, which would end the process inside the quantizer.
     """
+    check_model(calibrated_model)
     import_tensorflow()
     import tensorflow as tf
     from tensorflow.lite.python.convert import mlir_quantize

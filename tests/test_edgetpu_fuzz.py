@@ -24,6 +24,7 @@ MOST_MEMORY = 64 * 2**20  # bytes, for files of a few KiB; the peak is far below
 SLOWEST_S = 20  # a hang, on a loaded machine; the slowest file takes some 20 ms
 CONVERT = Path(sys.executable).with_name("convert")
 BY_COMMAND = 5
+PAIRS = 200
 
 
 def originals() -> list[bytes]:
@@ -97,6 +98,26 @@ def test_no_damaged_file_crashes_hangs_or_grows(tmp_path: Path) -> None:
     # damage that is always fatal, or never, would test nothing
     kinds = {kind: seen.count(kind) for kind in set(seen)}
     assert min(kinds["read/read"], kinds["refused/refused"]) > COPIES // 20, kinds
+
+
+def test_damaged_pairs_are_compared_or_refused_in_one_line(tmp_path: Path) -> None:
+    """`--plain`: the compiled file, the plain one, or both are damaged."""
+    plain, made, twin = classifier(), tmp_path / "made.tflite", tmp_path / "plain.tflite"
+    pairs = [compiled(plain, outside=2), compiled(plain, spans=[(0, 2), (3, 5)]), compiled(plain, alone=True)]
+    codes = []
+    with bounded(MOST_MEMORY):
+        for n in range(PAIRS):
+            made.write_bytes(damaged(pairs[n % len(pairs)], n) if n % 4 else pairs[n % len(pairs)])
+            twin.write_bytes(damaged(plain, PAIRS + n) if n % 4 != 1 else plain)
+            try:
+                with in_time(SLOWEST_S):
+                    outcome = PreflightRequest(made, twin, False).execute()
+                json.dumps(outcome.record, allow_nan=False)
+                codes.append(outcome.code)
+            except (BrokenModelError, EdgeTpuModelError) as error:
+                assert str(error).startswith(str(tmp_path)) and "\n" not in str(error)
+                codes.append(2)
+    assert len(codes) == PAIRS and {1, 2} <= set(codes)
 
 
 def test_the_bounds_above_hold() -> None:

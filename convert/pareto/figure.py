@@ -60,21 +60,19 @@ def _accuracy(axis: Any, points: Sequence[Record], shapes: Mapping[str, str]) ->
         low, high = (100 * v for v in p["accuracy_interval"])
         axis.plot([_ms(p)] * 2, [low, high], "-", color=GREY, lw=0.9, zorder=1)
     for p in points:
-        colour = COLOURS[p["format"]]
-        edge = {"mec": INK, "mew": 1.1} if p["front"] else {"mec": "white", "mew": 0.6}
-        axis.plot(
-            _ms(p), _percent(p), shapes[p["network"]], color=colour, ms=8 if p["front"] else 6.5, zorder=4, **edge
-        )
+        axis.plot(_ms(p), _percent(p), shapes[p["network"]], zorder=4, ms=6.5, **_look(p["format"]))
+        if p["front"]:
+            axis.plot(_ms(p), _percent(p), shapes[p["network"]], zorder=4, ms=10, mfc="none", mec=INK, mew=1.1)
         if p["malignant_called_benign"]:
             axis.plot(_ms(p), _percent(p), "o", ms=14, mfc="none", mec=ORANGE, mew=1.4, zorder=3)
             _beside(axis, p, str(p["malignant_called_benign"]), (9, -10), ORANGE)
-    for p in front:
-        _beside(axis, p, f"{_short(p['network'])}\n{p['format']}", (6, 7), INK)
+    for p in front:  # nothing else lies above and left of a point on the front
+        _beside(axis, p, _suffix(p["network"], list(shapes)), (-8, 5), INK)
     axis.set(xlabel="milliseconds an inference (median; left is better)", ylabel="accuracy, %")
     axis.set_xscale("log")
     plain_numbers(axis.xaxis)
     _log_ticks(axis, [_ms(p) for p in points])
-    axis.margins(x=0.12, y=0.14)
+    axis.margins(x=0.15, y=0.14)
     axis.grid()
     axis.set_title("accuracy against latency")
 
@@ -104,7 +102,7 @@ def _beside(axis: Any, point: Record, text: str, shift: tuple[int, int], colour:
         textcoords="offset points",
         fontsize=7.5,
         color=colour,
-        linespacing=0.95,
+        ha="right" if shift[0] < 0 else "left",
         zorder=5,
     )
 
@@ -123,6 +121,13 @@ def _ms(point: Record) -> float:
 
 def _percent(point: Record) -> float:
     return 100 * float(point["accuracy"])
+
+
+def _suffix(name: str, names: Sequence[str]) -> str:
+    """A variant's name without the network's, where all are variants of one."""
+    shortest = min(names, key=len)
+    of_one = len(names) > 1 and all(other == shortest or other.startswith(f"{shortest}-") for other in names)
+    return name.removeprefix(f"{shortest}-") if of_one else _short(name)
 
 
 def _short(name: str) -> str:

@@ -20,7 +20,7 @@ from convert.evidence import Source
 from convert.float_model import FloatModel, infer_contract, load_float
 from convert.job import Stopwatch
 from convert.pareto.front import front
-from convert.pareto.grid import OWN_WIDTH, VARIED, Variant
+from convert.pareto.grid import VARIED, Variant
 from convert.pareto.inference import peak_of
 from convert.pareto.lesson import learned, pupil, told
 from convert.pareto.measurement import CALIBRATION_IMAGES, Record, candidate, measured
@@ -183,7 +183,7 @@ def _points(
             model = given[variant.name] if variant.name in given else _trained(settings, variant, source, watch)
             with watch("judge float"):
                 who = candidate(variant.name, model, source, known=variant.path is None)
-            networks.append(_network(settings, variant, model))
+            networks.append(_network(variant, model))
             for form in settings.formats:
                 with watch("convert and judge"):
                     points.append(measured(who, form, settings.out / POINTS))
@@ -211,12 +211,10 @@ def _trained(settings: Settings, variant: Variant, source: Source, watch: Stopwa
     return load_float(file)
 
 
-def _network(settings: Settings, variant: Variant, model: FloatModel) -> Record:
-    record: Record = {"name": variant.name, "sha256": model.sha256, "size": list(model.size), "width": None}
-    if variant.path is not None:
-        own = variant.name == VARIED
-        return record | {"width": OWN_WIDTH if own else None, "trained": None}
-    return record | {"width": variant.width, "trained": told(settings.out / VARIANTS / variant.name)}
+def _network(variant: Variant, model: FloatModel) -> Record:
+    """What is known of a network: its size, and how it was trained where that was done here, now or before."""
+    record: Record = {"name": variant.name, "sha256": model.sha256, "size": list(model.size)}
+    return record | {"trained": told(model.path.parent)}
 
 
 def _shipped_contract() -> InputContract:

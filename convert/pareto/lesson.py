@@ -23,8 +23,7 @@ from models.records import write_json
 from models.training import FURTHER, LabelledPixels, Recipe, Stage, history, train
 
 SEED = 7
-LEARNING_RATE = 3e-4
-BACKBONE_FACTOR = 2  # epochs where only a backbone is given, against those of a network that knows the classes
+LEARNING_RATE, BACKBONE_RATE = 3e-4, 5e-4  # of a network that knows the classes, and of a backbone with a new head
 CONTRACT, NETWORK, RECORD, CHECKPOINT = "contract.json", "model.keras", "training.json", "checkpoint"
 
 
@@ -58,10 +57,7 @@ def recipe(variant: Variant, epochs: int) -> Recipe:
     further = FURTHER[VARIED]
     stages: tuple[Stage, ...] = (Stage("further", "all", epochs, LEARNING_RATE, warmup=0.5),)
     if variant.backbone is not None:
-        stages = (
-            Stage("head", "head", 1, 2e-3),
-            Stage("fine-tune", "all", BACKBONE_FACTOR * epochs, LEARNING_RATE, warmup=1.0),
-        )
+        stages = (Stage("fine-tune", "all", epochs, BACKBONE_RATE, warmup=1.0),)
     return replace(
         further,
         stages=stages,
@@ -118,16 +114,20 @@ def learned(pupil: Pupil, source: Source, folder: Path) -> Path:
     return folder / NETWORK
 
 
-def told(folder: Path) -> dict[str, Any]:
-    """What a comparison says of a variant's training, JSON-safe."""
-    record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    epochs = record["history"]
-    return {
-        "start": record["start"],
-        "epochs": len(epochs),
-        "seconds": round(sum(epoch["seconds"] for epoch in epochs)),
-        "validation_accuracy": min(epochs, key=lambda epoch: epoch["val_loss"])["val_accuracy"],
-    }
+def told(folder: Path) -> dict[str, Any] | None:
+    """What a comparison says of a variant's training, JSON-safe; None of a network that is no variant made here."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        epochs = record["history"]
+        return {
+            "width": record["width"],
+            "start": record["start"],
+            "epochs": len(epochs),
+            "seconds": round(sum(epoch["seconds"] for epoch in epochs)),
+            "validation_accuracy": min(epochs, key=lambda epoch: epoch["val_loss"])["val_accuracy"],
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _facts(pupil: Pupil, parts: dict[str, tuple[Sample, ...]]) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def quantize_model(
             request=request,
             seconds=watch.seconds,
         )
-        page = report(certificate, compared.before, compared.after, evidence, settings.images_in_report)
+        page = report(certificate, compared.before, compared.after, evidence, settings.images_in_report, made.log)
         log = {} if made.log is None else {bundles.SEARCH_LOG: record_text(made.log).encode()}
         bundles.write(
             folder,

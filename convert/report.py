@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convert.errors import ReportError
+from convert.report_search import search_section
 from convert.report_text import check_title, check_value, parity_text, percent, points
 from models.figures import confusion_figure, drift_figure, intervals_figure, reliability_figure, render
 from models.html_page import (
@@ -45,6 +46,7 @@ def report(
     int8_probabilities: npt.ArrayLike,
     evidence: "Evidence",
     images_in_report: bool = False,
+    log: Record | None = None,
 ) -> str:
     """The page, UTF-8 text without any reference to the outside.
 
@@ -54,6 +56,7 @@ def report(
         evidence: the images they belong to.
         images_in_report: embed the images that changed class. A page that holds images of a data set must not
             be published.
+        log: of the search that found the int8 file, where there was one.
 
     Raises:
         ReportError: the probabilities are not those of the certificate.
@@ -70,6 +73,7 @@ def report(
         *([_classes(parity)] if labelled else []),
         _probabilities(parity, before, after, evidence.truth),
         _changed(parity, evidence if images_in_report else None),
+        *([search_section(log)] if log else []),
         _provenance(certificate),
         element(
             "footer",

@@ -1,0 +1,337 @@
+"""`convert quantize --int8 --search` as a whole: it brings a hard case back, harms no sound one, and keeps what it has
+when it is stopped."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from convert.comparison import compare
+from convert.errors import TooFewImagesError
+from convert.evidence import Source, from_images
+from convert.float_model import load_float
+from convert.policy import Policy
+from convert.quantize import calibrated
+from convert.recovery.fine_tune import FineTuneSettings
+from convert.recovery.images import SearchImages, calibrations, search_images
+from convert.recovery.interruption import StopRequested, stoppable
+from convert.recovery.recover import confirmed
+from convert.recovery.search import Search
+from convert.recovery.trials import FLIP_WEIGHS, Measures, Score
+from edge import bundle as bundles
+from tests.recovery_world import CONTRACT, LABELS, blow_up, pixels, residual_network, write_three_parts
+from tests.small_world import FEW_IMAGES, command, shell, write_images, write_policy
+
+keras = pytest.importorskip("keras", reason="conversion needs TensorFlow")
+FACTOR = 300.0
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> Path:
+    """`sound` and `hard` networks with contracts, images in three parts, and a policy for few of them."""
+    root = tmp_path_factory.mktemp("search")
+    network = residual_network()
+    for name in ("sound", "hard"):
+        (root / name).mkdir()
+        if name == "hard":
+            blow_up(network, FACTOR)
+        network.save(root / name / "model.keras")
+        (root / name / "contract.json").write_text(CONTRACT.to_json(), encoding="utf-8")
+    write_three_parts(write_images(root / "images"), root / "split.csv")
+    write_policy(root / "few.toml", **FEW_IMAGES)
+    return root
+
+
+def words(world: Path, name: str, out: Path, *more: str) -> list[str]:
+    given = ["--data", world / "images", "--split", world / "split.csv", "--policy", world / "few.toml"]
+    return ["quantize", "--int8", *map(str, [world / name / "model.keras", *given, "--out", out]), *more]
+
+
+def log_of(bundle: Path) -> dict:
+    return json.loads((bundle / "search.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def hard(world) -> tuple[subprocess.CompletedProcess[str], Path]:
+    done = shell("convert", *words(world, "hard", world / "out", "--search", "--json"))
+    return done, world / "out" / "hard-int8"
+
+
+# --- the whole command
+
+
+@pytest.mark.slow
+def test_the_hard_case_fails_without_the_search(world, tmp_path) -> None:
+    """The negative control: what the search has to mend is really there."""
+    done = shell("convert", *words(world, "hard", tmp_path, "--json"))
+    [certificate] = json.loads(done.stdout)["bundles"]
+    assert done.returncode == 1 and certificate["verdict"] == "fail" and "search" not in certificate
+    assert certificate["parity"]["accuracy_float"] - certificate["parity"]["accuracy_int8"] > 0.3
+    assert not (tmp_path / "hard-int8" / "search.json").exists()
+
+
+def test_the_search_brings_the_hard_case_back_in_full_int8(hard) -> None:
+    done, bundle = hard
+    assert done.returncode == 0, done.stderr
+    [certificate] = json.loads(done.stdout)["bundles"]
+    assert certificate["verdict"] == "pass"
+    assert certificate["parity"]["accuracy_float"] - certificate["parity"]["accuracy_int8"] <= 0.005
+    loaded = bundles.load(bundle, allow_unsigned=True)  # with its log, whole; verified as full int8 when it was made
+    assert loaded.certified and loaded.certificate["search"]["chosen"]["equalized"] is True
+    assert "search 1: " in done.stderr and "best so far" in done.stderr
+
+
+def test_the_log_holds_every_trial_and_both_parts(hard) -> None:
+    log = log_of(hard[1])
+    assert log["trials"][0]["ranges"] == "minmax" and not log["trials"][0]["equalized"]
+    assert log["trials"][0]["lost"] > 8 and log["trials"][log["chosen_trial"] - 1]["lost"] == 0
+    assert len(log["trials"]) == 10 and not log["interrupted"] and log["images"]["images"] == 40
+    assert log["test"]["confirmed"] and log["test"]["plain"]["lost"] > log["test"]["chosen"]["lost"] == 0
+    assert log["seconds"] > 0 and log["peak_rss_mb"] > 100
+
+
+def test_the_report_tells_of_the_search(hard) -> None:
+    page = (hard[1] / "report.html").read_text()
+    for said in ("How it was searched for", "chosen", "validation part", "confirms the choice"):
+        assert said in page
+
+
+@pytest.mark.slow
+def test_nothing_changed_is_reused_and_a_plain_request_is_another(world, hard) -> None:
+    again = shell("convert", *words(world, "hard", hard[1].parent, "--search"))
+    assert again.returncode == 0 and "reusing it" in again.stderr and "search 1: " not in again.stderr
+    other = world / "other"
+    shutil.copytree(hard[1].parent, other)
+    plain = shell("convert", *words(world, "hard", other))
+    assert plain.returncode == 1 and "reusing it" not in plain.stderr
+
+
+@pytest.mark.slow
+def test_a_sound_network_is_not_made_worse(world, tmp_path) -> None:
+    done = shell("convert", *words(world, "sound", tmp_path, "--search", "--json"))
+    assert done.returncode == 0, done.stderr
+    [certificate] = json.loads(done.stdout)["bundles"]
+    assert certificate["parity"]["agreement"] == 1.0 and certificate["verdict"] == "pass"
+
+
+@pytest.mark.slow  # drawing 720 fields
+def test_without_images_drawn_fields_choose_and_nothing_is_fine_tuned(world, tmp_path) -> None:
+    done = shell(
+        "convert", "quantize", "--int8", world / "hard" / "model.keras", "--search", "--out", tmp_path, "--json"
+    )
+    assert done.returncode in (0, 1, 3) and done.stdout.count("\n") == 1, done.stderr
+    log = log_of(tmp_path / "hard-int8")
+    assert log["images"]["labelled"] is False and "drawn" in log["images"]["origin"]
+    assert all(trial["fine_tune_steps"] == 0 for trial in log["trials"])
+
+
+def test_a_split_without_enough_validation_images_is_refused(world, tmp_path) -> None:
+    text = (world / "split.csv").read_text().replace("validation", "train")
+    (tmp_path / "two.csv").write_text(text)
+    given = words(world, "hard", tmp_path / "out", "--search")
+    given[given.index("--split") + 1] = str(tmp_path / "two.csv")
+    done = shell("convert", *given)
+    assert done.returncode == 3 and "validation part" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "out" / "hard-int8").exists()
+
+
+@pytest.mark.parametrize("value", ["--search=maybe", "--serach"])
+def test_a_mistyped_search_runs_nothing(world, tmp_path, value) -> None:
+    done = shell("convert", *words(world, "hard", tmp_path / "out", value))
+    assert done.returncode == 2 and not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_the_best_so_far(world, tmp_path) -> None:
+    """SIGINT once a better file than the plain one is there: a bundle with it, judged as ever, and the log says so."""
+    running = subprocess.Popen(
+        [*command("convert"), *words(world, "hard", tmp_path, "--search")],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509  (a background job ignores it)
+    )
+    assert running.stderr is not None
+    said = []
+    for line in running.stderr:
+        said.append(line)
+        if "search 4: " in line:
+            running.send_signal(signal.SIGINT)
+            break
+    said += running.stderr.read().splitlines(keepends=True)
+    assert running.wait(timeout=60) == 0, "".join(said)
+    log = log_of(tmp_path / "hard-int8")
+    assert log["interrupted"] and 4 <= len(log["trials"]) < 10 and log["chosen"]["equalized"]
+    assert any("the best file so far is kept" in line for line in said)
+    assert bundles.load(tmp_path / "hard-int8", allow_unsigned=True).certificate["search"]["interrupted"] is True
+
+
+def test_a_second_ctrl_c_gives_up_and_leaves_nothing() -> None:
+    with stoppable() as asked:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+        assert asked()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+# --- the search in this process, where its end can be chosen
+
+
+class After(StopRequested):
+    """Asks to stop at the n-th time of asking."""
+
+    def __init__(self, polls: int) -> None:
+        super().__init__()
+        self.left = polls
+
+    def __call__(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+def prepared(world: Path, name: str, stop: StopRequested, tune: FineTuneSettings | None = None) -> Search:
+    model = load_float(world / name / "model.keras")
+    chosen = pixels()
+    truth = np.arange(len(chosen)) % len(LABELS)
+    images = SearchImages(chosen, truth, tuple(f"#{n}" for n in range(40)), ("0" * 64,), "drawn dots")
+    inputs = np.concatenate([CONTRACT.encode(p) for p in chosen])
+    calibration = pixels(3000)
+    return Search(
+        calibrated(model, CONTRACT, calibration),
+        CONTRACT,
+        "int8",
+        {"40 drawn": lambda: _Given(calibration)},  # type: ignore[dict-item,return-value]
+        images,
+        model.predict(inputs),
+        Policy.load(world / "few.toml"),
+        None if tune is None else (lambda: pixels(4000, 64)),
+        stop,
+        tune or FineTuneSettings(),
+    )
+
+
+class _Given:
+    """As much of a calibration set as the search looks at."""
+
+    def __init__(self, shots: np.ndarray) -> None:
+        self.pixels = shots
+
+
+@pytest.mark.parametrize("polls", [60, 200, 300])
+def test_stopped_anywhere_the_best_of_the_finished_trials_stands(world, polls) -> None:
+    search = prepared(world, "hard", After(polls))
+    best = search.run()
+    assert search.interrupted and 1 <= len(search.trials) < 8
+    assert not any(trial.score.better_than(best.trial.score) for trial in search.trials)
+
+
+def test_stopped_before_the_plain_file_there_is_nothing_to_keep(world) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        prepared(world, "hard", After(5)).run()
+
+
+def test_the_fine_tune_runs_only_where_the_rest_is_not_enough(world, monkeypatch) -> None:
+    tune = FineTuneSettings(steps=4, every=2, batch=8)
+    sound = prepared(world, "sound", After(10**9), tune)
+    assert sound.run().trial.enough and all(t.measures.steps == 0 for t in sound.trials)
+    monkeypatch.setattr(Search, "_cheap", lambda self: iter([Measures("40 drawn")]))
+    hard = prepared(world, "hard", After(10**9), tune)
+    best = hard.run()
+    assert [t.measures.steps for t in hard.trials] == [0, 2, 4]
+    assert not any(trial.score.better_than(best.trial.score) for trial in hard.trials)
+
+
+def test_an_operator_that_cannot_be_trained_through_costs_the_fine_tune_alone(world, monkeypatch) -> None:
+    from convert.errors import FineTuneError
+    from convert.recovery import search as module
+
+    def refuse(*_args, **_options):
+        raise FineTuneError("no twin of WHERE")
+
+    monkeypatch.setattr(module, "fine_tune", refuse)
+    monkeypatch.setattr(Search, "_cheap", lambda self: iter([Measures("40 drawn")]))
+    search = prepared(world, "hard", After(10**9), FineTuneSettings(steps=4))
+    assert search.run().trial is search.trials[0] and search.notes == ["no fine-tune: no twin of WHERE"]
+
+
+# --- what is better
+
+
+def parity_of(float_calls: list[int], int8_calls: list[int], truth: list[int] | None):
+    rows = np.eye(4)
+    return compare(LABELS, rows[float_calls], rows[int8_calls], truth, benign="Benign")
+
+
+def test_a_wrong_benign_outweighs_images_lost_otherwise() -> None:
+    """Classes 0 Benign, 1 to 3 malignant."""
+    flipped = Score.of(parity_of([1] * 12, [0] + [1] * 11, [1] * 12))
+    confused = Score.of(parity_of([1] * 12, [2] * (FLIP_WEIGHS - 1) + [1] * (13 - FLIP_WEIGHS), [1] * 12))
+    assert flipped.harm == FLIP_WEIGHS and confused.harm == FLIP_WEIGHS - 1 and confused.better_than(flipped)
+
+
+def test_an_image_gained_is_no_harm_but_a_change() -> None:
+    gained = Score.of(parity_of([1, 2], [1, 1], [1, 1]))
+    kept = Score.of(parity_of([1, 2], [1, 2], [1, 1]))
+    assert gained.harm == 0 and kept.better_than(gained) and not gained.better_than(kept)
+
+
+def test_without_labels_every_change_is_harm() -> None:
+    changed = Score.of(parity_of([1, 2, 3], [1, 1, 3], None))
+    assert (changed.harm, changed.changed) == (1, 1)
+    assert Score.of(parity_of([1, 2, 3], [0, 2, 3], None)).harm == FLIP_WEIGHS
+
+
+def test_a_little_less_drift_is_no_reason_and_much_less_is() -> None:
+    one = Score(0, 0, 0.010)
+    assert not replace(one, drift=0.0097).better_than(one) and replace(one, drift=0.009).better_than(one)
+    assert not one.better_than(one)
+
+
+def test_the_test_part_refutes_a_choice_that_loses_more() -> None:
+    same = parity_of([1, 2, 3], [1, 2, 3], [1, 2, 3])
+    worse = parity_of([1, 2, 3], [1, 1, 3], [1, 2, 3])
+    assert confirmed({}, same, worse)[1] is False and confirmed({}, worse, same)[1] is True
+    record, stands = confirmed({"trials": []}, same, same)
+    assert stands and record["test"]["confirmed"] and record["test"]["chosen"]["lost"] == 0
+
+
+# --- its images
+
+
+def opened(world: Path) -> Source:
+    return Source.open(world / "images", LABELS, world / "split.csv")
+
+
+def test_search_images_neither_calibrate_nor_judge(world) -> None:
+    source, model = opened(world), load_float(world / "sound" / "model.keras")
+    evidence = from_images(source, model, CONTRACT, count=24, seed=0, method="random")
+    found = search_images(source, CONTRACT, evidence)
+    assert len(found.names) == 40 and found.truth is not None
+    assert not set(found.sha256s) & {*evidence.sha256s, *evidence.calibration.sha256s}
+    sets = calibrations(source, model, CONTRACT, evidence)
+    assert list(sets) == ["24 random", "24 k-center", "48 random"]
+    for make in sets.values():
+        chosen = make()
+        assert not set(chosen.sha256s) & {*evidence.sha256s, *found.sha256s}
+
+
+def test_too_few_search_images_cannot_choose(world, tmp_path) -> None:
+    lines = (world / "split.csv").read_text().splitlines(keepends=True)
+    kept = [line for n, line in enumerate(lines) if not line.startswith("validation") or n % 4 == 0]
+    assert 25 < len(lines) - len(kept) < 35
+    (tmp_path / "few.csv").write_text("".join(kept))
+    source = Source.open(world / "images", LABELS, tmp_path / "few.csv")
+    evidence = from_images(
+        source, load_float(world / "sound" / "model.keras"), CONTRACT, count=16, seed=0, method="random"
+    )
+    with pytest.raises(TooFewImagesError, match="at least 20"):
+        search_images(source, CONTRACT, evidence)

@@ -20,7 +20,8 @@ from convert.recovery.fake_quant import Quantizer, Twin, _Flow
 from convert.recovery.fake_quant_operators import to_file
 from convert.recovery.fine_tune import Candidate, FineTuneSettings, fine_tune
 from convert.recovery.float_file import WEIGHTED, FloatFile
-from edge.contract import FLOAT32, Pixels
+from edge.contract import FLOAT32, InputContract, Pixels
+from edge.virtual_slide import synthetic_fields
 from tests.keras_models import CONTRACT, edited, smear_pixels
 
 QUICK = FineTuneSettings(steps=4, every=2, batch=4)
@@ -369,3 +370,23 @@ def stored_weights(int8: bytes) -> list[tuple[npt.NDArray[Any], npt.NDArray[Any]
     codes = constants(int8, [node.inputs[1] for node in nodes])
     tensors = [seen.tensor(node.inputs[1]) for node in nodes]
     return [(codes[t.index].astype(np.float32), t.scales, t.axis) for t in tensors]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["custom_cnn", "mobilenet_v2"])
+def test_the_twin_of_a_shipped_network(name: str) -> None:
+    """As float file and as int8 file, on fields drawn for this."""
+    from convert.float_model import load_float
+    from convert.quantize import calibrated, quantized
+
+    folder = Path(__file__).parents[1] / "models" / "trained" / name
+    contract = InputContract.load(folder / "contract.json").undecided()
+    pixels = np.stack([contract.prepare(frame) for _, frame in synthetic_fields(16, 5)])
+    inputs = np.concatenate([contract.encode(p, FLOAT32) for p in pixels])
+    plain = calibrated(load_float(folder / "model.keras"), contract, pixels)
+    int8 = quantized(plain)
+    twin, wanted, rounded = Twin(plain, int8), outputs(plain, inputs), outputs(int8, inputs)
+    np.testing.assert_allclose(twin.run(inputs, quantized=False)[twin.output], wanted, atol=1e-4)
+    found = np.asarray(twin.run(inputs, quantized=True)[twin.output])
+    assert same_arithmetic(found, rounded)
+    assert np.abs(found - rounded).mean() < 0.5 * np.abs(wanted - rounded).mean()

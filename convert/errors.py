@@ -115,8 +115,10 @@ class RecoveryError(ConvertError, ValueError):
 
 
 class FineTuneError(RecoveryError):
-    """A network that cannot be fine-tuned in its int8 arithmetic, or a fine-tune that failed. Cause: what the message
-    names; cure: search without it (`--steps 0`), or lower the learning rate."""
+    """A network that cannot be fine-tuned in its int8 arithmetic, or a fine-tune that failed: the message says why.
+
+    Cure: none is needed where a search met it, which keeps the best file it has without; else lower the learning rate.
+    """
 
 
 class TooFewImagesError(ConvertError, ValueError):

@@ -3,8 +3,9 @@
 Everything between the operators goes through the scale and zero point that the int8 file has for it, so that what is
 trained through the twin is trained through the int8 model. Rounding passes the gradient on as if it were not there and
 stops it where a value is clipped (the straight-through estimator: Bengio et al. 2013, arXiv 1308.3432; Jacob et al.
-2018, arXiv 1712.05877, for networks). Why not a library: `tensorflow_model_optimization` wraps Keras 2 layers and
-knows neither Keras 3 nor a SavedModel, and learns ranges of its own; here the file to be made has its ranges already.
+2018, arXiv 1712.05877, for networks). Of libraries, `tensorflow-model-optimization` 0.8.1 wraps layers of Keras 2
+(it requires tf-keras; https://github.com/tensorflow/model-optimization/issues/1119) and learns ranges of its own, and
+qkeras-v3 and HGQ2 want the network written anew in their layers; none reads a file that has its quantizers already.
 
 Weights and biases are held in steps of the int8 format (a weight's step is 1/127 of its channel's largest, a bias's
 that of the operator's output), since batch norms folded into convolutions leave channels of very different size: one

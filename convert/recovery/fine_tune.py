@@ -40,7 +40,7 @@ class FineTuneSettings:
         seed: of order, turns and flips.
     """
 
-    steps: int = 200
+    steps: int = 150
     every: int = 50
     batch: int = 16
     learning_rate: float = 0.02

@@ -68,7 +68,7 @@ def _accuracy(axis: Any, points: Sequence[Record], shapes: Mapping[str, str]) ->
             _beside(axis, p, str(p["malignant_called_benign"]), (9, -10), ORANGE)
     for p in front:  # nothing else lies above and left of a point on the front
         _beside(axis, p, _suffix(p["network"], list(shapes)), (-8, 5), INK)
-    axis.set(xlabel="milliseconds an inference (median; left is better)", ylabel="accuracy, %")
+    axis.set(xlabel="milliseconds of processor time an inference (median; left is better)", ylabel="accuracy, %")
     axis.set_xscale("log")
     plain_numbers(axis.xaxis)
     _log_ticks(axis, [_ms(p) for p in points])
@@ -82,7 +82,7 @@ def _files(axis: Any, points: Sequence[Record], names: Sequence[str], shapes: Ma
         row = names.index(p["network"])
         axis.plot(p["bytes"] / 1e6, row, shapes[p["network"]], ms=7, **_look(p["format"]))
     axis.set_yticks(range(len(names)), [f"{_short(name)}" for name in names])
-    axis.set(xlabel="file, MB", xlim=(0, None), ylim=(len(names) - 0.5, -0.5))
+    axis.set(xlabel="file, MB", xlim=(0, None), ylim=(max(len(names), 1) - 0.5, -0.5))
     axis.tick_params(axis="y", length=0)
     axis.grid(axis="both")
     axis.set_title("size of the file")

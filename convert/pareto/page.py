@@ -88,6 +88,8 @@ def remarks(record: Record) -> list[str]:
     reference = record["reference"]
     lines = [
         f"{FRONT}: on the Pareto front, no other point is as accurate and faster; M>B: malignant images called Benign",
+        "ms: processor time of an inference on one thread, its latency where nothing else runs; load here"
+        f" {record['load_before']}",
         f"ratio: against {reference['bundle']} ({reference['median_ms']:.2f} ms), in turns, {record['rounds']} rounds;"
         f" {record['runtime']} {record['runtime_version']} (kind {reference['kind']}), {_threads(record['threads'])},"
         f" {record['board']}",

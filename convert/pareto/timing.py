@@ -1,4 +1,9 @@
-"""All points timed in turns in one run, so that a busy moment of the machine falls on all of them alike."""
+"""All points timed in turns in one run, so that a busy moment of the machine falls on all of them alike.
+
+What counts is the processor time of the thread that runs the inference. On one thread that is the latency where
+nothing else runs; where something does, the clock on the wall tells of that too, and of long inferences more than of
+short ones.
+"""
 
 import random
 import time
@@ -14,14 +19,18 @@ LEAST_ROUNDS = 5  # from which a median is worth showing, when the timing itself
 SLOW_MS = 50.0  # from here on the caches that another model left cold cost nothing worth a second run
 
 Calls = Mapping[str, Callable[[], object]]
+Clocks = tuple[Callable[[], float], Callable[[], float]]  # seconds: of this thread's processor time, and on the wall
+Times = dict[str, list[tuple[float, float]]]  # milliseconds by both, round by round
 
 
 @dataclass(frozen=True)
 class Timed:
-    """Milliseconds of one point, and of the same rounds against the reference's."""
+    """Milliseconds of one point: processor time, and by the wall; and the ratio of processor times to the
+    reference's in the same rounds."""
 
     median_ms: float
     min_ms: float
+    wall_ms: float
     ratio: float
     ratio_low: float
     ratio_high: float
@@ -31,8 +40,8 @@ class Timed:
         return {name: round(value, 4) for name, value in vars(self).items()}
 
 
-def turns(calls: Calls, rounds: int, clock: Callable[[], float] = time.perf_counter) -> dict[str, list[float]]:
-    """Milliseconds of every call in every round; each round runs all of them, in an order drawn anew.
+def turns(calls: Calls, rounds: int, clocks: Clocks = (time.thread_time, time.perf_counter)) -> Times:
+    """Milliseconds of every call in every round by both clocks; each round runs all of them, in an order drawn anew.
 
     A call runs once untimed right before it is timed, since a device runs one model alone: with the other models in
     between, none would find its own weights in the caches. Slow ones, to which that is nothing, do so only in the first
@@ -42,7 +51,7 @@ def turns(calls: Calls, rounds: int, clock: Callable[[], float] = time.perf_coun
         KeyboardInterrupt: before `LEAST_ROUNDS` were whole; later, those that are whole are returned.
     """
     order, shuffle = list(calls), random.Random(0).shuffle
-    times: dict[str, list[float]] = {name: [] for name in calls}
+    times: Times = {name: [] for name in calls}
     slow: set[str] = set()
     try:
         for round_ in range(rounds + 1):
@@ -50,12 +59,12 @@ def turns(calls: Calls, rounds: int, clock: Callable[[], float] = time.perf_coun
             for name in order:
                 if name not in slow:
                     calls[name]()
-                start = clock()
+                start = clocks[0](), clocks[1]()
                 calls[name]()
-                elapsed = (clock() - start) * 1e3
+                spent = (clocks[0]() - start[0]) * 1e3, (clocks[1]() - start[1]) * 1e3
                 if round_:
-                    times[name].append(elapsed)
-                elif elapsed > SLOW_MS:
+                    times[name].append(spent)
+                elif spent[0] > SLOW_MS:
                     slow.add(name)
     except KeyboardInterrupt:
         if min(map(len, times.values())) < LEAST_ROUNDS:
@@ -64,12 +73,16 @@ def turns(calls: Calls, rounds: int, clock: Callable[[], float] = time.perf_coun
     return {name: values[:whole] for name, values in times.items()}
 
 
-def against(times: Mapping[str, list[float]], reference: str) -> dict[str, Timed]:
+def against(times: Times, reference: str) -> dict[str, Timed]:
     """Every call's times and how many times the reference's they are, by rounds (`edge.bench_timing.compare`)."""
     found = {}
-    for name, values in times.items():
-        ratios = compare(values, times[reference])
-        found[name] = Timed(median(values), min(values), ratios["ratio"], ratios["ratio_low"], ratios["ratio_high"])
+    processor = {name: [spent for spent, _ in values] for name, values in times.items()}
+    for name, values in processor.items():
+        ratios = compare(values, processor[reference])
+        wall = median([spent for _, spent in times[name]])
+        found[name] = Timed(
+            median(values), min(values), wall, ratios["ratio"], ratios["ratio_low"], ratios["ratio_high"]
+        )
     return found
 
 

@@ -24,13 +24,12 @@ from edge.gates import LIMITS_FORMAT, GateLimits, GateReport, Gates, quality_gat
 from models.dataset import Sample, load_pixels
 from models.errors import DatasetError
 from models.gate_degradations import CODE_PER_STOP
-from models.registry import PUBLISHED_SPLIT
+from models.registry import LABELS, PUBLISHED_SPLIT
 from models.scale_bar import fill_corner
 from models.statistics import wilson
 from models.versions import versions
 
 SIZE = (224, 224)
-LABELS = ("Benign", "Early", "Pre", "Pro")
 BUDGET = 0.01  # of the published fields, all gates together
 RECORD, FIGURE = Path("docs/reference/gates.json"), Path("docs/images/gates.png")
 

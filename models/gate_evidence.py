@@ -85,7 +85,8 @@ def drawn_fields(count: int, seed: int = SEED) -> list[Pixels]:
 
 
 def _contract() -> InputContract:
-    from models.gate_calibration import LABELS, SIZE
+    from models.gate_calibration import SIZE
+    from models.registry import LABELS
 
     return InputContract(SIZE, LABELS)
 

@@ -25,7 +25,7 @@ from models.corruptions import CORRUPTIONS, corrupt
 from models.gate_evidence import drawn_fields
 from models.novelty_alternatives import Network, alternatives
 from models.novelty_calibration import BUDGET
-from models.novelty_fields import LABELS, Part, read_others, read_parts
+from models.novelty_fields import Part, read_others, read_parts
 from models.novelty_figure import draw
 from models.novelty_fit import Measured, distances, fit, measure, scores, taken, with_limits
 from models.novelty_page import with_tables

@@ -11,10 +11,9 @@ from edge.contract import InputContract, Pixels
 from edge.images import IMAGE_SUFFIXES, read_image
 from models.dataset import Sample, load_pixels
 from models.errors import DatasetError
-from models.registry import PUBLISHED_SPLIT
+from models.registry import LABELS, PUBLISHED_SPLIT
 
 SIZE = (224, 224)
-LABELS = ("Benign", "Early", "Pre", "Pro")
 PARTS = ("train", "validation", "test")
 CONTRACT = InputContract(SIZE, LABELS)
 Texts = npt.NDArray[np.str_]

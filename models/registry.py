@@ -9,7 +9,8 @@ TRAINED = ("mobilenet_v2", "custom_cnn")
 PUBLISHED_FILES = _HERE / "data" / "published_files.csv"
 PUBLISHED_SPLIT = _HERE / "data" / "split_field_disjoint.csv"
 RANDOM_SPLIT = _HERE / "data" / "split_random.csv"
-BENIGN = "Benign"
+LABELS = ("Benign", "Early", "Pre", "Pro")
+BENIGN = LABELS[0]
 
 
 class UnknownNetworkError(ModelsError, KeyError):

@@ -223,6 +223,7 @@ class Search:
                     pixels,
                     self.contract,
                     self.fine_tune,
+                    teacher=self.plain,  # the network as it was: corrected biases are wrong in float
                     progress=lambda done, of: bar.advance(),
                     should_stop=self.should_stop,
                 ):

@@ -194,7 +194,7 @@ def _biases(found: Findings) -> Iterator[Cause]:
 
 def _outliers(found: Findings) -> Iterator[Cause]:
     for w in found.weights:
-        if not _stands_out(w):
+        if not _stands_out(w) or _equalized(found):  # then the int8 file has it no more
             continue
         layer = found.layer(w.name)
         said = f"channel {w.loudest} of {w.name} has weights {w.outlier:.0f} times the median channel's"
@@ -207,9 +207,10 @@ def _outliers(found: Findings) -> Iterator[Cause]:
             said += "; its activations set the range, and the median channel is left"
             said += f" {layer.channel_codes:.0f} of 256 codes"
         cure = (
-            "look at this channel in training: a batch norm with a tiny variance, a learning rate too high, no weight"
+            "convert quantize --int8 MODEL --data DIR --search, which brings channels to like ranges across layers; and"
         )
-        cure += " decay; scale it down and the weights that read it up, retrain, then convert quantize --int8 MODEL"
+        cure += " look at this channel in training: a batch norm with a tiny variance, a learning rate too high, no"
+        cure += " weight decay"
         yield Cause("weight-outlier", w.name, True, w.outlier, "times the median channel", said, cure, w.outlier)
 
 
@@ -283,8 +284,8 @@ def _noise(found: Findings) -> Iterator[Cause]:
         if layer.channel_codes < 16 and layer.spread >= GAP:
             said += f" Its median channel has {layer.channel_codes:.0f} of 256 codes: one channel (number"
             said += f" {layer.loudest}, {layer.spread:.0f} times the median) sets the range."
-        cure = "retrain with a bounded activation (ReLU6) or weight decay at this layer; try other calibration images:"
-        cure += " convert quantize --int8 MODEL --data DIR --method herding"
+        cure = "convert quantize --int8 MODEL --data DIR --search; if that does not help, retrain with a bounded"
+        cure += " activation (ReLU6) or weight decay at this layer"
         yield Cause(
             "layer-noise", effect.name, True, effect.share, "of the error at the logits", said, cure, effect.share
         )
@@ -319,8 +320,10 @@ def _disagreement(found: Findings) -> Cause:
     said = f"float and int8 agree on {_percent(found.ends.agreement)} of {found.images} images, and no rule names one"
     said += " layer; most of the error at the logits comes from "
     said += ", ".join(f"{e.name} ({_percent(e.share)})" for e in ordered)
-    cure = "convert parity MODEL INT8 --data DIR judges on all images; try other calibration images:"
-    cure += " convert quantize --int8 MODEL --data DIR --method k-center"
+    cure = (
+        "convert parity MODEL INT8 --data DIR judges on all images; convert quantize --int8 MODEL --data DIR --search"
+    )
+    cure += " looks for a file that agrees more"
     name = ordered[0].name if ordered else ""
     return Cause("disagreement", name, True, found.ends.agreement, "agreement", said, cure)
 

@@ -121,6 +121,17 @@ def test_a_sound_network_is_not_made_worse(world, tmp_path) -> None:
     assert certificate["parity"]["agreement"] == 1.0 and certificate["verdict"] == "pass"
 
 
+@pytest.mark.slow
+def test_diagnose_names_the_search_as_the_cure_and_finds_nothing_after_it(world, hard, tmp_path) -> None:
+    plain = shell("convert", *words(world, "hard", tmp_path))
+    assert plain.returncode == 1
+    images = ["--data", world / "images", "--split", world / "split.csv", "--images", "40"]
+    before = shell("convert", "diagnose", world / "hard" / "model.keras", tmp_path / "hard-int8", *images)
+    assert before.returncode == 1 and "--search" in before.stdout, before.stderr
+    after = shell("convert", "diagnose", world / "hard" / "model.keras", hard[1], *images)
+    assert after.returncode == 0 and "equalized" in after.stdout, after.stdout
+
+
 @pytest.mark.slow  # drawing 720 fields
 def test_without_images_drawn_fields_choose_and_nothing_is_fine_tuned(world, tmp_path) -> None:
     done = shell(

@@ -299,14 +299,21 @@ def constants(model: bytes, wanted: Collection[int]) -> dict[int, Array]:
     found: dict[int, Array] = {}
     for index in wanted:
         tensor = tree.subgraphs[0].tensors[index]
-        data = tree.buffers[tensor.buffer].data
-        if data is None or len(data) == 0 or tensor.type not in dtypes:
+        data = _held(tree.buffers[tensor.buffer], model)
+        if not data or tensor.type not in dtypes or len(data) % np.dtype(dtypes[tensor.type]).itemsize:
             continue
         shape = [] if tensor.shape is None else [int(n) for n in tensor.shape]
-        values = np.frombuffer(np.asarray(data, np.uint8).tobytes(), dtypes[tensor.type])
+        values = np.frombuffer(data, dtypes[tensor.type])
         if values.size == int(np.prod(shape)):
             found[index] = values.reshape(shape)
     return found
+
+
+def _held(buffer: Any, model: bytes) -> bytes:
+    """What a buffer holds, within the flatbuffer or behind it, as litert-quantizer writes it; b"" where nothing."""
+    if buffer.data is not None and len(buffer.data):
+        return np.asarray(buffer.data, np.uint8).tobytes()
+    return bytes(model[buffer.offset : buffer.offset + buffer.size]) if buffer.offset > 1 else b""
 
 
 def dequantized(values: Array, tensor: TensorInfo) -> Floats:

@@ -19,7 +19,7 @@ def search_section(log: Record) -> Markup:
                 element("strong", f"{number} chosen") if chosen else str(number),
                 trial["calibration"],
                 trial["ranges"],
-                "yes" if trial["equalized"] else "-",
+                ("behind ReLU6 too" if trial["equalized_behind_relu6"] else "yes") if trial["equalized"] else "-",
                 "yes" if trial["biases_corrected"] else "-",
                 str(trial["fine_tune_steps"] or "-"),
                 percent(trial["agreement"]),

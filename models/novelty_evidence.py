@@ -30,7 +30,7 @@ from models.novelty_figure import draw
 from models.novelty_fit import Measured, distances, fit, measure, scores, taken, with_limits
 from models.novelty_page import with_tables
 from models.other_microscopes import MICROSCOPES, cut_out, through
-from models.registry import BENIGN
+from models.registry import BENIGN, LABELS
 from models.statistics import wilson
 from models.versions import versions
 

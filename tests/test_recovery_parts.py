@@ -19,7 +19,7 @@ from convert.recovery.clipping import (
     percentile_range,
     set_ranges,
 )
-from convert.recovery.equalization import equalize, groups
+from convert.recovery.equalization import HEADROOM, equalize, groups
 from convert.recovery.float_file import BIAS, WEIGHTED, WEIGHTS, FloatFile
 from convert.recovery.statistics import BINS, Seen, collect, runs
 from edge.contract import FLOAT32
@@ -259,16 +259,52 @@ def test_equalization_takes_the_blown_up_channel_back_and_changes_no_answer(hard
     assert reach[0] > 50 and reach[1] < 20
 
 
-def test_what_relu6_bounds_is_left_alone(tmp_path) -> None:
+@pytest.fixture
+def six(tmp_path) -> bytes:
+    """Convolution with ReLU6, mean, dense; a channel of the convolution 50 times too small, its dense weights as much
+    too large."""
+    keras.utils.set_random_seed(1)
     inputs = keras.Input((32, 32, 3))
-    x = keras.layers.ReLU(6.0)(keras.layers.Conv2D(8, 3)(inputs))
-    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(8, 3)(x))
-    keras.Model(inputs, keras.layers.Dense(4, activation="softmax")(x)).save(tmp_path / "six.keras")
-    file = FloatFile(calibrated(load_float(tmp_path / "six.keras"), CONTRACT, pixels(count=4)))
-    behind = next(g for g in groups(file) if g.producers and g.producers[0].activation == "RELU6")
-    assert "RELU6" in behind.why_not
-    pooled = next(g for g in groups(file) if g.producers and g.producers[0].place > behind.producers[0].place)
-    assert not pooled.why_not and pooled.consumers[0].kind == "FULLY_CONNECTED"  # through the mean
+    x = keras.layers.ReLU(6.0)(keras.layers.Conv2D(8, 3, name="conv")(inputs))
+    x = keras.layers.Dense(4, activation="softmax", name="dense")(keras.layers.GlobalAveragePooling2D()(x))
+    network = keras.Model(inputs, x)
+    for name, at, factor in (("conv", (..., 1), 1 / 50), ("dense", (1, ...), 50)):
+        weights, bias = network.get_layer(name).get_weights()
+        weights[at] *= factor
+        network.get_layer(name).set_weights([weights, bias])
+    network.save(tmp_path / "six.keras")
+    return calibrated(load_float(tmp_path / "six.keras"), CONTRACT, pixels(count=16))
+
+
+def test_what_relu6_bounds_is_left_alone_unless_asked(six) -> None:
+    [behind] = [g for g in groups(FloatFile(six)) if g.bounded]
+    assert behind.bounded and not behind.why_not and behind.consumers[0].kind == "FULLY_CONNECTED"  # through the mean
+    assert equalize(FloatFile(six), collect(six, image, 16)) == 0
+
+
+def test_channels_that_relu6_never_clips_are_equalized_when_asked(six) -> None:
+    file, before = FloatFile(six), collect(six, image, 16)
+    assert equalize(file, before, bounded=True) == 1
+    equal = file.pack()
+    np.testing.assert_allclose(answers(equal), answers(six), atol=1e-4)  # on the images that were seen
+    dense = FloatFile(equal).operators[-2]
+    weights = np.abs(FloatFile(equal).constant(dense.inputs[WEIGHTS])).max(axis=0)
+    assert weights.max() / np.median(weights) < 10
+    [group] = [g for g in groups(FloatFile(equal)) if g.bounded]
+    output = group.producers[0].outputs[0]
+    peaks, were = collect(equal, image, 16)[output].channel_peak, before[output].channel_peak
+    assert (peaks[were < 5.7] <= 6 / HEADROOM + 1e-4).all() and peaks[1] > 10 * were[1]
+
+
+def test_a_channel_that_relu6_clips_keeps_its_scale(six) -> None:
+    file, stats = FloatFile(six), collect(six, image, 16)
+    [group] = [g for g in groups(file) if g.bounded]
+    for tensor in group.tensors:
+        stats[tensor].channel_peak[0] = 6.0
+    before = file.constant(group.producers[0].inputs[WEIGHTS])
+    equalize(file, stats, bounded=True)
+    after = file.constant(file.operators[group.producers[0].place].inputs[WEIGHTS])
+    assert np.array_equal(after[0], before[0]) and not np.array_equal(after[1], before[1])
 
 
 def test_pooling_and_flattening_tie_channels(tmp_path) -> None:

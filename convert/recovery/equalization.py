@@ -9,8 +9,12 @@ one output. Both are weighed with ranges that were measured on images, as Xiao e
     s = sqrt(reach of the channel / reach of the weights that read it)
 
 and s = reach of the channel where all readers are depthwise, whose weights have a scale for every channel. Channels
-that an addition, a pooling or a reshape ties together share their s. ReLU6 does not commute with s, so an activation
-behind one is left as it is: it is bounded anyway.
+that an addition, a pooling or a reshape ties together share their s.
+
+ReLU6 does not commute with s: min(x, 6) / s is min(x / s, 6 / s). But a channel that stays below 6 on all images, and
+still does after division with as much again to spare, is never clipped by it on such images. `bounded` equalizes
+these channels too; on an image on which one reaches further than `HEADROOM` times the calibration images' peak, the
+network then answers a little otherwise. Whether that is worth it is for the search images to say.
 """
 
 from dataclasses import dataclass, field
@@ -23,8 +27,11 @@ from convert.recovery.statistics import Statistics
 
 Doubles = npt.NDArray[np.float64]
 COMMUTING = ("NONE", "RELU")
+CEILING = 6.0  # of ReLU6
+UNCLIPPED = 0.95  # of the ceiling: a channel whose peak lies above it is taken to be clipped
+HEADROOM = 2.0
 TYING = frozenset({"ADD", "AVERAGE_POOL_2D", "MAX_POOL_2D", "MEAN", "PAD", "RELU", "RESHAPE"})
-LARGEST_FACTOR = 1e6  # of s around its geometric mean: keeps float32 weights exact enough
+LARGEST_FACTOR = 1e6  # of s around its median: keeps float32 weights exact enough
 SMALLEST = 1e-12
 
 
@@ -36,6 +43,7 @@ class Group:
         tensors: their indices. channels: of the narrowest; a flattened one repeats them.
         producers, consumers: the layers with weights in front and behind.
         why_not: why it cannot be scaled; "" when it can.
+        bounded: a ReLU6 is in front, so that only channels below its ceiling can be.
     """
 
     tensors: set[int]
@@ -43,16 +51,17 @@ class Group:
     producers: list[Operator] = field(default_factory=list)
     consumers: list[Operator] = field(default_factory=list)
     why_not: str = ""
+    bounded: bool = False
 
 
-def equalize(file: FloatFile, statistics: Statistics) -> int:
-    """Equalize every group of `file` that can be; the number of groups changed.
+def equalize(file: FloatFile, statistics: Statistics, bounded: bool = False) -> int:
+    """Equalize every group of `file` that can be, those behind a ReLU6 too if `bounded`; the number of groups changed.
 
     Statistics and ranges of the activations are then those of before: collect them anew.
     """
     changed = 0
     for group in groups(file):
-        if group.why_not:
+        if group.why_not or (group.bounded and not bounded):
             continue
         factors = _factors(file, group, statistics)
         if np.allclose(factors, 1, rtol=0.05):
@@ -106,7 +115,9 @@ def _sort_in(file: FloatFile, operator: Operator, of_tensor: dict[int, Group]) -
             group.producers.append(operator)
             if file.shape(operator.outputs[0])[-1] != group.channels:
                 group.why_not = group.why_not or "a reshape takes its channels apart"
-            if operator.activation not in COMMUTING:
+            if operator.activation == "RELU6":
+                group.bounded = True
+            elif operator.activation not in COMMUTING:
                 group.why_not = group.why_not or f"{operator.activation} does not commute with a factor"
         for group in reads:
             group.consumers.append(operator)
@@ -149,7 +160,7 @@ def _leaves_channels(file: FloatFile, operator: Operator) -> bool:
 
 
 def _factors(file: FloatFile, group: Group, statistics: Statistics) -> Doubles:
-    """s of every channel, geometric mean 1."""
+    """s of every channel, around 1."""
     reach = np.zeros(group.channels)
     for tensor in group.tensors:
         if tensor in statistics:
@@ -163,8 +174,11 @@ def _factors(file: FloatFile, group: Group, statistics: Statistics) -> Doubles:
         return factors
     depthwise = all(operator.kind == "DEPTHWISE_CONV_2D" for operator in group.consumers)
     factors[alive] = reach[alive] if depthwise else np.sqrt(reach[alive] / read[alive])
-    factors[alive] /= np.exp(np.log(factors[alive]).mean())
-    return np.clip(factors, 1 / LARGEST_FACTOR, LARGEST_FACTOR)
+    factors[alive] /= np.exp(np.median(np.log(factors[alive])))
+    factors = np.clip(factors, 1 / LARGEST_FACTOR, LARGEST_FACTOR)
+    if group.bounded:
+        factors = np.where(reach < UNCLIPPED * CEILING, np.maximum(factors, HEADROOM * reach / CEILING), 1)
+    return factors
 
 
 def _read_reach(file: FloatFile, operator: Operator, channels: int) -> Doubles:

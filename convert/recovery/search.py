@@ -22,7 +22,7 @@ from convert.predictions import Floats
 from convert.quantize import Io, quantized
 from convert.recovery.bias_correction import correct_biases
 from convert.recovery.clipping import Clipping, set_ranges
-from convert.recovery.equalization import equalize
+from convert.recovery.equalization import equalize, groups
 from convert.recovery.fine_tune import FineTuneSettings, fine_tune
 from convert.recovery.float_file import FloatFile
 from convert.recovery.images import SearchImages
@@ -77,7 +77,7 @@ class Search:
     notes: list[str] = field(default_factory=list)
     interrupted: bool = False
     _best: Best | None = None
-    _bases: dict[tuple[str, bool], tuple[bytes, Statistics]] = field(default_factory=dict)
+    _bases: dict[Measures, tuple[bytes, Statistics]] = field(default_factory=dict)
     _sets: dict[str, Calibration] = field(default_factory=dict)
 
     def run(self) -> Best:
@@ -111,6 +111,8 @@ class Search:
         yield replace(plain, corrected=True)
         yield replace(plain, equalized=True)
         yield replace(plain, equalized=True, corrected=True)
+        if any(group.bounded and not group.why_not for group in groups(FloatFile(self.plain))):
+            yield replace(plain, equalized=True, bounded=True, corrected=True)
         best = self.best.trial.measures
         yield from (replace(best, clipping=clipping) for clipping in RANGES)
         best = self.best.trial.measures
@@ -132,25 +134,24 @@ class Search:
         """The float file with all but the fine-tune done to it."""
         if measures == Measures(next(iter(self.calibrations))):
             return self.plain
-        base, statistics = self._base(measures.calibration, measures.equalized)
+        base, statistics = self._base(measures)
         file = FloatFile(base)
         set_ranges(file, statistics, measures.clipping)
         if measures.corrected:
             correct_biases(file, statistics)
         return file.pack()
 
-    def _base(self, calibration: str, equalized: bool) -> tuple[bytes, Statistics]:
-        """A float file, equalized or not, and what its activations are on a calibration set."""
-        key = (calibration, equalized)
+    def _base(self, measures: Measures) -> tuple[bytes, Statistics]:
+        """A float file, equalized or not, and what its activations are on the calibration set."""
+        key = Measures(measures.calibration, measures.equalized, measures.bounded)
         if key not in self._bases:
             model = self.plain
-            if equalized:
+            if key.equalized:
                 file = FloatFile(self.plain)
-                changed = equalize(file, self._base(next(iter(self.calibrations)), False)[1])
-                if not changed:
-                    self.notes.append("equalization found nothing to change")
+                first = Measures(next(iter(self.calibrations)))
+                equalize(file, self._base(first)[1], key.bounded)
                 model = file.pack()
-            self._bases[key] = (model, self._collect(model, self.calibration(calibration).pixels))
+            self._bases[key] = (model, self._collect(model, self.calibration(key.calibration).pixels))
         return self._bases[key]
 
     def calibration(self, name: str) -> Calibration:

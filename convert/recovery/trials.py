@@ -18,13 +18,15 @@ class Measures:
 
     Attributes:
         calibration: name of the calibration set.
-        equalized: channels brought to like ranges across layers. clipping: how ranges are set.
+        equalized: channels brought to like ranges across layers; bounded: those behind a ReLU6 as well.
+        clipping: how ranges are set.
         corrected: biases corrected for the rounding of the weights.
         steps: of the fine-tune; 0 for none.
     """
 
     calibration: str
     equalized: bool = False
+    bounded: bool = False
     clipping: Clipping = MIN_MAX
     corrected: bool = False
     steps: int = 0
@@ -36,7 +38,7 @@ class Measures:
 
     def __str__(self) -> str:
         said = [self.calibration, f"{self.clipping} ranges"]
-        said += ["equalized"] if self.equalized else []
+        said += [f"equalized{' behind ReLU6 too' if self.bounded else ''}"] if self.equalized else []
         said += ["biases corrected"] if self.corrected else []
         said += [f"fine-tuned {self.steps} steps"] if self.steps else []
         return ", ".join(said)
@@ -47,6 +49,7 @@ class Measures:
             "calibration": self.calibration,
             "ranges": str(self.clipping),
             "equalized": self.equalized,
+            "equalized_behind_relu6": self.bounded,
             "biases_corrected": self.corrected,
             "fine_tune_steps": self.steps,
         }

@@ -22,7 +22,6 @@ from edge.bench_timing import (
     stages,
 )
 from edge.command import DONE, Outcome, UsageError, note, switch, whole_number
-from edge.interpreters import MOST_THREADS, RUNTIMES
 from edge.probes import board
 from edge.probes.base import Machine
 from edge.serving import Served, serve
@@ -51,6 +50,7 @@ class BenchRequest:
     keys: Path | None = None
     allow_unsigned: bool = False
     edgetpu: str | None = None
+    fallback: bool = False
 
     def execute(self) -> Outcome:
         """Time stages, pipeline and contenders.
@@ -74,6 +74,7 @@ class BenchRequest:
             runtime=self.runtime,
             threads=self.threads,
             edgetpu=self.edgetpu,
+            fallback=self.fallback,
             trust=trust,
             allow_unsigned=self.allow_unsigned,
         )
@@ -134,28 +135,22 @@ def bench_request(
         UsageError: words that make no request, or that need a package that is not here.
         SettingsError: a profile that cannot be read.
     """
-    from edge.edgetpu import device_name
     from edge.export import default_store
     from edge.files import require_file
     from edge.probes.storage import existing
     from edge.settings import load
 
     settings = load(Path(config) if config else None)
-    model = settings.model
-    count = whole_number(threads, "--threads", at_least=1) if threads else model.threads
-    if count > MOST_THREADS:
-        raise UsageError(f"--threads must be at most {MOST_THREADS}; got {count}")
-    if runtime and runtime not in RUNTIMES:
-        raise UsageError(f"--runtime must be one of {', '.join(RUNTIMES)}; got {runtime!r}")
+    model = settings.model.with_words(bundle=bundle, runtime=runtime, threads=threads, edgetpu=edgetpu)
     if figure:
         _require_package("matplotlib", "--figure", "pip install 'leukoscope[models]', or draw it elsewhere")
         require_file(Path(figure), "--figure")
     if mediapipe:
         _require_package("mediapipe", "--mediapipe", "pip install mediapipe")
     return BenchRequest(
-        bundle=Path(bundle) if bundle else model.bundle,
-        threads=count,
-        runtime=runtime or model.runtime,
+        bundle=model.bundle,
+        threads=model.threads,
+        runtime=model.runtime,
         frames=whole_number(frames, "--frames", at_least=FEWEST_FRAMES),
         folder=existing((settings.record.folder or default_store()).absolute()),
         mediapipe=Path(mediapipe) if mediapipe else None,
@@ -163,7 +158,8 @@ def bench_request(
         json=switch(json, "--json"),
         keys=settings.trust.keys,
         allow_unsigned=switch(allow_unsigned, "--allow-unsigned"),
-        edgetpu=device_name(edgetpu, "--edgetpu") if edgetpu else model.edgetpu,
+        edgetpu=model.edgetpu,
+        fallback=model.fallback,
     )
 
 
@@ -190,6 +186,8 @@ def table(record: Mapping[str, Any]) -> str:
         f"{record['invoke_fps']:.1f} ({share:.3f})",
         f"peak memory {record['peak_rss_mb']:.0f} MB",
     ]
+    if details["instead"]:
+        lines.append(f"warning: these are times of the CPU: {details['instead']}")
     after = details["temperature_c"]["after"]
     if after is not None:
         lines.append(f"temperature {details['temperature_c']['before']:.1f} to {after:.1f} C")
@@ -226,6 +224,7 @@ def _about(served: Served, machine: Machine) -> dict[str, Any]:
         "signed_by": served.bundle.provenance.signed_by,
         "runtime_version": interpreter.version,
         "kind": interpreter.kind,
+        "instead": served.instead or None,
         "board": machine.text("proc/device-tree/model") or _processor(machine) or machine.architecture,
         "opencv": cv2.__version__,
         "numpy": np.__version__,

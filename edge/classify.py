@@ -10,31 +10,28 @@ from time import perf_counter
 from typing import Any
 
 from edge.classifier import Classifier
-from edge.command import ANSWER_IS_NO, DONE, Outcome, UsageError, note, one_of, switch, whole_number
+from edge.command import ANSWER_IS_NO, DONE, Outcome, UsageError, note, switch
 from edge.decision import LOW_CONFIDENCE
 from edge.errors import FrameError, ImageFileError
 from edge.gates import Gates, standard_gates
 from edge.images import IMAGE_SUFFIXES, read_image
-from edge.interpreters import MOST_THREADS, RUNTIMES
+from edge.model_settings import ModelSettings
 from edge.serving import RESEARCH_USE, serve
-from edge.trust.machine import machine_keys
+from edge.trust.machine import machine_profile
+from edge.trust.trusted import TrustedKeys
 
 
 @dataclass(frozen=True)
 class ClassifyRequest:
-    """Images to classify. `bundle` None means the shipped one, `runtime` None the first installed, `config` None the
-    machine's own profile: it says which keys are trusted."""
+    """Images to classify. `keys` is the folder of trusted keys, None the machine's default one."""
 
     paths: tuple[Path, ...]
-    bundle: Path | None
-    threads: int
-    runtime: str | None
+    model: ModelSettings
     json: bool
     gated: bool
     allow_uncertified: bool
     allow_unsigned: bool = False
-    config: Path | None = None
-    edgetpu: str | None = None
+    keys: Path | None = None
 
     def execute(self) -> Outcome:
         """Classify every image.
@@ -50,11 +47,12 @@ class ClassifyRequest:
         images = list(images_in(self.paths))
         note(RESEARCH_USE)
         served = serve(
-            self.bundle,
-            runtime=self.runtime,
-            threads=self.threads,
-            edgetpu=self.edgetpu,
-            trust=machine_keys(self.config),
+            self.model.bundle,
+            runtime=self.model.runtime,
+            threads=self.model.threads,
+            edgetpu=self.model.edgetpu,
+            fallback=self.model.fallback,
+            trust=TrustedKeys.load(self.keys),
             allow_uncertified=self.allow_uncertified,
             allow_unsigned=self.allow_unsigned,
         )
@@ -100,27 +98,20 @@ def classify_request(
     config: str = "",
     edgetpu: str = "",
 ) -> ClassifyRequest:
-    """The request that the words of a command line make; UsageError where they make none."""
+    """The request that the words of a command line make, over the profile; UsageError where they make none."""
     if not paths:
         raise UsageError("edge classify needs the path of an image or a folder")
+    settings = machine_profile(Path(config) if config else None)
+    model = ModelSettings() if settings is None else settings.model
     return ClassifyRequest(
         paths=tuple(Path(path) for path in paths),
-        bundle=Path(bundle) if bundle else None,
-        threads=whole_number(threads, "--threads", at_least=1, at_most=MOST_THREADS),
-        runtime=one_of(runtime, "--runtime", RUNTIMES) if runtime else None,
+        model=model.with_words(bundle=bundle, runtime=runtime, threads=threads, edgetpu=edgetpu),
         json=switch(json, "--json"),
         gated=not switch(ungated, "--ungated"),
         allow_uncertified=switch(allow_uncertified, "--allow-uncertified"),
         allow_unsigned=switch(allow_unsigned, "--allow-unsigned"),
-        config=Path(config) if config else None,
-        edgetpu=_device(edgetpu) if edgetpu else None,
+        keys=None if settings is None else settings.trust.keys,
     )
-
-
-def _device(text: str) -> str:
-    from edge.edgetpu import device_name
-
-    return device_name(text, "--edgetpu")
 
 
 def images_in(paths: Sequence[Path]) -> Iterator[Path]:

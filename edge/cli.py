@@ -71,7 +71,7 @@ def run(
 def classify(
     *paths: str,
     bundle: str = "",
-    threads: str = "1",
+    threads: str = "",
     runtime: str = "",
     edgetpu: str = "",
     json: bool = False,
@@ -94,7 +94,7 @@ def classify(
         edgetpu: usb, pci, usb:N or pci:N: run the model compiled for the Edge TPU there; the CPU when left out.
         json: print one JSON object an image: path, label, reason, probabilities, latency_ms.
         ungated: ask the model about every image, also those that cannot be judged.
-        config: profile, for the keys it trusts; /etc/leukoscope/edge.toml where it exists.
+        config: profile; /etc/leukoscope/edge.toml where it exists. Options here come before it.
         allow_uncertified: use a bundle whose certificate does not say "pass".
         allow_unsigned: use a bundle that no key trusted here signed; every record of it says so.
     """

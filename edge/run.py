@@ -20,11 +20,9 @@ from edge.cameras.supervised import CameraEvent, SupervisedCamera
 from edge.clock import Clock
 from edge.command import DONE, MACHINE_LACKS, Outcome, UsageError, note, one_of, switch, whole_number
 from edge.counters import Counts
-from edge.edgetpu import device_name
 from edge.errors import CameraError, GoldenMismatchError, LeukoscopeError, ModelFileError, StoreFull, UpdateError
 from edge.gates import standard_gates
 from edge.housekeeping import Housekeeping
-from edge.interpreters import MOST_THREADS, RUNTIMES
 from edge.keep import KEEP, Keep, Keeper
 from edge.lines import heading, stored_line, stored_record
 from edge.pipeline import Pipeline
@@ -357,15 +355,8 @@ def run_request(
 ) -> RunRequest:
     """The request that the words of a command line make, over the profile; UsageError where they make none."""
     settings = load(Path(config) if config else None)
-    model, record = settings.model, settings.record
-    if bundle:
-        model = replace(model, bundle=Path(bundle))
-    if runtime:
-        model = replace(model, runtime=one_of(runtime, "--runtime", RUNTIMES))
-    if threads:
-        model = replace(model, threads=whole_number(threads, "--threads", at_least=1, at_most=MOST_THREADS))
-    if edgetpu:
-        model = replace(model, edgetpu=device_name(edgetpu, "--edgetpu"))
+    model = settings.model.with_words(bundle=bundle, runtime=runtime, threads=threads, edgetpu=edgetpu)
+    record = settings.record
     if keep:
         record = replace(record, keep=cast(Keep, one_of(keep, "--keep", KEEP)))
     if store:

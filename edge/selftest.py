@@ -17,11 +17,10 @@ from typing import Any
 
 from edge import bundle as bundles
 from edge.bundle import Bundle
-from edge.command import ANSWER_IS_NO, DONE, Outcome, note, one_of, switch, whole_number
-from edge.edgetpu import device_name
+from edge.command import ANSWER_IS_NO, DONE, Outcome, note, switch
 from edge.errors import BundleError, ModelFileError
 from edge.golden import Replay
-from edge.interpreters import MOST_THREADS, RUNTIMES, Interpreter
+from edge.interpreters import Interpreter
 from edge.selftest_state import LastTest, read_state, utc_now, write_state
 from edge.serving import serve
 from edge.settings import Settings, load
@@ -264,15 +263,7 @@ def selftest_request(
 ) -> SelfTestRequest:
     """The request that the words of a command line make, over the profile; UsageError where they make none."""
     settings = load(Path(config) if config else None)
-    model = settings.model
-    if bundle:
-        model = replace(model, bundle=Path(bundle))
-    if runtime:
-        model = replace(model, runtime=one_of(runtime, "--runtime", RUNTIMES))
-    if threads:
-        model = replace(model, threads=whole_number(threads, "--threads", at_least=1, at_most=MOST_THREADS))
-    if edgetpu:
-        model = replace(model, edgetpu=device_name(edgetpu, "--edgetpu"))
+    model = settings.model.with_words(bundle=bundle, runtime=runtime, threads=threads, edgetpu=edgetpu)
     trust = replace(settings.trust, keys=Path(trusted)) if trusted else settings.trust
     return SelfTestRequest(
         settings=replace(settings, model=model, trust=trust),

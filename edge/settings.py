@@ -58,27 +58,12 @@ from edge.errors import CameraSettingsError, SettingsError
 from edge.files import read_at_most
 from edge.interpreters import MOST_THREADS, RUNTIMES
 from edge.keep import KEEP, Keep
+from edge.model_settings import ModelSettings
 from edge.retention import Retention
 from edge.trust.trusted import DEFAULT_PROFILE
 
 DEFAULT_CAMERA = "sim:?fps=30"
 LARGEST_PROFILE_BYTES = 2**20
-
-
-@dataclass(frozen=True)
-class ModelSettings:
-    """[model]. `bundle` None is the slot that serves, else the shipped one; `runtime` None the first installed.
-    `edgetpu` None is the CPU; `fallback` lets the CPU do the work when the Edge TPU cannot be used."""
-
-    bundle: Path | None = None
-    runtime: str | None = None
-    threads: int = 1
-    edgetpu: str | None = None
-    fallback: bool = False
-
-    def __post_init__(self) -> None:
-        if self.fallback and self.edgetpu is None:
-            raise SettingsError("model.fallback is about model.edgetpu, which is not given")
 
 
 @dataclass(frozen=True)

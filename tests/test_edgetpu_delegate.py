@@ -12,6 +12,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import ai_edge_litert.interpreter as litert
+import cv2
 import numpy as np
 import pytest
 
@@ -438,6 +439,24 @@ def test_a_run_on_the_cpu_instead_says_so_in_its_record(library: Path, tpu_bundl
     assert events and "none is plugged in" in events[0]["detail"]
     (run,) = [body for body in bodies if body.get("type") == "run"]
     assert run["kind"] != "T" and '"edgetpu": "usb"' in run["settings"]
+
+
+def test_classify_goes_by_the_profile(library: Path, tpu_bundle: Path, tmp_path: Path) -> None:
+    """Without a device, and without leave to do without, it ends; with leave the CPU does the work and it says so."""
+    if edgetpu.devices(Machine()):
+        pytest.skip("an Edge TPU is plugged in here")
+    image, profile = tmp_path / "a.png", tmp_path / "edge.toml"
+    cv2.imwrite(str(image), np.full((64, 64, 3), 200, np.uint8))
+    codes = []
+    for fallback in ("false", "true"):
+        profile.write_text(f'[model]\nbundle = "{tpu_bundle}"\nedgetpu = "usb"\nfallback = {fallback}\n')
+        words = (image, "--config", profile, "--allow-unsigned", "--ungated", "--json")
+        done = command(library, "null", "classify", *words)
+        codes.append(done.returncode)
+        said = "the CPU does the work" if fallback == "true" else "error: no Edge TPU usb: none is plugged in"
+        assert said in done.stderr and "Traceback" not in done.stderr
+    assert codes == [4, 0]
+    assert json.loads(done.stdout)["label"] is not None
 
 
 # --- golden outputs of an Edge TPU ----------------------------------------------------------------------------------

@@ -1,8 +1,25 @@
 """The keys of this machine: where its profile says, else in the default folder."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge.trust.trusted import DEFAULT_PROFILE, TrustedKeys
+
+if TYPE_CHECKING:
+    from edge.settings import Settings
+
+
+def machine_profile(profile: Path | None = None) -> "Settings | None":
+    """A profile; None is the machine's own, and where it has none there is none to read.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
+    if profile is None and not DEFAULT_PROFILE.exists():
+        return None
+    from edge.settings import load  # most commands on most machines have no profile to read
+
+    return load(profile or DEFAULT_PROFILE)
 
 
 def machine_keys(profile: Path | None = None) -> TrustedKeys:
@@ -14,8 +31,5 @@ def machine_keys(profile: Path | None = None) -> TrustedKeys:
     Raises:
         SettingsError: a profile that cannot be read. TrustError, TrustUnavailable: as `TrustedKeys.load`.
     """
-    if profile is None and not DEFAULT_PROFILE.exists():
-        return TrustedKeys.load()
-    from edge.settings import load  # most commands on most machines have no profile to read
-
-    return TrustedKeys.load(load(profile or DEFAULT_PROFILE).trust.keys)
+    settings = machine_profile(profile)
+    return TrustedKeys.load() if settings is None else TrustedKeys.load(settings.trust.keys)

@@ -115,6 +115,16 @@ def test_weights_of_one_layer_change_alone_even_where_a_tensor_is_shared(hard) -
     assert (FloatFile(file.pack()).constant(again[first.place].inputs[BIAS]) == 9).all()
 
 
+def test_a_file_does_not_grow_with_its_changes(hard) -> None:
+    file = FloatFile(hard)
+    for _ in range(3):
+        for operator in file.operators:
+            if operator.kind in WEIGHTED:
+                weights = file.constant(operator.inputs[WEIGHTS])
+                file.set_input(operator, WEIGHTS, weights * np.float32(0.5))
+    assert len(file.pack()) < 1.2 * len(FloatFile(hard).pack())
+
+
 def test_wrong_values_and_ranges_are_refused_by_name(hard) -> None:
     file = FloatFile(hard)
     operator = next(op for op in file.operators if op.kind in WEIGHTED)

@@ -122,8 +122,12 @@ class FloatFile:
             op.inputs = [len(self._graph.tensors) - 1 if k == slot else int(i) for k, i in enumerate(op.inputs)]
         else:
             self._graph.tensors[index] = tensor
+        data = np.frombuffer(np.ascontiguousarray(values, np.float32).tobytes(), np.uint8)
+        if sum(other.buffer == tensor.buffer for other in self._graph.tensors) == 1:
+            self._tree.buffers[tensor.buffer].data = data
+            return
         buffer = self._schema.BufferT()
-        buffer.data = np.frombuffer(np.ascontiguousarray(values, np.float32).tobytes(), np.uint8)
+        buffer.data = data
         self._tree.buffers.append(buffer)
         tensor.buffer = len(self._tree.buffers) - 1
 

@@ -34,9 +34,12 @@ class Bench:
     """A world, its images, and the float network in the forms that the tests need."""
 
     def __init__(self, root: Path) -> None:
+        import keras
+
         from convert.float_model import load_float
         from convert.quantize import quantize
 
+        keras.backend.clear_session()  # layers without a name are numbered through the whole process
         self.world = World.build(root)
         self.source = Source.open(self.world.data, CONTRACT.labels, self.world.split)
         self.training = load_pixels(self.source.split.samples(self.source.image_set, "train"), CONTRACT)

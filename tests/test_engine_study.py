@@ -269,6 +269,7 @@ def test_a_network_blown_up_is_the_same_function() -> None:
             blown_up(network, change)
 
 
+@pytest.mark.slow
 def test_the_whole_study(pair: Pair, tmp_path: Path) -> None:
     """With the stand-in handing out a file of another network, then one of this."""
     from convert.float_model import load_float

@@ -5,6 +5,7 @@ class, mixtures of two fields at which the answer turns from one class to anothe
 the least decided field, noise, black and white. The same model gives the same images on every machine.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.contract import InputContract, Pixels
+from edge.errors import ModelFileError
 from edge.golden import Golden
 from edge.interpreters import Interpreter, open_interpreter
 from edge.virtual_slide import synthetic_fields
@@ -43,12 +45,17 @@ class Candidate:
 class Kinds:
     """The model under every kind of arithmetic that this machine can compute, the device's default first.
 
-    On a machine whose kinds were never measured that is the default alone, "?".
+    On a machine whose kinds were never measured that is the default alone, "?". Kernels that do not know an operator
+    of the model are left out: no device can run it with them either.
     """
 
     def __init__(self, int8: bytes, contract: InputContract) -> None:
         self._contract = contract
-        opened = [open_interpreter(int8, xnnpack=xnnpack, reference=plain) for xnnpack, plain in _KERNELS]
+        (xnnpack, plain), *others = _KERNELS
+        opened = [open_interpreter(int8, xnnpack=xnnpack, reference=plain)]
+        for xnnpack, plain in others:
+            with contextlib.suppress(ModelFileError):
+                opened.append(open_interpreter(int8, xnnpack=xnnpack, reference=plain))
         self.interpreters: dict[str, Interpreter] = {}
         for interpreter in opened:
             self.interpreters.setdefault(interpreter.kind, interpreter)

@@ -291,3 +291,18 @@ def test_the_replay_names_how_it_failed(bundle_parts: dict[str, Any], tmp_path: 
     )
     with pytest.raises(GoldenMismatchError, match=r"1 of 6 golden images differ .* by up to 1 LSB, where at most 0"):
         bundles.require_golden(made, open_interpreter(made.model))
+
+
+def test_kernels_that_do_not_know_an_operator_certify_nothing(tmp_path: Path) -> None:
+    """UpSampling2D becomes a version of TILE that the reference kernels do not know; the others do."""
+    keras = pytest.importorskip("keras", reason="conversion needs TensorFlow")
+    from convert.float_model import load_float
+    from convert.quantize import quantize
+    from tests.keras_models import CONTRACT, SIZE, smear_pixels
+
+    inputs = keras.Input((SIZE, SIZE, 3))
+    x = keras.layers.UpSampling2D(2)(keras.layers.Conv2D(4, 3, activation="relu")(inputs))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(x))
+    keras.Model(inputs, keras.layers.Dense(4, activation="softmax")(x)).save(tmp_path / "up.keras")
+    int8 = quantize(load_float(tmp_path / "up.keras"), CONTRACT, smear_pixels(4))
+    assert list(Kinds(int8, CONTRACT).interpreters) == ["A", "B"]

@@ -34,6 +34,7 @@ from models.cell_lessons import no_lessons
 from models.figure_style import render
 from models.registry import trained
 from models.split import Split
+from tests import pareto_tables
 from tests.small_world import CONTRACT, LABELS, World
 
 Point = dict[str, Any]
@@ -103,7 +104,8 @@ def test_a_short_recipe_is_the_shipped_network_s() -> None:
     assert further.augmentation.blur == pytest.approx(lesson.FURTHER[VARIED].augmentation.blur / 2)
     assert further.augmentation.hue == lesson.FURTHER[VARIED].augmentation.hue
     from_backbone = lesson.recipe(Variant("x", None, 0.35, 448, backbone=Path("w.h5")), epochs=3)
-    assert [(s.trainable, s.epochs) for s in from_backbone.stages] == [("head", 1), ("all", 6)]
+    assert [(s.trainable, s.epochs) for s in from_backbone.stages] == [("all", 3)]
+    assert from_backbone.stages[0].learning_rate > further.stages[0].learning_rate
     assert from_backbone.augmentation == lesson.FURTHER[VARIED].augmentation  # never more of anything
 
 
@@ -210,7 +212,8 @@ def test_what_cannot_be_converted_or_run_is_a_line(
 
 
 def test_turns_run_everybody_and_warm_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock that the calls themselves move on: what is slow is run once a round, what is quick twice."""
+    """Clocks that the calls themselves move on: what is slow is run once a round, what is quick twice; and another
+    program that makes the wall's go ten times as fast changes nothing but `wall_ms`."""
     now, ran = [0.0], []
 
     def spend(name: str, ms: float) -> Callable[[], object]:
@@ -221,11 +224,12 @@ def test_turns_run_everybody_and_warm_each(monkeypatch: pytest.MonkeyPatch) -> N
         return call
 
     calls = {"a": spend("a", 2.0), "b": spend("b", 4.0), "slow": spend("slow", 500.0)}
-    times = turns(calls, 30, clock=lambda: now[0])
+    times = turns(calls, 30, (lambda: now[0], lambda: 10 * now[0]))
     assert {name: len(values) for name, values in times.items()} == {"a": 30, "b": 30, "slow": 30}
     assert ran.count("a") == ran.count("b") == 62 and ran.count("slow") == 32
     found = against(times, "a")
     assert found["b"].median_ms == pytest.approx(4.0) and found["b"].ratio == pytest.approx(2.0)
+    assert found["b"].wall_ms == pytest.approx(40.0)
     assert found["slow"].ratio == pytest.approx(250.0) and found["a"].ratio == 1.0
 
 
@@ -289,6 +293,7 @@ def test_a_variant_is_trained_once(
     assert load_float(file).size == (32, 32)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["begun.json", "contract.json", "model.keras", "training.json"]
     assert lesson.told(tmp_path)["epochs"] == 1 and lesson.told(tmp_path)["start"] == "dots"
+    assert lesson.told(trained(VARIED)) is None  # its record is of another kind
     before = file.read_bytes()
     trained_again: list[int] = []
 
@@ -346,7 +351,7 @@ def point(network: str, form: str, accuracy: float, ms: float, on_front: bool = 
         "malignant_called_benign": 0,
         "parity": {"verdict": "pass", "reasons": []} if form == "int8" else None,
         "edgetpu": {"verdict": "mapped", "subgraphs": 1, "fits": "yes"},
-        "latency": {"median_ms": ms, "min_ms": ms, "ratio": ms / 4, "ratio_low": 1.0, "ratio_high": 1.1},
+        "latency": {"median_ms": ms, "min_ms": ms, "wall_ms": ms, "ratio": ms / 4, "ratio_low": 1.0, "ratio_high": 1.1},
         "peak_rss_mb": 70.2,
         "front": on_front,
     }
@@ -375,6 +380,7 @@ def record(*points: Point, interrupted: bool = False) -> dict[str, Any]:
         "runtime_version": "2.3.0",
         "threads": 1,
         "rounds": 40,
+        "load_before": 0.1,
         "board": "a board",
         "seconds": {"load": 1.0},
         "cpu_seconds": 1.0,
@@ -397,7 +403,7 @@ def test_the_table_says_what_the_record_holds() -> None:
     assert " ".join(lines[1].split()) == said
     assert "refused" in lines[2] and " 3 " in lines[3] and "70.00" in lines[3]
     assert "b int16x8: not measured: litert cannot run it" in text
-    assert "no less accurate than a float32 beyond chance: a int8" in text  # and not b, which is
+    assert "overlap that of a float32, the most accurate on the front: a int8\n" in text  # and not b's
     assert "interrupted" not in text
     assert "interrupted: 4 of 8 points" in pareto_text(record(*FOUR, interrupted=True))
     assert markdown(record(*FOUR)).count("\n| ") == 3 and "| **a** | 224x224 | int8 |" in markdown(record(*FOUR))
@@ -418,6 +424,25 @@ def test_the_figure_is_drawn_from_any_record(points: tuple[Point, ...]) -> None:
     picture = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
     assert picture is not None and picture.shape[1] == 1440
     assert len(np.unique(picture)) > 20
+
+
+def test_the_tables_in_the_how_to_are_the_records() -> None:
+    """`python -m tests.pareto_tables --write` renews them."""
+    text = pareto_tables.PAGE.read_text(encoding="utf-8")
+    assert pareto_tables.with_tables(text) == text
+    stale = text.replace(" | int8 | 9", " | int8 | 8", 1)
+    assert stale != text and pareto_tables.with_tables(stale) == text  # negative control
+    measurements = pareto_tables.MEASUREMENTS.read_text(encoding="utf-8")
+    assert pareto_tables.with_costs(measurements) == measurements
+
+
+def test_the_front_in_the_records_is_their_points() -> None:
+    for name in pareto_tables.NAMES:
+        kept = json.loads((pareto_tables.REFERENCE / f"pareto_{name}.json").read_text(encoding="utf-8"))
+        points = [p for p in kept["points"] if p["problem"] is None]
+        assert not kept["interrupted"] and len(points) == kept["wanted"] >= 4
+        assert front([(p["accuracy"], p["latency"]["median_ms"]) for p in points]) == tuple(p["front"] for p in points)
+        assert {p["images"] for p in points} == {509}
 
 
 def test_every_format_has_a_colour_of_its_own() -> None:

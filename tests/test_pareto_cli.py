@@ -164,11 +164,11 @@ def test_ctrl_c_in_a_terminal(world: World, tmp_path: Path) -> None:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,  # noqa: PLW1509
     )
     assert started.stderr is not None
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and " int8: " not in started.stderr.readline():
         pass
     os.kill(started.pid, signal.SIGINT)
-    out, err = started.communicate(timeout=120)
+    out, err = started.communicate(timeout=300)
     assert started.returncode == 130 and "interrupted" in err and "Traceback" not in err
     record = json.loads(out)
     assert record["interrupted"] and record["points"][0]["format"] == "int8" and record["points"][0]["latency"]
@@ -261,7 +261,7 @@ def test_a_variant_of_the_shipped_network_from_start_to_table(tmp_path: Path) ->
     record = json.loads(done.stdout)
     [point], [network] = record["points"], record["networks"]
     assert point["network"] == network["name"] == "mobilenet_v2-1-32" and point["size"] == [32, 32]
-    assert network["width"] == 1.0 and network["trained"]["start"] == "mobilenet_v2"
+    assert network["trained"]["width"] == 1.0 and network["trained"]["start"] == "mobilenet_v2"
     assert network["trained"]["epochs"] == 1 and point["edgetpu"]["verdict"] == "mapped"
     kept = out / "variants" / "mobilenet_v2-1-32"
     assert sorted(p.name for p in kept.iterdir()) == ["begun.json", "contract.json", "model.keras", "training.json"]

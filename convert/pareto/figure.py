@@ -124,10 +124,9 @@ def _percent(point: Record) -> float:
 
 
 def _suffix(name: str, names: Sequence[str]) -> str:
-    """A variant's name without the network's, where all are variants of one."""
-    shortest = min(names, key=len)
-    of_one = len(names) > 1 and all(other == shortest or other.startswith(f"{shortest}-") for other in names)
-    return name.removeprefix(f"{shortest}-") if of_one else _short(name)
+    """A variant's name without the network's that it was made of, where that is shown too."""
+    of = next((other for other in names if name.startswith(f"{other}-")), None)
+    return name.removeprefix(f"{of}-") if of else _short(name)
 
 
 def _short(name: str) -> str:

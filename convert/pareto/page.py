@@ -107,7 +107,7 @@ def remarks(record: Record) -> list[str]:
 
 
 def overlap(record: Record) -> list[str]:
-    """Which points on the front chance cannot tell from the most accurate one."""
+    """Which points on the front have an interval that overlaps the most accurate one's."""
     on_front = [point for point in measured(record) if point["front"]]
     if len(on_front) < 2:
         return []
@@ -116,7 +116,9 @@ def overlap(record: Record) -> list[str]:
     if not alike:
         return []
     names = ", ".join(f"{p['network']} {p['format']}" for p in alike)
-    return [f"on the front, and no less accurate than {best['network']} {best['format']} beyond chance: {names}"]
+    return [
+        f"intervals that overlap that of {best['network']} {best['format']}, the most accurate on the front: {names}"
+    ]
 
 
 def pareto_page(record: Record, figure: bytes) -> str:

@@ -274,6 +274,23 @@ def test_an_operator_that_cannot_be_trained_through_costs_the_fine_tune_alone(wo
     assert search.run().trial is search.trials[0] and search.notes == ["no fine-tune: no twin of WHERE"]
 
 
+def test_a_measure_that_a_network_does_not_allow_costs_one_trial(world, monkeypatch) -> None:
+    from convert.errors import RecoveryError
+    from convert.recovery import search as module
+
+    def refuse(*_args):
+        raise RecoveryError("no way to equalize this")
+
+    monkeypatch.setattr(module, "equalize", refuse)
+    search = prepared(world, "sound", After(10**9))
+    best = search.run()
+    assert not best.trial.measures.equalized and len(search.trials) > 3
+    assert any("no way to equalize this" in note for note in search.notes)
+    monkeypatch.setattr(module, "quantized", refuse)
+    with pytest.raises(RecoveryError):  # not even the plain file
+        prepared(world, "sound", After(10**9)).run()
+
+
 # --- what is better
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from convert.calibration import Calibration
 from convert.comparison import Parity, benign_label, compare
-from convert.errors import CalibrationError, FineTuneError
+from convert.errors import CalibrationError, DiagnoseError, FineTuneError, QuantizationError, RecoveryError
 from convert.parity import judge
 from convert.policy import Policy
 from convert.predictions import Floats
@@ -89,7 +89,7 @@ class Search:
         """
         try:
             for measures in self._cheap():
-                self._try(measures, self._source(measures))
+                self._try_if_possible(measures)
             if not self.best.trial.enough:
                 self._fine_tune()
         except SearchStopped:
@@ -169,6 +169,16 @@ class Search:
 
         with Progress("activations", runs(len(pixels))) as bar:
             return collect(model, image, len(pixels), progress=bar.advance)
+
+    def _try_if_possible(self, measures: Measures) -> None:
+        """A measure that a network does not allow costs that trial; only the plain file has to be possible."""
+        try:
+            self._try(measures, self._source(measures))
+        except (RecoveryError, DiagnoseError, QuantizationError) as error:
+            if self._best is None:
+                raise
+            self.notes.append(f"not tried: {measures}: {error}")
+            note(f"  {self.notes[-1]}")
 
     def _try(self, measures: Measures, source: bytes) -> None:
         """Quantize, compare, keep the better one."""

@@ -126,6 +126,7 @@ class Pipeline:
         self._capturing.set()
         self._failure: BaseException | None = None
         self.finished = threading.Event()
+        self._threads: list[threading.Thread] = []
 
     @property
     def counts(self) -> Counts:
@@ -161,6 +162,17 @@ class Pipeline:
         counts = self.counts
         self._counter.add(dropped=counts.captured - counts.dropped - counts.judged)  # left where it was
         raise self._failure
+
+    def settle(self, timeout_s: float) -> bool:
+        """Wait until no stage runs any more, after `finished` and with the camera closed; whether they ended in time.
+
+        A thread that is inside OpenCV or the interpreter while Python ends would take the process down with it
+        (`terminate called without an active exception`), and the exit code of a run that went well.
+        """
+        deadline = perf_counter() + timeout_s
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - perf_counter()))
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _guarded(self, stage: Callable[[], None]) -> None:
         try:

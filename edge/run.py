@@ -46,6 +46,7 @@ from edge.watchdog import Watchdog
 _TICK_S = 0.25
 _LOOK_AT_BUNDLE_EVERY = 8  # ticks
 _STOP_GRACE_S = 1.0  # after which a camera that still blocks is closed under its thread
+_SETTLE_S = 2.0  # for stages to end that have nothing left to do; a capture that hangs is not waited for longer
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,7 @@ class _Run:
         finally:
             self._notifier.stopping(why)
             self._supervised.close()
+            self._pipeline.settle(_SETTLE_S)
             counts = self._pipeline.counts
             self._close_run(counts, why)
         text = f"{counts.stored} stored of {counts.captured} captured ({counts.dropped} dropped for newer ones); "

@@ -61,7 +61,7 @@ class Fate:
 
 def judge(operator: Operator, graph: Graph) -> Fate:
     """What becomes of an operator by itself."""
-    for check in (_version, _dynamic, _numbers, _listed, _rank, _parameters):
+    for check in (_version, _dynamic, _behind, _numbers, _listed, _rank, _parameters):
         met = check(operator, graph)
         if met is not None:
             return _fate(*met)
@@ -92,6 +92,11 @@ def _fate(rule: str, detail: str) -> Fate:
     effect = RULES[rule].effect
     assert effect != "note"
     return Fate(effect, rule, detail)
+
+
+def _behind(operator: Operator, graph: Graph) -> _Met:
+    outside = [tensor for tensor in operator.given if tensor.behind]
+    return ("constants-behind", shape_text(outside[0])) if outside else None
 
 
 def _version(operator: Operator, graph: Graph) -> _Met:

@@ -105,6 +105,15 @@ _CATALOGUE = (
         ("measured: 71 % top-1 agreement on tflite-runtime 2.7 with a file of TensorFlow 2.21",),
     ),
     Rule(
+        "constants-behind",
+        "refused",
+        "its constants lie behind the FlatBuffer (Buffer.offset), as newer quantizers write them; software of the"
+        " compiler's age does not look there and finds none",
+        "quantize with TensorFlow's converter (convert quantize --int8)",
+        "inferred",
+        ("https://github.com/google-ai-edge/LiteRT/blob/main/tflite/schema/schema.fbs",),
+    ),
+    Rule(
         "second-subgraph",
         "refused",
         "the file holds more than one subgraph (control flow); no compiled file with one is known",

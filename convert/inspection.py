@@ -21,7 +21,7 @@ from convert.metadata import METADATA_NAME, ModelInfo, broken_model, parse_metad
 from edge.errors import FlatbufferError
 from edge.files import read_at_most
 from edge.flatbuffer import Buffer, Table
-from edge.model_file import LARGEST_MODEL_BYTES, constant_bytes
+from edge.model_file import LARGEST_MODEL_BYTES, constant_bytes, lies_behind
 
 EDGE_TPU_OPERATOR = "edgetpu-custom-op"
 FLOAT_TYPES = frozenset({"float16", "bfloat16", "float32", "float64", "complex64", "complex128"})
@@ -41,6 +41,7 @@ class TensorInfo:
         scales, zero_points: 1-D, one entry when quantized per tensor, several per channel along `axis`, none
             when not.
         constant_bytes: size of its data in the file; 0 for what is computed at run time.
+        behind: they lie behind the FlatBuffer, where readers older than 2023 do not look.
     """
 
     subgraph: int
@@ -53,6 +54,7 @@ class TensorInfo:
     zero_points: npt.NDArray[np.int64]
     axis: int
     constant_bytes: int
+    behind: bool = False
 
     @property
     def is_float(self) -> bool:
@@ -220,7 +222,7 @@ def inspect(model: bytes, name: str = "model") -> Inspection:
 def _inspect(model: bytes, name: str) -> Inspection:
     root = Buffer(model).root(b"TFL3")
     operators = [_operator_code(code) for code in root.tables(1)]
-    sizes = [constant_bytes(entry) for entry in root.tables(4)]
+    sizes = [(constant_bytes(entry), lies_behind(entry)) for entry in root.tables(4)]
     graphs = list(root.tables(2))
     if not graphs:
         raise FlatbufferError("no subgraph")
@@ -257,7 +259,7 @@ def _operator_code(code: Table) -> tuple[str, int]:
     return name or "CUSTOM", code.number(2, "i", 1)
 
 
-def _tensor(entry: Table, subgraph: int, index: int, sizes: list[int]) -> TensorInfo:
+def _tensor(entry: Table, subgraph: int, index: int, sizes: list[tuple[int, bool]]) -> TensorInfo:
     number = entry.number(2, "I")
     if number >= max(1, len(sizes)):
         raise FlatbufferError(f"tensor {index} uses buffer {number} of {len(sizes)}")
@@ -276,7 +278,8 @@ def _tensor(entry: Table, subgraph: int, index: int, sizes: list[int]) -> Tensor
         scales=scales,
         zero_points=quantization.array(3, "i8") if quantization else np.empty(0, np.int64),
         axis=quantization.number(6, "i") if quantization else 0,
-        constant_bytes=sizes[number] if sizes else 0,
+        constant_bytes=sizes[number][0] if sizes else 0,
+        behind=bool(sizes) and sizes[number][1],
     )
 
 

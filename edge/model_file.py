@@ -73,6 +73,11 @@ def constant_span(entry: Table) -> tuple[int, int]:
     return (start, count) if count or offset <= 1 else (offset, size)
 
 
+def lies_behind(entry: Table) -> bool:
+    """Whether the constant data of a Buffer table of the schema lie behind the FlatBuffer, FlatbufferError as there."""
+    return not entry.span(0, 1)[1] and constant_bytes(entry) > 0
+
+
 def _check(model: Table) -> None:
     version = model.number(0, "I")
     if version != SCHEMA_VERSION:

@@ -78,6 +78,33 @@ def _(bad: bool) -> bytes:
     return net.build([source], [net.dense(source, 2, scales=(0.1, 0.2) if bad else (0.1,))])
 
 
+@meets("constants-behind")
+def _(bad: bool) -> bytes:
+    net = Net()
+    source = net.tensor((1, 8))
+    model = net.build([source], [net.dense(source, 2)])
+    return constants_behind(model) if bad else model
+
+
+def constants_behind(model: bytes) -> bytes:
+    """The same file with every constant behind the FlatBuffer: written twice, since where that is depends on the
+    FlatBuffer's own length."""
+    moved: list[bytes] = []
+
+    def move(tree):
+        place = length
+        for buffer in tree.buffers:
+            if buffer.data is not None and len(buffer.data):
+                moved.append(bytes(np.asarray(buffer.data, np.uint8)))
+                buffer.data, buffer.offset, buffer.size = None, place, len(moved[-1])
+                place += len(moved[-1])
+
+    length = 2**40  # as long as the real one in the file: offsets are 64 bits
+    length = len(edited(model, move))
+    moved.clear()
+    return edited(model, move) + b"".join(moved)
+
+
 @meets("second-subgraph")
 def _(bad: bool) -> bytes:
     net = Net()

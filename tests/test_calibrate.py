@@ -402,6 +402,7 @@ def quantize(world: World, out: Path) -> int:
     return main("convert", convert.cli.COMMANDS, ["quantize", "--int8", *map(str, words)])
 
 
+@pytest.mark.slow
 def test_calibrate_seal_and_judge(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, bundle = world.model.parent, tmp_path / "dots-int8"
     judge = ["evaluate", folder, *world.images, "--bundle", bundle, "--abstention", "--out", tmp_path / "a.json"]

@@ -149,6 +149,7 @@ def test_changed_images_and_an_altered_bundle_convert_again(world: World, out: P
     assert bundles.load(out / "dots-int8", allow_unsigned=True).certified
 
 
+@pytest.mark.slow
 def test_without_images_drawn_fields_judge_agreement_alone(
     world: World, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

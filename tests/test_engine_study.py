@@ -151,6 +151,7 @@ def test_channels_in_the_contracts_order(tmp_path: Path) -> None:
     assert (laid == turned.encode(PIXELS[3], FLOAT32)).all()
 
 
+@pytest.mark.slow
 def test_tensorflow_from_the_float_file_and_with_measured_ranges(pair: Pair) -> None:
     """The first is what `convert.quantize` writes. Its calibrator sees what feeds an ADD after the sum was written over
     it; the second does not."""

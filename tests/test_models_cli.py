@@ -117,6 +117,7 @@ def test_training_again_adds_nothing(data: Path, split: Path, trained: Path, run
     assert json.loads((trained / "training.json").read_text())["history"] == before
 
 
+@pytest.mark.slow
 def test_a_killed_training_continues(data: Path, split: Path, tmp_path: Path, run: Run) -> None:
     straight, broken = tmp_path / "straight", tmp_path / "broken"
     assert run(*training(data, split, straight, epochs=4)).code == 0

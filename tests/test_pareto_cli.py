@@ -152,6 +152,7 @@ def test_interrupted_it_shows_what_is_finished(
     assert code == 130 and out == "" and is_one_line(err)
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_terminal(world: World, tmp_path: Path) -> None:
     words = [*command("convert"), "pareto", world.model, *world.images, "--out", tmp_path, "--json"]
     started = subprocess.Popen(

@@ -143,6 +143,7 @@ def test_without_images_drawn_fields_choose_and_nothing_is_fine_tuned(world, tmp
     assert all(trial["fine_tune_steps"] == 0 for trial in log["trials"])
 
 
+@pytest.mark.slow
 def test_a_split_without_enough_validation_images_is_refused(world, tmp_path) -> None:
     text = (world / "split.csv").read_text().replace("validation", "train")
     (tmp_path / "two.csv").write_text(text)
@@ -184,14 +185,18 @@ def test_ctrl_c_keeps_the_best_so_far(world, tmp_path) -> None:
 
 
 def test_a_second_ctrl_c_gives_up_and_leaves_nothing() -> None:
-    with stoppable() as asked:
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.01)
-        assert asked()
-        with pytest.raises(KeyboardInterrupt):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
+    try:
+        with stoppable() as asked:
             os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(1)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+            time.sleep(0.01)
+            assert asked()
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(1)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 # --- the search in this process, where its end can be chosen

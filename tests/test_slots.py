@@ -56,6 +56,7 @@ def test_a_floor_never_sinks(state: State, name: str, version: int) -> None:
     assert state.confirm(name, None).floors == state.floors
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(STATES, st.lists(st.builds(Rejected, DIGESTS, NAMES, VERSIONS, st.text()), min_size=20, max_size=20))
 def test_rejections_are_bounded_and_the_latest_stay(state: State, rejected: list[Rejected]) -> None:

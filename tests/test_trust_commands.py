@@ -283,6 +283,7 @@ def test_a_watch_notices_keys_that_are_taken_away_and_waits_for_those_that_canno
     assert lenient.withdrawn() == ""
 
 
+@pytest.mark.slow
 def test_a_bundle_that_is_revoked_while_it_serves_stops_serving(signed: Path, profile: Path, tmp_path: Path) -> None:
     script = Path(sys.executable).with_name("edge")
     words = ("run", "--bundle", signed, "--config", profile, "--camera", SHARP, "--keep", "none")

@@ -422,6 +422,7 @@ def events(tmp_path: Path) -> list[tuple[str, str]]:
     return [(each["kind"], each["detail"]) for each in bodies if each["type"] == "event"]
 
 
+@pytest.mark.slow
 def test_a_running_service_ends_for_an_update_and_the_next_start_serves_it(
     device: Device, service: list[subprocess.Popen[str]], tmp_path: Path, world: World
 ) -> None:

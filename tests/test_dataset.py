@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -203,6 +203,7 @@ def test_no_content_stops_the_examination(data: bytes, suffix: str) -> None:
     value=st.integers(0, 255),
     form=st.sampled_from(["PNG", "JPEG", "TIFF", "BMP", "WEBP"]),
 )
+@example(where=130, value=1, form="TIFF")  # a second image without dimensions
 def test_a_damaged_byte_never_stops_the_examination(where: int, value: int, form: str) -> None:
     data = bytearray(encoded(picture(3), form))
     data[where % len(data)] = value

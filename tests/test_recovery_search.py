@@ -20,6 +20,7 @@ from convert.float_model import load_float
 from convert.policy import Policy
 from convert.quantize import calibrated
 from convert.recovery.fine_tune import FineTuneSettings
+from convert.recovery.float_file import WEIGHTED, WEIGHTS, FloatFile
 from convert.recovery.images import SearchImages, calibrations, search_images
 from convert.recovery.interruption import StopRequested, stoppable
 from convert.recovery.recover import confirmed
@@ -264,6 +265,33 @@ def test_the_fine_tune_runs_only_where_the_rest_is_not_enough(world, monkeypatch
     best = hard.run()
     assert [t.measures.steps for t in hard.trials] == [0, 2, 4]
     assert not any(trial.score.better_than(best.trial.score) for trial in hard.trials)
+
+
+def test_the_teacher_is_the_float_network_in_the_scales_of_the_student(world, monkeypatch) -> None:
+    """Its features are compared with the student's: those of the file before equalization are other numbers."""
+    from convert.diagnose_graph import Runner
+    from convert.recovery import search as module
+
+    taught = []
+
+    def record(source, _int8, *_args, teacher, **_options):
+        taught.append((source, teacher))
+        return iter(())
+
+    monkeypatch.setattr(module, "fine_tune", record)
+    equalized = Measures("40 drawn", equalized=True, corrected=True)
+    monkeypatch.setattr(Search, "_cheap", lambda self: iter([Measures("40 drawn"), equalized]))
+    monkeypatch.setattr(module.Trial, "enough", property(lambda self: False))
+    search = prepared(world, "hard", After(10**9), FineTuneSettings(steps=4))
+    search.run()
+    [(source, teacher)] = taught
+    image = [CONTRACT.encode(pixels()[0])]
+    said = [Runner(model, keep_all=False).run(image) for model in (search.plain, teacher)]
+    np.testing.assert_allclose(*said, atol=1e-4)  # no bias corrected
+    files = [FloatFile(model) for model in (source, teacher, search.plain)]
+    place = next(op.place for op in files[0].operators if op.kind in WEIGHTED)
+    student, ours, before = (file.constant(file.operators[place].inputs[WEIGHTS]) for file in files)
+    assert np.array_equal(student, ours) and not np.array_equal(ours, before)
 
 
 def test_an_operator_that_cannot_be_trained_through_costs_the_fine_tune_alone(world, monkeypatch) -> None:

@@ -234,7 +234,8 @@ class Search:
                     pixels,
                     self.contract,
                     self.fine_tune,
-                    teacher=self.plain,  # the network as it was: corrected biases are wrong in float
+                    # the float network in the same scales: corrected biases would be wrong in float
+                    teacher=self._base(start.trial.measures)[0],
                     progress=lambda done, of: bar.advance(),
                     should_stop=self.should_stop,
                 ):

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from edge.errors import LeukoscopeError
+from edge.streams import given_back
 
 DONE, ANSWER_IS_NO, WRONG_REQUEST, NOT_ENOUGH_EVIDENCE, MACHINE_LACKS = 0, 1, 2, 3, 4
 DEFECT = 70  # EX_SOFTWARE of sysexits.h: an exception that nobody foresaw, with its traceback
@@ -67,11 +68,12 @@ def main(name: str, commands: Mapping[str, Command], argv: Sequence[str] | None 
     words = list(sys.argv[1:] if argv is None else argv)
     _end_cleanly_when_told()
     try:
-        request = _parse(name, commands, words)
-        if request is None:
-            return DONE
-        outcome = request.execute()
-        _show(outcome, request.json)
+        with given_back():  # before anything is said of what ended it
+            request = _parse(name, commands, words)
+            if request is None:
+                return DONE
+            outcome = request.execute()
+            _show(outcome, request.json)
     except LeukoscopeError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:

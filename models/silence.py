@@ -1,7 +1,8 @@
 """TensorFlow writes to the process's own streams, below Python, and buries what a person must read.
 
 `silenced()` holds standard output and standard error back, at the level of file descriptors and of Python,
-and gives them back whatever happens. With LEUKOSCOPE_DEBUG=1 nothing is held back.
+and gives them back whatever happens (a signal in the middle of an exchange included: edge/streams.py, once the
+command unwinds). With LEUKOSCOPE_DEBUG=1 nothing is held back.
 """
 
 import contextlib
@@ -13,9 +14,8 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 
+from edge.streams import STREAMS
 from models.errors import MissingExtraError
-
-STREAMS = (1, 2)
 
 
 class Silence:
@@ -53,10 +53,10 @@ class Silence:
         """Give the streams back."""
         _flush()
         sys.stdout, sys.stderr = self._python
-        for stream, real in self._real.items():
+        while self._real:  # interrupted between two, it goes on where it was
+            stream, real = self._real.popitem()
             os.dup2(real, stream)
             os.close(real)
-        self._real = {}
 
 
 @contextlib.contextmanager
@@ -68,8 +68,8 @@ def silenced() -> Iterator[Silence]:
     with tempfile.TemporaryFile() as held, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         silence = Silence(held.fileno())
-        silence.begin()
         try:
+            silence.begin()
             yield silence
         finally:
             silence.end()

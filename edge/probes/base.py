@@ -152,6 +152,7 @@ def _work_and_leave(work: Callable[[], Any], writing: int, stderr: int) -> None:
         os.dup2(null, 0)
         os.dup2(null, 1)
         os.dup2(stderr, 2)
+        _close_all_but(writing)
         try:
             answer = json.dumps(work())
         except BaseException as error:  # whatever a package throws at import, SystemExit included
@@ -161,6 +162,12 @@ def _work_and_leave(work: Callable[[], Any], writing: int, stderr: int) -> None:
             data = data[os.write(writing, data) :]
     finally:
         os._exit(0)
+
+
+def _close_all_but(descriptor: int) -> None:
+    """Of what was inherited: a probe that nothing can end must not hold open what somebody reads to its end."""
+    os.closerange(3, descriptor)
+    os.closerange(descriptor + 1, os.sysconf("SC_OPEN_MAX"))
 
 
 def _read_until(descriptor: int, deadline: float) -> bytes | None:

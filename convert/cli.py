@@ -4,9 +4,9 @@ from pathlib import Path
 
 from convert.calibration import DEFAULT_COUNT
 from convert.coverage import METHODS
-from convert.diagnose_request import DiagnoseRequest
-from convert.edgetpu_compiler import DEFAULT_TIMEOUT_S
-from convert.edgetpu_requests import CompileRequest, PreflightRequest
+from convert.diagnosis.request import DiagnoseRequest
+from convert.edgetpu.compiler import DEFAULT_TIMEOUT_S
+from convert.edgetpu.requests import CompileRequest, PreflightRequest
 from convert.policy import Policy
 from convert.renew_golden import GoldenRequest
 from convert.requests import (

@@ -5,40 +5,32 @@ Nothing appears under the bundle's name before all of it is done; a run with not
 
 import hashlib
 import json
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from convert.certificate import certify
-from convert.comparison import Parity, benign_label, compare
-from convert.diagnose_request import record_text
+from convert.conversion import Conversion, compare_files, float_side
+from convert.diagnosis.request import record_text
 from convert.evidence import Evidence, Source, from_images, from_virtual_slides
-from convert.feeding import check_feeding
-from convert.findings import Finding
 from convert.float_model import FloatModel, infer_contract, load_float
 from convert.golden import certified_golden
 from convert.latency import Latency, latency_ratio
-from convert.metadata import with_metadata
-from convert.parity import Judgement, judge
 from convert.policy import Policy
-from convert.predictions import Floats, device_probabilities, float_probabilities
-from convert.quantize import float_tflite, quantize
+from convert.quantize import Io, float_tflite
 from convert.recovery.recover import FORMAT as SEARCH_FORMAT
-from convert.recovery.recover import confirmed, recover, summary
+from convert.recovery.recover import summary
 from convert.renew_golden import renew
 from convert.report import report
-from convert.verify import check_labels, verify
+from convert.stopwatch import Stopwatch
+from convert.verify import check_labels
 from edge import bundle as bundles
-from edge.classifier import Classifier
 from edge.command import note
 from edge.contract import FLOAT32, InputContract
 from edge.errors import BundleError, GoldenMismatchError
 from edge.files import write_whole
 from edge.interpreters import open_interpreter
-from models.progress import Progress
 from models.versions import versions
 
 OpenSource = Callable[[tuple[str, ...]], Source]
@@ -51,29 +43,13 @@ class Settings:
     """How models are converted and judged; see `convert quantize --help`."""
 
     policy: Policy
-    io: Literal["int8", "uint8"] = "int8"
+    io: Io = "int8"
     calibration_count: int = 200
     method: str = "random"
     seed: int = 0
     images_in_report: bool = False
     force: bool = False
     search: bool = False
-
-
-class Stopwatch:
-    """Seconds spent in each named phase."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, phase: str) -> Iterator[None]:
-        """Time one phase; a phase met again adds up."""
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - began
 
 
 def quantize_model(
@@ -104,9 +80,12 @@ def quantize_model(
         note(f"  nothing has changed since {folder} was written: reusing it")
         return earlier
     with watch("compare"):
-        before = _float_side(model, contract, evidence)
-    make = _searched if settings.search else _converted
-    made = make(model, contract, source, evidence, settings, before, watch)
+        before = float_side(model, contract, evidence)
+    conversion = Conversion(model, contract, evidence, before, settings.policy, settings.io, watch)
+    if settings.search:
+        made = conversion.searched(None if source is None else source(contract.labels))
+    else:
+        made = conversion.plain()
     int8, compared, evidence = made.int8, made.compared, made.evidence
     with watch("latency"):
         latency = _latency(model, int8, contract, evidence)
@@ -167,7 +146,7 @@ def judge_pair(
         int8 = read_model(int8_path)
     check_labels(int8, contract)
     evidence = _evidence(model, contract, source, Settings(policy))
-    compared = _compare(_float_side(model, contract, evidence), int8, contract, evidence, policy)
+    compared = compare_files(float_side(model, contract, evidence), int8, contract, evidence, policy)
     record = {
         **compared.parity.to_record(),
         **compared.judgement.to_record(),
@@ -193,94 +172,10 @@ def judge_pair(
     return record, parity_text(compared.parity, compared.judgement)
 
 
-@dataclass(frozen=True, eq=False)
-class _Compared:
-    """Both models' probabilities, float32 (N, classes), and what follows from them."""
-
-    before: Floats
-    after: Floats
-    parity: Parity
-    judgement: Judgement
-
-
-@dataclass(frozen=True, eq=False)
-class _Made:
-    """A converted file, looked at and compared; `log` of the search that found it, None without one."""
-
-    int8: bytes
-    findings: tuple[Finding, ...]
-    compared: _Compared
-    evidence: Evidence
-    log: dict[str, Any] | None = None
-
-
 @dataclass(frozen=True)
 class _Timed:
     latency: Latency
     float_bytes: int
-
-
-def _converted(
-    model: FloatModel,
-    contract: InputContract,
-    source: OpenSource | None,
-    evidence: Evidence,
-    settings: Settings,
-    before: Floats,
-    watch: Stopwatch,
-) -> _Made:
-    """Plain post-training quantization."""
-    note(f"  converting, calibrated on {len(evidence.calibration.names)} images")
-    pixels = evidence.calibration.pixels
-    with watch("convert"), Progress("calibrating", len(pixels)) as bar:
-        converted = quantize(model, contract, pixels, settings.io, lambda done, of: bar.advance())
-    return _finished(converted, model, contract, evidence, settings, before, watch)
-
-
-def _searched(
-    model: FloatModel,
-    contract: InputContract,
-    source: OpenSource | None,
-    evidence: Evidence,
-    settings: Settings,
-    before: Floats,
-    watch: Stopwatch,
-) -> _Made:
-    """What the search found, where the test part does not speak against it; else the plain file."""
-    images = None if source is None else source(contract.labels)
-    note(f"  searching from a calibration on {len(evidence.calibration.names)} images; Ctrl-C keeps the best so far")
-    with watch("search"):
-        found = recover(model, contract, images, evidence, settings.policy, settings.io)
-    chosen = _finished(
-        found.model, model, contract, replace(evidence, calibration=found.calibration), settings, before, watch
-    )
-    if found.is_plain:
-        note("  the search found nothing better than the plain file")
-        return replace(chosen, log=found.record)
-    plain = _finished(found.plain, model, contract, evidence, settings, before, watch)
-    log, stands = confirmed(found.record, plain.compared.parity, chosen.compared.parity)
-    if not stands:
-        note("  on the test part the plain file decides more like float than the one chosen: the plain one is kept")
-    return replace(chosen if stands else plain, log=log)
-
-
-def _finished(
-    converted: bytes,
-    model: FloatModel,
-    contract: InputContract,
-    evidence: Evidence,
-    settings: Settings,
-    before: Floats,
-    watch: Stopwatch,
-) -> _Made:
-    """Metadata, verification, comparison."""
-    with watch("verify"):
-        int8 = with_metadata(converted, contract, settings.io, model.name)
-        findings = verify(int8, contract, settings.io)
-    note(f"  comparing on {len(evidence.pixels)} images")
-    with watch("compare"):
-        compared = _compare(before, int8, contract, evidence, settings.policy)
-    return _Made(int8, findings, compared, evidence)
 
 
 def _evidence(model: FloatModel, contract: InputContract, source: OpenSource | None, settings: Settings) -> Evidence:
@@ -294,30 +189,6 @@ def _evidence(model: FloatModel, contract: InputContract, source: OpenSource | N
         seed=settings.seed,
         method=settings.method,
     )
-
-
-def _float_side(model: FloatModel, contract: InputContract, evidence: Evidence) -> Floats:
-    """The float model's probabilities; a contract that it was not trained with is refused where labels show it."""
-    before = float_probabilities(model, contract, evidence.pixels)
-    if evidence.truth is not None:
-        check_feeding(model, contract, evidence.pixels, evidence.truth, before)
-    return before
-
-
-def _compare(before: Floats, int8: bytes, contract: InputContract, evidence: Evidence, policy: Policy) -> _Compared:
-    interpreter = open_interpreter(int8)
-    after = device_probabilities(Classifier(contract, interpreter), evidence.pixels)
-    parity = compare(
-        contract.labels,
-        before,
-        after,
-        evidence.truth,
-        benign=benign_label(contract.labels),
-        names=evidence.names,
-        kind=interpreter.kind,
-        decided_margin=policy.decided_margin,
-    )
-    return _Compared(before, after, parity, judge(parity, policy))
 
 
 def _latency(model: FloatModel, int8: bytes, contract: InputContract, evidence: Evidence) -> _Timed:

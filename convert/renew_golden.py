@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convert.edgetpu_bundle import NOT_MEASURED
+from convert.edgetpu.bundle import NOT_MEASURED
 from convert.golden import certified_golden
 from edge import bundle as bundles
 from edge.bundle import Bundle

@@ -6,7 +6,7 @@ Without --write it says whether the page is current, and how to make it so.
 import sys
 from pathlib import Path
 
-from convert.edgetpu_limits import (
+from convert.edgetpu.limits import (
     FEW_DENSE_OUTPUTS,
     KNOWN_CUSTOM,
     LARGE_CONSTANT_BYTES,
@@ -18,12 +18,12 @@ from convert.edgetpu_limits import (
     SURELY_FITS_BYTES,
     WIDE_DENSE_INPUTS,
 )
-from convert.edgetpu_rules import COMPILER, RULES, SURE, Effect
+from convert.edgetpu.rules import COMPILER, RULES, SURE, Effect
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "edgetpu-rules.md"
 HEAD = f"""# What Coral's compiler does, rule by rule
 
-What `convert inspect --edgetpu` goes by, put here from `convert/edgetpu_rules.py` by
+What `convert inspect --edgetpu` goes by, put here from `convert/edgetpu/rules.py` by
 `python -m tests.edgetpu_rules_page --write`. The rules describe the compiler's last release, {COMPILER}, which is
 closed source. Neither it nor an Edge TPU was at hand: they come from Coral's documentation, from compiled files that
 Coral published, and from public logs. `convert compile --edgetpu` asks the compiler itself and says where it

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from flatbuffers import flexbuffers
 
-from convert.edgetpu import preflight
-from convert.edgetpu_compiled import read_compiled
+from convert.edgetpu.compiled import read_compiled
+from convert.edgetpu.preflight import preflight
 from convert.errors import BrokenModelError, EdgeTpuModelError
 from convert.flexbuffer import read_map
 from convert.inspection import inspect

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from convert.edgetpu import preflight
-from convert.edgetpu_compiler import Compilation, compile_model, find_compiler
+from convert.edgetpu.compiler import Compilation, compile_model, find_compiler
+from convert.edgetpu.preflight import preflight
 from convert.errors import BrokenModelError, CompilerUnavailable, EdgeTpuModelError
 from edge import bundle as bundles
 from edge.errors import BundleError

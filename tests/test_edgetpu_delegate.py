@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 import pytest
 
-from convert.edgetpu_bundle import NOT_MEASURED
-from convert.edgetpu_measure import with_edgetpu_outputs
+from convert.edgetpu.bundle import NOT_MEASURED
+from convert.edgetpu.measure import with_edgetpu_outputs
 from convert.renew_golden import renew
 from edge import bundle as bundles
 from edge import edgetpu, interpreters

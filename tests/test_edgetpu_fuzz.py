@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from convert.edgetpu_requests import PreflightRequest
+from convert.edgetpu.requests import PreflightRequest
 from convert.errors import BrokenModelError, EdgeTpuModelError
 from convert.requests import InspectRequest
 from tests.edgetpu_compiled import compiled

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convert.edgetpu import Preflight, preflight
+from convert.edgetpu.preflight import Preflight, preflight
 from tests.edgetpu_models import Net
 
 

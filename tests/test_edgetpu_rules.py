@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from convert.edgetpu import Memory, Preflight, preflight
-from convert.edgetpu_partition import parts
-from convert.edgetpu_rules import RULES
+from convert.edgetpu.partition import parts
+from convert.edgetpu.preflight import Memory, Preflight, preflight
+from convert.edgetpu.rules import RULES
 from tests.edgetpu_models import Net, classifier
 from tests.edgetpu_rules_page import PAGE, page
 from tests.keras_models import edited

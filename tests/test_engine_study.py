@@ -1,4 +1,4 @@
-"""`convert.engine_study`: wrong words, a missing engine, an engine that stands in, and what is read off files."""
+"""`convert.engine.study`: wrong words, a missing engine, an engine that stands in, and what is read off files."""
 
 import json
 import subprocess
@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convert.engine_facts import decisions, file_facts, reached_ranges, unlike
-from convert.engine_runs import LITERT, ROWS, Inputs, check_engine, real_values, run_engine
-from convert.engine_study import BlowUp, blown_up, study
+from convert.engine.facts import decisions, file_facts, reached_ranges, unlike
+from convert.engine.runs import LITERT, ROWS, Inputs, check_engine, real_values, run_engine
+from convert.engine.study import BlowUp, blown_up, study
 from convert.errors import DiagnoseError, EngineUnavailable, FloatModelError, QuantizationError
 from edge.command import UsageError
 from edge.contract import FLOAT32
@@ -52,7 +52,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
 
 def asked(*words: str | Path) -> subprocess.CompletedProcess[str]:
     """The command as a user gives it."""
-    command = [sys.executable, "-m", "convert.engine_study", "run", *map(str, words)]
+    command = [sys.executable, "-m", "convert.engine.study", "run", *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300)
 
 

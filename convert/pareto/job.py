@@ -18,13 +18,13 @@ import numpy as np
 from convert.errors import ParetoError, TooFewImagesError
 from convert.evidence import Source
 from convert.float_model import FloatModel, infer_contract, load_float
-from convert.job import Stopwatch
 from convert.pareto.front import front
 from convert.pareto.grid import VARIED, Variant
 from convert.pareto.inference import peak_of
 from convert.pareto.lesson import learned, pupil, told
 from convert.pareto.measurement import CALIBRATION_IMAGES, Record, candidate, measured
 from convert.pareto.timing import FEWER_ROUNDS, ROUNDS, against, board, turns
+from convert.stopwatch import Stopwatch
 from edge import bundle as bundles
 from edge.bench_timing import raw_interpreter
 from edge.command import note

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from convert.comparison import benign_label, compare
-from convert.edgetpu import preflight
+from convert.edgetpu.preflight import preflight
 from convert.errors import QuantizationError, VerificationError
 from convert.evidence import Evidence, Source, from_images
 from convert.feeding import check_feeding

@@ -1,4 +1,4 @@
-"""Lists and numbers behind the rules of `convert.edgetpu_rules`, which say where each is known from."""
+"""Lists and numbers behind the rules of `convert.edgetpu.rules`, which say where each is known from."""
 
 # Operators that Coral lists for runtime 14 (models-intro, "Supported operations"), by their TFLite names.
 SUPPORTED = frozenset(

@@ -4,9 +4,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from convert.edgetpu_executable import Package, read_package
-from convert.edgetpu_graph import Graph, Operator, one_line, read_graph
-from convert.edgetpu_twin import Check, compare
+from convert.edgetpu.executable import Package, read_package
+from convert.edgetpu.graph import Graph, Operator, one_line, read_graph
+from convert.edgetpu.twin import Check, compare
 from convert.errors import EdgeTpuModelError
 from convert.inspection import EDGE_TPU_OPERATOR
 from convert.metadata import broken_model

@@ -17,20 +17,20 @@ from typing import Any
 import numpy as np
 
 from convert.calibration import choose
-from convert.diagnose_activations import Activations, Layer
-from convert.diagnose_calibration import calibrated
-from convert.diagnose_causes import Cause, Findings, causes
-from convert.diagnose_effects import Seen, effects
-from convert.diagnose_ends import contract_differences, look_at_ends
-from convert.diagnose_graph import Matched, match
-from convert.diagnose_weights import Weights, weigh
+from convert.diagnosis.activations import Activations, Layer
+from convert.diagnosis.calibration import calibrated
+from convert.diagnosis.causes import Cause, Findings, causes
+from convert.diagnosis.effects import Seen, effects
+from convert.diagnosis.ends import contract_differences, look_at_ends
+from convert.diagnosis.graph import Matched, match
+from convert.diagnosis.weights import Weights, weigh
 from convert.errors import DiagnoseError, FeedingError, TooFewImagesError
 from convert.evidence import Source
 from convert.feeding import check_feeding
 from convert.float_model import FloatModel, infer_contract, load_float
 from convert.inspection import TensorInfo, inspect
-from convert.job import Stopwatch
 from convert.quantize import float_tflite
+from convert.stopwatch import Stopwatch
 from convert.verify import check_labels
 from edge import bundle as bundles
 from edge.contract import FLOAT32, InputContract, Pixels, Quantization

@@ -20,7 +20,7 @@ PALE = "#C9DCEA"
 
 @styled
 def diagnosis_figure(record: Mapping[str, Any], title: str = "") -> "Figure":
-    """From a record of `convert.diagnose`; layers from top to bottom as they run, those that causes name in orange."""
+    """From the record of a diagnosis; layers from top to bottom as they run, those that causes name in orange."""
     layers = list(record["layers"])
     names = [layer["name"] for layer in layers]
     blamed = {cause["layer"] for cause in record["causes"] if cause["of_weight"]}

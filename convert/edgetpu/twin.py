@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from convert.edgetpu_checks import shape_text
-from convert.edgetpu_executable import Layer, Package
-from convert.edgetpu_graph import Graph, Operator, called
+from convert.edgetpu.checks import shape_text
+from convert.edgetpu.executable import Layer, Package
+from convert.edgetpu.graph import Graph, Operator, called
 from convert.inspection import TensorInfo
 
 # The compiler pads parameters to its tiles and writes out what layers share: 1.2 times the plain file's bytes for

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from convert.comparison import benign_label, compare
-from convert.diagnose_graph import Matched, constants, match
-from convert.diagnose_weights import weigh
-from convert.edgetpu import preflight
+from convert.diagnosis.graph import Matched, constants, match
+from convert.diagnosis.weights import weigh
+from convert.edgetpu.preflight import preflight
 from convert.errors import DiagnoseError, VerificationError
 from convert.inspection import Inspection, inspect
 from convert.predictions import Floats, device_probabilities

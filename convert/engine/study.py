@@ -1,7 +1,7 @@
 """TensorFlow's quantizer and litert-quantizer on the same float file and the same calibration images.
 
     python3 -m venv ENV; ENV/bin/pip install litert-quantizer
-    python -m convert.engine_study run MODEL --data IMAGES --python ENV/bin/python --out FILE
+    python -m convert.engine.study run MODEL --data IMAGES --python ENV/bin/python --out FILE
 
 What each writes, what that costs, what `convert.verify` and the Edge TPU preflight say of it, how it decides on the
 validation and the test part, how far its ranges lie from those the images reach, and its biases from the network's.
@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from convert.calibration import choose
-from convert.engine_facts import decisions, file_facts, reached_ranges, unlike
-from convert.engine_runs import ROWS, Inputs, Made, check_engine, run_engine
+from convert.engine.facts import decisions, file_facts, reached_ranges, unlike
+from convert.engine.runs import ROWS, Inputs, Made, check_engine, run_engine
 from convert.errors import FloatModelError
 from convert.evidence import Source
 from convert.float_model import FloatModel

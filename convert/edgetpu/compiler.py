@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from convert.edgetpu import Preflight, preflight
-from convert.edgetpu_compiled import Compiled, read_compiled
-from convert.edgetpu_graph import one_line
-from convert.edgetpu_log import LONGEST_LOG, CompilerLog, parse
-from convert.edgetpu_rules import COMPILER
+from convert.edgetpu.compiled import Compiled, read_compiled
+from convert.edgetpu.graph import one_line
+from convert.edgetpu.log import LONGEST_LOG, CompilerLog, parse
+from convert.edgetpu.preflight import Preflight, preflight
+from convert.edgetpu.rules import COMPILER
 from convert.errors import BrokenModelError, CompilerUnavailable, EdgeTpuModelError
 
 PROGRAM = "edgetpu_compiler"

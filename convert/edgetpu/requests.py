@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convert.edgetpu import preflight
-from convert.edgetpu_compiled import read_compiled
-from convert.edgetpu_compiler import Compilation, compile_model, find_compiler
+from convert.edgetpu.compiled import read_compiled
+from convert.edgetpu.compiler import Compilation, compile_model, find_compiler
+from convert.edgetpu.preflight import preflight
 from convert.errors import BrokenModelError
 from convert.inspection import inspect
 from edge.command import ANSWER_IS_NO, DONE, Outcome, UsageError, note
@@ -58,7 +58,7 @@ class CompileRequest:
 
     def execute(self) -> Outcome:
         """Exit 0 when the whole model was mapped, 1 when a part or nothing was, or the compiler failed."""
-        from convert.edgetpu_bundle import add_to_bundle, write_beside
+        from convert.edgetpu.bundle import add_to_bundle, write_beside
 
         is_bundle = self.model.is_dir()
         if self.measure is not None and not is_bundle:

@@ -1,7 +1,7 @@
 """Will it run on a Coral Edge TPU? Answered from the file, without Coral's compiler.
 
 Operator by operator: mapped, left to the CPU, or refused, with the rule, its cure and how sure it is
-(`convert.edgetpu_rules`); how many subgraphs the compiler would make; parameters against the on-chip memory.
+(`convert.edgetpu.rules`); how many subgraphs the compiler would make; parameters against the on-chip memory.
 """
 
 from collections import Counter
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from convert.edgetpu_checks import Fate, is_activation, judge, size
-from convert.edgetpu_graph import Graph, Operator, called, one_line, read_graph
-from convert.edgetpu_limits import (
+from convert.edgetpu.checks import Fate, is_activation, judge, size
+from convert.edgetpu.graph import Graph, Operator, called, one_line, read_graph
+from convert.edgetpu.limits import (
     FEW_DENSE_OUTPUTS,
     LARGE_CONSTANT_BYTES,
     ON_CHIP_BYTES,
@@ -21,8 +21,8 @@ from convert.edgetpu_limits import (
     SURELY_FITS_BYTES,
     WIDE_DENSE_INPUTS,
 )
-from convert.edgetpu_partition import parts
-from convert.edgetpu_rules import COMPILER, RULES, SURE
+from convert.edgetpu.partition import parts
+from convert.edgetpu.rules import COMPILER, RULES, SURE
 from convert.errors import EdgeTpuModelError
 from convert.inspection import Inspection, TensorInfo
 from convert.metadata import broken_model

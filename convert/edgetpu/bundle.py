@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from convert.edgetpu_compiler import Compilation
+from convert.edgetpu.compiler import Compilation
 from edge import bundle as bundles
 from edge.bundle import COMPILED, Bundle
 from edge.command import note
@@ -30,7 +30,7 @@ def add_to_bundle(path: Path, made: Compilation, out: Path | None, measure: str 
 
     Raises:
         BundleError: no bundle, or its model is not what was compiled. OSError: it cannot be written.
-        EdgeTpuUnavailable, GoldenMismatchError: as `convert.edgetpu_measure.with_edgetpu_outputs`; nothing is written.
+        EdgeTpuUnavailable, GoldenMismatchError: as `convert.edgetpu.measure.with_edgetpu_outputs`; nothing is written.
     """
     bundle = bundles.load(path, allow_uncertified=True, allow_unsigned=True)
     entry = certificate_entry(made, bundle)
@@ -39,7 +39,7 @@ def add_to_bundle(path: Path, made: Compilation, out: Path | None, measure: str 
     page = path / "report.html"
     assert made.model is not None
     if measure is not None:
-        from convert.edgetpu_measure import with_edgetpu_outputs
+        from convert.edgetpu.measure import with_edgetpu_outputs
 
         golden, entry["golden"] = with_edgetpu_outputs(bundle, made.model, measure)
         entry["note"] = "outputs of an Edge TPU are certified on the golden images alone; its parity was not measured"

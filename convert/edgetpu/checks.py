@@ -1,6 +1,6 @@
-"""What becomes of one operator on the Edge TPU: the rules of `convert.edgetpu_rules`, applied.
+"""What becomes of one operator on the Edge TPU: the rules of `convert.edgetpu.rules`, applied.
 
-Nothing here looks at an operator's neighbours; what follows from those is `convert.edgetpu_partition`.
+Nothing here looks at an operator's neighbours; what follows from those is `convert.edgetpu.partition`.
 """
 
 import math
@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from convert.edgetpu_graph import Graph, Operator, called, one_line
-from convert.edgetpu_limits import (
+from convert.edgetpu.graph import Graph, Operator, called, one_line
+from convert.edgetpu.limits import (
     DENSE_WIDEST,
     DOUBTFUL_BYTES,
     KNOWN_CUSTOM,
@@ -22,7 +22,7 @@ from convert.edgetpu_limits import (
     SOFTMAX_WIDEST,
     SUPPORTED,
 )
-from convert.edgetpu_rules import RULES
+from convert.edgetpu.rules import RULES
 from convert.inspection import TensorInfo
 
 Status = Literal["mapped", "cpu", "refused"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from convert.calibration import DEFAULT_COUNT
 from convert.coverage import METHODS
-from convert.diagnosis.request import DiagnoseRequest
+from convert.diagnose.request import DiagnoseRequest
 from convert.edgetpu.compiler import DEFAULT_TIMEOUT_S
 from convert.edgetpu.requests import CompileRequest, PreflightRequest
 from convert.policy import Policy

@@ -12,7 +12,7 @@ from typing import Any
 
 from convert.certificate import certify
 from convert.conversion import Conversion, compare_files, float_side
-from convert.diagnosis.request import record_text
+from convert.diagnose.request import record_text
 from convert.evidence import Evidence, Source, from_images, from_virtual_slides
 from convert.float_model import FloatModel, infer_contract, load_float
 from convert.golden import certified_golden

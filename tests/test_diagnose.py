@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from convert.cli import COMMANDS
-from convert.diagnosis.activations import BEST_DB, Activations, decibel
-from convert.diagnosis.calibration import calibrated
-from convert.diagnosis.causes import RULES, Cause
-from convert.diagnosis.graph import dequantized, match
-from convert.diagnosis.job import Diagnosis, diagnose
+from convert.diagnose.activations import BEST_DB, Activations, decibel
+from convert.diagnose.calibration import calibrated
+from convert.diagnose.causes import RULES, Cause
+from convert.diagnose.graph import dequantized, match
+from convert.diagnose.job import Diagnosis, diagnose
 from convert.evidence import Source
 from convert.inspection import inspect
 from edge.contract import FLOAT32, InputContract, Quantization
@@ -249,7 +249,7 @@ def test_a_file_whose_layers_were_equalized_is_not_called_faulty(bench: Bench) -
 
 
 def test_every_cure_names_commands_and_options_that_exist(bench: Bench, sound: Diagnosis) -> None:
-    from convert.diagnosis import causes
+    from convert.diagnose import causes
 
     text = python_inspect.getsource(causes)
     tables = {"convert": COMMANDS, "models": MODELS_COMMANDS}
@@ -281,7 +281,7 @@ def test_signal_to_noise_against_keras_itself(bench: Bench, sound: Diagnosis) ->
     scale, zero_point = into["quantization"]
     signal = noise = 0.0
     layer = sound.findings.layer("first")
-    from convert.diagnosis.job import choose_images
+    from convert.diagnose.job import choose_images
 
     for pixels in choose_images(bench.source, CONTRACT, IMAGES).pixels:
         engine.set_tensor(into["index"], CONTRACT.encode(pixels, Quantization("int8", scale, zero_point)))
@@ -366,7 +366,7 @@ def replace_range(layer: Any, outlier: int) -> Any:
 
 
 def test_rules_are_known_and_ranked(sound: Diagnosis) -> None:
-    from convert.diagnosis import causes
+    from convert.diagnose import causes
 
     used = set(re.findall(r'Cause\(\s*"([a-z-]+)"', python_inspect.getsource(causes)))
     assert used == set(RULES)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convert.diagnosis.causes import HURT_DB
-from convert.diagnosis.job import Diagnosis
+from convert.diagnose.causes import HURT_DB
+from convert.diagnose.job import Diagnosis
 from convert.inspection import inspect
 from tests.keras_models import edited
 from tests.small_world import CONTRACT

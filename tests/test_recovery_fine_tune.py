@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from convert.diagnosis.graph import Runner, constants, dequantized, match
+from convert.diagnose.graph import Runner, constants, dequantized, match
 from convert.errors import FineTuneError
 from convert.inspection import inspect
 from convert.recovery.fake_quant import Quantizer, Twin, _Flow

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convert.diagnosis.graph import Runner
+from convert.diagnose.graph import Runner
 from convert.errors import RecoveryError
 from convert.float_model import load_float
 from convert.quantize import calibrated, quantize, quantized, reach_both_ends

@@ -269,7 +269,7 @@ def test_the_fine_tune_runs_only_where_the_rest_is_not_enough(world, monkeypatch
 
 def test_the_teacher_is_the_float_network_in_the_scales_of_the_student(world, monkeypatch) -> None:
     """Its features are compared with the student's: those of the file before equalization are other numbers."""
-    from convert.diagnosis.graph import Runner
+    from convert.diagnose.graph import Runner
     from convert.recovery import search as module
 
     taught = []

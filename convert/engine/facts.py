@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from convert.comparison import benign_label, compare
-from convert.diagnosis.graph import Matched, constants, match
-from convert.diagnosis.weights import weigh
+from convert.diagnose.graph import Matched, constants, match
+from convert.diagnose.weights import weigh
 from convert.edgetpu.preflight import preflight
 from convert.errors import DiagnoseError, VerificationError
 from convert.inspection import Inspection, inspect

@@ -74,7 +74,7 @@ class ParetoRequest:
         return variants_of_shipped(self.widths, self.sizes, fitting(self.weights, needed))
 
     def _write(self, record: dict[str, object]) -> None:
-        from convert.diagnosis.request import record_text
+        from convert.diagnose.request import record_text
         from convert.pareto.figure import pareto_figure
         from convert.pareto.page import pareto_page
         from models.figure_style import render

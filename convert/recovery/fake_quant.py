@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from convert.diagnosis.graph import Floats, Pair, constants, match
+from convert.diagnose.graph import Floats, Pair, constants, match
 from convert.errors import DiagnoseError, FineTuneError, RecoveryError
 from convert.inspection import TensorInfo
 from convert.recovery.fake_quant_operators import BUILDERS, Form, to_file, to_tensorflow

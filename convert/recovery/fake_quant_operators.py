@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from convert.diagnosis.graph import Array, Floats
+from convert.diagnose.graph import Array, Floats
 from convert.errors import FineTuneError
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convert.diagnosis.graph import Runner
+from convert.diagnose.graph import Runner
 from convert.recovery.float_file import FloatFile
 
 Doubles = npt.NDArray[np.float64]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convert.diagnosis.graph import Array, Floats, dequantized, held_range
+from convert.diagnose.graph import Array, Floats, dequantized, held_range
 from convert.inspection import TensorInfo
 from edge.contract import InputContract
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from convert.diagnosis.activations import Doubles, Layer
+from convert.diagnose.activations import Doubles, Layer
 
 ORDERS = 24  # random orders of the images that growth is averaged over
 EXCEEDS = 0.05  # of the held range: beyond it a measured range counts as wider than the recorded one

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convert.diagnosis.graph import Array, Floats, Matched, Pair, Part, Parts, Runner, dequantized, held_range
+from convert.diagnose.graph import Array, Floats, Matched, Pair, Part, Parts, Runner, dequantized, held_range
 from convert.inspection import TensorInfo
 
 BEST_DB = 100.0  # where there is no error at all

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from convert.diagnosis.activations import Doubles, decibel
-from convert.diagnosis.graph import KERNELS, Array, Matched, Pair, constants
+from convert.diagnose.activations import Doubles, decibel
+from convert.diagnose.graph import KERNELS, Array, Matched, Pair, constants
 from convert.inspection import TensorInfo
 
 INT32_END = 2**31 - 1

@@ -31,8 +31,8 @@ class DiagnoseRequest:
 
     def execute(self) -> Outcome:
         """Exit 1 when a cause of weight was found, 3 with too few images."""
-        from convert.diagnosis.job import diagnose
-        from convert.diagnosis.page import diagnosis_text
+        from convert.diagnose.job import diagnose
+        from convert.diagnose.page import diagnosis_text
         from convert.evidence import Source
 
         if self.out is not None:
@@ -63,8 +63,8 @@ def record_text(record: dict[str, Any]) -> str:
 
 def _write(folder: Path, record: dict[str, Any]) -> None:
     """Page, figure and record, each whole or not at all."""
-    from convert.diagnosis.figure import diagnosis_figure
-    from convert.diagnosis.page import diagnosis_page
+    from convert.diagnose.figure import diagnosis_figure
+    from convert.diagnose.page import diagnosis_page
     from models.figure_style import render
 
     png = render(diagnosis_figure(record))

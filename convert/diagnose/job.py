@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 
 from convert.calibration import choose
-from convert.diagnosis.activations import Activations, Layer
-from convert.diagnosis.calibration import calibrated
-from convert.diagnosis.causes import Cause, Findings, causes
-from convert.diagnosis.effects import Seen, effects
-from convert.diagnosis.ends import contract_differences, look_at_ends
-from convert.diagnosis.graph import Matched, match
-from convert.diagnosis.weights import Weights, weigh
+from convert.diagnose.activations import Activations, Layer
+from convert.diagnose.calibration import calibrated
+from convert.diagnose.causes import Cause, Findings, causes
+from convert.diagnose.effects import Seen, effects
+from convert.diagnose.ends import contract_differences, look_at_ends
+from convert.diagnose.graph import Matched, match
+from convert.diagnose.weights import Weights, weigh
 from convert.errors import DiagnoseError, FeedingError, TooFewImagesError
 from convert.evidence import Source
 from convert.feeding import check_feeding

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from convert.diagnosis.activations import INPUT, Layer
-from convert.diagnosis.calibration import EXCEEDS, Calibrated
-from convert.diagnosis.effects import Effect
-from convert.diagnosis.ends import Ends
-from convert.diagnosis.weights import STRAY, Weights
+from convert.diagnose.activations import INPUT, Layer
+from convert.diagnose.calibration import EXCEEDS, Calibrated
+from convert.diagnose.effects import Effect
+from convert.diagnose.ends import Ends
+from convert.diagnose.weights import STRAY, Weights
 from convert.errors import FeedingError
 from convert.lint import FEWEST
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from convert.diagnosis.activations import INPUT, Doubles, decibel
-from convert.diagnosis.graph import Floats, Matched, Parts
+from convert.diagnose.activations import INPUT, Doubles, decibel
+from convert.diagnose.graph import Floats, Matched, Parts
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def diagnosis_text(record: Record) -> str:
 
 
 def diagnosis_page(record: Record, figure: bytes) -> str:
-    """The page; `figure` is the PNG of `convert.diagnosis.figure`."""
+    """The page; `figure` is the PNG of `convert.diagnose.figure`."""
     verdict = record["verdict"]
     banner = element(
         "div",

@@ -75,6 +75,7 @@ def shipped_rows() -> list[dict[str, Any]]:
                     key: device["fields"]["int8"][key]["count"]
                     for key in ("right", "wrong", "refused", "malignant_to_benign")
                 },
+                "device_degraded": device["degraded"]["all"]["networks"]["int8"],
                 "no_answer": {
                     folder: (found["networks"]["int8"]["refused"]["count"], found["images"])
                     for folder, found in device["ood"].items()
@@ -139,6 +140,10 @@ def shipped_table() -> str:
                 ["{right}, {wrong}, {refused}".format(**row["device"]) for row in rows],
             ),
             line("malignant images it answers Benign", [str(row["device"]["malignant_to_benign"]) for row in rows]),
+            line(
+                "the same of their degraded forms, severities 1 to 5",
+                ["{malignant_to_benign} of {malignant}".format(**row["device_degraded"]) for row in rows],
+            ),
             *(
                 line(
                     f"no answer to images of `{folder}`, which are no such fields",

@@ -120,6 +120,7 @@ def evaluate(
     counterfactuals: bool = False,
     abstention: bool = False,
     ood: str = "",
+    degraded: bool = False,
     explanations: bool = False,
     errors: str = "",
     bundle: str = "",
@@ -142,6 +143,7 @@ def evaluate(
         counterfactuals: exchange scale bars, paint them or the white cells out; count changed verdicts.
         abstention: count what is answered, rightly and wrongly, and what is refused, by reason.
         ood: with --abstention: folders of images that should be refused, DIR or DIR,DIR; labels do not matter.
+        degraded: with --abstention: also every field in every form of --corruptions.
         explanations: measure where the evidence for the verdicts lies.
         errors: with --explanations: folder for a figure of every wrong verdict, which shows the image;
             build/errors/NETWORK when not given.
@@ -161,7 +163,9 @@ def evaluate(
         raise UsageError(
             "--corruptions, --counterfactuals, --abstention and --explanations are separate records; give one of them"
         )
+    forms = switch(degraded, "--degraded")
     _check_belongs(
+        (forms, "--degraded", abstain, "--abstention"),
         (ood, "--ood", abstain, "--abstention"),
         (errors, "--errors", explained, "--explanations"),
         (sample, "--sample", degrade or alter or explained, "--corruptions, --counterfactuals or --explanations"),
@@ -176,6 +180,7 @@ def evaluate(
             bundle=bundle_of(folder, Path(bundle) if bundle else None),
             data=Path(data),
             ood=_folders(ood),
+            degraded=forms,
             split=chosen,
             part=part,
             out=Path(out) if out else folder / "abstention.json",
@@ -328,7 +333,7 @@ def fetch(*, from_: str, to: str, json: bool = False) -> FetchJob:
     return FetchJob(Path(from_), Path(to), switch(json, "--json"))
 
 
-def _check_belongs(*options: tuple[str, str, bool, str]) -> None:
+def _check_belongs(*options: tuple[str | bool, str, bool, str]) -> None:
     """Refuse an option that is given (value, name) where what it belongs to (given or not, name) is not."""
     for value, option, allowed, owner in options:
         if value and not allowed:

@@ -76,6 +76,7 @@ class AbstentionJob:
     bundle: Path | None
     data: Path
     ood: tuple[Path, ...]
+    degraded: bool
     split: Path | None
     part: str
     out: Path
@@ -91,6 +92,8 @@ class AbstentionJob:
         from models.abstention import evaluate_abstention, read_ood, to_text
         from models.abstention_figure import abstention_figure
         from models.data_source import load_part, scan_for, split_for
+        from models.degraded_decision import evaluate_degraded
+        from models.degraded_decision import to_text as degraded_text
         from models.device_decision import gates_for
         from models.exam import Exam
         from models.figures import render
@@ -108,11 +111,15 @@ class AbstentionJob:
         exam = Exam.of_part(part, labels, BENIGN if BENIGN in labels else None)
         gates = gates_for(both.contract.size)
         found = evaluate_abstention(exam, both.networks, both.least, gates, decision, ood)
+        text = to_text(found)
+        if self.degraded:
+            found["degraded"] = evaluate_degraded(exam, both.networks, both.least, gates, decision)
+            text += "\n" + degraded_text(found["degraded"])
         record = {**both.provenance, **split_record(split, origin, self.part), **found}
         write_json(self.out, record)
         title = f"{self.model.name}, {len(exam.truth)} images of the {self.part} part: what the device does"
         write_whole(self.out.with_suffix(".png"), render(abstention_figure(found, title)))
-        return Outcome(DONE, record, f"{to_text(found)}\nwritten: {self.out}, {self.out.with_suffix('.png')}")
+        return Outcome(DONE, record, f"{text}\nwritten: {self.out}, {self.out.with_suffix('.png')}")
 
 
 def _check_folders(folders: tuple[Path, ...]) -> None:

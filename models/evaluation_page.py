@@ -239,6 +239,7 @@ def _abstention(each: Dossier, record: Record) -> Iterator[Markup]:
             )
         )
     yield table(("test fields", "right", "wrong", "malignant answered Benign", "no answer"), rows, numbers=(1, 2, 3))
+    yield from _degraded_device(record.get("degraded", {}))
     rows = []
     for name, found in record["ood"].items():
         for form, one in found["networks"].items():
@@ -259,6 +260,25 @@ def _abstention(each: Dossier, record: Record) -> Iterator[Markup]:
         head = ("set", "", "no answer", "answered", "AUROC of the novelty gate", "AUROC of confidence alone")
         yield table(head, rows, numbers=(2, 4, 5))
     yield _figure(each, "abstention.png", f"{each.name}: what the device does with fields and with other images")
+
+
+def _degraded_device(record: Record) -> Iterator[Markup]:
+    rows = [
+        (
+            f"{found['severities'][0]} to {found['severities'][-1]}",
+            form,
+            f"{one['right']} of {found['forms']}",
+            str(one["wrong"]),
+            "-" if one["malignant_to_benign"] is None else f"{one['malignant_to_benign']} of {one['malignant']}",
+            f"{one['gates']} and {one['low_confidence']}",
+        )
+        for found in record.values()
+        for form, one in found["networks"].items()
+    ]
+    if rows:
+        yield element("p", "The same fields in every degraded form; a wrong verdict counts where it is given:")
+        head = ("severities", "", "right", "wrong", "malignant answered Benign", "no answer: gates and threshold")
+        yield table(head, rows, numbers=(2, 3, 4, 5))
 
 
 def _explained(each: Dossier, record: Record) -> Iterator[Markup]:

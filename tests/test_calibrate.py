@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,17 @@ from edge.gates import CalibratedGate, Gates
 from models.abstention import OodSet, auroc, evaluate_abstention, read_ood, to_text
 from models.abstention_figure import abstention_figure
 from models.calibrate import FORMS, Calibrated, calibrate, drawn_forms, risk_coverage
-from models.corruptions import USUAL
+from models.corruptions import CORRUPTIONS, USUAL
 from models.decision_figure import decision_figure
+from models.degraded_decision import evaluate_degraded
+from models.degraded_decision import to_text as degraded_text
 from models.device_decision import answers, fates, find
 from models.errors import EvaluationError
 from models.exam import Answers, Exam
 from models.figures import render
 from models.operating_point import REFUSED, Judged, Validation, budget, choose
 from models.reliability import expected_calibration_error
+from models.robustness import degraded
 from models.side_by_side import FLOAT, INT8
 from models.temperature import Outputs, fit_temperature
 from tests.small_world import CONTRACT, LABELS, World, draw
@@ -361,6 +365,32 @@ def test_abstention_counts_by_hand(record: dict[str, Any]) -> None:
     assert first == again and first.startswith(b"\x89PNG")
 
 
+def test_degraded_fields_by_hand(exam: Exam) -> None:
+    """A network that calls everything Benign, a gate that refuses what is dark, a threshold that one network fails."""
+    dark = CalibratedGate("dark", "dark", lambda v: float(v.pixels.mean()), 150.0, False, "grey level", "{:.0f}")
+    benign = np.array([0.97, 0.01, 0.01, 0.01], np.float32)
+    networks = {FLOAT: lambda pixels: np.tile(benign, (len(pixels), 1)), INT8: reads()}
+    decision = Decision(1.0, (0.9, 0.5, 0.5, 0.5), EVIDENCE)
+    found = evaluate_degraded(exam, networks, LEAST, Gates([dark]), decision, progress=False)
+    malignant = int(exam.is_malignant().sum())
+    for key, severities in (("usual", (1, 2, 3)), ("all", (1, 2, 3, 4, 5))):
+        forms = [degraded(exam, name, s) for name in CORRUPTIONS for s in severities]
+        refused = np.stack([pixels.mean(axis=(1, 2, 3)) < 150.0 for pixels in forms])
+        one = found[key]["networks"][FLOAT]
+        assert found[key]["forms"] == refused.size and one["gates"] == refused.sum() > 0
+        assert one["malignant"] == malignant * len(forms) and one["low_confidence"] == 0
+        assert one["malignant_to_benign"] == (~refused & exam.is_malignant()).sum() == one["wrong"]
+        other = found[key]["networks"][INT8]
+        assert other["gates"] == one["gates"]
+        assert sum(other[k] for k in ("gates", "low_confidence", "right", "wrong")) == refused.size
+    strict = replace(decision, answer_from=(0.99,) * 4)
+    unsure = evaluate_degraded(exam, networks, LEAST, Gates([]), strict, progress=False)
+    assert unsure["all"]["networks"][FLOAT]["low_confidence"] == unsure["all"]["forms"]
+    assert unsure["all"]["networks"][FLOAT]["malignant_to_benign"] == 0
+    assert "malignant answered Benign 0 of" in degraded_text(unsure)
+    json.dumps(found, allow_nan=False)
+
+
 def test_what_speaks_for_a_refusal_points_up_for_floors_and_ceilings(exam: Exam) -> None:
     def gate(name: str, limit: float, is_ceiling: bool) -> CalibratedGate:
         return CalibratedGate(name, name, lambda v: float(v.pixels.mean()), limit, is_ceiling, "", "{:.0f}")
@@ -427,8 +457,9 @@ def test_calibrate_seal_and_judge(world: World, tmp_path: Path, capsys: pytest.C
     stray = tmp_path / "stray"
     stray.mkdir()
     cv2.imwrite(str(stray / "noise.png"), np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
-    assert run(*judge, "--ood", stray) == 0
+    assert run(*judge, "--ood", stray, "--degraded") == 0
     found = json.loads((tmp_path / "a.json").read_text())
+    assert set(found["degraded"]["all"]["networks"]) == {FLOAT, INT8}
     assert found["ood"]["stray"]["images"] == 1 and set(found["fields"]) == {FLOAT, INT8}
     assert found["split"]["part"] == "test" and (tmp_path / "a.png").is_file()
     # calibrating again starts from the network, not from the decision that is there

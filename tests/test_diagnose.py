@@ -230,22 +230,48 @@ def test_a_file_for_uint8_runtimes_is_as_sound(bench: Bench) -> None:
     assert found.record["verdict"] == "sound" and found.record["unmatched"] == []
 
 
-def test_a_file_whose_layers_were_equalized_is_not_called_faulty(bench: Bench) -> None:
-    """Channels of the first layer are multiplied, what reads them is divided: another file, the same function."""
+def equalized(bench: Bench, undone: bool = True, images: int | None = None) -> bytes:
+    """Channels of the first layer multiplied, what reads them divided: another file, the same function. Channel 0 is
+    multiplied by 5 and, unless `undone`, divided by nothing."""
     from convert.float_model import load_float
 
-    by = np.array([0.2, 1, 4, 1, 0.2, 1, 4, 1], np.float32)
+    by = np.array([5, 1, 4, 1, 0.2, 1, 4, 1], np.float32)
 
     def change(network: Any) -> None:
         kernel, bias = network.get_layer("first").get_weights()
         network.get_layer("first").set_weights([kernel * by, bias * by])
         kernel, bias = network.get_layer("head").get_weights()
-        network.get_layer("head").set_weights([kernel / np.tile(by, len(kernel) // 8)[:, np.newaxis], bias])
+        read = by if undone else np.where(np.arange(8) == 0, 1, by)
+        network.get_layer("head").set_weights([kernel / np.tile(read, len(kernel) // 8)[:, np.newaxis], bias])
 
-    equalized = load_float(bench.changed("equalized", change))
-    found = bench.diagnose(bench.quantize(equalized, CONTRACT, bench.training))
+    model = load_float(bench.changed(f"equalized-{undone}", change))
+    return bench.quantize(model, CONTRACT, bench.training[:images])
+
+
+def test_a_file_whose_layers_were_equalized_is_compared_in_its_own_scales(bench: Bench, sound: Diagnosis) -> None:
+    found = bench.diagnose(equalized(bench))
     assert found.record["verdict"] == "sound", [cause.message for cause in found.causes]
-    assert "equalized" in [cause.rule for cause in found.causes]
+    assert [cause.layer for cause in found.causes if cause.rule == "equalized"] == [""]
+    assert found.findings.equalized == ("first",)
+    for layer in found.findings.layers:
+        assert layer.sqnr_db > 20, layer.name
+    for weights in found.findings.weights:
+        assert weights.strays == 0 and weights.likeness > 0.99 and weights.bias_steps < 2, weights.name
+    assert sound.findings.equalized == ()
+
+
+def test_a_factor_that_nobody_undoes_is_a_fault(bench: Bench) -> None:
+    """The negative control: all factors but one cancel out."""
+    found = bench.diagnose(equalized(bench, undone=False))
+    cause = top(found)
+    assert found.findings.equalized == ()
+    assert cause.rule == "weights-differ"
+    assert {c.layer for c in found.causes if c.rule == "weights-differ"} == {"first", "head"}
+
+
+def test_a_fault_in_an_equalized_file_is_found_behind_the_factors(bench: Bench) -> None:
+    found = bench.diagnose(equalized(bench, images=1))
+    assert top(found).rule == "calibration" and found.findings.equalized == ("first",)
 
 
 def test_every_cure_names_commands_and_options_that_exist(bench: Bench, sound: Diagnosis) -> None:

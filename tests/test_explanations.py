@@ -335,6 +335,7 @@ def test_evaluate_explanations_writes_a_record_and_its_errors_elsewhere(
     [
         (["--explanations", "--corruptions"], "separate records"),
         (["--explanations", "--bundle", "x"], "--bundle belongs to --corruptions"),
+        (["--degraded"], "--degraded belongs to --abstention"),
         (["--errors", "x"], "--errors belongs to --explanations"),
         (["--sample", "4"], "--sample belongs to"),
     ],

@@ -87,7 +87,11 @@ class Cause:
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """Everything that was measured, for the rules to look at."""
+    """Everything that was measured, for the rules to look at.
+
+    `equalized`: layers with factors an output channel that their readers undo; both sides are compared in these
+    scales.
+    """
 
     layers: tuple[Layer, ...]
     effects: tuple[Effect, ...]
@@ -97,6 +101,7 @@ class Findings:
     feeding: FeedingError | None
     logits: str
     unmatched: tuple[str, ...]
+    equalized: tuple[str, ...]
     images: int
 
     def layer(self, name: str) -> Layer:
@@ -140,6 +145,15 @@ def _feeding(found: Findings) -> Iterator[Cause]:
         cure += " convert quantize --int8 MODEL --contract FILE --data DIR"
         said = f"the float network itself is fed otherwise than it was trained: {found.feeding}"
         yield Cause("feeding", INPUT, True, 1.0, "rule of convert parity that refuses it", said, cure)
+
+
+def _in_other_scales(found: Findings) -> Iterator[Cause]:
+    if not found.equalized:
+        return
+    said = f"the file was equalized: the channels of {len(found.equalized)} layers ({_names(found.equalized)})"
+    said += " have factors that the layers behind undo. The float network is compared in the same scales"
+    cure = "nothing: this is what convert quantize --search does, among else"
+    yield Cause("equalized", "", False, len(found.equalized), "layers", said, cure)
 
 
 def _foreign_weights(found: Findings) -> Iterator[Cause]:
@@ -331,6 +345,7 @@ def _disagreement(found: Findings) -> Cause:
 _LOOKS = (
     _input,
     _feeding,
+    _in_other_scales,
     _foreign_weights,
     _biases,
     _outliers,

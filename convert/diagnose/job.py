@@ -23,6 +23,7 @@ from convert.diagnose.causes import Cause, Findings, causes
 from convert.diagnose.effects import Seen, effects
 from convert.diagnose.ends import contract_differences, look_at_ends
 from convert.diagnose.graph import Matched, match
+from convert.diagnose.scales import in_scales_of
 from convert.diagnose.weights import Weights, weigh
 from convert.errors import DiagnoseError, FeedingError, TooFewImagesError
 from convert.evidence import Source
@@ -108,7 +109,12 @@ def diagnose(
         images = choose_images(open_source(contract.labels), contract, count)
     with watch("convert"):
         plain_model = float_tflite(model)
-        matched = match(plain_model, int8.model, layer_names(model.network), str(int8_path))
+        names = layer_names(model.network)
+        matched = match(plain_model, int8.model, names, str(int8_path))
+        rescaled = in_scales_of(plain_model, int8.model, matched)
+        if rescaled is not None:
+            plain_model = rescaled.model
+            matched = match(plain_model, int8.model, names, str(int8_path))
         weights = weigh(plain_model, int8.model, matched)
         require_same_network(weights, int8_path)
     fed = (contract, int8.contract or contract)
@@ -127,6 +133,7 @@ def diagnose(
             feeding=_feeding(model, contract, images, before),
             logits=matched.logits.name,
             unmatched=matched.unmatched,
+            equalized=() if rescaled is None else tuple(p.name for p in matched.pairs if p.place in rescaled.places),
             images=len(images.names),
         )
         ranked = causes(findings)

@@ -67,9 +67,9 @@ def equalize(file: FloatFile, statistics: Statistics, bounded: bool = False) -> 
         if np.allclose(factors, 1, rtol=0.05):
             continue
         for operator in group.producers:
-            _scale_outputs(file, operator, 1 / factors)
+            scale_outputs(file, operator, 1 / factors)
         for operator in group.consumers:
-            _scale_inputs(file, operator, factors)
+            scale_inputs(file, operator, factors)
         changed += 1
     return changed
 
@@ -194,7 +194,8 @@ def _read_reach(file: FloatFile, operator: Operator, channels: int) -> Doubles:
     return np.asarray((rows / np.maximum(rows.max(axis=1, keepdims=True), SMALLEST)).max(axis=0))
 
 
-def _scale_outputs(file: FloatFile, operator: Operator, factors: Doubles) -> None:
+def scale_outputs(file: FloatFile, operator: Operator, factors: Doubles) -> None:
+    """Multiply weights and bias by a factor an output channel."""
     operator = file.operators[operator.place]  # its tensors may be others since
     weights, bias = file.constant(operator.inputs[WEIGHTS]), None
     assert weights is not None
@@ -207,7 +208,8 @@ def _scale_outputs(file: FloatFile, operator: Operator, factors: Doubles) -> Non
         file.set_input(operator, BIAS, (bias * factors).astype(np.float32))
 
 
-def _scale_inputs(file: FloatFile, operator: Operator, factors: Doubles) -> None:
+def scale_inputs(file: FloatFile, operator: Operator, factors: Doubles) -> None:
+    """Multiply weights by a factor an input channel; a flattened activation repeats them."""
     operator = file.operators[operator.place]
     weights = file.constant(operator.inputs[WEIGHTS])
     assert weights is not None

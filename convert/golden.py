@@ -6,6 +6,7 @@ the least decided field, noise, black and white. The same model gives the same i
 """
 
 import contextlib
+import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -85,8 +86,9 @@ def certified_golden(int8: bytes, contract: InputContract) -> tuple[Golden, dict
 
     Returns:
         The archive, at most 2 * MOST_CLASSES + 4 images, and a JSON-safe record: `kinds` (kind -> runtime and version),
-        `answered` and `not_answered` (labels the chosen images get, and those that nothing tried here got), `images`
-        (of each: what it is, label, margin and the widest range of an output between kinds, both in LSB).
+        `architecture` (of the processor that computed the outputs), `answered` and `not_answered` (labels the chosen
+        images get, and those that nothing tried here got), `images` (of each: what it is, label, margin and the widest
+        range of an output between kinds, both in LSB).
     """
     kinds = Kinds(int8, contract)
     chosen, answered = choose(kinds, contract)
@@ -97,6 +99,7 @@ def certified_golden(int8: bytes, contract: InputContract) -> tuple[Golden, dict
     record = {
         "kinds": {kind: f"{i.runtime} {i.version}" for kind, i in sorted(kinds.interpreters.items()) if kind != "?"},
         "answered": [label for index, label in enumerate(contract.labels) if index in answered],
+        "architecture": platform.machine(),
         "not_answered": [label for index, label in enumerate(contract.labels) if index not in answered],
         "images": [
             {

@@ -17,6 +17,7 @@ Equal contents give equal bytes and so an equal digest on every machine.
 import hashlib
 import json
 import os
+import platform
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -211,7 +212,8 @@ def judge_golden(bundle: Bundle, interpreter: Interpreter) -> Replay:
         As `replay_golden`.
     """
     outputs = _golden_answers(bundle, interpreter)
-    return judge(bundle.golden, outputs, interpreter.kind, certified_kind(bundle.certificate))
+    elsewhere = golden_architecture(bundle.certificate) not in (None, platform.machine())
+    return judge(bundle.golden, outputs, interpreter.kind, certified_kind(bundle.certificate), elsewhere)
 
 
 def require_golden(bundle: Bundle, interpreter: Interpreter) -> Replay:
@@ -238,6 +240,16 @@ def certified_kind(certificate: Mapping[str, Any]) -> str | None:
     interpreter = certificate.get("interpreter")
     kind = interpreter.get("kind") if isinstance(interpreter, dict) else None
     return kind if isinstance(kind, str) and kind != "?" else None
+
+
+def golden_architecture(certificate: Mapping[str, Any]) -> str | None:
+    """The processor architecture that computed the golden outputs, as `platform.machine()` names it; None where the
+    certificate does not say."""
+    for part in ("golden", "machine"):  # golden images may be renewed on another machine than the converting one
+        said = certificate.get(part)
+        if isinstance(said, dict) and isinstance(said.get("architecture"), str):
+            return str(said["architecture"])
+    return None
 
 
 def golden_kinds(bundle: Bundle) -> tuple[str, ...]:

@@ -35,6 +35,9 @@ _OUTPUTS_OF = re.compile(r"outputs_([A-Z])\.npy")
 MOST_KINDS = 8
 # LSB that another kind may differ by where a bundle holds the outputs of one kind alone and so says nothing of it.
 ONE_KIND_LSB = 16
+# One kind on x86-64 and aarch64: logits are equal to the bit, and the softmax behind them, whose exponentials are
+# float, rounds to a neighbouring step now and then.
+ELSEWHERE_LSB = 1
 _DOS_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -149,7 +152,7 @@ class Replay:
         images: how many were replayed.
         kind: whose outputs they were compared with; "" for the range of all kinds certified.
         max_difference: largest difference of any output from them, in LSB (steps of the output's quantization).
-        allowed: LSB by which an output may differ; 0 where the kind is certified.
+        allowed: LSB by which an output may differ; 0 where the kind is certified, on this architecture.
         differences: largest difference of an output, LSB, one an image.
         reclassified: indices of the images that got another class and may not; for a kind that is not certified that
             is allowed where the two highest outputs are closer than twice `allowed`.
@@ -195,10 +198,13 @@ def compare(golden: Golden, outputs: Sequence[npt.NDArray[Any]]) -> Replay:
     return _replay(golden.outputs, golden.outputs, golden.outputs, _arrived(golden, outputs), "", 0)
 
 
-def judge(golden: Golden, outputs: Sequence[npt.NDArray[Any]], kind: str, certified: str | None) -> Replay:
+def judge(
+    golden: Golden, outputs: Sequence[npt.NDArray[Any]], kind: str, certified: str | None, elsewhere: bool = False
+) -> Replay:
     """As `compare`, by the rule that `kind`, the arithmetic of the interpreter that gave `outputs`, comes under.
 
-    - A kind that is certified: bit for bit with its own outputs.
+    - A kind that is certified: bit for bit with its own outputs; `elsewhere`, on a processor of another architecture,
+      within ELSEWHERE_LSB, and with the golden class wherever that leads by more than twice as much.
     - Another: outside the range of all kinds certified by no more than these differ among themselves on any golden
       image, 1 LSB at least (ONE_KIND_LSB where one alone is certified, as in bundles of before). The class must be
       the golden one wherever it leads by more than twice that.
@@ -209,11 +215,13 @@ def judge(golden: Golden, outputs: Sequence[npt.NDArray[Any]], kind: str, certif
     Args:
         kind: `Interpreter.kind`.
         certified: the kind of `golden.outputs`, as the certificate names it; None where it names none.
+        elsewhere: this processor's architecture is not the one that the golden outputs were computed on.
     """
     arrived = _arrived(golden, outputs)
     of_kind = {**golden.others, **({} if certified is None else {certified: golden.outputs})}
     if kind in of_kind:
-        return _replay(of_kind[kind], of_kind[kind], of_kind[kind], arrived, kind, 0)
+        allowed = ELSEWHERE_LSB if elsewhere and kind != KIND_EDGETPU else 0
+        return _replay(of_kind[kind], of_kind[kind], of_kind[kind], arrived, kind, allowed)
     low, high = golden.range()
     allowed = max(1, int((high - low).max())) if golden.cpu_others() else ONE_KIND_LSB
     return _replay(low, high, golden.outputs, arrived, "", allowed)

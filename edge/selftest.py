@@ -74,6 +74,8 @@ class SelfTest:
         if self.kind not in self.certified:
             kinds = ", ".join(self.certified) or "?"
             how = f"within {replay.max_difference} LSB of what kinds {kinds} answer ({replay.allowed} allowed)"
+        elif not replay.exact:
+            how = f"within {replay.max_difference} LSB, as on another architecture than certified"
         return f"{replay.images} golden images answered {how}; {self.invoke_ms:.1f} ms an inference ({runtime})"
 
     def findings(self) -> list[dict[str, Any]]:

@@ -103,7 +103,8 @@ def test_a_fresh_environment_runs_the_command(tmp_path: Path, wheel: Path) -> No
     words = [programs / "edge", "classify", tmp_path / "field.png", "--json"]
     told = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert told.returncode == 0, told.stderr  # bundle, gates' limits and everything else that ships was found
-    assert json.loads(told.stdout)["label"] in ("Benign", "Early", "Pre", "Pro")
+    record = json.loads(told.stdout)
+    assert record["label"] in ("Benign", "Early", "Pre", "Pro") or record["reason"] == "low_confidence", record
     listed = subprocess.run([programs / "python", "-m", "pip", "list"], capture_output=True, text=True, check=True)
     assert "ai-edge-litert" in listed.stdout
     assert not re.search(r"^(tensorflow|keras)", listed.stdout, flags=re.MULTILINE)

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import platform
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -109,6 +110,38 @@ def test_a_certified_kind_is_held_to_its_own_outputs_bit_by_bit() -> None:
     one_off = A.copy()
     one_off[0, 1] += 1
     assert judge(TWO_KINDS, list(one_off), "A", "A").beyond == (0,)
+
+
+def test_a_certified_kind_may_lie_a_step_off_on_another_architecture() -> None:
+    one_off, two_off = A.copy(), A.copy()
+    one_off[0, 1] += 1
+    two_off[0, 1] += 2
+    replay = judge(TWO_KINDS, list(one_off), "A", "A", elsewhere=True)
+    assert replay.passed and (replay.allowed, replay.max_difference) == (1, 1) and not replay.exact
+    assert judge(TWO_KINDS, list(two_off), "A", "A", elsewhere=True).beyond == (0,)
+    assert judge(TWO_KINDS, list(B), "A", "A", elsewhere=True).beyond == (1,)
+
+
+def test_a_class_turns_a_step_off_only_where_it_was_near_a_tie() -> None:
+    golden = Golden(np.zeros((2, 8, 8, 3), np.uint8), raw([10, 9, -128], [10, 7, -128]), {})
+    turned = judge(golden, list(raw([9, 10, -128], [9, 8, -128])), "A", "A", elsewhere=True)
+    assert turned.passed and turned.answered == (1, 0)
+    assert not judge(golden, list(raw([9, 10, -128], [10, 7, -128])), "A", "A").passed
+
+
+@pytest.mark.parametrize(
+    ("said", "elsewhere"),
+    [
+        ({}, False),
+        ({"machine": {"architecture": platform.machine()}}, False),
+        ({"machine": {"architecture": "another"}}, True),
+        ({"machine": {"architecture": "another"}, "golden": {"architecture": platform.machine()}}, False),
+        ({"machine": {"architecture": platform.machine()}, "golden": {"architecture": "another"}}, True),
+        ({"machine": "x86", "golden": [1]}, False),
+    ],
+)
+def test_where_the_golden_outputs_were_computed(said: dict[str, Any], elsewhere: bool) -> None:
+    assert (bundles.golden_architecture(said) not in (None, platform.machine())) is elsewhere
 
 
 @pytest.mark.parametrize(

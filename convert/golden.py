@@ -98,8 +98,8 @@ def certified_golden(int8: bytes, contract: InputContract) -> tuple[Golden, dict
     low, high = golden.range()
     record = {
         "kinds": {kind: f"{i.runtime} {i.version}" for kind, i in sorted(kinds.interpreters.items()) if kind != "?"},
-        "answered": [label for index, label in enumerate(contract.labels) if index in answered],
         "architecture": platform.machine(),
+        "answered": [label for index, label in enumerate(contract.labels) if index in answered],
         "not_answered": [label for index, label in enumerate(contract.labels) if index not in answered],
         "images": [
             {

@@ -41,6 +41,7 @@ class _Held:
     bias: Doubles | None
 
 
+@np.errstate(all="ignore")  # scales of damaged files: what is not a number is no factor, and gives None
 def in_scales_of(plain_model: bytes, int8_model: bytes, matched: Matched) -> Rescaled | None:
     """`plain_model` with the factors that `int8_model` was equalized with; None where it was not, or where what layers
     were multiplied by is not what their readers were divided by.
@@ -94,7 +95,7 @@ def _fit(real: Doubles, bias: Array | None, held: _Held, into: Doubles | None, k
         real = real / (into[:, None, None] if depthwise else np.tile(into, real.shape[2] // len(into)))
     telling = np.maximum(np.abs(real), np.abs(held.values)) > TELLING * held.steps[:, None, None]
     factors = np.where(telling.any(axis=(1, 2)), _ratio(real, held.values, (1, 2)), _by_bias(bias, held))
-    if not (factors > 0).all():
+    if not (np.isfinite(factors) & (factors > 0)).all():
         return None
     if into is not None and not depthwise:  # there the two factors of a channel are one number
         read = _ratio(real * factors[:, None, None], held.values, (0, 1))

@@ -8,6 +8,7 @@ parity (both models over the evaluation images, and the float TFLite that int8 i
 """
 
 import json
+import logging
 import statistics
 import subprocess
 import sys
@@ -16,8 +17,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from edge.command import DONE, Outcome, note, switch, whole_number
+from edge.command import Outcome
 from edge.command import main as run
+from edge.errors import DONE
+from edge.option_values import switch, whole_number
+
+_log = logging.getLogger(__name__)
 
 # What a user would write instead: the converter's documented post-training full-integer quantization.
 _BARE = """
@@ -64,7 +69,7 @@ class BenchmarkRequest:
         return Outcome(DONE, record, "\n".join(lines))
 
     def _round(self, folder: Path, number: int) -> dict[str, float]:
-        note(f"round {number + 1} of {self.rounds}")
+        _log.info(f"round {number + 1} of {self.rounds}")
         bundle = folder / f"ours-{number}"
         words = [
             "quantize",

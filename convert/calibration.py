@@ -9,18 +9,21 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from convert.coverage import METHODS, FeatureFunction, pick, pixel_statistics
-from convert.errors import CalibrationError
+from convert.errors import CalibrationError, CertificateError
 from convert.findings import Finding, listed
 from convert.lint import lint_files, lint_inputs, lint_pixels
 from edge.contract import InputContract, Pixels
 from models.dataset import Sample, load_pixels, scan
 from models.training_statistics import TrainingStatistics
+
+if TYPE_CHECKING:
+    pass
 
 DEFAULT_COUNT = 200
 MOST_BATCHES = 5000  # taken from a generator that may never end
@@ -358,4 +361,15 @@ def _no_pixels(contract: InputContract) -> Pixels:
     return np.empty((0, height, width, 3), np.uint8)
 
 
-__all__ = ["Calibration", "check", "choose", "from_batches", "lint", "synthetic"]
+def set_digest(sha256s: Sequence[str]) -> str:
+    """Sha256 over the sorted hashes of a set's images, one a line: the same for any order of the same images.
+
+    Raises:
+        CertificateError: there is none, or one is not 64 lowercase hexadecimal digits.
+    """
+    if not sha256s:
+        raise CertificateError("sha256s must name at least one image; got none")
+    for sha256 in sha256s:
+        if len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
+            raise CertificateError(f"sha256s must be 64 hexadecimal digits each; got {sha256!r}")
+    return hashlib.sha256("\n".join(sorted(sha256s)).encode()).hexdigest()

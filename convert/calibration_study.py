@@ -7,6 +7,7 @@ on the images that later judge it.
 """
 
 import json as json_format
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,19 @@ from convert.calibration import Calibration, choose, synthetic
 from convert.comparison import benign_label, compare
 from convert.coverage import METHODS, penultimate_features
 from convert.evidence import SYNTHETIC_CALIBRATION, Source
+from convert.float_model import infer_contract, load_float
 from convert.predictions import device_probabilities, float_probabilities
-from convert.quantize import infer_contract, load_float, quantize
+from convert.quantize import quantize
 from edge.classifier import Classifier
-from edge.command import DONE, Outcome, UsageError, note, switch, whole_number
+from edge.command import Outcome
 from edge.command import main as run
+from edge.errors import DONE, UsageError
 from edge.interpreters import open_interpreter
+from edge.option_values import switch, whole_number
 from edge.virtual_slide import synthetic_fields
 from models.data_source import load_part
+
+_log = logging.getLogger(__name__)
 
 SYNTHETIC = "synthetic"  # drawn fields, what a clone without images calibrates on
 
@@ -53,7 +59,7 @@ class StudyRequest:
         features = penultimate_features(model, contract)
 
         def measured(name: str, calibration: Calibration) -> dict[str, Any]:
-            note(f"{name}, seed {calibration.seed}, {len(calibration.names)} images")
+            _log.info(f"{name}, seed {calibration.seed}, {len(calibration.names)} images")
             int8 = open_interpreter(quantize(model, contract, calibration.pixels))
             after = device_probabilities(Classifier(contract, int8), judged.pixels)
             found = compare(contract.labels, before, after, judged.truth, benign=benign_label(contract.labels))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from convert.calibration import set_digest
 from convert.comparison import Parity
 from convert.errors import CertificateError
 from convert.findings import Finding
@@ -105,20 +106,6 @@ def certify(
         "versions": versions(),
         "seconds": {phase: round(spent, 3) for phase, spent in (seconds or {}).items()},
     }
-
-
-def set_digest(sha256s: Sequence[str]) -> str:
-    """Sha256 over the sorted hashes of a set's images, one a line: the same for any order of the same images.
-
-    Raises:
-        CertificateError: there is none, or one is not 64 lowercase hexadecimal digits.
-    """
-    if not sha256s:
-        raise CertificateError("sha256s must name at least one image; got none")
-    for sha256 in sha256s:
-        if len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
-            raise CertificateError(f"sha256s must be 64 hexadecimal digits each; got {sha256!r}")
-    return hashlib.sha256("\n".join(sorted(sha256s)).encode()).hexdigest()
 
 
 def _calibration(evidence: "Evidence") -> dict[str, Any]:

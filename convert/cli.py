@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from convert.calibration import DEFAULT_COUNT
+from convert.commands_golden import GoldenRequest
 from convert.coverage import METHODS
 from convert.diagnose.request import DiagnoseRequest
 from convert.edgetpu.compiler import DEFAULT_TIMEOUT_S
 from convert.edgetpu.requests import CompileRequest, PreflightRequest
 from convert.policy import Policy
-from convert.renew_golden import GoldenRequest
 from convert.requests import (
     CalibrationRequest,
     InspectRequest,
@@ -17,9 +17,11 @@ from convert.requests import (
     SummaryRequest,
 )
 from convert.signing_requests import KeygenRequest, PackRequest, SignRequest, VerifyRequest
-from edge.command import Command, Request, UsageError, switch, whole_number
+from edge.command import Command, Request
 from edge.command import main as run
 from edge.edgetpu import device_name
+from edge.errors import UsageError
+from edge.option_values import switch, whole_number
 from edge.trust.statement import LARGEST_VERSION
 from models.registry import TRAINED, bundles, trained
 

@@ -10,6 +10,7 @@ held.
 """
 
 import json as json_format
+import logging
 import os
 import platform
 import shlex
@@ -22,8 +23,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge.command import DONE, Outcome, UsageError, note, switch, whole_number
+from edge.command import Outcome
 from edge.command import main as run
+from edge.errors import DONE, UsageError
+from edge.option_values import switch, whole_number
+
+_log = logging.getLogger(__name__)
 
 Record = dict[str, Any]
 PACKAGES = ("convert", "models", "edge")
@@ -46,7 +51,7 @@ class MeasureRequest:
         """The row; with `out` it is put into the file."""
         rounds = []
         for number in range(self.rounds):
-            note(f"{self.words}: round {number + 1} of {self.rounds}")
+            _log.info(f"{self.words}: round {number + 1} of {self.rounds}")
             rounds.append(measure(self.words, self.places))
         row = {"words": self.words, "rounds": self.rounds, **min(rounds, key=lambda r: r["processor_s"])}
         if self.out is not None:

@@ -1,5 +1,6 @@
 """From a float network to an int8 file that has been verified and compared with it: plainly, or by a search."""
 
+import logging
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,10 +18,11 @@ from convert.recovery.recover import confirmed, recover
 from convert.stopwatch import Stopwatch
 from convert.verify import verify
 from edge.classifier import Classifier
-from edge.command import note
 from edge.contract import InputContract
 from edge.interpreters import open_interpreter
 from models.progress import Progress
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +70,7 @@ class Conversion:
     def plain(self) -> Converted:
         """Plain post-training quantization."""
         pixels = self.evidence.calibration.pixels
-        note(f"  converting, calibrated on {len(pixels)} images")
+        _log.info(f"  converting, calibrated on {len(pixels)} images")
         with self.watch("convert"), Progress("calibrating", len(pixels)) as bar:
             int8 = quantize(self.model, self.contract, pixels, self.io, lambda done, of: bar.advance())
         return self._finished(int8, self.evidence)
@@ -76,17 +78,19 @@ class Conversion:
     def searched(self, images: Source | None) -> Converted:
         """What a search over `images` found, where the test part does not speak against it; else the plain file."""
         count = len(self.evidence.calibration.names)
-        note(f"  searching from a calibration on {count} images; Ctrl-C keeps the best so far")
+        _log.info(f"  searching from a calibration on {count} images; Ctrl-C keeps the best so far")
         with self.watch("search"):
             found = recover(self.model, self.contract, images, self.evidence, self.policy, self.io)
         chosen = self._finished(found.model, replace(self.evidence, calibration=found.calibration))
         if found.is_plain:
-            note("  the search found nothing better than the plain file")
+            _log.info("  the search found nothing better than the plain file")
             return replace(chosen, log=found.record)
         plain = self._finished(found.plain, self.evidence)
         log, stands = confirmed(found.record, plain.compared.parity, chosen.compared.parity)
         if not stands:
-            note("  on the test part the plain file decides more like float than the one chosen: the plain one is kept")
+            _log.info(
+                "  on the test part the plain file decides more like float than the one chosen: the plain one is kept"
+            )
         return replace(chosen if stands else plain, log=log)
 
     def _finished(self, converted: bytes, evidence: Evidence) -> Converted:
@@ -94,7 +98,7 @@ class Conversion:
         with self.watch("verify"):
             int8 = with_metadata(converted, self.contract, self.io, self.model.name)
             findings = verify(int8, self.contract, self.io)
-        note(f"  comparing on {len(evidence.pixels)} images")
+        _log.info(f"  comparing on {len(evidence.pixels)} images")
         with self.watch("compare"):
             compared = compare_files(self.before, int8, self.contract, evidence, self.policy)
         return Converted(int8, findings, compared, evidence)

@@ -8,6 +8,7 @@ may show. A flip is harmful when it changes the class of any of those.
 """
 
 import json as json_format
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -20,13 +21,17 @@ import numpy.typing as npt
 from convert.golden import Kinds, drawn
 from edge import bundle as bundles
 from edge.bundle import Bundle
-from edge.command import DONE, Outcome, note, switch, whole_number
+from edge.command import Outcome
 from edge.command import main as run
 from edge.contract import Pixels
-from edge.errors import EdgeError
+from edge.errors import DONE, EdgeError
 from edge.flatbuffer import Buffer
 from edge.interpreters import open_interpreter
 from edge.model_file import IDENTIFIER, constant_span
+from edge.option_values import switch, whole_number
+from edge.trust.machine import machine_keys
+
+_log = logging.getLogger(__name__)
 
 Outputs = npt.NDArray[Any]
 
@@ -44,8 +49,8 @@ class StudyRequest:
 
     def execute(self) -> Outcome:
         """A record; nothing is judged."""
-        bundle = bundles.load(self.bundle, allow_uncertified=True, allow_unsigned=True)
-        note(f"drawing {self.fields} fields")
+        bundle = bundles.load(self.bundle, trust=machine_keys(), allow_uncertified=True, allow_unsigned=True)
+        _log.info(f"drawing {self.fields} fields")
         fields = np.stack([pixels for _, pixels in drawn(bundle.contract, self.fields)])
         record = {
             "bundle": bundle.name,
@@ -66,7 +71,7 @@ def between_kinds(bundle: Bundle, sets: dict[str, Pixels]) -> list[dict[str, Any
     kinds = Kinds(bundle.model, bundle.contract)
     rows = []
     for images, pixels in sets.items():
-        note(f"asking kinds {', '.join(kinds.interpreters)} about the {images}")
+        _log.info(f"asking kinds {', '.join(kinds.interpreters)} about the {images}")
         raw = {kind: np.stack([kinds.ask(each, kind) for each in pixels]).astype(int) for kind in kinds.interpreters}
         for (one, ours), (other, theirs) in combinations(raw.items(), 2):
             apart = np.abs(ours - theirs).max(axis=1)
@@ -104,7 +109,7 @@ def flipped(bundle: Bundle, fields: Pixels, count: int, seed: int) -> dict[str, 
     )
     for number, damaged in enumerate(_damaged(bundle.model, count, seed)):
         if number % 25 == 0:
-            note(f"flip {number} of {count}")
+            _log.info(f"flip {number} of {count}")
         found["flips"] += 1
         try:
             answers = _answers(bundle, damaged, images)

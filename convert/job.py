@@ -5,6 +5,7 @@ Nothing appears under the bundle's name before all of it is done; a run with not
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import Any
 
 from convert.certificate import certify
 from convert.conversion import Conversion, compare_files, float_side
-from convert.diagnose.request import record_text
 from convert.evidence import Evidence, Source, from_images, from_virtual_slides
 from convert.float_model import FloatModel, infer_contract, load_float
 from convert.golden import certified_golden
@@ -26,12 +26,15 @@ from convert.report import report
 from convert.stopwatch import Stopwatch
 from convert.verify import check_labels
 from edge import bundle as bundles
-from edge.command import note
 from edge.contract import FLOAT32, InputContract
 from edge.errors import BundleError, GoldenMismatchError
 from edge.files import write_whole
 from edge.interpreters import open_interpreter
+from edge.trust.machine import machine_keys
+from models.records import record_text
 from models.versions import versions
+
+_log = logging.getLogger(__name__)
 
 OpenSource = Callable[[tuple[str, ...]], Source]
 TIMED_FRAMES = 8
@@ -66,18 +69,18 @@ def quantize_model(
         model = load_float(path)
         inferred = infer_contract(model, contract_file)
     contract = inferred.contract
-    note(f"{model.name}: {path}")
+    _log.info(f"{model.name}: {path}")
     for line in (*model.notes, *inferred.notes):
-        note(f"  {line}")
+        _log.info(f"  {line}")
     with watch("images"):
         evidence = _evidence(model, contract, source, settings)
     for line in evidence.notes:
-        note(f"  {line}")
+        _log.info(f"  {line}")
     request = _fingerprint(model, contract, evidence, settings)
     folder = out / f"{model.name}-{settings.io}"
     earlier = None if settings.force else _unchanged(folder, request)
     if earlier is not None:
-        note(f"  nothing has changed since {folder} was written: reusing it")
+        _log.info(f"  nothing has changed since {folder} was written: reusing it")
         return earlier
     with watch("compare"):
         before = float_side(model, contract, evidence)
@@ -119,7 +122,7 @@ def quantize_model(
             golden=golden,
             extra_files={"report.html": page.encode(), **log},
         )
-    note(f"  {certificate['verdict']}: {folder}")
+    _log.info(f"  {certificate['verdict']}: {folder}")
     return certificate
 
 
@@ -132,12 +135,12 @@ def judge_pair(
     page: Path | None,
 ) -> tuple[dict[str, Any], str]:
     """Compare a float model with an int8 file or bundle; the record and a table for a terminal."""
-    from convert.report import parity_text
+    from convert.report_text import parity_text
 
     model = load_float(model_path)
     contract = infer_contract(model, contract_file).contract
     if int8_path.is_dir():
-        bundle = bundles.load(int8_path, allow_uncertified=True, allow_unsigned=True)
+        bundle = bundles.load(int8_path, trust=machine_keys(), allow_uncertified=True, allow_unsigned=True)
         int8 = bundle.model
         _check_same_contract(contract, bundle.contract)
     else:
@@ -222,12 +225,12 @@ def _unchanged(folder: Path, request: str) -> dict[str, Any] | None:
     if not folder.is_dir():
         return None
     try:
-        found = bundles.load(folder, allow_uncertified=True, allow_unsigned=True).certificate
+        found = bundles.load(folder, trust=machine_keys(), allow_uncertified=True, allow_unsigned=True).certificate
         if found.get("request") != request:
             return None
         return found if "golden" in found else {**found, "golden": renew(folder)}
     except (BundleError, GoldenMismatchError) as error:
-        note(f"  {error}: converting again")
+        _log.info(f"  {error}: converting again")
         return None
 
 

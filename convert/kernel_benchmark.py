@@ -17,10 +17,12 @@ import numpy as np
 from convert.float_model import FloatModel
 from convert.latency import latency_ratio
 from convert.quantize import float_tflite, quantize
-from edge.command import DONE, Outcome, switch
+from edge.command import Outcome
 from edge.command import main as run
 from edge.contract import FLOAT32, InputContract
+from edge.errors import DONE
 from edge.interpreters import open_interpreter
+from edge.option_values import switch
 from models.silence import import_tensorflow
 
 LAYERS, CHANNELS, REPEATS = 8, 192, 200

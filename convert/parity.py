@@ -16,24 +16,10 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from convert.comparison import Changed, ClassParity, Parity, benign_label, compare
+from convert.comparison import ClassParity, Parity
 from convert.errors import ParityError
-from convert.latency import Latency, latency_ratio
 from convert.policy import Policy
 from models.statistics import p_at_most, paired_difference_lower, paired_difference_upper
-
-__all__ = [
-    "Changed",
-    "Check",
-    "ClassParity",
-    "Judgement",
-    "Latency",
-    "Parity",
-    "benign_label",
-    "compare",
-    "judge",
-    "latency_ratio",
-]
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 EXIT_CODES: dict[str, int] = {"pass": 0, "fail": 1, "inconclusive": 3}

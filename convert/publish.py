@@ -7,8 +7,10 @@ from typing import Any
 from convert.publish_keys import SNAPSHOT, TARGETS, TIMESTAMP, RoleKeys, generate_all
 from convert.publish_repository import Publication, Published, utc_now
 from convert.signing_keys import read_passphrase
-from edge.command import DONE, Outcome, UsageError, switch, whole_number
+from edge.command import Outcome
+from edge.errors import DONE, UsageError
 from edge.files import require_writable
+from edge.option_values import switch, whole_number
 
 MOST_DAYS = 3650
 

@@ -13,22 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from convert.errors import CalibrationError, QuantizationError
-from convert.float_model import FloatModel, Inferred, check_fits, infer_contract, load_float
+from convert.float_model import FloatModel, check_fits
 from edge.contract import FLOAT32, InputContract, Pixels
 from edge.model_file import check_model
 from models.silence import Silence, import_tensorflow, silenced
-
-__all__ = [
-    "FloatModel",
-    "Inferred",
-    "calibrated",
-    "float_tflite",
-    "infer_contract",
-    "load_float",
-    "quantize",
-    "quantized",
-    "reach_both_ends",
-]
 
 Io = Literal["int8", "uint8"]
 Progress = Callable[[int, int], None]

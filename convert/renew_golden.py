@@ -4,7 +4,7 @@ Model, contract, calibration and report stay byte for byte; `golden.npz` and the
 are the manifest and the digest. A signature is of the old manifest: the bundle must be signed again.
 """
 
-from dataclasses import dataclass
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +12,11 @@ from convert.edgetpu.bundle import NOT_MEASURED
 from convert.golden import certified_golden
 from edge import bundle as bundles
 from edge.bundle import Bundle
-from edge.command import DONE, Outcome, note
 from edge.errors import BundleError
 from edge.interpreters import open_interpreter
+from edge.trust.machine import machine_keys
 
-
-@dataclass(frozen=True)
-class GoldenRequest:
-    """Renew the golden images of `bundles`."""
-
-    bundles: tuple[Path, ...]
-    json: bool
-
-    def execute(self) -> Outcome:
-        """One bundle after the other; a bundle that answers otherwise here than where it was certified is refused.
-
-        Raises:
-            BundleError: no bundle, or this machine's arithmetic is not the certificate's. GoldenMismatchError: its
-                model answers otherwise here. OSError: it cannot be written; it is what it was.
-        """
-        records = [renew(path) for path in self.bundles]
-        lines = [
-            f"{path}: {len(record['images'])} golden images, certified for kinds {', '.join(record['kinds'])}"
-            for path, record in zip(self.bundles, records, strict=True)
-        ]
-        named = {str(path): record for path, record in zip(self.bundles, records, strict=True)}
-        return Outcome(DONE, named, "\n".join(lines))
+_log = logging.getLogger(__name__)
 
 
 def renew(path: Path) -> dict[str, Any]:
@@ -66,7 +45,7 @@ def renew(path: Path) -> dict[str, Any]:
         },
     )
     if bundle.signature is not None:
-        note(f"{path}: its signature was of the old manifest and is gone; sign it again")
+        _log.info(f"{path}: its signature was of the old manifest and is gone; sign it again")
     return record
 
 
@@ -76,11 +55,11 @@ def _renewed(bundle: Bundle, record: dict[str, Any]) -> dict[str, Any]:
     compiled = certificate.get("edgetpu")
     if isinstance(compiled, dict) and compiled.get("golden") is not None:
         certificate["edgetpu"] = {**compiled, "golden": None, "note": NOT_MEASURED}
-        note(
+        _log.info(
             f"{bundle.path}: an Edge TPU's answers are gone with them; `convert compile --edgetpu --measure` asks anew"
         )
     return certificate
 
 
 def _load(path: Path) -> Bundle:
-    return bundles.load(path, allow_uncertified=True, allow_unsigned=True)
+    return bundles.load(path, trust=machine_keys(), allow_uncertified=True, allow_unsigned=True)

@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from convert.errors import ReportError
 from convert.report_search import search_section
-from convert.report_text import check_title, check_value, parity_text, percent, points
-from models.figures import confusion_figure, drift_figure, intervals_figure, reliability_figure, render
+from convert.report_text import check_title, check_value, percent, points
+from models.figure_style import render
+from models.figures import confusion_figure, drift_figure, intervals_figure, reliability_figure
 from models.html_page import (
     Cell,
     Markup,
@@ -31,7 +32,6 @@ from models.statistics import wilson
 if TYPE_CHECKING:
     from convert.evidence import Evidence
 
-__all__ = ["parity_text", "report"]
 
 Record = dict[str, Any]
 MOST_CLASSES_DRAWN = 16  # a larger confusion matrix cannot be read on a page

@@ -1,5 +1,6 @@
 """What each `convert` command does: frozen requests, checked when made, carried out by `execute`."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -8,8 +9,11 @@ from convert.calibration import check
 from convert.evidence import Source
 from convert.inspection import inspect_file
 from convert.policy import Policy
-from edge.command import ANSWER_IS_NO, DONE, NOT_ENOUGH_EVIDENCE, Outcome, note
+from edge.command import Outcome
+from edge.errors import ANSWER_IS_NO, DONE, NOT_ENOUGH_EVIDENCE
 from edge.files import require_file, require_writable, write_whole
+
+_log = logging.getLogger(__name__)
 
 EXIT_CODES = {"pass": DONE, "fail": ANSWER_IS_NO, "inconclusive": NOT_ENOUGH_EVIDENCE}
 
@@ -79,7 +83,7 @@ class QuantizeRequest:
 
         def source(labels: tuple[str, ...]) -> Source:
             if labels not in opened:
-                note(f"scanning {data}")
+                _log.info(f"scanning {data}")
                 opened[labels] = Source.open(data, labels, self.split)
             return opened[labels]
 
@@ -121,7 +125,7 @@ class CalibrationRequest:
 
     def execute(self) -> Outcome:
         """Exit 1 when the lint refuses the set."""
-        from convert.quantize import infer_contract, load_float
+        from convert.float_model import infer_contract, load_float
         from edge.contract import InputContract
         from models.training_statistics import TrainingStatistics
 

@@ -1,5 +1,6 @@
 """Key pairs for signing bundles: Ed25519, in files that every tool reads (PKCS #8 and SubjectPublicKeyInfo, PEM)."""
 
+import logging
 import os
 import stat
 from contextlib import suppress
@@ -7,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge.command import UsageError, note
-from edge.errors import KeyFileError
+from edge.errors import KeyFileError, UsageError
 from edge.trust.keys import LARGEST_KEY_BYTES, PublicKey
 from edge.trust.statement import BUNDLE_NAME
+
+_log = logging.getLogger(__name__)
 
 LARGEST_PASSPHRASE_BYTES = 1024
 _OTHERS_MAY_READ = stat.S_IRGRP | stat.S_IROTH
@@ -148,4 +150,4 @@ def _write_new(path: Path, data: bytes, mode: int, written: list[Path]) -> None:
 
 def _warn_if_others_may_read(path: Path) -> None:
     if path.stat().st_mode & _OTHERS_MAY_READ:
-        note(f"warning: {path} can be read by others than its owner: chmod 600 {path}")
+        _log.warning(f"{path} can be read by others than its owner: chmod 600 {path}")

@@ -1,14 +1,17 @@
 """The requests of `convert keygen`, `sign`, `verify` and `pack`."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from convert.signing_keys import generate, load_private, load_public, read_passphrase
-from edge.command import ANSWER_IS_NO, DONE, Outcome, UsageError, note
-from edge.errors import BundleError, LeukoscopeError
+from edge.command import Outcome
+from edge.errors import ANSWER_IS_NO, DONE, BundleError, LeukoscopeError, UsageError
 from edge.files import write_whole
 from edge.trust.trusted import TrustedKeys
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class KeygenRequest:
         passphrase = read_passphrase(self.passphrase_file)
         key, public, made = generate(self.name, self.folder, passphrase)
         if passphrase is None:
-            note(f"warning: {key} is not encrypted: who can read it can sign; --passphrase-file encrypts one")
+            _log.warning(f"{key} is not encrypted: who can read it can sign; --passphrase-file encrypts one")
         record = {"id": made.id, "key": str(key), "public": str(public), "encrypted": passphrase is not None}
         return Outcome(DONE, record, f"key {made.id}\n{key} signs: keep it\n{public} verifies: install it on devices")
 
@@ -147,7 +150,7 @@ class PackRequest:
         write_whole(self.to, data)
         signed = bundle.signature is not None
         if not signed:
-            note(f"warning: {bundle.name} is not signed: a device that holds trusted keys refuses it")
+            _log.warning(f"{bundle.name} is not signed: a device that holds trusted keys refuses it")
         record = {
             "bundle": bundle.name,
             "to": str(self.to),

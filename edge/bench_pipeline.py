@@ -15,12 +15,13 @@ from edge.cameras.base import CameraMode, Frame
 from edge.clock import Clock
 from edge.contract import Pixels
 from edge.errors import StoreError
-from edge.gates import standard_gates
+from edge.gates_standard import standard_gates
 from edge.keep import Keeper
 from edge.pipeline import Pipeline
 from edge.recorder import Recorder
 from edge.serving import Served
-from edge.store import Entry, Event, RunInfo, Store, Stored
+from edge.store import Store
+from edge.store_entries import Entry, Event, RunInfo, Stored
 
 SLICES = 12  # of each; which of the two comes first alternates
 _LONGEST_SLICE_S = 600.0

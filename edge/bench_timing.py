@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.classifier import Classifier
-from edge.command import UsageError
 from edge.contract import Pixels, Scratch
+from edge.errors import UsageError
 from edge.interpreters import Interpreter
 from edge.virtual_slide import VirtualSlide
 
@@ -69,9 +69,10 @@ def stages(classifier: Classifier, frame: Pixels, count: int) -> Times:
     `capture` is the virtual microscope's, unpaced, and says nothing about a real camera. `novelty` is the last gate, on
     what the other `gates` have measured already.
     """
-    from edge.cameras import open_camera
+    from edge.cameras.backends import open_camera
     from edge.cameras.base import CameraSettings
-    from edge.gates import View, standard_gates
+    from edge.gate_measures import View
+    from edge.gates_standard import standard_gates
 
     *gates, novelty = standard_gates().gates
     scratch = Scratch()

@@ -31,7 +31,6 @@ from edge.interpreters import Interpreter
 from edge.model_file import check_model
 from edge.plain_json import read_object
 from edge.trust.envelope import LARGEST_ENVELOPE_BYTES, Signed
-from edge.trust.machine import machine_keys
 from edge.trust.policy import MANIFEST, SIGNATURE, permit
 from edge.trust.provenance import Provenance
 from edge.trust.trusted import TrustedKeys
@@ -98,7 +97,7 @@ class Bundle:
 def load(
     path: Path,
     *,
-    trust: TrustedKeys | None = None,
+    trust: TrustedKeys,
     allow_uncertified: bool = False,
     allow_unsigned: bool = False,
     any_name: bool = False,
@@ -110,7 +109,7 @@ def load(
 
     Args:
         path: the bundle's folder, or a link to it; links inside are refused.
-        trust: the keys that may have signed it; None is the machine's own (`edge.trust.machine.machine_keys`).
+        trust: the keys that may have signed it; a device's own are `edge.trust.machine.machine_keys()`.
         allow_uncertified: accept a certificate whose verdict is "fail" or "inconclusive".
         allow_unsigned: accept a bundle that no trusted key signed; who wrote it, or judges it, has no signature to ask
             for.
@@ -120,10 +119,8 @@ def load(
         SignatureError: not signed, not by a trusted key, revoked, or signed under another name.
         BundleError: naming the file: missing, unknown, altered, oversized, a link, contradictory; or not
             certified.
-        TrustError, TrustUnavailable, SettingsError: the trusted keys cannot be read.
     """
     path = Path(path)
-    trust = machine_keys() if trust is None else trust
     with open_folder(path, FILE_LIMITS) as folder:
         files = {name: folder.read(name) for name in (MANIFEST, SIGNATURE) if name in folder.names}
         signed = _permitted(path, files, trust, allow_unsigned=allow_unsigned, any_name=any_name)

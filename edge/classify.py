@@ -1,6 +1,7 @@
 """`edge classify`: images on disk to verdicts on standard output, one line each as soon as it is known."""
 
 import json as json_format
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,15 +11,19 @@ from time import perf_counter
 from typing import Any
 
 from edge.classifier import Classifier
-from edge.command import ANSWER_IS_NO, DONE, Outcome, UsageError, note, switch
+from edge.command import Outcome
 from edge.decision import LOW_CONFIDENCE
-from edge.errors import FrameError, ImageFileError
-from edge.gates import Gates, standard_gates
+from edge.errors import ANSWER_IS_NO, DONE, FrameError, ImageFileError, UsageError
+from edge.gates_base import Gates
+from edge.gates_standard import standard_gates
 from edge.images import IMAGE_SUFFIXES, read_image
 from edge.model_settings import ModelSettings
+from edge.option_values import switch
 from edge.serving import RESEARCH_USE, serve
 from edge.trust.machine import machine_profile
 from edge.trust.trusted import TrustedKeys
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class ClassifyRequest:
             UsageError: a path that does not exist, or a folder without images; nothing is classified then.
         """
         images = list(images_in(self.paths))
-        note(RESEARCH_USE)
+        _log.info(RESEARCH_USE)
         served = serve(
             self.model.bundle,
             runtime=self.model.runtime,
@@ -80,7 +85,7 @@ class ClassifyRequest:
         try:
             gates.require_size(size)
         except FrameError as error:
-            note(f"warning: no image is refused: {error}")
+            _log.warning(f"no image is refused: {error}")
             return Gates(())
         return gates
 

@@ -6,8 +6,6 @@ import traceback
 from edge.command import DEFECT, Command, Request
 from edge.command import main as run_command
 
-__all__ = ["COMMANDS", "main"]
-
 # What a word needs is imported when that word is used: `edge classify` starts without the store and the cameras.
 
 
@@ -143,7 +141,7 @@ def selftest(
         allow_uncertified: use a bundle whose certificate does not say "pass".
         allow_unsigned: use a bundle that no key trusted here signed.
     """
-    from edge.selftest import selftest_request
+    from edge.commands.selftest import selftest_request
 
     return selftest_request(
         bundle=bundle,
@@ -166,7 +164,7 @@ def verify(store: str = "", json: bool = False) -> Request:
         store: folder of the record.
         json: print one JSON object.
     """
-    from edge.verify import verify_request
+    from edge.commands.verify import verify_request
 
     return verify_request(store=store, json=json)
 
@@ -180,7 +178,7 @@ def export(slide: str, to: str, store: str = "", json: bool = False) -> Request:
         store: folder of the record.
         json: print one JSON object.
     """
-    from edge.export import export_request
+    from edge.commands.export import export_request
 
     return export_request(slide=slide, to=to, store=store, json=json)
 
@@ -206,7 +204,7 @@ def prune(
         config: profile; /etc/leukoscope/edge.toml where it exists. Options here come before it.
         json: print one JSON object.
     """
-    from edge.retention import retention_request
+    from edge.commands.prune import retention_request
 
     return retention_request(
         store=store,
@@ -244,7 +242,7 @@ def bench(
         json: print one JSON object.
         allow_unsigned: use a bundle that no key trusted here signed; the record says so.
     """
-    from edge.bench import bench_request
+    from edge.commands.bench import bench_request
 
     return bench_request(
         bundle=bundle,
@@ -368,7 +366,7 @@ def doctor(config: str = "", store: str = "", json: bool = False) -> Request:
         store: folder of the record.
         json: print one JSON object.
     """
-    from edge.doctor import doctor_request
+    from edge.commands.doctor import doctor_request
 
     return doctor_request(config=config, store=store, json=json)
 

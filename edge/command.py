@@ -19,16 +19,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from edge.errors import LeukoscopeError
+from edge.errors import DONE, MACHINE_LACKS, WRONG_REQUEST, LeukoscopeError, UsageError
 from edge.streams import given_back
+from edge.terminal_log import show_log
 
-DONE, ANSWER_IS_NO, WRONG_REQUEST, NOT_ENOUGH_EVIDENCE, MACHINE_LACKS = 0, 1, 2, 3, 4
 DEFECT = 70  # EX_SOFTWARE of sysexits.h: an exception that nobody foresaw, with its traceback
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
-
-
-class UsageError(LeukoscopeError, ValueError):
-    """The words of a command make no request. Cure: see `COMMAND --help`."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +63,7 @@ def main(name: str, commands: Mapping[str, Command], argv: Sequence[str] | None 
     """
     words = list(sys.argv[1:] if argv is None else argv)
     _end_cleanly_when_told()
+    show_log()
     try:
         with given_back():  # before anything is said of what ended it
             request = _parse(name, commands, words)
@@ -91,40 +88,6 @@ def _end_cleanly_when_told() -> None:
     """SIGTERM, which services and `kill` send, unwinds as Ctrl-C does, so that nothing half-written stays behind."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
-def note(text: str) -> None:
-    """Say something to the person at the terminal without touching standard output."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def switch(value: object, option: str) -> bool:
-    """A switch's value as a bool; text other than true/false is an error, never `bool("false")`."""
-    words = {"true": True, "false": False}
-    text = str(value).lower()
-    if text not in words:
-        raise UsageError(f"{option} must be given alone or as true or false; got {value!r}")
-    return words[text]
-
-
-def one_of(value: str, option: str, choices: Sequence[str]) -> str:
-    """`value`, which must be one of `choices`."""
-    if value not in choices:
-        raise UsageError(f"{option} must be one of {', '.join(choices)}; got {value!r}")
-    return value
-
-
-def whole_number(value: str | int, option: str, at_least: int = 0, at_most: int | None = None) -> int:
-    """`value` as an int, `at_least` <= value <= `at_most`."""
-    try:
-        number = int(str(value))
-    except ValueError:
-        raise UsageError(f"{option} must be a whole number; got {value!r}") from None
-    if number < at_least:
-        raise UsageError(f"{option} must be at least {at_least}; got {number}")
-    if at_most is not None and number > at_most:
-        raise UsageError(f"{option} must be at most {at_most}; got {number}")
-    return number
 
 
 class _Parsed:

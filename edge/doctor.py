@@ -1,16 +1,18 @@
 """`edge doctor`: what this machine has, what it lacks, and the cure. It looks, and changes nothing."""
 
+import logging
 import sys
 import textwrap
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
-from edge.command import DONE, MACHINE_LACKS, Outcome, note, switch
-from edge.interpreters import RUNTIMES
+from edge.isolation import examine
 from edge.probes import board, cameras, coral, selftest, slots, software, storage, trust
-from edge.probes.base import Finding, Machine, Probe, examine
+from edge.probes.base import Finding, Machine, Probe
+from edge.runtimes import RUNTIMES
+
+_log = logging.getLogger(__name__)
 
 PROBES: tuple[tuple[str, Probe, float], ...] = (  # name, probe, seconds it may take on a slow board
     ("system", board.system, 5),
@@ -34,47 +36,12 @@ PROBES: tuple[tuple[str, Probe, float], ...] = (  # name, probe, seconds it may 
 _WIDTH = 120
 
 
-@dataclass(frozen=True)
-class DoctorRequest:
-    """A machine to look at."""
-
-    machine: Machine
-    json: bool
-
-    def execute(self) -> Outcome:
-        """Look at everything.
-
-        Returns:
-            Code 4 when a finding is "missing", else 0. Record: `findings` (name, state, found, cure), `missing`
-            and `warnings` (names).
-        """
-        findings = diagnose(self.machine)
-        return Outcome(MACHINE_LACKS if _named(findings, "missing") else DONE, record(findings), table(findings))
-
-
-def doctor_request(*, config: str, store: str, json: object) -> DoctorRequest:
-    """The request that the words of a command line make; SettingsError for a profile that cannot be read."""
-    from edge.export import default_store
-    from edge.settings import load
-
-    settings = load(Path(config) if config else None)
-    machine = Machine(
-        store=Path(store) if store else settings.record.folder or default_store(),
-        camera=settings.camera_uri,
-        bundle=settings.model.bundle,
-        keys=settings.trust.keys,
-        edgetpu=settings.model.edgetpu or "",
-        fallback=settings.model.fallback,
-    )
-    return DoctorRequest(machine, switch(json, "--json"))
-
-
 def diagnose(machine: Machine, probes: Sequence[tuple[str, Probe, float]] = PROBES) -> list[Finding]:
     """The findings of all probes in their order. Never raises; takes no longer than the sum of their bounds."""
     findings: list[Finding] = []
     for name, probe, timeout_s in probes:
         if sys.stderr.isatty():
-            note(f"looking at {name} ...")
+            _log.info(f"looking at {name} ...")
         findings += examine(name, probe, machine, timeout_s)
     if any(name.startswith(software.interpreter_name("")) for name, _, _ in probes):
         findings += software.any_interpreter(findings)

@@ -9,6 +9,7 @@ Sources: https://coral.ai/docs/accelerator/get-started/ (udev rule, USB ids), go
 """
 
 import ctypes
+import logging
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -17,13 +18,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
-from edge.command import note
-from edge.errors import BundleError, EdgeTpuUnavailable, SettingsError
+from edge.errors import EdgeTpuUnavailable, SettingsError
 from edge.interpreters import Interpreter, open_interpreter
-from edge.probes.base import Finding, Machine, examine
+from edge.isolation import examine
+from edge.probes.base import Finding, Machine
 
 if TYPE_CHECKING:
-    from edge.bundle import Bundle
+    pass
+
+_log = logging.getLogger(__name__)
 
 LIBRARY = "libedgetpu.so.1"
 USB_IDS = {("1a6e", "089a"): "not used since it was plugged in", ("18d1", "9302"): "in use before"}
@@ -56,14 +59,6 @@ class Device:
     mbit: int = 0
 
 
-@dataclass(frozen=True)
-class Opened:
-    """An interpreter, and why it is not the one that was asked for ("" when it is)."""
-
-    interpreter: Interpreter
-    instead: str = ""
-
-
 def device_name(text: str, option: str = "edgetpu") -> str:
     """A device as the delegate takes it: usb or pci, alone or with a number from 0 on.
 
@@ -78,42 +73,6 @@ def device_name(text: str, option: str = "edgetpu") -> str:
 def devices(machine: Machine) -> tuple[Device, ...]:
     """Every Edge TPU that the machine shows, USB first."""
     return (*_usb(machine), *_pci(machine))
-
-
-def open_for(
-    bundle: "Bundle",
-    *,
-    device: str | None,
-    fallback: bool = False,
-    runtime: str | None = None,
-    threads: int = 1,
-    machine: Machine | None = None,
-) -> Opened:
-    """The interpreter that a bundle is to run on.
-
-    Args:
-        device: None for the CPU, else as `device_name` takes it.
-        fallback: run `model.tflite` on the CPU when the Edge TPU cannot be used; said, and in `Opened.instead`.
-
-    Raises:
-        BundleError: no model for the Edge TPU is in the bundle.
-        EdgeTpuUnavailable: it cannot be used, and falling back was not asked for.
-        InterpreterUnavailable, ModelFileError: as `open_interpreter`.
-    """
-    if device is None:
-        return Opened(open_interpreter(bundle.model, runtime=runtime, threads=threads))
-    if bundle.compiled is None:
-        raise BundleError(
-            f"{bundle.path}: holds no model compiled for the Edge TPU; make one with `convert compile --edgetpu BUNDLE`"
-        )
-    found = Machine() if machine is None else machine
-    try:
-        return Opened(open_edgetpu(bundle.compiled, device, runtime=runtime, threads=threads, machine=found))
-    except EdgeTpuUnavailable as error:
-        if not fallback:
-            raise
-        note(f"warning: {error}; the CPU does the work, as the profile allows (model.fallback)")
-        return Opened(open_interpreter(bundle.model, runtime=runtime, threads=threads), str(error))
 
 
 def open_edgetpu(
@@ -148,7 +107,7 @@ def open_edgetpu(
     interpreter = open_interpreter(model, runtime=runtime, threads=threads, edgetpu=device)
     slow = slow_usb(device, machine)
     if slow:
-        note(f"warning: {slow}")
+        _log.warning(f"{slow}")
     return interpreter
 
 

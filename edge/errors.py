@@ -175,3 +175,10 @@ class StoreFull(StoreError, OSError):  # noqa: N818
     """
 
     exit_code: ClassVar[int] = 4
+
+
+class UsageError(LeukoscopeError, ValueError):
+    """The words of a command make no request. Cure: see `COMMAND --help`."""
+
+
+DONE, ANSWER_IS_NO, WRONG_REQUEST, NOT_ENOUGH_EVIDENCE, MACHINE_LACKS = 0, 1, 2, 3, 4

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json as json_format
+import logging
 import os
 import secrets
 import shutil
@@ -13,17 +14,16 @@ from pathlib import Path
 from typing import IO, Any
 
 from edge.clock import Clock
-from edge.command import ANSWER_IS_NO, DONE, Outcome, UsageError, note, switch
-from edge.errors import StoreError
-from edge.store import Head, Row, Store
-from edge.store_entries import SLIDE
-from edge.store_folder import default_store, require_record, store_folder
+from edge.errors import StoreError, UsageError
+from edge.store import Store
 from edge.store_images import split_path
+from edge.store_reader import Head, Row
 from edge.store_schema import sync_folder
 from edge.trust.provenance import Provenance
 from edge.verify import VerifyReport, verify
 
-__all__ = ["ExportRequest", "default_store", "export", "export_request"]
+_log = logging.getLogger(__name__)
+
 
 CSV, JSON_LINES, HEAD, README, SUMS, IMAGES = (
     "verdicts.csv",
@@ -73,7 +73,7 @@ def export(folder: Path, slide: str, to: Path) -> tuple[_Tally, VerifyReport]:
         StoreError: the record cannot be read. OSError: `to` cannot be written; nothing of it stays.
     """
     _check_target(folder, to)
-    checked = verify(folder, images=False, say=note)
+    checked = verify(folder, images=False, say=_log.info)
     with Store.open(folder, read_only=True) as store:
         known = store.slides()
         if slide not in known:
@@ -87,7 +87,7 @@ def export(folder: Path, slide: str, to: Path) -> tuple[_Tally, VerifyReport]:
             try:
                 store.mark_exported(slide, Row(head.id, "", head.digest), Clock().now().utc)
             except StoreError as error:
-                note(f"warning: exported, and not marked as exported: {error}")
+                _log.warning(f"exported, and not marked as exported: {error}")
     return tally, checked
 
 
@@ -317,46 +317,3 @@ def _near(slide: str, known: Mapping[str, int]) -> str:
         if near
         else f"it has {', '.join(list(known)[:10])}{' ...' if len(known) > 10 else ''}"
     )
-
-
-@dataclass(frozen=True)
-class ExportRequest:
-    """Export `slide` of the record in `store` to the folder `to`."""
-
-    store: Path
-    slide: str
-    to: Path
-    json: bool
-
-    def execute(self) -> Outcome:
-        """Code 0, or 1 when it was exported and something is wrong with the record.
-
-        Raises:
-            UsageError: no record, no such slide, or an unusable target.
-        """
-        require_record(self.store)
-        tally, checked = export(self.store, self.slide, self.to)
-        findings = [*checked.findings, *tally.problems]
-        record = {
-            "slide": self.slide,
-            "to": str(self.to),
-            "verdicts": tally.verdicts,
-            "images": tally.images,
-            "sound": not findings,
-            "findings": findings,
-        }
-        text = "\n".join(
-            [*findings, f"{self.to}: {tally.verdicts} verdicts, {tally.images} images of slide {self.slide}"]
-        )
-        if findings:
-            text += "; the record did not verify, so that nothing was marked as exported"
-        return Outcome(ANSWER_IS_NO if findings else DONE, record=record, text=text)
-
-
-def export_request(*, slide: str, to: str, store: str, json: object) -> ExportRequest:
-    """The request that the words of a command line make; UsageError where they make none."""
-    if not SLIDE.fullmatch(slide):
-        raise UsageError(f"--slide must be 1 to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit; got {slide!r}")
-    if not to:
-        raise UsageError("edge export needs --to: the folder to be made")
-    return ExportRequest(store=store_folder(store), slide=slide, to=Path(to), json=switch(json, "--json"))

@@ -4,61 +4,18 @@ Gates look at prepared pixels: what the model sees, and what the published image
 images (`python -m models.gate_calibration`), so they hold for frames of that size and magnification only.
 """
 
-import difflib
 import tomllib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
-from typing import Any, Protocol
+from typing import Any
 
-from edge.contract import Pixels
-from edge.errors import FrameError, SettingsError
+from edge.errors import SettingsError
 from edge.gate_measures import View
-
-__all__ = [
-    "CalibratedGate",
-    "Gate",
-    "GateLimits",
-    "GateReport",
-    "Gates",
-    "Reading",
-    "View",
-    "quality_gates",
-    "standard_gates",
-]
+from edge.gates_base import Gates, Reading
 
 LIMITS_FORMAT = 1
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What one gate found.
-
-    Attributes:
-        gate: its name, which is the reason's name in the record when it refuses.
-        value, limit: in `unit`; both finite.
-        refused: whether the frame cannot be judged.
-        detail: the same for a person: "out of focus: edges 2.41 px wide, at most 1.77".
-    """
-
-    gate: str
-    value: float
-    limit: float
-    unit: str
-    refused: bool
-    detail: str
-
-
-class Gate(Protocol):
-    """One reason to abstain."""
-
-    @property
-    def name(self) -> str:
-        """The reason's stable name."""
-
-    def read(self, view: View) -> Reading:
-        """Measure a frame. Reads `view`, changes nothing, never raises on a frame that `View` accepts."""
 
 
 @dataclass(frozen=True)
@@ -89,81 +46,6 @@ class CalibratedGate:
         if not passed:
             detail = f"{self.claim}: {detail}"
         return Reading(self.name, value, self.limit, self.unit, not passed, detail)
-
-
-@dataclass(frozen=True)
-class GateReport:
-    """What all gates found on one frame.
-
-    Attributes:
-        readings: one a gate, in their order.
-    """
-
-    readings: tuple[Reading, ...]
-
-    @property
-    def refusal(self) -> Reading | None:
-        """The first gate that refuses; None when the frame can be judged."""
-        return next((reading for reading in self.readings if reading.refused), None)
-
-    @property
-    def values(self) -> dict[str, float]:
-        """Gate's name -> measured value."""
-        return {reading.gate: reading.value for reading in self.readings}
-
-
-class Gates:
-    """Gates asked in order: the first that refuses names the reason, all are measured.
-
-    Args:
-        gates: with different names. No gates judge nothing.
-        size: (width, height) in pixels that frames must have for the limits to mean anything; None for any.
-
-    Attributes:
-        gates: the same, as a tuple.
-    """
-
-    def __init__(self, gates: Sequence[Gate], size: tuple[int, int] | None = None) -> None:
-        self.gates, self._size = tuple(gates), size
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """In the order in which they are asked."""
-        return tuple(gate.name for gate in self.gates)
-
-    def without(self, names: Collection[str]) -> "Gates":
-        """The same but for the gates named; SettingsError on a name that is none."""
-        for name in names:
-            if name not in self.names:
-                near = difflib.get_close_matches(name, self.names, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(self.names)}"
-                raise SettingsError(f"no gate is called {name!r}; {hint}")
-        return Gates([gate for gate in self.gates if gate.name not in names], self._size)
-
-    def and_then(self, gate: Gate) -> "Gates":
-        """The same and one more, asked last."""
-        return Gates([*self.gates, gate], self._size)
-
-    def require_size(self, size: tuple[int, int]) -> None:
-        """FrameError unless frames of (width, height) can be judged: to be asked before the first one comes."""
-        if self.gates and self._size is not None and size != self._size:
-            needed, arrived = ("x".join(map(str, pair)) for pair in (self._size, size))
-            raise FrameError(
-                f"the gates' limits were measured on frames of {needed} pixels; got {arrived}: turn the gates off "
-                f"({', '.join(self.names)}), or measure limits of your own"
-            )
-
-    def check(self, pixels: Pixels) -> GateReport:
-        """Ask all gates about prepared pixels, uint8 (height, width, 3) RGB.
-
-        Raises:
-            FrameError: no such pixels, or of a size that the limits are not for.
-        """
-        if not self.gates:
-            return GateReport(())
-        view = View(pixels)
-        self.require_size((pixels.shape[1], pixels.shape[0]))
-        return GateReport(tuple(gate.read(view) for gate in self.gates))
 
 
 @dataclass(frozen=True)
@@ -206,16 +88,6 @@ class GateLimits:
         if set(table) != names:
             raise SettingsError(f"gate limits must be {', '.join(sorted(names))}; got {', '.join(sorted(table))}")
         return cls((size[0], size[1]), **{name: _limit(name, table[name]) for name in names})
-
-
-def standard_gates() -> Gates:
-    """All gates: those on quality, and last the one on frames unlike the training images (`edge.novelty`).
-
-    Last since a spoilt frame is unlike them too, and what spoilt it is the better reason.
-    """
-    from edge.novelty import shipped_novelty
-
-    return quality_gates().and_then(shipped_novelty())
 
 
 def quality_gates(limits: GateLimits | None = None) -> Gates:

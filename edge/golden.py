@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.archive import check_directory
 from edge.errors import BundleError
-from edge.interpreters import KIND_EDGETPU
+from edge.runtimes import KIND_EDGETPU
+from edge.zip_directory import check_directory
 
 LARGEST_GOLDEN_BYTES = 64 * 2**20
 _npy: Any = np.lib.format  # numpy publishes no types for it

@@ -1,11 +1,13 @@
 """Retention while a run goes on: the one process that may write to the store also makes room in it."""
 
+import logging
 from time import monotonic
 
 from edge.clock import Clock
-from edge.command import note
 from edge.retention import Retention, apply
 from edge.store import Store
+
+_log = logging.getLogger(__name__)
 
 EVERY_S = 3600.0
 
@@ -23,4 +25,4 @@ class Housekeeping:
         self._next = monotonic() + EVERY_S
         report = apply(self._store, self._retention, self._clock.now())
         if report.removed:
-            note(f"retention: {report}")
+            _log.info(f"retention: {report}")

@@ -33,9 +33,8 @@ import numpy.typing as npt
 from edge.contract import Quantization
 from edge.errors import ContractError, EdgeTpuUnavailable, InterpreterUnavailable, ModelFileError
 from edge.model_file import check_model, read_model
+from edge.runtimes import KIND_EDGETPU, MOST_THREADS, RUNTIMES
 
-RUNTIMES = ("litert", "tflite_runtime", "tf_lite")  # in order of preference (DESIGN, decision 7)
-MOST_THREADS = 64
 _Kernels = Literal["delegate", "builtin", "reference"]
 _RESOLVERS: dict[_Kernels, str] = {  # names in the runtimes' OpResolverType
     "delegate": "AUTO",
@@ -43,7 +42,6 @@ _RESOLVERS: dict[_Kernels, str] = {  # names in the runtimes' OpResolverType
     "reference": "BUILTIN_REF",
 }
 _EDGETPU_OP = "edgetpu-custom-op"
-KIND_EDGETPU = "T"  # arithmetic of an Edge TPU; which outputs are its own is not measured yet
 _THROWN = (ValueError, RuntimeError, TypeError, MemoryError, SystemError, OverflowError)  # by the runtimes
 
 

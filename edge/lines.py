@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from edge.store import Stored
+from edge.store_entries import Stored
 from edge.trust.provenance import Provenance
 
 

@@ -6,9 +6,9 @@ Apart from `edge.settings`, which is slower to import than a command without a p
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edge.command import one_of, whole_number
 from edge.errors import SettingsError
-from edge.interpreters import MOST_THREADS, RUNTIMES
+from edge.option_values import one_of, whole_number
+from edge.runtimes import MOST_THREADS, RUNTIMES
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from edge.errors import SettingsError
 from edge.gate_measures import View
-from edge.gates import Reading
+from edge.gates_base import Reading
 from edge.novelty_features import STAIN, STRUCTURE, stain, structure
 
 NAME = "unlike_training"
@@ -92,7 +92,7 @@ class Novelty:
     name: str = NAME
 
     def read(self, view: View) -> Reading:
-        """As `edge.gates.Gate.read`; the detail names what is most unusual."""
+        """As `edge.gates_base.Gate.read`; the detail names what is most unusual."""
         shares = self.shares(view)
         family = max(shares, key=lambda each: shares[each][0])
         value, reason = shares[family]

@@ -23,11 +23,11 @@ from edge.contract import InputContract, Pixels, Scratch
 from edge.counters import Counter, Counts
 from edge.decision import LOW_CONFIDENCE
 from edge.errors import EndOfFrames
-from edge.gates import GateReport, Gates
+from edge.gates_base import GateReport, Gates
 from edge.handover import Handover
 from edge.keep import Keeper, encode_png
 from edge.recorder import Recorder
-from edge.store import Entry
+from edge.store_entries import Entry
 from edge.vitals import Vitals
 
 _TICK_S = 0.2  # how often a waiting stage looks whether the run is over

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from edge.clock import Clock
 from edge.errors import StoreFull
-from edge.store import Entry, Event, Stored
+from edge.store_entries import Entry, Event, Stored
 
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.5, 10.0
 MOST_EVENTS = 1000  # that wait while nothing can be stored; the oldest stay, they say how it began

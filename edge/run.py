@@ -2,6 +2,7 @@
 
 import hashlib
 import json as json_format
+import logging
 import signal
 import threading
 from collections import Counter as Tally
@@ -14,17 +15,28 @@ from types import FrameType
 from typing import cast
 
 from edge.bundle import Bundle
-from edge.cameras import open_camera
+from edge.cameras.backends import open_camera
 from edge.cameras.base import Camera
 from edge.cameras.supervised import CameraEvent, SupervisedCamera
 from edge.clock import Clock
-from edge.command import DONE, MACHINE_LACKS, Outcome, UsageError, note, one_of, switch, whole_number
+from edge.command import Outcome
 from edge.counters import Counts
-from edge.errors import CameraError, GoldenMismatchError, LeukoscopeError, ModelFileError, StoreFull, UpdateError
-from edge.gates import standard_gates
+from edge.errors import (
+    DONE,
+    MACHINE_LACKS,
+    CameraError,
+    GoldenMismatchError,
+    LeukoscopeError,
+    ModelFileError,
+    StoreFull,
+    UpdateError,
+    UsageError,
+)
+from edge.gates_standard import standard_gates
 from edge.housekeeping import Housekeeping
 from edge.keep import KEEP, Keep, Keeper
 from edge.lines import heading, stored_line, stored_record
+from edge.option_values import one_of, switch, whole_number
 from edge.pipeline import Pipeline
 from edge.process import settle_in
 from edge.recorder import Recorder
@@ -33,8 +45,8 @@ from edge.selftest import SelfTester
 from edge.selftest_daily import DailySelfTest, record_failure
 from edge.serving import RESEARCH_USE, Served, serve
 from edge.settings import Settings, load
-from edge.store import RunInfo, Store, Stored
-from edge.store_entries import require_slide
+from edge.store import Store
+from edge.store_entries import RunInfo, Stored, require_slide
 from edge.store_folder import store_folder
 from edge.trust.trusted import TrustedKeys
 from edge.trust.watch import TrustWatch
@@ -42,6 +54,8 @@ from edge.update.boot import Start, start
 from edge.update.slots import Slots, default_slots
 from edge.update.watch import SlotWatch
 from edge.watchdog import Watchdog
+
+_log = logging.getLogger(__name__)
 
 _TICK_S = 0.25
 _LOOK_AT_BUNDLE_EVERY = 8  # ticks
@@ -72,7 +86,7 @@ class RunRequest:
             LeukoscopeError: no bundle, camera or store; what was stored before is safe.
         """
         settle_in()
-        note(RESEARCH_USE)
+        _log.info(RESEARCH_USE)
         folder, notifier = self.settings.record.folder or store_folder(""), Notifier.from_environment()
         slots = Slots(default_slots())
         try:
@@ -86,7 +100,7 @@ class RunRequest:
         with watch.serving():
             camera = open_camera(self.settings.camera_uri)
             if camera.notice:
-                note(f"warning: {camera.notice}")
+                _log.warning(f"{camera.notice}")
             with stop_signals() as stop, Store.open(folder) as store:
                 return _Run(self, begun, watch, camera, store, stop, notifier).outcome()
 
@@ -140,7 +154,7 @@ class _Run:
             count=settings.record.commit_count,
             wait_s=settings.record.commit_ms / 1e3,
             on_stored=self._announce,
-            on_state=note,
+            on_state=_log.info,
             housekeeping=Housekeeping(store, settings.retention, self._clock),
         )
         for kind, detail in begun.events:
@@ -204,10 +218,10 @@ class _Run:
         text = f"{counts.stored} stored of {counts.captured} captured ({counts.dropped} dropped for newer ones); "
         text += ", ".join(f"{name} {number}" for name, number in sorted(self._tally.items())) or "no verdict"
         if counts.unstored:
-            note(f"error: no room for the last {counts.unstored} verdicts; they were not announced")
+            _log.error(f"no room for the last {counts.unstored} verdicts; they were not announced")
         code = MACHINE_LACKS if counts.unstored else DONE
         if self._request.json:  # standard output carries verdicts only
-            note(text)
+            _log.info(text)
         return Outcome(code, record=[], text=text)
 
     def _close_run(self, counts: Counts, why: str) -> None:
@@ -216,7 +230,7 @@ class _Run:
             if self._recorder.commit():
                 self._store.end(self._run, self._clock.now(), counts.as_dict(), why)
         except StoreFull as error:
-            note(f"warning: the end of the run is not recorded: {error}")
+            _log.warning(f"the end of the run is not recorded: {error}")
 
     def _watch(self) -> str:
         """Wait for the end, with an eye on clock and bundle; why it ended."""
@@ -298,7 +312,7 @@ class _Run:
         self._event(event.kind, event.detail)
 
     def _event(self, kind: str, detail: str) -> None:
-        note(f"{kind}: {detail}")
+        _log.info(f"{kind}: {detail}")
         self._recorder.event(kind, detail)
 
 

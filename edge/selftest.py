@@ -5,11 +5,12 @@ the interpreter that serves, and inferences are timed.
 """
 
 import hashlib
+import logging
 import os
 import platform
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -17,15 +18,11 @@ from typing import Any
 
 from edge import bundle as bundles
 from edge.bundle import Bundle
-from edge.command import ANSWER_IS_NO, DONE, Outcome, note, switch
-from edge.errors import BundleError, ModelFileError
 from edge.golden import Replay
 from edge.interpreters import Interpreter
 from edge.selftest_state import LastTest, read_state, utc_now, write_state
-from edge.serving import serve
-from edge.settings import Settings, load
-from edge.store_folder import default_store
-from edge.trust.trusted import TrustedKeys
+
+_log = logging.getLogger(__name__)
 
 TIMED = 10  # inferences; the replay has warmed everything up
 FAR = 3.0  # times slower than expected, before it is said: a board that throttles runs at a third of its clock
@@ -204,76 +201,7 @@ class SelfTester:
         try:
             write_state(self._folder, last, timed, paces)
         except OSError as error:
-            note(f"warning: the self-test's outcome is not kept: {self._folder}: {error.strerror}")
-
-
-@dataclass(frozen=True)
-class SelfTestRequest:
-    """Test one bundle on this machine."""
-
-    settings: Settings
-    store: Path
-    json: bool
-    allow_uncertified: bool
-    allow_unsigned: bool
-
-    def execute(self) -> Outcome:
-        """Verify the bundle, replay its golden inputs, time it, and keep the outcome.
-
-        Returns:
-            Code 0 when it passed, 1 when not; the record of `SelfTest.as_record`.
-
-        Raises:
-            BundleError: missing, altered, not signed by a trusted key, not certified. InterpreterUnavailable: none.
-        """
-        model = self.settings.model
-        tester = SelfTester(self.store)
-        try:
-            served = serve(
-                model.bundle,
-                runtime=model.runtime,
-                threads=model.threads,
-                edgetpu=model.edgetpu,
-                fallback=model.fallback,
-                trust=TrustedKeys.load(self.settings.trust.keys),
-                allow_uncertified=self.allow_uncertified,
-                allow_unsigned=self.allow_unsigned,
-                any_name=True,
-                prove=False,
-            )
-            found = tester.examine(served.bundle, served.classifier.interpreter)
-        except (BundleError, ModelFileError) as error:
-            tester.failed(str(model.bundle or "the shipped bundle"), error)
-            raise
-        if not found.passed:
-            note(f"error: {found.detail}")
-        return Outcome(DONE if found.passed else ANSWER_IS_NO, found.as_record(), found.text())
-
-
-def selftest_request(
-    *,
-    bundle: str,
-    runtime: str,
-    threads: str,
-    edgetpu: str,
-    store: str,
-    trusted: str,
-    config: str,
-    json: object,
-    allow_uncertified: object,
-    allow_unsigned: object,
-) -> SelfTestRequest:
-    """The request that the words of a command line make, over the profile; UsageError where they make none."""
-    settings = load(Path(config) if config else None)
-    model = settings.model.with_words(bundle=bundle, runtime=runtime, threads=threads, edgetpu=edgetpu)
-    trust = replace(settings.trust, keys=Path(trusted)) if trusted else settings.trust
-    return SelfTestRequest(
-        settings=replace(settings, model=model, trust=trust),
-        store=Path(store) if store else settings.record.folder or default_store(),
-        json=switch(json, "--json"),
-        allow_uncertified=switch(allow_uncertified, "--allow-uncertified"),
-        allow_unsigned=switch(allow_unsigned, "--allow-unsigned"),
-    )
+            _log.warning(f"the self-test's outcome is not kept: {self._folder}: {error.strerror}")
 
 
 def _may_make(folder: Path) -> bool:

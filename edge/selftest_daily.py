@@ -1,16 +1,18 @@
 """Self-tests where frames are judged: at the start of a run and once a day inside it; and what a failure leaves."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 
 from edge.clock import Clock
-from edge.command import note
 from edge.errors import GoldenMismatchError, StoreError
 from edge.selftest import SelfTest, SelfTester
 from edge.serving import Served
-from edge.store import Event, Store
-from edge.store_entries import event_body
+from edge.store import Store
+from edge.store_entries import Event, event_body
+
+_log = logging.getLogger(__name__)
 
 PASSED, FAILED, SLOW = "selftest_passed", "selftest_failed", "selftest_slow"
 
@@ -77,4 +79,4 @@ def record_failure(folder: Path, detail: str) -> None:
         with Store.open(folder) as store, store.transaction() as transaction:
             transaction.append(event_body(None, None, Event(Clock().now(), FAILED, detail)))
     except (StoreError, OSError) as error:
-        note(f"warning: the failed self-test is not in the record: {error}")
+        _log.warning(f"the failed self-test is not in the record: {error}")

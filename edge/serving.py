@@ -1,12 +1,12 @@
 """A bundle made ready to answer: verified, loaded and proven on its golden inputs, before the first frame."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge import bundle as bundles
 from edge.bundle import Bundle
 from edge.classifier import Classifier
-from edge.command import note
 from edge.errors import BundleError
 from edge.golden import Replay
 from edge.interpreters import Interpreter, open_interpreter
@@ -14,6 +14,8 @@ from edge.trust.machine import machine_keys
 from edge.trust.policy import shipped_bundles
 from edge.trust.trusted import TrustedKeys
 from edge.update.slots import Slots, default_slots
+
+_log = logging.getLogger(__name__)
 
 DEFAULT_BUNDLE = "mobilenet_v2-int8"
 RESEARCH_USE = "research use only: not a medical device, and no verdict is a diagnosis"
@@ -46,9 +48,9 @@ def serve(
 
     Args:
         path: the bundle's folder; None is `bundle_to_run`.
-        runtime: one of `edge.interpreters.RUNTIMES`; None is the first installed.
+        runtime: one of `edge.runtimes.RUNTIMES`; None is the first installed.
         trust, allow_uncertified, allow_unsigned, any_name: as `edge.bundle.load`.
-        edgetpu, fallback: a device instead of the CPU, and the CPU instead of it (`edge.edgetpu.open_for`).
+        edgetpu, fallback: a device instead of the CPU, and the CPU instead of it (`edge.edgetpu_bundle.open_for`).
         prove: False leaves the golden replay to the caller, who must not serve before it.
 
     Raises:
@@ -59,7 +61,7 @@ def serve(
     """
     trust = machine_keys() if trust is None else trust
     for warning in trust.warnings:
-        note(f"warning: {warning}")
+        _log.warning(f"{warning}")
     bundle = bundles.load(
         path or bundle_to_run(),
         trust=trust,
@@ -68,11 +70,11 @@ def serve(
         any_name=any_name,
     )
     if bundle.signed is None and allow_unsigned:
-        note(f"warning: {bundle.name} is not signed by a key that this machine trusts; --allow-unsigned lets it run")
+        _log.warning(f"{bundle.name} is not signed by a key that this machine trusts; --allow-unsigned lets it run")
     if bundle.certificate.get("synthetic"):
-        note(f"warning: {bundle.name} was judged on drawn fields only; its accuracy is not known")
+        _log.warning(f"{bundle.name} was judged on drawn fields only; its accuracy is not known")
     if not bundle.certified:
-        note(f"warning: the certificate of {bundle.name} says {bundle.certificate['verdict']!r}")
+        _log.warning(f"the certificate of {bundle.name} says {bundle.certificate['verdict']!r}")
     interpreter, instead = _interpreter(bundle, runtime, threads, edgetpu, fallback)
     classifier = Classifier(bundle.contract, interpreter)
     return Served(bundle, classifier, bundles.require_golden(bundle, interpreter) if prove else None, instead)
@@ -84,7 +86,7 @@ def _interpreter(
     """The interpreter, and why it is the CPU's where an Edge TPU was asked for."""
     if edgetpu is None:
         return open_interpreter(bundle.model, runtime=runtime, threads=threads), ""
-    from edge.edgetpu import open_for
+    from edge.edgetpu_bundle import open_for
 
     opened = open_for(bundle, device=edgetpu, fallback=fallback, runtime=runtime, threads=threads)
     return opened.interpreter, opened.instead

@@ -56,10 +56,10 @@ from typing import Any, cast
 from edge.cameras.base import CameraSettings
 from edge.errors import CameraSettingsError, SettingsError
 from edge.files import read_at_most
-from edge.interpreters import MOST_THREADS, RUNTIMES
 from edge.keep import KEEP, Keep
 from edge.model_settings import ModelSettings
 from edge.retention import Retention
+from edge.runtimes import MOST_THREADS, RUNTIMES
 from edge.trust.trusted import DEFAULT_PROFILE
 
 DEFAULT_CAMERA = "sim:?fps=30"

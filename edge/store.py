@@ -28,10 +28,8 @@ from edge.store_entries import (
     verdict_body,
 )
 from edge.store_images import IMAGES
-from edge.store_reader import CHUNK, Head, Reader, Row, Snapshot, head_of
+from edge.store_reader import CHUNK, Head, Reader, Row, head_of
 from edge.store_schema import DATABASE, connect, create, narrowed, roll_back, sync_folder
-
-__all__ = ["Entry", "Event", "Head", "Row", "RunInfo", "Snapshot", "Store", "Stored", "Transaction"]
 
 LOCK = "record.lock"
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from edge.command import UsageError
+from edge.errors import UsageError
 from edge.store_images import IMAGES
 from edge.store_schema import DATABASE
 

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from edge.chain import link
-from edge.command import ANSWER_IS_NO, DONE, Outcome, note, switch
 from edge.errors import StoreError, StoreFull
-from edge.store import Row, Store
-from edge.store_folder import require_record, store_folder
+from edge.store import Store
 from edge.store_images import IMAGES, LEFT_OVER, NAME, image_path, is_partial
+from edge.store_reader import Row
 from edge.store_schema import DATABASE
 from edge.trust.provenance import Provenance
 
@@ -305,26 +304,3 @@ def _files(folder: Path) -> Iterator[tuple[str, str]]:
             yield from ((entry.name, below.name) for below in os.scandir(entry.path))
         else:
             yield "", entry.name
-
-
-@dataclass(frozen=True)
-class VerifyRequest:
-    """Check the record in `store`."""
-
-    store: Path
-    json: bool
-
-    def execute(self) -> Outcome:
-        """Code 0 when the record is sound, 1 with findings.
-
-        Raises:
-            UsageError: there is no record in that folder.
-        """
-        require_record(self.store)
-        report = verify(self.store, say=note)
-        return Outcome(DONE if report.sound else ANSWER_IS_NO, record=report.as_record(), text=report.text())
-
-
-def verify_request(*, store: str, json: object) -> VerifyRequest:
-    """The request that the words of a command line make."""
-    return VerifyRequest(store=store_folder(store), json=switch(json, "--json"))

@@ -26,8 +26,6 @@ from edge.smear.layout import Layout
 from edge.smear.optics import Optics
 from edge.smear.recipes import PUBLISHED_FIELD_UM, RECIPES, Recipe, Style
 
-__all__ = ["RECIPES", "SYNTHETIC_NOTICE", "Cell", "Field", "VirtualSlide", "synthetic_fields"]
-
 SYNTHETIC_NOTICE = (
     "synthetic: a drawn smear, not a patient's; for demonstration and tests, never for a reported accuracy"
 )

@@ -16,7 +16,7 @@ from edge.classify import images_in
 from edge.contract import InputContract, Pixels
 from edge.decision import Decision
 from edge.errors import FrameError, ImageFileError
-from edge.gates import Gates
+from edge.gates_base import Gates
 from edge.images import read_image
 from models.calibrate import calibration_record
 from models.device_decision import Fates, GateFindings, answers, fates, find

@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.decision import Decision
-from edge.gates import Gates
-from models.corruptions import CORRUPTIONS, USUAL, draw
+from edge.gates_base import Gates
+from models.corruptions import CORRUPTIONS, USUAL
 from models.device_decision import GateFindings, answers, find
 from models.exam import Answers, Exam
+from models.keyed_random import draw
 from models.operating_point import (
     MAJORITY,
     MARGIN,

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from edge.command import Command, UsageError, one_of, switch, whole_number
+from edge.command import Command
 from edge.command import main as run
+from edge.errors import UsageError
+from edge.option_values import one_of, switch, whole_number
 from models.cross_validation_job import CrossValidateJob
 from models.decision_jobs import AbstentionJob, CalibrateJob
 from models.explanation_jobs import ExplainJob, ExplanationsJob

@@ -10,11 +10,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge.command import DONE, Outcome, switch
+from edge.command import Outcome
 from edge.command import main as run
 from edge.contract import InputContract, Pixels
+from edge.errors import DONE
 from edge.files import require_file, write_whole
-from edge.virtual_slide import RECIPES, SYNTHETIC_NOTICE, VirtualSlide
+from edge.option_values import switch
+from edge.smear.recipes import RECIPES
+from edge.virtual_slide import SYNTHETIC_NOTICE, VirtualSlide
 from models.corruption_scene import draw_bar
 from models.corruptions import CORRUPTIONS, corrupt
 from models.scale_bar import corner

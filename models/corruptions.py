@@ -11,7 +11,6 @@ severity, on every machine and in any order of images.
 The manner of Hendrycks and Dietterich 2019 (arXiv 1903.12261), with a microscope's faults in place of weather.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,7 @@ import numpy as np
 from edge.contract import Pixels, check_frame
 from models import corruption_light, corruption_scene
 from models.errors import ModelsError
+from models.keyed_random import draw
 
 SEVERITIES = (1, 2, 3, 4, 5)
 USUAL = (1, 2, 3)  # what a microscope in use may do; the project's targets are set for these
@@ -113,9 +113,3 @@ def corrupt(pixels: Pixels, name: str, severity: int, key: str, donor: Pixels | 
         raise CorruptionError(f"donor must be an image of another class for {name}; got none")
     check_frame(donor)
     return np.ascontiguousarray(corruption.apply(pixels, value, rng, donor))
-
-
-def draw(*words: str) -> np.random.Generator:
-    """The generator that belongs to `words`, whatever else was drawn before."""
-    digest = hashlib.sha256("\n".join(words).encode()).digest()
-    return np.random.default_rng(int.from_bytes(digest[:8], "big"))

@@ -10,6 +10,7 @@ its last epoch.
 
 import hashlib
 import json
+import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +20,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.command import note
 from edge.contract import InputContract, Pixels
 from edge.files import write_whole
 from models.augmentation import Augmentation
@@ -29,6 +29,8 @@ from models.folds import SCHEMES, assign_folds, most_folds
 from models.predictions import confusion_matrix
 from models.statistics import wilson
 from models.training import RECIPES, LabelledPixels, Recipe, Stage, history, predict, train
+
+_log = logging.getLogger(__name__)
 
 RECORD_FORMAT = 1
 VALIDATION = 8  # one part in so many of what a fold leaves for training chooses the best epoch
@@ -139,12 +141,12 @@ def cross_validate(setting: Setting, scheme: str, images: Images, working: Path,
         path = folder / f"fold-{fold + 1}.json"
         if path.is_file():
             results.append(_read(path))
-            note(f"{scheme}, fold {fold + 1} of {setting.folds}: done before, {_line(results[-1])}")
+            _log.info(f"{scheme}, fold {fold + 1} of {setting.folds}: done before, {_line(results[-1])}")
             continue
         results.append(_train_fold(setting, scheme, images, fold_of, fold, folder / f"fold-{fold + 1}", benign))
         write_whole(path, json.dumps(results[-1], indent=1, allow_nan=False) + "\n")
         shutil.rmtree(folder / f"fold-{fold + 1}")  # networks that nothing asks for again
-        note(f"{scheme}, fold {fold + 1} of {setting.folds}: {_line(results[-1])}")
+        _log.info(f"{scheme}, fold {fold + 1} of {setting.folds}: {_line(results[-1])}")
     labels = setting.contract.labels
     accuracies = [result["accuracy"] for result in results]
     return {
@@ -255,7 +257,7 @@ def _train_fold(
     import keras
 
     training, validation, held = divide(images, fold_of, scheme, fold, setting.recipe.seed)
-    note(
+    _log.info(
         f"{scheme}, fold {fold + 1} of {setting.folds}: training {setting.network} on {len(training)} images, "
         f"validating on {len(validation)}, {len(held)} held out"
     )

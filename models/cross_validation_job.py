@@ -1,13 +1,17 @@
 """What `models cross-validate` does."""
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edge.command import DONE, Outcome, UsageError, note
+from edge.command import Outcome
 from edge.contract import InputContract
+from edge.errors import DONE, UsageError
 from edge.files import require_file, require_writable
 from models.records import write_json
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,7 @@ class CrossValidateJob:
         setting = self._setting(contract)
         images, origin = self._images(contract)
         if self.network == "mobilenet_v2" and self.weights is None:
-            note(
-                "warning: no --weights, so the backbone begins with random ones, which a few epochs cannot make up for"
-            )
+            _log.warning("no --weights, so the backbone begins with random ones, which a few epochs cannot make up for")
         import_tensorflow()
         benign = BENIGN if BENIGN in labels else None
         record: dict[str, Any] = {}

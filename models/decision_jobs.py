@@ -1,13 +1,18 @@
 """`models calibrate`, and `models evaluate --abstention`."""
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edge.command import ANSWER_IS_NO, DONE, Outcome, UsageError, note
+from edge.command import Outcome
+from edge.errors import ANSWER_IS_NO, DONE, UsageError
 from edge.files import require_file, write_whole
-from models.records import split_record, write_json
+from models.provenance import split_record
+from models.records import write_json
 from models.registry import BENIGN
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -31,13 +36,13 @@ class CalibrateJob:
         from models.decision_figure import decision_figure
         from models.device_decision import gates_for
         from models.exam import Exam
-        from models.figures import render
+        from models.figure_style import render
         from models.side_by_side import side_by_side
 
         require_file(self.model / "decision.json", "MODEL")
         both = side_by_side(self.model, self.bundle)
         if self.bundle is None:
-            note("note: no --bundle, so the decision rests on the float network alone")
+            _log.info("note: no --bundle, so the decision rests on the float network alone")
         contract = both.contract.undecided()
         image_set = scan_for(self.data, contract)
         split, origin = split_for(image_set, self.split)
@@ -96,7 +101,7 @@ class AbstentionJob:
         from models.degraded_decision import to_text as degraded_text
         from models.device_decision import gates_for
         from models.exam import Exam
-        from models.figures import render
+        from models.figure_style import render
         from models.side_by_side import side_by_side
 
         require_file(self.out, "--out")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edge.decision import LOW_CONFIDENCE, Decision
-from edge.gates import Gates
+from edge.gates_base import Gates
 from models.corruptions import CORRUPTIONS, SEVERITIES, USUAL
 from models.device_decision import Fates, fates, find
 from models.exam import Exam

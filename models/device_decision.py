@@ -1,19 +1,22 @@
 """What the device does with fields, for many at once: gates, then the network, then the threshold."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from edge.command import note
 from edge.contract import Pixels
 from edge.decision import LOW_CONFIDENCE, Decision
 from edge.errors import FrameError
-from edge.gates import Gates, standard_gates
+from edge.gates_base import Gates
+from edge.gates_standard import standard_gates
 from models.exam import Answers
 from models.predictions import Floats, Indices
 from models.temperature import Outputs
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,12 @@ class Fates:
 
 
 def gates_for(size: tuple[int, int]) -> Gates:
-    """The device's gates; none, with a note, for frames of a size that their limits are not for."""
+    """The device's gates; none, with a warning, for frames of a size that their limits are not for."""
     gates = standard_gates()
     try:
         gates.require_size(size)
     except FrameError as error:
-        note(f"note: the gates are left out: {error}")
+        _log.info(f"note: the gates are left out: {error}")
         return Gates(())
     return gates
 

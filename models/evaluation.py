@@ -17,8 +17,6 @@ from models.statistics import Interval, Statistic, bootstrap, wilson
 
 RECORD_FORMAT = 1
 
-__all__ = ["ClassScore", "Evaluation", "Mistake", "evaluate", "expected_calibration_error"]
-
 
 @dataclass(frozen=True)
 class ClassScore:

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.contract import Pixels
-from models.corruptions import draw
 from models.data_source import Part
 from models.errors import EvaluationError
+from models.keyed_random import draw
 from models.predictions import Indices, validate
 from models.side_by_side import Predict
 from models.statistics import wilson

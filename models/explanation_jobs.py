@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.command import DONE, Outcome, UsageError
+from edge.command import Outcome
+from edge.errors import DONE, UsageError
 from edge.files import require_file, require_writable, write_whole
-from models.records import provenance, write_json
+from models.provenance import provenance
+from models.records import write_json
 
 if TYPE_CHECKING:
     from models.explanations import Explanations
@@ -36,7 +38,7 @@ class ExplainJob:
         from edge.images import read_image
         from models.class_activation import ClassActivation, mass_share
         from models.explanation_figures import share_note, verdict_figure
-        from models.figures import render
+        from models.figure_style import render
         from models.networks import load_network
         from models.white_cells import white_cells
 
@@ -87,7 +89,7 @@ class ExplanationsJob:
         from models.data_source import load_part, scan_for, split_for
         from models.explanation_figures import shares_figure
         from models.explanations import explain, to_text
-        from models.figures import render
+        from models.figure_style import render
         from models.networks import load_network
 
         require_file(self.out, "--out")
@@ -115,7 +117,7 @@ class ExplanationsJob:
 
     def _draw_errors(self, found: "Explanations", pixels: Any, size: tuple[int, int]) -> None:
         from models.explanation_figures import share_note, verdict_figure
-        from models.figures import render
+        from models.figure_style import render
 
         for i in found.wrong():
             one = found.image(i)

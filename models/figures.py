@@ -20,7 +20,6 @@ from models.figure_style import (
     canvas,
     heading,
     plain_numbers,
-    render,
     styled,
 )
 from models.reliability import expected_calibration_error, reliability_bins
@@ -28,16 +27,6 @@ from models.reliability import expected_calibration_error, reliability_bins
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-__all__ = [
-    "confusion_figure",
-    "contact_sheet",
-    "drift_figure",
-    "intervals_figure",
-    "learning_figure",
-    "reliability_figure",
-    "render",
-]
 
 
 @styled

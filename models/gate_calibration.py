@@ -6,8 +6,6 @@ test part they refuse, by class, and what they catch (`models/gate_evidence.py`)
 """
 
 import csv
-import json as json_format
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,22 +14,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.command import DONE, Outcome, note, switch
-from edge.command import main as run
 from edge.contract import InputContract, Pixels
-from edge.files import require_file, write_whole
-from edge.gates import LIMITS_FORMAT, GateLimits, GateReport, Gates, quality_gates
+from edge.gates import LIMITS_FORMAT, GateLimits
+from edge.gates_base import GateReport, Gates
 from models.dataset import Sample, load_pixels
 from models.errors import DatasetError
-from models.gate_degradations import CODE_PER_STOP
 from models.registry import LABELS, PUBLISHED_SPLIT
 from models.scale_bar import fill_corner
 from models.statistics import wilson
-from models.versions import versions
 
+CODE_PER_STOP = 1 / 2.2  # a camera's tone curve: grey levels go with light to this power
 SIZE = (224, 224)
 BUDGET = 0.01  # of the published fields, all gates together
-RECORD, FIGURE = Path("docs/reference/gates.json"), Path("docs/images/gates.png")
 
 
 @dataclass(frozen=True)
@@ -181,75 +175,3 @@ def counted(names: Sequence[str], reports: Sequence[GateReport]) -> dict[str, An
         "by_gate": {name: every.count(name) for name in names},
         "reasons": {name: sum(reading.gate == name for reading in refused) for name in names},
     }
-
-
-@dataclass(frozen=True)
-class CalibrationRequest:
-    """Measure the limits, write them, and measure what they do."""
-
-    data: Path
-    write: Path
-    record: Path
-    figure: Path
-    others: Path | None
-    json: bool
-
-    def execute(self) -> Outcome:
-        """Writes three files. Exit 1 when the gates refuse more of the calibration fields than the budget."""
-        from models.gate_evidence import evidence
-        from models.gate_figure import draw
-
-        for path, option in ((self.write, "--write"), (self.record, "--record"), (self.figure, "--figure")):
-            require_file(path, option)
-        parts = read_fields(self.data)
-        note(f"measuring {len(parts['calibration'].labels)} fields")
-        open_gates = quality_gates(GateLimits(SIZE, 0, 255, 0, 255, 255))
-        values = values_of(open_gates, parts["calibration"].without_bar)
-        limits = limits_of(values)
-        gates = quality_gates(limits)
-        write_whole(self.write, limits_toml(limits, values))
-        record = evidence(gates, parts, self.others, note)
-        record["limits"] = {
-            name: {"limit": getattr(limits, name), "unit": rule.unit, "share": rule.share}
-            for name, rule in RULES.items()
-        }
-        record["budget"], record["versions"] = BUDGET, versions()
-        write_whole(self.record, json_format.dumps(record, indent=1) + "\n")
-        write_whole(self.figure, draw(record))
-        kept = record["published"]["calibration"]["share"] <= BUDGET
-        return Outcome(DONE if kept else 1, record, _text(record))
-
-
-def calibrate(
-    data: str,
-    write: str = "edge/gates.toml",
-    record: str = str(RECORD),
-    figure: str = str(FIGURE),
-    others: str = "",
-    json: bool = False,
-) -> CalibrationRequest:
-    """Measure the limits of the gates on the published images.
-
-    Args:
-        data: folder of the published images, a folder a class.
-        write: TOML to write: the limits.
-        record: JSON to write: what they refuse and catch.
-        figure: PNG to write: the same, drawn.
-        others: folder of folders of images that are no fields of this set, for information.
-        json: print the record as JSON.
-    """
-    others_ = Path(others) if others else None
-    return CalibrationRequest(Path(data), Path(write), Path(record), Path(figure), others_, switch(json, "--json"))
-
-
-def _text(record: Mapping[str, Any]) -> str:
-    lines = [f"{name}: {entry['limit']:g} {entry['unit']}" for name, entry in record["limits"].items()]
-    for use, entry in record["published"].items():
-        low, high = (100 * bound for bound in entry["interval"])
-        share = f"{100 * entry['share']:.2f} % ({low:.2f} to {high:.2f})"
-        lines.append(f"{use}: {entry['refused']} of {entry['images']} refused, {share}")
-    return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    raise SystemExit(run("models.gate_calibration", {"calibrate": calibrate}, ["calibrate", *sys.argv[1:]]))

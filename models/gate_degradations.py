@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.contract import Pixels
+from models.gate_calibration import CODE_PER_STOP
 
-CODE_PER_STOP = 1 / 2.2  # a camera's tone curve: grey levels go with light to this power
 CAMERA_NOISE = 1.5  # grey levels: standard deviation that a camera adds after the blur, at the size of prepared pixels
 _OVERSAMPLING = 8
 

@@ -1,15 +1,20 @@
 """What each `models` command does: frozen requests, checked when made, carried out by `execute`."""
 
 import json
+import logging
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edge.command import ANSWER_IS_NO, DONE, Outcome, UsageError, note
+from edge.command import Outcome
 from edge.contract import InputContract
+from edge.errors import ANSWER_IS_NO, DONE, UsageError
 from edge.files import require_file, require_writable, write_whole
-from models.records import provenance, split_record, write_json
+from models.provenance import provenance, split_record
+from models.records import write_json
 from models.registry import TRAINED
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -113,13 +118,13 @@ class TrainJob:
         contract = InputContract((self.size, self.size), tuple(labels))
         image_set = scan_for(self.data, contract)
         for kind, count in image_set.problem_counts().items():
-            note(f"warning: {kind}: {count} of the files; `models audit` names them")
+            _log.warning(f"{kind}: {count} of the files; `models audit` names them")
         split, origin = split_for(image_set, self.split)
         training, validation = (load_part(image_set, split, part, contract) for part in ("train", "validation"))
         recipe = replace((FURTHER if self.start else RECIPES)[self.network], seed=self.seed)
         if self.epochs is not None:
             recipe = replace(recipe, stages=(*recipe.stages[:-1], replace(recipe.stages[-1], epochs=self.epochs)))
-        note(
+        _log.info(
             f"training {self.network} on {len(training.truth)} images, validating on {len(validation.truth)}; "
             f"split: {origin}"
         )
@@ -162,7 +167,8 @@ class TrainJob:
         return mobilenet_v2(contract.size, len(contract.labels), self.alpha, self.weights)
 
     def _write(self, best: Path, contract: InputContract, record: dict[str, Any], statistics: Any) -> None:
-        from models.figures import learning_figure, render
+        from models.figure_style import render
+        from models.figures import learning_figure
         from models.training_statistics import STATISTICS_FILE
 
         write_whole(self.out / "model.keras", best.read_bytes())
@@ -191,7 +197,8 @@ class EvaluateJob:
         """Writes the evaluation record at `out` and its two figures beside it."""
         from models.data_source import load_part, scan_for, split_for
         from models.evaluation import evaluate
-        from models.figures import confusion_figure, reliability_figure, render
+        from models.figure_style import render
+        from models.figures import confusion_figure, reliability_figure
         from models.networks import load_network
         from models.registry import BENIGN
         from models.training import predict
@@ -235,10 +242,11 @@ class ProbeJob:
 
     def execute(self) -> Outcome:
         """Writes the record at `out` and a figure beside it."""
-        from models.counterfactuals import counterfactual_figure, evaluate_counterfactuals, to_text
+        from models.counterfactual_figure import counterfactual_figure
+        from models.counterfactuals import evaluate_counterfactuals, to_text
         from models.data_source import load_part, scan_for, split_for
         from models.exam import Exam
-        from models.figures import render
+        from models.figure_style import render
         from models.registry import BENIGN
         from models.robustness import evaluate_corruptions
         from models.robustness_figure import robustness_figure
@@ -247,7 +255,7 @@ class ProbeJob:
         require_file(self.out, "--out")
         both = side_by_side(self.model, self.bundle)
         if self.bundle is None:
-            note("note: no --bundle, so the float network is judged alone")
+            _log.info("note: no --bundle, so the float network is judged alone")
         labels = both.contract.labels
         image_set = scan_for(self.data, both.contract)
         split, origin = split_for(image_set, self.split)

@@ -5,19 +5,24 @@ validation part, and of nothing else. What the gate then does is measured by `mo
 """
 
 import json as json_format
+import logging
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edge.command import DONE, Outcome, note, switch
+from edge.command import Outcome
 from edge.command import main as run
+from edge.errors import DONE
 from edge.files import require_file, write_whole
 from edge.novelty import Novelty
+from edge.option_values import switch
 from models.novelty_fields import SIZE, Part, read_parts
 from models.novelty_fit import RULES, distances, fit, measure, scores, to_record, with_limits
 from models.versions import versions
+
+_log = logging.getLogger(__name__)
 
 BUDGET = 0.01  # of the validation images
 
@@ -34,7 +39,7 @@ class NoveltyCalibrationRequest:
         """Writes one file. Exit 1 when it refuses more of the validation images than the budget."""
         require_file(self.write, "--write")
         parts = read_parts(self.data)
-        note(f"fitting {len(parts['train'].labels)} fields")
+        _log.info(f"fitting {len(parts['train'].labels)} fields")
         novelty, about = calibrated(parts)
         write_whole(self.write, to_text({**to_record(novelty), "about": about}))
         text = ", ".join(f"{name}: limit {family.limit:g}" for name, family in novelty.families.items())

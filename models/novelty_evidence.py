@@ -6,6 +6,7 @@ was not fitted to. A shipped network is asked too: what matters is the leukemia 
 """
 
 import json as json_format
+import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +16,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.command import DONE, Outcome, UsageError, note, switch
+from edge.command import Outcome
 from edge.command import main as run
 from edge.contract import Pixels
+from edge.errors import DONE, UsageError
 from edge.files import require_file, write_whole
 from edge.gates import quality_gates
 from edge.novelty import Novelty, shipped_novelty
+from edge.option_values import switch
 from models.corruptions import CORRUPTIONS, corrupt
 from models.gate_evidence import drawn_fields
 from models.novelty_alternatives import Network, alternatives
@@ -33,6 +36,8 @@ from models.other_microscopes import MICROSCOPES, cut_out, through
 from models.registry import BENIGN, LABELS
 from models.statistics import wilson
 from models.versions import versions
+
+_log = logging.getLogger(__name__)
 
 RECORD, FIGURE = Path("docs/reference/novelty.json"), Path("docs/images/novelty.png")
 NETWORK = "mobilenet_v2-int8"
@@ -90,10 +95,10 @@ def evidence(novelty: Novelty, parts: Mapping[str, Part], others: Mapping[str, P
         "sets": {},
     }
     for name, part in parts.items():
-        note(f"{name}: {len(part.labels)} fields")
+        _log.info(f"{name}: {len(part.labels)} fields")
         record["published"][name] = _judged(novelty, part.pixels, measured[name], part.labels)
     for name, frames in {**others, "drawn": drawn}.items():
-        note(f"{name}: {len(frames)} images")
+        _log.info(f"{name}: {len(frames)} images")
         found = measure(frames)
         called = network.calls_benign(frames)
         record["sets"][name] = {
@@ -101,7 +106,7 @@ def evidence(novelty: Novelty, parts: Mapping[str, Part], others: Mapping[str, P
             "auroc": _auroc(usual, scores(novelty, found)),
             "called_benign": int(called.sum()),
         }
-    note("fields and stains left out")
+    _log.info("fields and stains left out")
     record["cross_fitted"] = _cross_fitted(parts["train"], measured)
     record["left_out"] = _left_out(parts, measured)
     record["other_microscopes"] = list(_other_microscopes(novelty, test, network))
@@ -225,7 +230,7 @@ def _other_microscopes(novelty: Novelty, test: Part, network: Network) -> Iterab
     fields = test.pixels[test.labels != BENIGN][::STRIDE]
     for name, microscope in MICROSCOPES.items():
         for share in SHARES if microscope.ground else (1.0,):
-            note(f"leukemia, {name}, {share:g} of the way")
+            _log.info(f"leukemia, {name}, {share:g} of the way")
             frames = np.stack([through(pixels, microscope, share) for pixels in fields])
             yield {"microscope": name, "way": share, **_asked(novelty, frames, network)}
     cells = [cell for cell in map(cut_out, fields) if cell is not None]
@@ -237,7 +242,7 @@ def _degraded(novelty: Novelty, test: Part, network: Network) -> Iterable[dict[s
     which = np.flatnonzero(test.labels != BENIGN)[::STRIDE]
     for kinds in (*((name,) for name in DEGRADED), TOGETHER):
         for severity in SEVERITIES:
-            note(f"leukemia, {' + '.join(kinds)}, severity {severity}")
+            _log.info(f"leukemia, {' + '.join(kinds)}, severity {severity}")
             frames = []
             for number in which:
                 pixels = test.pixels[number]
@@ -273,7 +278,7 @@ def _alternatives(parts: Mapping[str, Part], others: Mapping[str, Pixels]) -> li
     stand_ins["own dyes, other magnification"] = np.stack(sized)
     rows = []
     for name, score in alternatives(parts["train"], NETWORK, shipped_novelty()).items():
-        note(f"alternative: {name}")
+        _log.info(f"alternative: {name}")
         limit = float(np.quantile(score(validation.pixels), 1 - BUDGET, method="higher"))
         usual = score(test.pixels)
         row: dict[str, Any] = {"name": name, "limit": round(limit, 4), "test": _counted(usual > limit), "sets": {}}

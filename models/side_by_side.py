@@ -93,8 +93,9 @@ def _load_int8(path: Path, contract: InputContract, float_sha256: str) -> _Int8:
     from edge.bundle import load
     from edge.classifier import Classifier, zero_counts_as
     from edge.interpreters import open_interpreter
+    from edge.trust.machine import machine_keys
 
-    bundle = load(path, allow_uncertified=True, allow_unsigned=True)
+    bundle = load(path, trust=machine_keys(), allow_uncertified=True, allow_unsigned=True)
     try:
         made_of = str(bundle.certificate["float_model"]["sha256"])
     except (KeyError, TypeError):

@@ -17,10 +17,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.command import ANSWER_IS_NO, DONE, Outcome, switch, whole_number
+from edge.command import Outcome
 from edge.command import main as run
 from edge.contract import FLOAT32, InputContract, Pixels
-from edge.virtual_slide import RECIPES, SYNTHETIC_NOTICE, VirtualSlide, synthetic_fields
+from edge.errors import ANSWER_IS_NO, DONE
+from edge.option_values import switch, whole_number
+from edge.smear.recipes import RECIPES
+from edge.virtual_slide import SYNTHETIC_NOTICE, VirtualSlide, synthetic_fields
 from models.errors import SyntheticCheckError
 
 DECIDED_MARGIN = 0.1  # top-1 less top-2 probability

@@ -16,11 +16,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.command import DONE, Outcome, UsageError, switch, whole_number
+from edge.command import Outcome
 from edge.command import main as run
 from edge.contract import InputContract, Pixels
+from edge.errors import DONE, UsageError
 from edge.images import IMAGE_SUFFIXES, read_image
-from edge.virtual_slide import RECIPES, VirtualSlide
+from edge.option_values import switch, whole_number
+from edge.smear.recipes import RECIPES
+from edge.virtual_slide import VirtualSlide
 from models.errors import DatasetError
 from models.statistics import wilson
 from models.white_cells import Mask, white_cells

@@ -13,6 +13,9 @@ import pytest
 from edge.cameras.sim_settings import SimSettings
 from edge.cameras.sim_view import Specimen, draw_specimen
 from edge.contract import InputContract
+from edge.terminal_log import show_log
+
+show_log()  # as the commands do, for tests that read standard error of a request they execute themselves
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

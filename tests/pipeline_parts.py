@@ -10,8 +10,9 @@ from edge.cameras.base import CameraMode, Frame
 from edge.classifier import Verdict
 from edge.contract import InputContract, Pixels
 from edge.errors import EndOfFrames, StoreFull
-from edge.gates import Gates, Reading, View
-from edge.store import Entry, Event, Stored
+from edge.gate_measures import View
+from edge.gates_base import Gates, Reading
+from edge.store_entries import Entry, Event, Stored
 
 CONTRACT = InputContract(size=(32, 32), labels=("Benign", "Early", "Pre", "Pro"))
 SIZE = (64, 48)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from edge.clock import Instant
-from edge.store import Entry, Event, RunInfo, Store, Stored
+from edge.store import Store
+from edge.store_entries import Entry, Event, RunInfo, Stored
 
 DAY_NS = 86_400 * 10**9
 NOON = Instant(1_762_171_200_123_456_789, 5_000_000_000, True)

@@ -13,18 +13,19 @@ import tempfile
 import time
 from pathlib import Path
 
-from edge.cameras import open_camera
+from edge.cameras.backends import open_camera
 from edge.cameras.base import CameraSettings
 from edge.cameras.supervised import SupervisedCamera
 from edge.classifier import Classifier, Verdict
 from edge.clock import Clock
 from edge.contract import Pixels
-from edge.gates import standard_gates
+from edge.gates_standard import standard_gates
 from edge.keep import Keeper
 from edge.pipeline import Pipeline
 from edge.recorder import Recorder
 from edge.serving import serve
-from edge.store import RunInfo, Store
+from edge.store import Store
+from edge.store_entries import RunInfo
 from edge.verify import verify
 
 CAMERA = "sim:Pre?seed=7&focus_drift=1.5&empty=0.05"

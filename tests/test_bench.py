@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.bench import BenchRequest, bench_request, table
+from edge.bench import table
 from edge.bench_pipeline import pipeline_rate
 from edge.bench_timing import (
     WARM_UP,
@@ -22,9 +22,10 @@ from edge.bench_timing import (
     percentiles,
     stages,
 )
-from edge.command import DONE, UsageError, main
-from edge.errors import StoreError
-from edge.gates import standard_gates
+from edge.command import main
+from edge.commands.bench import BenchRequest, bench_request
+from edge.errors import DONE, StoreError, UsageError
+from edge.gates_standard import standard_gates
 from edge.serving import Served, serve
 
 WORDS = {

@@ -16,7 +16,8 @@ import models.cli
 from edge.command import main
 from edge.contract import InputContract, Pixels
 from edge.decision import LOW_CONFIDENCE, Decision
-from edge.gates import CalibratedGate, Gates
+from edge.gates import CalibratedGate
+from edge.gates_base import Gates
 from models.abstention import OodSet, auroc, evaluate_abstention, read_ood, to_text
 from models.abstention_figure import abstention_figure
 from models.calibrate import FORMS, Calibrated, calibrate, drawn_forms, risk_coverage
@@ -27,7 +28,7 @@ from models.degraded_decision import to_text as degraded_text
 from models.device_decision import answers, fates, find
 from models.errors import EvaluationError
 from models.exam import Answers, Exam
-from models.figures import render
+from models.figure_style import render
 from models.operating_point import REFUSED, Judged, Validation, budget, choose
 from models.reliability import expected_calibration_error
 from models.robustness import degraded

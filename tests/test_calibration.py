@@ -181,7 +181,7 @@ def test_pixel_statistics_by_hand():
 
 def test_penultimate_features(tmp_path):
     pytest.importorskip("keras", reason="conversion needs TensorFlow")
-    from convert.quantize import load_float
+    from convert.float_model import load_float
 
     small_network().save(tmp_path / "net.keras")
     model = load_float(tmp_path / "net.keras")

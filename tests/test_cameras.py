@@ -15,7 +15,7 @@ import pytest
 from fake_capture import RecordedCapture
 from fake_picamera2 import FakeLibrary
 
-from edge.cameras import open_camera
+from edge.cameras.backends import open_camera
 from edge.cameras.base import Camera, CameraSettings
 from edge.cameras.picamera2 import Picamera2Camera
 from edge.cameras.uvc import UvcCamera

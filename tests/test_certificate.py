@@ -13,14 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.calibration import Calibration
-from convert.certificate import certify, set_digest
+from convert.calibration import Calibration, set_digest
+from convert.certificate import certify
+from convert.comparison import compare
 from convert.errors import CertificateError
 from convert.evidence import Evidence
 from convert.findings import Finding
 from convert.float_model import FloatModel
 from convert.latency import Latency
-from convert.parity import compare, judge
+from convert.parity import judge
 from convert.policy import Policy
 from edge.contract import InputContract
 

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from edge import command
-from edge.command import Outcome, UsageError, main, switch, whole_number
-from edge.errors import InterpreterUnavailable, LeukoscopeError
+from edge.command import Outcome, main
+from edge.errors import InterpreterUnavailable, LeukoscopeError, UsageError
+from edge.option_values import switch, whole_number
 
 ROOT = Path(__file__).parents[1]
 RAN: list["Shown"] = []

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from convert.command_costs import measure, measure_words, show, table
-from edge.command import UsageError
+from edge.errors import UsageError
 from tests.small_world import ROOT
 
 COSTS = ROOT / "docs" / "reference" / "command_costs.json"

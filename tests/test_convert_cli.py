@@ -20,6 +20,7 @@ from convert.cli import COMMANDS
 from convert.requests import EXIT_CODES
 from edge import bundle as bundles
 from edge.command import main
+from edge.trust.machine import machine_keys
 from tests.keras_models import edited
 from tests.small_world import CONTRACT, LABELS, ROOT, SIZE, World, command, draw, is_one_line, shell, write_policy
 
@@ -83,7 +84,7 @@ def judged(world: World) -> list[object]:
 
 
 def digest(out: Path) -> str:
-    return bundles.load(out / "dots-int8", allow_unsigned=True).digest
+    return bundles.load(out / "dots-int8", trust=machine_keys(), allow_unsigned=True).digest
 
 
 def names(folder: Path) -> list[str]:
@@ -99,7 +100,7 @@ def test_the_installed_command_makes_a_certified_bundle(
     done, path = shipped
     assert done.returncode == 0 and done.stdout.count("\n") == 1, done.stderr
     [certificate] = json.loads(done.stdout)["bundles"]
-    bundle = bundles.load(path, allow_unsigned=True)
+    bundle = bundles.load(path, trust=machine_keys(), allow_unsigned=True)
     assert bundle.certified and bundle.contract == CONTRACT and bundle.certificate == certificate
     assert certificate["verdict"] == "pass" and certificate["judged"] == "labels"
     assert certificate["parity"]["accuracy_float"] > 0.9 and certificate["parity"]["images"] == 80
@@ -110,7 +111,10 @@ def test_the_installed_command_makes_a_certified_bundle(
 def test_no_path_of_this_machine_is_in_a_bundle(world: World, shipped: tuple[Any, Path]) -> None:
     for file in shipped[1].iterdir():
         assert str(world.root).encode() not in file.read_bytes(), file.name
-    assert bundles.load(shipped[1], allow_unsigned=True).certificate["evaluation"]["origin"] == "from split.csv"
+    assert (
+        bundles.load(shipped[1], trust=machine_keys(), allow_unsigned=True).certificate["evaluation"]["origin"]
+        == "from split.csv"
+    )
 
 
 def test_a_second_run_reuses_and_force_does_not(world: World, out: Path, run: Run) -> None:
@@ -124,7 +128,7 @@ def test_a_second_run_reuses_and_force_does_not(world: World, out: Path, run: Ru
     assert (out / "dots-int8" / "model.tflite").stat().st_mtime_ns != written
     assert (
         forced.record["bundles"][0]["int8_model"]
-        == bundles.load(out / "dots-int8", allow_unsigned=True).certificate["int8_model"]
+        == bundles.load(out / "dots-int8", trust=machine_keys(), allow_unsigned=True).certificate["int8_model"]
     )
 
 
@@ -133,7 +137,7 @@ def test_a_changed_policy_converts_again_and_few_images_are_inconclusive(world: 
     assert done.code == 3 and "converting" in done.err and "inconclusive" in done.out
     assert "80 images, 300 needed to say" in done.out
     with pytest.raises(bundles.BundleError, match="'inconclusive', not 'pass'"):
-        bundles.load(out / "dots-int8", allow_unsigned=True)
+        bundles.load(out / "dots-int8", trust=machine_keys(), allow_unsigned=True)
 
 
 def test_changed_images_and_an_altered_bundle_convert_again(world: World, out: Path, run: Run) -> None:
@@ -146,7 +150,7 @@ def test_changed_images_and_an_altered_bundle_convert_again(world: World, out: P
     (out / "dots-int8" / "labels.txt").write_text("Benign\nEarly\nPro\nPre\n")
     mended = run(*words, "--data", data)
     assert mended.code == 0 and "altered" in mended.err and "converting again" in mended.err
-    assert bundles.load(out / "dots-int8", allow_unsigned=True).certified
+    assert bundles.load(out / "dots-int8", trust=machine_keys(), allow_unsigned=True).certified
 
 
 @pytest.mark.slow
@@ -159,7 +163,9 @@ def test_without_images_drawn_fields_judge_agreement_alone(
         tmp_path / "p.toml", min_images=20, min_decided_images=1, min_class_images=1, min_called_class_images=0
     )
     done = run("quantize", "--int8", world.model, "--policy", policy, "--out", tmp_path, "--io", "uint8")
-    certificate = bundles.load(tmp_path / "dots-uint8", allow_uncertified=True, allow_unsigned=True).certificate
+    certificate = bundles.load(
+        tmp_path / "dots-uint8", trust=machine_keys(), allow_uncertified=True, allow_unsigned=True
+    ).certificate
     assert done.code == EXIT_CODES[certificate["verdict"]]
     assert "synthetic" in done.out and "agreement only, no accuracy" in done.err
     assert certificate["synthetic"] and certificate["judged"] == "agreement"
@@ -553,7 +559,9 @@ def test_killed_while_the_bundle_is_written(world: World, out: Path, run: Run) -
     assert digest(out) == before
     [litter] = [name for name in names(out) if name != "dots-int8"]
     assert litter.startswith(".dots-int8.") and litter.endswith(".partial")
-    assert run(*words).code == 0 and bundles.load(out / "dots-int8", allow_unsigned=True).certified
+    assert (
+        run(*words).code == 0 and bundles.load(out / "dots-int8", trust=machine_keys(), allow_unsigned=True).certified
+    )
 
 
 def test_ctrl_c_while_the_bundle_is_written(world: World, out: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from edge.contract import InputContract, Pixels
-from edge.virtual_slide import RECIPES, VirtualSlide
+from edge.smear.recipes import RECIPES
+from edge.virtual_slide import VirtualSlide
 from models import corruption_light as light
 from models import corruption_scene as scene
 from models.corruption_sheet import contact_sheet
-from models.corruptions import CORRUPTIONS, SEVERITIES, CorruptionError, corrupt, draw
+from models.corruptions import CORRUPTIONS, SEVERITIES, CorruptionError, corrupt
+from models.keyed_random import draw
 from models.scale_bar import CORNER_HEIGHT, CORNER_WIDTH, corner
 from tests.small_world import ROOT
 

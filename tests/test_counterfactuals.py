@@ -10,11 +10,13 @@ import numpy.typing as npt
 import pytest
 
 from edge.contract import InputContract, Pixels
-from edge.virtual_slide import RECIPES, VirtualSlide
+from edge.smear.recipes import RECIPES
+from edge.virtual_slide import VirtualSlide
+from models.counterfactual_figure import counterfactual_figure
 from models.counterfactual_views import VIEWS, bars_exchanged, elsewhere, ground_colour, painted_over
-from models.counterfactuals import counterfactual_figure, evaluate_counterfactuals, to_text
+from models.counterfactuals import evaluate_counterfactuals, to_text
 from models.exam import Exam
-from models.figures import render
+from models.figure_style import render
 from models.scale_bar import corner
 from models.side_by_side import FLOAT, INT8
 from models.white_cell_check import against_boxes, against_drawn, drawn_fields

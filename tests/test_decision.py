@@ -20,7 +20,7 @@ from edge.command import main
 from edge.contract import FLOAT32, InputContract, Quantization
 from edge.decision import LOW_CONFIDENCE, Decision
 from edge.errors import ContractError
-from edge.gates import Gates
+from edge.gates_base import Gates
 from edge.interpreters import TensorSpec
 from edge.keep import Keeper
 from edge.lines import stored_line, stored_record

@@ -12,8 +12,9 @@ import pytest
 import convert.cli
 import models.cli
 from convert.policy import Policy
-from edge.command import UsageError, _parse
+from edge.command import _parse
 from edge.command import main as run
+from edge.errors import UsageError
 from models.registry import bundles
 from tests import measured_targets
 from tests.commands_reference import COMMANDS, PAGE, page

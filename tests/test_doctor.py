@@ -19,11 +19,13 @@ import pytest
 from conftest import certified
 
 from edge import bundle as bundles
-from edge.command import DONE, MACHINE_LACKS
-from edge.doctor import PROBES, DoctorRequest, diagnose, record, table
+from edge.commands.doctor import DoctorRequest
+from edge.doctor import PROBES, diagnose, record, table
+from edge.errors import DONE, MACHINE_LACKS
 from edge.golden import Golden
+from edge.isolation import examine
 from edge.probes import board, cameras, coral, software, storage
-from edge.probes.base import Finding, Machine, examine
+from edge.probes.base import Finding, Machine
 
 PI_4 = {
     "proc/device-tree/model": "Raspberry Pi 4 Model B Rev 1.4\0",

@@ -17,6 +17,7 @@ from convert.edgetpu.preflight import preflight
 from convert.errors import BrokenModelError, CompilerUnavailable, EdgeTpuModelError
 from edge import bundle as bundles
 from edge.errors import BundleError
+from edge.trust.machine import machine_keys
 from tests.edgetpu_compiled import compiled
 from tests.edgetpu_models import classifier
 from tests.keras_models import edited
@@ -315,12 +316,12 @@ def bundle_models(tiny_bundle: Path) -> tuple[bytes, bytes]:
 
 def test_a_bundle_gets_its_compiled_model_with_a_certificate_entry(stand_in: StandIn, tiny_bundle: Path) -> None:
     model, made = bundle_models(tiny_bundle)
-    before = bundles.load(tiny_bundle, allow_unsigned=True)
+    before = bundles.load(tiny_bundle, trust=machine_keys(), allow_unsigned=True)
     (tiny_bundle / "manifest.sig").write_bytes(b"a signature of the old manifest")
     done = run("compile", "--edgetpu", tiny_bundle, "--compiler", stand_in.does(said=success(model), output=made))
     assert done.returncode == 0, done.stderr
     assert "signature was of the old manifest and is gone" in done.stderr
-    after = bundles.load(tiny_bundle, allow_unsigned=True)
+    after = bundles.load(tiny_bundle, trust=machine_keys(), allow_unsigned=True)
     assert (after.compiled, after.model, after.signature) == (made, before.model, None)
     assert after.digest != before.digest
     entry = after.certificate["edgetpu"]
@@ -336,13 +337,13 @@ def test_a_copy_of_the_bundle_leaves_the_original(stand_in: StandIn, tiny_bundle
     model, made = bundle_models(tiny_bundle)
     program = stand_in.does(said=success(model), output=made)
     assert run("compile", "--edgetpu", tiny_bundle, "--compiler", program, "--out", tmp_path / "o").returncode == 0
-    assert bundles.load(tmp_path / "o" / tiny_bundle.name, allow_unsigned=True).compiled == made
-    assert bundles.load(tiny_bundle, allow_unsigned=True).compiled is None
+    assert bundles.load(tmp_path / "o" / tiny_bundle.name, trust=machine_keys(), allow_unsigned=True).compiled == made
+    assert bundles.load(tiny_bundle, trust=machine_keys(), allow_unsigned=True).compiled is None
 
 
 def altered(tiny_bundle: Path, **entry: Any) -> dict[str, Any]:
     """What `edge.bundle.write` takes to write the bundle again with a compiled model and this entry about it."""
-    bundle = bundles.load(tiny_bundle, allow_unsigned=True)
+    bundle = bundles.load(tiny_bundle, trust=machine_keys(), allow_unsigned=True)
     return {
         "model": bundle.model,
         "contract": bundle.contract,
@@ -371,4 +372,4 @@ def test_a_bundle_whose_compiled_model_was_altered_is_refused(stand_in: StandIn,
     path = tiny_bundle / bundles.COMPILED
     path.write_bytes(edited(path.read_bytes(), lambda tree: setattr(tree, "description", "another")))
     with pytest.raises(BundleError, match="altered"):
-        bundles.load(tiny_bundle, allow_unsigned=True)
+        bundles.load(tiny_bundle, trust=machine_keys(), allow_unsigned=True)

@@ -28,6 +28,7 @@ from edge.probes.base import Machine
 from edge.probes.coral import coral
 from edge.serving import serve
 from edge.settings import parse
+from edge.trust.machine import machine_keys
 from tests import fake_edgetpu
 from tests.conftest import TinyModels
 from tests.edgetpu_compiled import compiled
@@ -465,7 +466,7 @@ def test_classify_goes_by_the_profile(library: Path, tpu_bundle: Path, tmp_path:
 def test_what_the_chip_answers_is_certified_and_asked_for_bit_for_bit(
     chip: Any, tpu_bundle: Path, tmp_path: Path
 ) -> None:
-    bundle = bundles.load(tpu_bundle, allow_unsigned=True)
+    bundle = bundles.load(tpu_bundle, trust=machine_keys(), allow_unsigned=True)
     assert bundle.compiled is not None
     golden, record = with_edgetpu_outputs(bundle, bundle.compiled, "usb:0")
     assert (record["kind"], record["images"], record["device"]) == ("T", 6, "usb:0")
@@ -487,7 +488,7 @@ def test_what_the_chip_answers_is_certified_and_asked_for_bit_for_bit(
 def test_renewed_golden_images_take_the_chip_s_answers_to_the_old_ones_with_them(
     chip: Any, tpu_bundle: Path, tmp_path: Path
 ) -> None:
-    bundle = bundles.load(tpu_bundle, allow_unsigned=True)
+    bundle = bundles.load(tpu_bundle, trust=machine_keys(), allow_unsigned=True)
     assert bundle.compiled is not None
     golden, record = with_edgetpu_outputs(bundle, bundle.compiled, "usb:0")
     entry = bundle.certificate["edgetpu"]
@@ -506,14 +507,14 @@ def test_renewed_golden_images_take_the_chip_s_answers_to_the_old_ones_with_them
         extra_files={COMPILED: bundle.compiled},
     )
     renew(measured.path)
-    renewed = bundles.load(measured.path, allow_unsigned=True)
+    renewed = bundles.load(measured.path, trust=machine_keys(), allow_unsigned=True)
     assert "T" in measured.golden.others and "T" not in renewed.golden.others
     assert renewed.certificate["edgetpu"] == {**entry, "golden": None, "note": NOT_MEASURED}
     assert renewed.compiled == bundle.compiled
 
 
 def test_a_chip_that_decides_otherwise_is_not_certified(chip: Any, tpu_bundle: Path) -> None:
-    bundle = bundles.load(tpu_bundle, allow_unsigned=True)
+    bundle = bundles.load(tpu_bundle, trust=machine_keys(), allow_unsigned=True)
     clear = bundle.golden.outputs.copy()
     clear[:] = -128
     clear[np.arange(len(clear)), (bundle.golden.outputs.argmax(axis=1) + 1) % 4] = 127

@@ -13,8 +13,8 @@ from convert.engine.facts import decisions, file_facts, reached_ranges, unlike
 from convert.engine.runs import LITERT, ROWS, Inputs, check_engine, real_values, run_engine
 from convert.engine.study import BlowUp, blown_up, study
 from convert.errors import DiagnoseError, EngineUnavailable, FloatModelError, QuantizationError
-from edge.command import UsageError
 from edge.contract import FLOAT32
+from edge.errors import UsageError
 from models.data_source import Part
 from tests.fake_litert_quantizer import VERSION, StandIn
 from tests.keras_models import edited

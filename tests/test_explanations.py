@@ -25,7 +25,7 @@ from models.class_activation import (
 )
 from models.explanation_figures import shares_figure, verdict_figure
 from models.explanations import CONTROLS, Explanations, explain, to_text
-from models.figures import render
+from models.figure_style import render
 from models.white_cell_check import DrawnField, drawn_fields
 from tests.small_world import LABELS
 

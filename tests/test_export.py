@@ -12,8 +12,9 @@ import pytest
 from edge import export as exports
 from edge.chain import canonical
 from edge.command import main
-from edge.export import export_request
-from edge.store import Event, Store
+from edge.commands.export import export_request
+from edge.store import Store
+from edge.store_entries import Event
 from tests.records import INFO, NOON, PNG, ask, fill, tamper, verdict
 
 FILES = ["README.txt", "SHA256SUMS", "chain.json", "record.jsonl", "verdicts.csv"]

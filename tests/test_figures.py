@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from models.errors import FigureError
+from models.figure_style import render
 from models.figures import (
     confusion_figure,
     contact_sheet,
@@ -17,7 +18,6 @@ from models.figures import (
     intervals_figure,
     learning_figure,
     reliability_figure,
-    render,
 )
 
 LABELS = ("Benign", "Early", "Pre", "Pro")

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.command import UsageError
-from edge.gates import GateLimits, Gates, quality_gates
+from edge.errors import UsageError
+from edge.gates import GateLimits, quality_gates
+from edge.gates_base import Gates
 from models.errors import DatasetError
 from models.focus_measures import GATE, sharpness
 from models.gate_calibration import (

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from edge.contract import InputContract, Pixels
 from edge.errors import FrameError, SettingsError
 from edge.gate_measures import WIDEST, View
-from edge.gates import CalibratedGate, GateLimits, standard_gates
+from edge.gates import CalibratedGate, GateLimits
+from edge.gates_standard import standard_gates
 from edge.virtual_slide import VirtualSlide, synthetic_fields
 from models.gate_degradations import defocus, expose, motion, with_noise
 

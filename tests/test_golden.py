@@ -19,6 +19,7 @@ from edge.contract import InputContract
 from edge.errors import BundleError, GoldenMismatchError
 from edge.golden import MOST_KINDS, ONE_KIND_LSB, Golden, judge
 from edge.interpreters import open_interpreter
+from edge.trust.machine import machine_keys
 from tests.small_world import is_one_line, shell
 
 INPUTS = np.zeros((3, 8, 8, 3), np.uint8)
@@ -185,7 +186,7 @@ def test_a_broken_layer_fails_under_every_rule(name: str, kind: str) -> None:
     from edge.flatbuffer import Buffer
     from edge.model_file import IDENTIFIER, constant_span
 
-    bundle = bundles.load(Path(__file__).parents[1] / "models/bundles" / name)
+    bundle = bundles.load(Path(__file__).parents[1] / "models/bundles" / name, trust=machine_keys())
     spans = sorted(
         (constant_span(entry) for entry in Buffer(bundle.model).root(IDENTIFIER).tables(4)), key=lambda s: s[1]
     )
@@ -272,13 +273,13 @@ def digests(path: Path) -> dict[str, str]:
 
 def test_an_old_bundle_is_renewed_and_nothing_else_of_it_changes(old_bundle: Path) -> None:
     before = digests(old_bundle)
-    assert bundles.load(old_bundle, allow_unsigned=True).golden.others == {}
+    assert bundles.load(old_bundle, trust=machine_keys(), allow_unsigned=True).golden.others == {}
     done = shell("convert", "golden", old_bundle)
     assert done.returncode == 0 and "certified for kinds A, B, C" in done.stdout, done.stderr
     after = digests(old_bundle)
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"golden.npz", "certificate.json", "manifest.json"} and before.keys() == after.keys()
-    renewed = bundles.load(old_bundle, allow_unsigned=True)
+    renewed = bundles.load(old_bundle, trust=machine_keys(), allow_unsigned=True)
     assert bundles.golden_kinds(renewed) == ("A", "B", "C")
     assert bundles.require_golden(renewed, open_interpreter(renewed.model, xnnpack=False)).kind == "B"
     renew(old_bundle)

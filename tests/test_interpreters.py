@@ -16,8 +16,9 @@ from edge import interpreters
 from edge.contract import Quantization
 from edge.errors import ContractError, InterpreterUnavailable, ModelFileError
 from edge.flatbuffer import Buffer, Table
-from edge.interpreters import RUNTIMES, available_runtimes, kind_of, open_interpreter
+from edge.interpreters import available_runtimes, kind_of, open_interpreter
 from edge.model_file import check_model
+from edge.runtimes import RUNTIMES
 
 
 @pytest.fixture(params=RUNTIMES)

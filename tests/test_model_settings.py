@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
-from edge.bench import bench_request
 from edge.classify import classify_request
-from edge.command import UsageError
-from edge.errors import SettingsError
+from edge.commands.bench import bench_request
+from edge.commands.selftest import selftest_request
+from edge.errors import SettingsError, UsageError
 from edge.model_settings import ModelSettings
 from edge.run import run_request
-from edge.selftest import selftest_request
 
 NOTHING = {"bundle": "", "runtime": "", "threads": "", "edgetpu": ""}
 PROFILE = ModelSettings(Path("/profile"), "litert", 3, "usb:0", True)

@@ -17,6 +17,7 @@ import models.cli
 from convert.requests import EXIT_CODES
 from edge import bundle as bundles
 from edge.command import main
+from edge.trust.machine import machine_keys
 from models.split import Split
 from tests.small_world import LABELS, ROOT, SIZE, command, is_one_line, shell, write_images, write_policy
 
@@ -106,7 +107,10 @@ def test_from_training_to_an_int8_bundle(data: Path, split: Path, trained: Path,
     assert converted.code == EXIT_CODES[certificate["verdict"]]
     assert certificate["parity"]["accuracy_float"] == judged.record["accuracy"]
     assert (
-        bundles.load(tmp_path / "trained-int8", allow_uncertified=True, allow_unsigned=True).certificate == certificate
+        bundles.load(
+            tmp_path / "trained-int8", trust=machine_keys(), allow_uncertified=True, allow_unsigned=True
+        ).certificate
+        == certificate
     )
 
 

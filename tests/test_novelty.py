@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from edge.contract import Pixels
 from edge.errors import SettingsError
 from edge.gate_measures import View
-from edge.gates import quality_gates, standard_gates
+from edge.gates import quality_gates
+from edge.gates_standard import standard_gates
 from edge.novelty import MEASURES, NAME, Family, Novelty, shipped_novelty
 from edge.novelty_features import STAIN, STRUCTURE, stain, structure
 from models.other_microscopes import MICROSCOPES, cut_out, through

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from edge.command import UsageError
+from edge.errors import UsageError
 from edge.novelty import Novelty, shipped_novelty
+from edge.trust.machine import machine_keys
 from models.errors import DatasetError
 from models.novelty_alternatives import Network, Once
 from models.novelty_calibration import BUDGET, calibrate, to_text
@@ -158,7 +159,7 @@ def test_the_network_answers_as_it_does_on_the_device() -> None:
     from edge.interpreters import open_interpreter
     from models.registry import bundles
 
-    shipped = bundle.load(bundles() / NETWORK)
+    shipped = bundle.load(bundles() / NETWORK, trust=machine_keys())
     classifier = Classifier(shipped.contract, open_interpreter(shipped.model))
     frames = np.stack(drawn()[:3])
     answers = Network(NETWORK).ask(frames)

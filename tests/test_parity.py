@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, recall_score
 
+from convert.comparison import benign_label, compare
 from convert.errors import LatencyError, ParityError
-from convert.parity import Judgement, benign_label, compare, judge, latency_ratio
+from convert.latency import latency_ratio
+from convert.parity import Judgement, judge
 from convert.policy import Policy
 from edge.contract import FLOAT32, Quantization
 from edge.interpreters import TensorSpec

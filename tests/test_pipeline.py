@@ -9,7 +9,7 @@ from pipeline_parts import CONTRACT, CountingCamera, EveryThird, ListStore, Numb
 
 from edge.clock import Clock
 from edge.errors import CameraLost, ModelFileError
-from edge.gates import Gates
+from edge.gates_base import Gates
 from edge.images import decode_image
 from edge.keep import Keeper
 from edge.pipeline import Pipeline

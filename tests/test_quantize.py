@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import CalibrationError, FloatModelError, QuantizationError
-from convert.float_model import digest
+from convert.float_model import digest, infer_contract, load_float
 from convert.inspection import inspect
-from convert.quantize import float_tflite, infer_contract, load_float, quantize, reach_both_ends
+from convert.quantize import float_tflite, quantize, reach_both_ends
 from convert.verify import verify
 from edge.contract import FLOAT32, InputContract
 from edge.errors import ContractError

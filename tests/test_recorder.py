@@ -6,7 +6,7 @@ from pipeline_parts import ListStore
 
 from edge.clock import Clock
 from edge.recorder import Recorder
-from edge.store import Entry
+from edge.store_entries import Entry
 
 
 def entry(number: int) -> Entry:

@@ -27,6 +27,7 @@ from convert.recovery.recover import confirmed
 from convert.recovery.search import Search
 from convert.recovery.trials import FLIP_WEIGHS, Measures, Score
 from edge import bundle as bundles
+from edge.trust.machine import machine_keys
 from tests.recovery_world import CONTRACT, LABELS, blow_up, pixels, residual_network, write_three_parts
 from tests.small_world import FEW_IMAGES, command, shell, write_images, write_policy
 
@@ -84,7 +85,9 @@ def test_the_search_brings_the_hard_case_back_in_full_int8(hard) -> None:
     [certificate] = json.loads(done.stdout)["bundles"]
     assert certificate["verdict"] == "pass"
     assert certificate["parity"]["accuracy_float"] - certificate["parity"]["accuracy_int8"] <= 0.005
-    loaded = bundles.load(bundle, allow_unsigned=True)  # with its log, whole; verified as full int8 when it was made
+    loaded = bundles.load(
+        bundle, trust=machine_keys(), allow_unsigned=True
+    )  # with its log, whole; verified as full int8 when it was made
     assert loaded.certified and loaded.certificate["search"]["chosen"]["equalized"] is True
     assert "search 1: " in done.stderr and "best so far" in done.stderr
 
@@ -182,7 +185,12 @@ def test_ctrl_c_keeps_the_best_so_far(world, tmp_path) -> None:
     log = log_of(tmp_path / "hard-int8")
     assert log["interrupted"] and 4 <= len(log["trials"]) < 10 and log["chosen"]["equalized"]
     assert any("the best file so far is kept" in line for line in said)
-    assert bundles.load(tmp_path / "hard-int8", allow_unsigned=True).certificate["search"]["interrupted"] is True
+    assert (
+        bundles.load(tmp_path / "hard-int8", trust=machine_keys(), allow_unsigned=True).certificate["search"][
+            "interrupted"
+        ]
+        is True
+    )
 
 
 def test_a_second_ctrl_c_gives_up_and_leaves_nothing() -> None:

@@ -10,8 +10,8 @@ from test_certificate import facts
 
 from convert.certificate import certify
 from convert.errors import ReportError
-from convert.report import parity_text, report
-from convert.report_text import percent, points
+from convert.report import report
+from convert.report_text import parity_text, percent, points
 
 
 class Checker(HTMLParser):
@@ -117,7 +117,8 @@ def test_names_are_escaped() -> None:
 def test_many_classes_still_make_a_page() -> None:
     import numpy as np
 
-    from convert.parity import compare, judge
+    from convert.comparison import compare
+    from convert.parity import judge
     from edge.contract import InputContract
 
     arguments, *_ = facts()

@@ -14,7 +14,8 @@ from edge.cli import COMMANDS
 from edge.clock import Instant
 from edge.command import main
 from edge.retention import Retention, apply
-from edge.store import Row, Store
+from edge.store import Store
+from edge.store_reader import Row
 from edge.verify import verify
 from tests.records import DAY_NS, INFO, NOON, PNG, ask, fill, later, tamper, verdict
 

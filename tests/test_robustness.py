@@ -18,7 +18,7 @@ from models.corruptions import CORRUPTIONS, SEVERITIES, USUAL, corrupt
 from models.counterfactual_views import VIEWS
 from models.errors import EvaluationError, NetworkError
 from models.exam import Answers, Exam, score
-from models.figures import render
+from models.figure_style import render
 from models.robustness import Robustness, degraded, evaluate_corruptions
 from models.robustness_figure import robustness_figure
 from models.side_by_side import FLOAT, INT8, side_by_side

@@ -20,9 +20,10 @@ from edge import bundle as bundles
 from edge.cli import COMMANDS
 from edge.clock import Clock
 from edge.command import main
-from edge.gates import standard_gates
+from edge.gates_standard import standard_gates
 from edge.lines import stored_record
 from edge.store import Store
+from edge.trust.machine import machine_keys
 from edge.verify import verify
 from edge.virtual_slide import synthetic_fields
 
@@ -211,7 +212,7 @@ def test_a_faulty_camera_shows_as_events_and_the_run_goes_on(
 def test_a_bundle_swapped_on_disk_is_noticed_and_the_run_goes_on_with_the_old_one(tmp_path, words, monkeypatch, capsys):
     """It is swapped when the first verdict is printed, and looked at more often than every two seconds."""
     bundle = Path(words[words.index("--bundle") + 1])
-    digest = bundles.load(bundle, allow_unsigned=True).digest
+    digest = bundles.load(bundle, trust=machine_keys(), allow_unsigned=True).digest
 
     def swapped(stored, labels, *, simulated, provenance):
         (bundle / "manifest.json").write_text("{}")

@@ -23,6 +23,7 @@ from edge.probes.base import Machine
 from edge.probes.selftest import last as probe
 from edge.selftest import FAR, SelfTester, examine, pace
 from edge.selftest_state import FILE, MOST_PACES, LastTest, read_state, write_state
+from edge.trust.machine import machine_keys
 from tests.small_world import is_one_line, shell
 
 SOME = LastTest("2026-11-24T12:00:00Z", "passed", "as certified", "tiny-int8", "ab" * 32, "litert", "2.3.0", "A", 4.0)
@@ -49,7 +50,7 @@ def off_by_one(outputs: Any) -> Any:
 
 
 def loaded(path: Path) -> Bundle:
-    return bundles.load(path, allow_unsigned=True)
+    return bundles.load(path, trust=machine_keys(), allow_unsigned=True)
 
 
 def test_a_sound_machine_passes_and_the_outcome_is_kept(write: Callable[..., Path], tmp_path: Path) -> None:

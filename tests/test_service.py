@@ -21,7 +21,7 @@ from edge.clock import Clock
 from edge.command import main
 from edge.counters import Counts
 from edge.errors import GoldenMismatchError, SettingsError
-from edge.gates import standard_gates
+from edge.gates_standard import standard_gates
 from edge.golden import Golden
 from edge.interpreters import open_interpreter
 from edge.keep import Keeper
@@ -33,6 +33,7 @@ from edge.selftest_state import read_state
 from edge.serving import Served
 from edge.settings import parse
 from edge.store import Store
+from edge.trust.machine import machine_keys
 from edge.verify import verify
 from tests.pipeline_parts import CountingCamera, ListStore, NumberJudge, no_gates
 from tests.service_manager import Manager
@@ -283,7 +284,7 @@ def test_a_sound_run_tests_itself_between_frames_and_loses_none(
 
 
 def test_the_test_comes_when_it_is_due_and_in_an_idle_run_too(bundle_parts: dict[str, Any], tmp_path: Path) -> None:
-    bundle = bundles.load(tiny(bundle_parts, tmp_path / "tiny-int8"), allow_unsigned=True)
+    bundle = bundles.load(tiny(bundle_parts, tmp_path / "tiny-int8"), trust=machine_keys(), allow_unsigned=True)
     interpreter = Flipping(open_interpreter(bundle.model), 10**9)
     served = Served(bundle, Classifier(bundle.contract, interpreter), bundles.judge_golden(bundle, interpreter))
     now, seen = [0.0], []

@@ -14,6 +14,7 @@ from edge import bundle as bundles
 from edge.classifier import Classifier
 from edge.contract import InputContract
 from edge.interpreters import open_interpreter
+from edge.trust.machine import machine_keys
 from models.card import card
 from models.dossier import Dossier
 from models.evaluation_page import evaluation_page
@@ -55,7 +56,7 @@ def test_networks_hold_no_optimizer(name: str) -> None:
 
 
 def test_bundle_is_certified_on_real_labels(name: str) -> None:
-    bundle = bundles.load(bundle_folder() / f"{name}-int8")
+    bundle = bundles.load(bundle_folder() / f"{name}-int8", trust=machine_keys())
     certificate = bundle.certificate
     assert certificate["verdict"] == "pass"
     assert certificate["labelled"] is True
@@ -76,20 +77,20 @@ def test_calibration_and_evaluation_share_no_field(name: str) -> None:
 
 
 def test_golden_outputs_come_out_again(name: str) -> None:
-    bundle = bundles.load(bundle_folder() / f"{name}-int8")
+    bundle = bundles.load(bundle_folder() / f"{name}-int8", trust=machine_keys())
     replay = bundles.replay_golden(bundle, open_interpreter(bundle.model))
     assert replay.max_difference == 0
 
 
 def test_another_kind_of_arithmetic_gives_the_same_classes(name: str) -> None:
-    bundle = bundles.load(bundle_folder() / f"{name}-int8")
+    bundle = bundles.load(bundle_folder() / f"{name}-int8", trust=machine_keys())
     interpreter = open_interpreter(bundle.model, xnnpack=False)
     assert interpreter.kind != bundle.certificate["interpreter"]["kind"]
     assert bundles.require_golden(bundle, interpreter).reclassified == ()
 
 
 def test_both_are_decided_on_synthetic_fields(name: str) -> None:
-    bundle = bundles.load(bundle_folder() / f"{name}-int8")
+    bundle = bundles.load(bundle_folder() / f"{name}-int8", trust=machine_keys())
     classifier = Classifier(bundle.contract, open_interpreter(bundle.model))
 
     def predict(inputs: np.ndarray) -> np.ndarray:
@@ -126,12 +127,13 @@ def test_drawn_fields_tell_an_intact_file_from_a_broken_one(name: str) -> None:
 
     from ai_edge_litert import schema_py_generated as schema
 
+    from convert.comparison import compare
     from convert.evidence import from_virtual_slides
-    from convert.parity import compare, judge
+    from convert.float_model import load_float
+    from convert.parity import judge
     from convert.predictions import device_probabilities, float_probabilities
-    from convert.quantize import load_float
 
-    bundle = bundles.load(bundle_folder() / f"{name}-int8")
+    bundle = bundles.load(bundle_folder() / f"{name}-int8", trust=machine_keys())
     evidence = from_virtual_slides(bundle.contract)
     before = float_probabilities(load_float(trained(name) / "model.keras"), bundle.contract, evidence.pixels)
 
@@ -157,7 +159,7 @@ def test_evaluation_is_repeated_from_the_images(name: str, data_dir: Path) -> No
     """The whole test part again, int8 through the device's code path: the certificate's counts come out."""
     from models.data_source import load_part, scan_for, split_for
 
-    bundle = bundles.load(bundle_folder() / f"{name}-int8")
+    bundle = bundles.load(bundle_folder() / f"{name}-int8", trust=machine_keys())
     image_set = scan_for(data_dir, bundle.contract)
     split, _ = split_for(image_set)
     part = load_part(image_set, split, "test", bundle.contract)
@@ -180,7 +182,7 @@ def test_the_evaluation_page_is_current() -> None:
 def test_the_shipped_bundle_answers_as_its_network_s_contract_says(name: str) -> None:
     contract = InputContract.load(trained(name) / "contract.json")
     assert contract.decision is not None
-    assert bundles.load(bundle_folder() / f"{name}-int8").contract == contract
+    assert bundles.load(bundle_folder() / f"{name}-int8", trust=machine_keys()).contract == contract
     assert contract.decision.evidence["network_sha256"] == sha256(trained(name) / "model.keras")
 
 

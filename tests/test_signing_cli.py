@@ -22,6 +22,7 @@ from edge import bundle
 from edge.archive import read_zip
 from edge.bundle import FILE_LIMITS
 from edge.command import main
+from edge.trust.machine import machine_keys
 from edge.trust.statement import LARGEST_VERSION
 from tests.signing_parts import NOON, SHIPPED, VERSION, make_key, resealed
 from tests.small_world import is_one_line, shell
@@ -186,14 +187,16 @@ def test_a_key_that_others_can_read_is_told(tmp_path: Path, copy: Path, keys: Pa
 
 def test_a_bundle_is_signed_and_verified(copy: Path, keys: Path, capsys: Said) -> None:
     before = datetime.now(UTC)
-    digest = bundle.load(copy, allow_unsigned=True).digest
+    digest = bundle.load(copy, trust=machine_keys(), allow_unsigned=True).digest
     assert run("sign", copy, "--key", keys / "officer.key", "--json") == 0
     record = json.loads(capsys.readouterr().out)
     officer = load_private(keys / "officer.key", None).public.id
     assert version_of(before) <= record.pop("version") <= version_of(datetime.now(UTC))
     assert record.pop("signed_at")[:10] == f"{before:%Y-%m-%d}"
     assert record == {"bundle": "custom_cnn-int8", "digest": digest, "keys": [officer]}
-    assert bundle.load(copy, allow_unsigned=True).digest == digest, "a signature changes nothing that is signed"
+    assert bundle.load(copy, trust=machine_keys(), allow_unsigned=True).digest == digest, (
+        "a signature changes nothing that is signed"
+    )
     assert run("verify", copy, "--public", keys / "officer.pub", "--json") == 0
     record = json.loads(capsys.readouterr().out)
     assert record["valid"] and record["keys"] == [officer] and record["digest"] == digest
@@ -326,7 +329,7 @@ def test_a_folder_of_trusted_keys_with_its_revocations(copy: Path, keys: Path, t
     folder.mkdir()
     shutil.copy(keys / "officer.pub", folder)
     assert run("verify", copy, "--public", folder) == 0
-    digest = bundle.load(copy, allow_unsigned=True).digest
+    digest = bundle.load(copy, trust=machine_keys(), allow_unsigned=True).digest
     (folder / "recall.revoked").write_text(f"bundle {digest}\n")
     assert run("verify", copy, "--public", folder) == 1
     assert "was revoked" in capsys.readouterr().out

@@ -19,7 +19,8 @@ from edge import store_schema
 from edge.chain import canonical, genesis, link
 from edge.clock import Clock, Instant
 from edge.errors import StoreError
-from edge.store import Event, Store
+from edge.store import Store
+from edge.store_entries import Event
 from edge.store_folder import default_store
 from edge.verify import verify
 from tests.records import INFO, NOON, PNG, ask, fill, later, verdict

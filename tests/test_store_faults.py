@@ -16,9 +16,11 @@ from typing import Any
 import pytest
 
 from edge.command import main
+from edge.commands.verify import verify_request
 from edge.errors import StoreBusy, StoreError, StoreFull
-from edge.store import Event, Store
-from edge.verify import verify, verify_request
+from edge.store import Store
+from edge.store_entries import Event
+from edge.verify import verify
 from tests.records import INFO, NOON, PNG, fill, later, tamper, verdict
 
 COMMANDS = {"verify": lambda store="", json=False: verify_request(store=store, json=json)}

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from edge import interpreters
-from edge.command import DONE, INTERRUPTED, Outcome, main, note
+from edge.command import INTERRUPTED, Outcome, main
+from edge.errors import DONE
 from edge.streams import STREAMS, given_back
 from models import silence
 
@@ -40,7 +41,7 @@ def under_tensorflow() -> None:
     with silence.silenced() as held:
         noise()
         with held.lifted():
-            note("half of it")
+            print("half of it", file=sys.stderr, flush=True)
         noise()
 
 
@@ -118,7 +119,7 @@ def test_without_giving_back_the_line_is_lost(capfd: pytest.CaptureFixture[str])
     try:
         with tempfile.TemporaryFile() as held:
             silence.Silence(held.fileno()).begin()
-            note("lost")
+            print("lost", file=sys.stderr, flush=True)
             held.seek(0)
             assert held.read() == b"lost\n"
     finally:
@@ -135,7 +136,7 @@ def test_given_back_after_an_exchange_that_nobody_undid(capfd: pytest.CaptureFix
         noise()
     assert (sys.stdout, sys.stderr) == python
     print("out")
-    note("err")
+    print("err", file=sys.stderr, flush=True)
     assert capfd.readouterr() == ("out\n", "err\n")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fake_camera import SIZE, FakeCamera, FakeClock
 
-from edge.cameras import open_camera
+from edge.cameras.backends import open_camera
 from edge.cameras.base import CameraMode, CameraSettings
 from edge.cameras.supervised import MOST_BAD_FRAMES, CameraEvent, SupervisedCamera
 from edge.errors import CameraBusy, CameraNotFound, CameraSettingsError, EndOfFrames

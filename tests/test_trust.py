@@ -785,9 +785,9 @@ def test_who_forgets_to_name_the_keys_gets_the_machine_s(
     signed: Path, monkeypatch: pytest.MonkeyPatch, profile: Path
 ) -> None:
     monkeypatch.setattr("edge.trust.machine.DEFAULT_PROFILE", profile)
-    assert bundle.load(signed).signed is not None
+    assert bundle.load(signed, trust=machine_keys()).signed is not None
     with pytest.raises(SignatureError, match="not signed"):
-        bundle.load(SHIPPED)
+        bundle.load(SHIPPED, trust=machine_keys())
 
 
 def test_keys_that_are_no_keys(keys: Path) -> None:

@@ -20,10 +20,11 @@ from edge.smear.recipes import (
     MEASURED_COLOURS,
     MEASURED_WHITE_CELLS,
     PUBLISHED_FIELD_UM,
+    RECIPES,
     WHITE_TOLERANCE,
     Recipe,
 )
-from edge.virtual_slide import RECIPES, SYNTHETIC_NOTICE, VirtualSlide, synthetic_fields
+from edge.virtual_slide import SYNTHETIC_NOTICE, VirtualSlide, synthetic_fields
 from models.errors import SyntheticCheckError
 from models.smear_statistics import FieldStatistics, measure, measure_folder
 from models.synthetic_check import check, contact_sheet

@@ -37,6 +37,7 @@ from edge import bundle as bundles
 from edge.contract import FLOAT32, InputContract, Pixels, Quantization
 from edge.errors import ContractError
 from edge.model_file import read_model
+from edge.trust.machine import machine_keys
 from models.dataset import Sample
 from models.progress import Progress
 from models.silence import silenced
@@ -147,7 +148,7 @@ def read_int8(path: Path) -> Int8Model:
         ModelFileError, BundleError: none, or damaged. DiagnoseError: not int8, or compiled for the Edge TPU.
     """
     if path.is_dir():
-        bundle = bundles.load(path, allow_uncertified=True, allow_unsigned=True, any_name=True)
+        bundle = bundles.load(path, trust=machine_keys(), allow_uncertified=True, allow_unsigned=True, any_name=True)
         images = bundle.calibration.get("images")
         found = Int8Model(path, bundle.model, bundle.contract, images if isinstance(images, int) else None)
     else:

@@ -1,12 +1,16 @@
 """What `convert diagnose` does: a frozen request, checked when made."""
 
-import json as json_text
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge.command import ANSWER_IS_NO, DONE, Outcome, note
+from edge.command import Outcome
+from edge.errors import ANSWER_IS_NO, DONE
 from edge.files import require_writable, write_whole
+from models.records import record_text
+
+_log = logging.getLogger(__name__)
 
 PAGE, FIGURE, RECORD = "diagnosis.html", "diagnosis.png", "diagnosis.json"
 
@@ -39,7 +43,7 @@ class DiagnoseRequest:
             require_writable(self.out, "--out")
 
         def source(labels: tuple[str, ...]) -> Source:
-            note(f"scanning {self.data}")
+            _log.info(f"scanning {self.data}")
             return Source.open(self.data, labels, self.split)
 
         found = diagnose(self.model, self.int8, self.contract, source, self.images)
@@ -47,18 +51,6 @@ class DiagnoseRequest:
             _write(self.out, found.record)
         code = ANSWER_IS_NO if found.record["verdict"] == "fault" else DONE
         return Outcome(code, found.record, diagnosis_text(found.record))
-
-
-def record_text(record: dict[str, Any]) -> str:
-    """As JSON to be read and compared: a line for each entry, and for each layer within one."""
-    lines = []
-    for key, value in record.items():
-        if isinstance(value, list) and value and isinstance(value[0], dict):
-            text = "[\n" + ",\n".join(f"  {json_text.dumps(entry, allow_nan=False)}" for entry in value) + "\n ]"
-        else:
-            text = json_text.dumps(value, allow_nan=False)
-        lines.append(f" {json_text.dumps(key)}: {text}")
-    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def _write(folder: Path, record: dict[str, Any]) -> None:
@@ -72,4 +64,4 @@ def _write(folder: Path, record: dict[str, Any]) -> None:
     write_whole(folder / FIGURE, png)
     write_whole(folder / PAGE, page)
     write_whole(folder / RECORD, record_text(record))
-    note(f"written: {folder / PAGE}, {FIGURE}, {RECORD}")
+    _log.info(f"written: {folder / PAGE}, {FIGURE}, {RECORD}")

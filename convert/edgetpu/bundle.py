@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 from convert.edgetpu.compiler import Compilation
 from edge import bundle as bundles
 from edge.bundle import COMPILED, Bundle
-from edge.command import note
 from edge.errors import BundleError
 from edge.files import write_whole
 from edge.golden import Golden
-from edge.interpreters import KIND_EDGETPU
+from edge.runtimes import KIND_EDGETPU
+from edge.trust.machine import machine_keys
+
+_log = logging.getLogger(__name__)
 
 NOT_MEASURED = "no outputs of an Edge TPU are certified: none was measured"
 
@@ -32,7 +35,7 @@ def add_to_bundle(path: Path, made: Compilation, out: Path | None, measure: str 
         BundleError: no bundle, or its model is not what was compiled. OSError: it cannot be written.
         EdgeTpuUnavailable, GoldenMismatchError: as `convert.edgetpu.measure.with_edgetpu_outputs`; nothing is written.
     """
-    bundle = bundles.load(path, allow_uncertified=True, allow_unsigned=True)
+    bundle = bundles.load(path, trust=machine_keys(), allow_uncertified=True, allow_unsigned=True)
     entry = certificate_entry(made, bundle)
     golden = without_edgetpu(bundle.golden)  # outputs of another compiled model
     target = path if out is None else out / path.resolve().name
@@ -53,8 +56,8 @@ def add_to_bundle(path: Path, made: Compilation, out: Path | None, measure: str 
         extra_files={COMPILED: made.model, **({"report.html": page.read_bytes()} if page.exists() else {})},
     )
     if bundle.signature is not None:
-        note(f"{target}: the signature was of the old manifest and is gone; sign it again (convert sign)")
-    note(f"{target}: {entry['note']}")
+        _log.info(f"{target}: the signature was of the old manifest and is gone; sign it again (convert sign)")
+    _log.info(f"{target}: {entry['note']}")
     return [target]
 
 

@@ -8,7 +8,7 @@ from edge.bundle import Bundle
 from edge.edgetpu import open_edgetpu
 from edge.errors import GoldenMismatchError
 from edge.golden import Golden
-from edge.interpreters import KIND_EDGETPU
+from edge.runtimes import KIND_EDGETPU
 
 # LSB by which the certified answer must lead for a change of class to be a fault and not a near tie: a tenth of the
 # range of a softmax. How far an Edge TPU's arithmetic strays from the CPU's was not measured here.

@@ -1,5 +1,6 @@
 """What `convert inspect --edgetpu` and `convert compile --edgetpu` do: frozen requests, checked when made."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,12 @@ from convert.edgetpu.compiler import Compilation, compile_model, find_compiler
 from convert.edgetpu.preflight import preflight
 from convert.errors import BrokenModelError
 from convert.inspection import inspect
-from edge.command import ANSWER_IS_NO, DONE, Outcome, UsageError, note
+from edge.command import Outcome
+from edge.errors import ANSWER_IS_NO, DONE, UsageError
 from edge.files import read_at_most, require_writable
 from edge.model_file import LARGEST_MODEL_BYTES
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class CompileRequest:
         program = find_compiler(self.compiler)
         if self.out is not None:
             require_writable(self.out, "--out")
-        note(f"compiling {source} with {program}, {self.timeout_s:g} s at most")
+        _log.info(f"compiling {source} with {program}, {self.timeout_s:g} s at most")
         made = compile_model(model, str(source), program, self.timeout_s)
         written: list[Path] = []
         if made.model is not None:

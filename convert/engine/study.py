@@ -10,6 +10,7 @@ kept.
 """
 
 import json as json_format
+import logging
 import statistics
 import tempfile
 import time
@@ -25,15 +26,19 @@ from convert.engine.facts import decisions, file_facts, reached_ranges, unlike
 from convert.engine.runs import ROWS, Inputs, Made, check_engine, run_engine
 from convert.errors import FloatModelError
 from convert.evidence import Source
-from convert.float_model import FloatModel
+from convert.float_model import FloatModel, infer_contract, load_float
 from convert.latency import latency_ratio
 from convert.predictions import Floats, float_probabilities
-from convert.quantize import float_tflite, infer_contract, load_float, quantize, reach_both_ends
-from edge.command import DONE, Outcome, UsageError, note, switch, whole_number
+from convert.quantize import float_tflite, quantize, reach_both_ends
+from edge.command import Outcome
 from edge.command import main as run
 from edge.contract import InputContract, Pixels
+from edge.errors import DONE, UsageError
 from edge.interpreters import open_interpreter
+from edge.option_values import switch, whole_number
 from models.data_source import Part, load_part
+
+_log = logging.getLogger(__name__)
 
 Record = dict[str, Any]
 PARTS = ("validation", "test")
@@ -83,7 +88,7 @@ class StudyRequest:
         reached = reached_ranges(plain_model, pixels, contract)
         rows = []
         for row in self.rows:
-            note(f"{row}: looked at")
+            _log.info(f"{row}: looked at")
             facts = file_facts(made[row][0].model, plain_model, reached, contract)
             decided = {part: decisions(made[row][0].model, contract, parts[part], before[part]) for part in PARTS}
             rows.append({"row": row, **_cost(made[row]), **facts, **decided})
@@ -118,7 +123,7 @@ class StudyRequest:
             inputs = Inputs.write(Path(folder), plain_model, pixels, contract)
             for number in range(self.rounds):
                 for row in self.rows:
-                    note(f"{row}, round {number + 1} of {self.rounds}")
+                    _log.info(f"{row}, round {number + 1} of {self.rounds}")
                     made[row].append(run_engine(row, self.python, inputs))
         return made
 

@@ -4,6 +4,7 @@ Interrupted, it keeps what is finished: trained epochs and measured points lie i
 and shown.
 """
 
+import logging
 import os
 import resource
 import sys
@@ -27,13 +28,15 @@ from convert.pareto.timing import FEWER_ROUNDS, ROUNDS, against, board, turns
 from convert.stopwatch import Stopwatch
 from edge import bundle as bundles
 from edge.bench_timing import raw_interpreter
-from edge.command import note
 from edge.contract import InputContract
 from edge.interpreters import Interpreter, open_interpreter
+from edge.trust.machine import machine_keys
 from models.registry import bundles as shipped_bundles
 from models.registry import trained
 from models.split import SplitError
 from models.versions import versions
+
+_log = logging.getLogger(__name__)
 
 FORMAT = 1
 LEAST_IMAGES = 20  # of the test part: with fewer, one image weighs more than formats ever differ by
@@ -74,12 +77,12 @@ def compare_variants(settings: Settings) -> Record:
         given = {v.name: load_float(v.path) for v in settings.variants if v.path is not None}
         labels = common_labels(given)
     with watch("images"):
-        note(f"scanning {settings.data}")
+        _log.info(f"scanning {settings.data}")
         source = Source.open(settings.data, labels, settings.split)
         require_enough(source, labels)
     points, networks, interrupted = _points(settings, given, source, watch)
     done = [point for point in points if point["problem"] is None]
-    note(f"timing {len(done)} points in turns")
+    _log.info(f"timing {len(done)} points in turns")
     with watch("latency"):
         rounds = FEWER_ROUNDS if interrupted else ROUNDS
         timing = timed(done, settings.out / POINTS, rounds)
@@ -143,7 +146,7 @@ def require_enough(source: Source, labels: Sequence[str]) -> None:
 
 def timed(points: Sequence[Record], folder: Path, rounds: int) -> Record:
     """Time all points beside the shipped int8 network, and give each its `latency`."""
-    reference = bundles.load(shipped_bundles() / REFERENCE, allow_unsigned=True)
+    reference = bundles.load(shipped_bundles() / REFERENCE, trust=machine_keys(), allow_unsigned=True)
     engines = {point["file"]: open_interpreter(folder / point["file"]) for point in points}
     engines[REFERENCE] = open_interpreter(reference.model)
     load = os.getloadavg()[0]
@@ -179,7 +182,7 @@ def _points(
     networks: list[Record] = []
     try:
         for variant in settings.variants:
-            note(f"{variant.name}")
+            _log.info(f"{variant.name}")
             model = given[variant.name] if variant.name in given else _trained(settings, variant, source, watch)
             with watch("judge float"):
                 who = candidate(variant.name, model, source, known=variant.path is None)
@@ -187,12 +190,12 @@ def _points(
             for form in settings.formats:
                 with watch("convert and judge"):
                     points.append(measured(who, form, settings.out / POINTS))
-                note(f"  {form}: {_said(points[-1])}")
+                _log.info(f"  {form}: {_said(points[-1])}")
     except KeyboardInterrupt:
         if not points:
-            note("interrupted: what was trained so far is kept, and the same command continues")
+            _log.info("interrupted: what was trained so far is kept, and the same command continues")
             raise
-        note(f"interrupted: {len(points)} of {settings.wanted} points are done; the same command continues")
+        _log.info(f"interrupted: {len(points)} of {settings.wanted} points are done; the same command continues")
         return points, networks, True
     return points, networks, False
 

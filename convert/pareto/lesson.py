@@ -6,6 +6,7 @@ so that a killed run continues and a repeat trains nothing.
 
 import hashlib
 import json
+import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,13 +15,14 @@ from typing import Any
 
 from convert.evidence import Source
 from convert.pareto.grid import VARIED, Variant
-from edge.command import note
 from edge.contract import InputContract
 from edge.files import write_whole
 from models.augmentation import Augmentation
 from models.dataset import Sample
 from models.records import write_json
 from models.training import FURTHER, LabelledPixels, Recipe, Stage, history, train
+
+_log = logging.getLogger(__name__)
 
 SEED = 7
 LEARNING_RATE, BACKBONE_RATE = 3e-4, 5e-4  # of a network that knows the classes, and of a backbone with a new head
@@ -94,7 +96,7 @@ def learned(pupil: Pupil, source: Source, folder: Path) -> Path:
         return folder / NETWORK
     _start_anew_unless(folder, facts)
     epochs = sum(stage.epochs for stage in pupil.recipe.stages)
-    note(
+    _log.info(
         f"  training {pupil.variant.name} from {_said_start(pupil)}: {epochs} epochs of {len(parts['train'])} images;"
         " it continues when interrupted"
     )

@@ -1,5 +1,6 @@
 """What `convert pareto` does: words into a frozen request, and its execution."""
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +19,12 @@ from convert.pareto.grid import (
     variants_of,
     variants_of_shipped,
 )
-from edge.command import ANSWER_IS_NO, DONE, INTERRUPTED, Outcome, UsageError, note, switch, whole_number
+from edge.command import INTERRUPTED, Outcome
+from edge.errors import ANSWER_IS_NO, DONE, UsageError
 from edge.files import require_writable, write_whole
+from edge.option_values import switch, whole_number
+
+_log = logging.getLogger(__name__)
 
 DEFAULT_EPOCHS = 5
 PAGE, FIGURE, RECORD = "pareto.html", "pareto.png", "pareto.json"
@@ -74,17 +79,17 @@ class ParetoRequest:
         return variants_of_shipped(self.widths, self.sizes, fitting(self.weights, needed))
 
     def _write(self, record: dict[str, object]) -> None:
-        from convert.diagnose.request import record_text
         from convert.pareto.figure import pareto_figure
         from convert.pareto.page import pareto_page
         from models.figure_style import render
+        from models.records import record_text
 
         png = render(pareto_figure(record))
         page = pareto_page(record, png)
         write_whole(self.out / FIGURE, png)
         write_whole(self.out / PAGE, page)
         write_whole(self.out / RECORD, record_text(record))
-        note(f"written: {self.out / PAGE}, {FIGURE}, {RECORD}")
+        _log.info(f"written: {self.out / PAGE}, {FIGURE}, {RECORD}")
 
 
 def pareto_request(

@@ -7,6 +7,7 @@ part is not looked at.
 """
 
 import json as json_format
+import logging
 import resource
 import time
 from dataclasses import dataclass
@@ -18,17 +19,22 @@ import numpy as np
 from convert.calibration import choose
 from convert.errors import RecoveryError
 from convert.evidence import Source
+from convert.float_model import infer_contract, load_float
 from convert.predictions import Floats, device_probabilities, float_probabilities
-from convert.quantize import calibrated, infer_contract, load_float, quantized
+from convert.quantize import calibrated, quantized
 from convert.recovery.fine_tune import FineTuneSettings, fine_tune
 from convert.recovery.float_file import BIAS, WEIGHTS, FloatFile
 from edge.classifier import Classifier
-from edge.command import DONE, Outcome, note, switch, whole_number
+from edge.command import Outcome
 from edge.command import main as run
 from edge.contract import InputContract, Pixels
+from edge.errors import DONE
 from edge.interpreters import open_interpreter
+from edge.option_values import switch, whole_number
 from edge.virtual_slide import synthetic_fields
 from models.data_source import load_part
+
+_log = logging.getLogger(__name__)
 
 CALIBRATION, DRAWN, DRAWN_SEED = 100, 200, 1_000_000
 CHANNEL = 3  # the one that is blown up
@@ -61,7 +67,7 @@ class StudyRequest:
         for factor in self.factors:
             start = plain if factor == 1 else blown_up(plain, factor)
             rows.append({"factor": factor, "step": 0, **_judged(quantized(start), contract, sets, wanted, part.truth)})
-            note(_line(rows[-1]))
+            _log.info(_line(rows[-1]))
             began, spent = time.monotonic(), 0.0
             candidates = fine_tune(start, quantized(start), training.pixels, contract, self.settings, teacher=plain)
             for candidate in candidates:
@@ -69,7 +75,7 @@ class StudyRequest:
                 found = _judged(quantized(candidate.plain), contract, sets, wanted, part.truth)
                 seconds = round(spent / candidate.step, 2)
                 rows.append({"factor": factor, "step": candidate.step, "seconds_a_step": seconds, **found})
-                note(_line(rows[-1]))
+                _log.info(_line(rows[-1]))
                 began = time.monotonic()
         record = {
             "model": model.name,

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convert.calibration import Calibration, choose
-from convert.certificate import set_digest
+from convert.calibration import Calibration, choose, set_digest
 from convert.coverage import pixel_statistics
 from convert.errors import RecoveryError, TooFewImagesError
 from convert.evidence import Evidence, Source, choose_calibration

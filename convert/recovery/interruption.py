@@ -1,12 +1,13 @@
 """Ctrl-C during a search: the first ends the search and keeps the best so far, the second ends the command."""
 
+import logging
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from edge.command import note
+_log = logging.getLogger(__name__)
 
 
 class StopRequested:
@@ -37,7 +38,7 @@ def stoppable() -> Iterator[StopRequested]:
         if asked.asked:
             signal.default_int_handler(number, frame)
         asked.asked = True
-        note("  stopping: the best file so far is kept and judged; Ctrl-C again to give up")
+        _log.info("  stopping: the best file so far is kept and judged; Ctrl-C again to give up")
 
     before = signal.signal(signal.SIGINT, on_interrupt)
     try:

@@ -7,6 +7,7 @@ a better score.
 """
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -30,10 +31,11 @@ from convert.recovery.interruption import SearchStopped, StopRequested
 from convert.recovery.statistics import Statistics, collect, runs
 from convert.recovery.trials import Measures, Score, Trial
 from edge.classifier import Classifier
-from edge.command import note
 from edge.contract import FLOAT32, InputContract, Pixels
 from edge.interpreters import open_interpreter
 from models.progress import Progress
+
+_log = logging.getLogger(__name__)
 
 RANGES = (Clipping("average"), Clipping("percentile", 1e-4), Clipping("percentile", 1e-3), Clipping("mse"))
 FINE_TUNE = FineTuneSettings()
@@ -178,7 +180,7 @@ class Search:
             if self._best is None:
                 raise
             self.notes.append(f"not tried: {measures}: {error}")
-            note(f"  {self.notes[-1]}")
+            _log.info(f"  {self.notes[-1]}")
 
     def _try(self, measures: Measures, source: bytes) -> None:
         """Quantize, compare, keep the better one."""
@@ -198,7 +200,7 @@ class Search:
         better = self._best is None or trial.score.better_than(self._best.trial.score)
         if better:
             self._best = Best(trial, model, source)
-        note(f"  search {len(self.trials)}: {trial.to_text()}{' <- best so far' if better else ''}")
+        _log.info(f"  search {len(self.trials)}: {trial.to_text()}{' <- best so far' if better else ''}")
 
     def _compare(self, model: bytes) -> Parity:
         interpreter = open_interpreter(model)
@@ -225,7 +227,9 @@ class Search:
             return
         start = self.best
         pixels = self.training()
-        note(f"  not enough yet: fine-tuning from trial {self.trials.index(start.trial) + 1} on {len(pixels)} images")
+        _log.info(
+            f"  not enough yet: fine-tuning from trial {self.trials.index(start.trial) + 1} on {len(pixels)} images"
+        )
         try:
             with Progress("fine-tune", self.fine_tune.steps) as bar:
                 for candidate in fine_tune(
@@ -245,7 +249,7 @@ class Search:
             self._heed()
         except FineTuneError as error:
             self.notes.append(f"no fine-tune: {error}")
-            note(f"  {self.notes[-1]}")
+            _log.info(f"  {self.notes[-1]}")
 
     def _heed(self) -> None:
         if self.should_stop():

@@ -9,6 +9,7 @@ backbone's features), its search judged on the validation part, what it found on
 """
 
 import json as json_format
+import logging
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +22,16 @@ from convert.evidence import Source
 from convert.job import Settings, quantize_model
 from convert.policy import Policy
 from edge.bundle import SEARCH_LOG
-from edge.command import DONE, Outcome, note, switch, whole_number
+from edge.command import Outcome
 from edge.command import main as run
 from edge.contract import InputContract, Pixels
+from edge.errors import DONE
+from edge.option_values import switch, whole_number
 from models.architectures import mobilenet_v2
 from models.registry import LABELS
 from models.training import predict
+
+_log = logging.getLogger(__name__)
 
 HEAD_IMAGES = 800
 CONTRACT = InputContract((224, 224), LABELS)
@@ -77,7 +82,7 @@ class StudyRequest:
                 network.save(Path(folder) / name / "model.keras")
                 (Path(folder) / name / "contract.json").write_text(CONTRACT.to_json(), encoding="utf-8")
                 rows.append(_searched(Path(folder), name, source))
-                note(_line(rows[-1]))
+                _log.info(_line(rows[-1]))
         record = {"weights": self.weights.name, "factor": self.factor, "head_images": HEAD_IMAGES, "cases": rows}
         if self.out is not None:
             self.out.write_text(json_format.dumps(record, indent=1) + "\n", encoding="utf-8")

@@ -11,8 +11,8 @@ def slots(machine: Machine) -> Sequence[Finding]:
     """What `edge slots` shows, in a line or two."""
     from edge.errors import LeukoscopeError
     from edge.trust.trusted import TrustedKeys
-    from edge.update.commands import described
     from edge.update.slots import Slots, default_slots
+    from edge.update.status import described
 
     try:
         found = described(Slots(default_slots()), TrustedKeys.load(machine.keys))

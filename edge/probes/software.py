@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from edge.probes.base import Finding, Machine, Probe
+from edge.trust.machine import machine_keys
 
 OLDEST, TOO_NEW = (3, 11), (3, 14)
 _INSTALL = "pip install 'leukoscope[device]'"
@@ -54,7 +55,9 @@ def interpreter(runtime: str) -> Probe:
         name = interpreter_name(runtime)
         if runtime not in available_runtimes():
             return [Finding(name, "ok", "not installed; one interpreter is enough")]
-        bundle = bundles.load(machine.bundle or default_bundle(), allow_uncertified=True, allow_unsigned=True)
+        bundle = bundles.load(
+            machine.bundle or default_bundle(), trust=machine_keys(), allow_uncertified=True, allow_unsigned=True
+        )
         try:
             opened = open_interpreter(bundle.model, runtime=runtime)
         except InterpreterUnavailable as error:

@@ -1,13 +1,15 @@
 """Whether what serves may go on serving: keys and revocations as they stand now, asked while a run goes on."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 
-from edge.command import note
 from edge.errors import SignatureError, TrustError, TrustUnavailable
 from edge.trust.policy import permit
 from edge.trust.trusted import TrustedKeys
+
+_log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 10.0
 
@@ -53,5 +55,5 @@ class TrustWatch:
         except (TrustError, TrustUnavailable) as error:
             if not self._said:
                 self._said = True
-                note(f"warning: whether the bundle may go on serving cannot be found out: {error}")
+                _log.warning(f"whether the bundle may go on serving cannot be found out: {error}")
         return ""

@@ -9,16 +9,18 @@
 | both are bad | nothing: one line, exit code 1; the shipped bundle does not stand in for them |
 """
 
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from edge.command import MACHINE_LACKS, note
-from edge.errors import GoldenMismatchError, LeukoscopeError, SettingsError, UpdateError
+from edge.errors import MACHINE_LACKS, GoldenMismatchError, LeukoscopeError, SettingsError, UpdateError
 from edge.serving import Served
 from edge.update.slots import Place, Slots
 from edge.update.state import SLOTS, Rejected, State
 from edge.update.trial import MOST_BOOTS, RunningTrial, boot_id, held_against
+
+_log = logging.getLogger(__name__)
 
 Open = Callable[[Place], Served]
 
@@ -94,7 +96,7 @@ class _Starter:
             with self._slots.changing():
                 state = self._slots.renew_damaged_state({})
         except (OSError, UpdateError) as error:
-            note(f"warning: {self._slots.folder} cannot be written: {error}")
+            _log.warning(f"{self._slots.folder} cannot be written: {error}")
             state = self._read_state()
         try:
             return self._slots.current(), state, ""
@@ -145,7 +147,7 @@ class _Starter:
                 self._switch(bad, other, why, reject)
             except (OSError, UpdateError) as error:
                 said += f" (the switch is not written yet: {error})"
-            note(said)
+            _log.info(said)
             return Start(served, other, None, (("bundle_fell_back", said),))
         raise UpdateError(
             f"{self._slots.folder}: no slot can serve; install a sound bundle with `edge update SOURCE`: "
@@ -175,7 +177,7 @@ class _Starter:
             with suppress(LeukoscopeError):
                 served = self._open_bundle(other)
                 said = f"{other} serves for now: the start of {current} on trial cannot be noted"
-                note(f"warning: {said} in {self._slots.folder}")
+                _log.warning(f"{said} in {self._slots.folder}")
                 return Start(served, other, None, (("bundle_not_tried", said),))
         return None
 

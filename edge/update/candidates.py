@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from edge.command import MACHINE_LACKS
-from edge.errors import BundleError, LeukoscopeError
+from edge.errors import MACHINE_LACKS, BundleError, LeukoscopeError
 from edge.trust.envelope import Signed
 from edge.trust.policy import MANIFEST, SIGNATURE, permit
 from edge.trust.statement import BUNDLE_NAME

@@ -1,25 +1,27 @@
 """`edge update`, `edge rollback` and `edge slots`: requests, and what they print."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge import bundle as bundles
 from edge.clock import kernel_synchronized
-from edge.command import ANSWER_IS_NO, DONE, Outcome, UsageError, note, switch
-from edge.errors import LeukoscopeError, UpdateError, UpdateSourceError
+from edge.command import Outcome
+from edge.errors import ANSWER_IS_NO, DONE, UpdateError, UpdateSourceError, UsageError
+from edge.option_values import switch
 from edge.settings import Settings, load
 from edge.trust.statement import BUNDLE_NAME
 from edge.trust.trusted import TrustedKeys
 from edge.update.candidates import Candidate, Terms
 from edge.update.prove import Proof
 from edge.update.rings import device_id
-from edge.update.slots import Place, Slots, default_slots
+from edge.update.slots import Slots, default_slots
 from edge.update.sources import find, is_repository
+from edge.update.status import described
 from edge.update.updater import QUIET, QUIET_IN_A_REPOSITORY, Done, roll_back, update
 
-_HISTORY = 10  # lines that `edge slots` shows
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class UpdateRequest:
         """
         slots, trust = Slots(self.slots), TrustedKeys.load(self.trusted)
         for warning in trust.warnings:
-            note(f"warning: {warning}")
+            _log.warning(f"{warning}")
         terms = Terms(trust, self._name(slots), self.allow_unsigned, self.allow_older, self.retry)
         done = update(
             slots,
@@ -63,7 +65,7 @@ class UpdateRequest:
             check=self.check,
         )
         if done.action == "installed" and self.allow_unsigned and done.offer and done.offer.signed is None:
-            note("warning: this bundle is not signed: it serves only a run that says --allow-unsigned too")
+            _log.warning("this bundle is not signed: it serves only a run that says --allow-unsigned too")
         return Outcome(DONE, _record(done), _text(done, self.slots))
 
     def _name(self, slots: Slots) -> str:
@@ -84,7 +86,7 @@ class UpdateRequest:
         except ImportError as error:
             raise UpdateSourceError(f"a repository needs tuf ({error}): pip install 'leukoscope[device]'") from error
         if kernel_synchronized() is False:
-            note("warning: nothing keeps this machine's clock: whether the repository is fresh is judged by it")
+            _log.warning("nothing keeps this machine's clock: whether the repository is fresh is judged by it")
         device = device_id(self.settings.update.device)
         root = bootstrap_root(self.root or self.settings.update.root)
         return offered(Repository(self.source, root, self.cache), device, name)
@@ -122,54 +124,6 @@ class SlotsRequest:
         record = described(slots, TrustedKeys.load(self.trusted), allow_unsigned=self.allow_unsigned)
         code = ANSWER_IS_NO if record["populated"] and not record["sound"] else DONE
         return Outcome(code, record, "\n".join(_lines(record)))
-
-
-def described(slots: Slots, trust: TrustedKeys, *, allow_unsigned: bool = False) -> dict[str, Any]:
-    """State, versions and history of the slots as one JSON object; every bundle in them is verified, none is run.
-
-    Raises:
-        UpdateError: what is there cannot be read.
-    """
-    state = slots.state()
-    try:
-        current, why = slots.current(), ""
-    except UpdateError as error:
-        current, why = None, str(error)
-    places = {slot: slots.place(slot) for slot in ("a", "b")}
-    found = {slot: _described(slots, place, trust, allow_unsigned) for slot, place in places.items()}
-    serving = found[current.slot] if current is not None and places[current.slot] == current else None
-    on_trial = current is not None and slots.on_trial(current, state)
-    return {
-        "folder": str(slots.folder),
-        "populated": slots.populated,
-        "current": None if current is None else str(current),
-        "sound": serving is not None and serving["fault"] is None,
-        "fault": why or None if current is None else (serving or {"fault": "nothing stands there"})["fault"],
-        "on_trial": on_trial,
-        "starts_on_trial": len(state.trial.starts) if on_trial and state.trial else 0,
-        "slots": found,
-        "floors": dict(state.floors),
-        "rejected": [{"name": r.name, "version": r.version, "digest": r.digest, "why": r.why} for r in state.rejected],
-        "history": slots.history.tail(_HISTORY),
-    }
-
-
-def _described(slots: Slots, place: Place | None, trust: TrustedKeys, allow_unsigned: bool) -> dict[str, Any] | None:
-    if place is None:
-        return None
-    identity = slots.identity(place)
-    found: dict[str, Any] = {
-        "name": place.name,
-        "version": identity.version if identity else None,
-        "digest": identity.digest if identity else None,
-        "signed_by": None,
-        "fault": None,
-    }
-    try:
-        bundle = bundles.load(slots.path(place), trust=trust, allow_unsigned=allow_unsigned, allow_uncertified=True)
-    except LeukoscopeError as error:
-        return {**found, "fault": str(error)}
-    return {**found, "signed_by": bundle.provenance.signed_by}
 
 
 def update_request(

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge.command import DONE, MACHINE_LACKS
-from edge.errors import InterpreterUnavailable, UpdateError
+from edge.errors import DONE, MACHINE_LACKS, InterpreterUnavailable, UpdateError
 
 LONGEST_S = 300.0  # some hundred inferences on the slowest board that is supported, and its imports
 _SAID_BYTES = 4096

@@ -5,6 +5,7 @@ of the signed length and hash. Each file of a bundle is a target `NAME/VERSION/F
 says in its signed custom fields what release it belongs to and which part of all devices it is for.
 """
 
+import logging
 import os
 import re
 import tempfile
@@ -18,7 +19,6 @@ from tuf.api.metadata import Metadata, TargetFile, Targets
 from tuf.ngclient import Updater, UpdaterConfig
 
 from edge.bundle import FILE_LIMITS
-from edge.command import note
 from edge.errors import BundleError, UpdateError, UpdateSourceError
 from edge.files import read_at_most
 from edge.trust.policy import MANIFEST, SIGNATURE
@@ -27,6 +27,8 @@ from edge.update import rings
 from edge.update.candidates import Announced, Candidate
 from edge.update.durable import own_as_parent
 from edge.update.fetch import Fetcher, said
+
+_log = logging.getLogger(__name__)
 
 DEFAULT_ROOT = Path("/etc/leukoscope/tuf/root.json")
 LARGEST_ROOT_BYTES = 2**20
@@ -96,7 +98,7 @@ class Repository:
                 try:
                     found.append(self._release(path, target))
                 except ValueError as error:
-                    note(f"warning: {self.url}: {path}: {error}")
+                    _log.warning(f"{self.url}: {path}: {error}")
         return found
 
     def download(self, target: TargetFile, limit: int) -> bytes:
@@ -156,7 +158,7 @@ class ReleaseCandidate:
         return {name: self._file(name) for name in (MANIFEST, SIGNATURE) if name in targets}
 
     def files(self) -> Mapping[str, bytes]:
-        note(f"fetching {self.origin}")
+        _log.info(f"fetching {self.origin}")
         return {name: self._file(name) for name in self.release.targets}
 
     def _file(self, name: str) -> bytes:

@@ -9,6 +9,7 @@
 | a file | one bundle, zipped |
 """
 
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,12 +17,13 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from edge.bundle import FILE_LIMITS
-from edge.command import UsageError, note
-from edge.errors import BundleError, UpdateError, UpdateSourceError
+from edge.errors import BundleError, UpdateError, UpdateSourceError, UsageError
 from edge.folders import read_folder, read_named
 from edge.plain_json import read_object
 from edge.trust.policy import MANIFEST, SIGNATURE
 from edge.update.candidates import Announced, Candidate
+
+_log = logging.getLogger(__name__)
 
 LARGEST_ZIP_BYTES = sum(FILE_LIMITS.values())
 MOST_CANDIDATES, MOST_ENTRIES, DEEPEST = 64, 2000, 2
@@ -137,7 +139,7 @@ def _fetched(url: str) -> ZipCandidate:
         raise UpdateSourceError(
             f"fetching needs tuf and urllib3 ({error}): pip install 'leukoscope[device]'"
         ) from error
-    note(f"fetching {url}")
+    _log.info(f"fetching {url}")
     return ZipCandidate(url, download(url, LARGEST_ZIP_BYTES, Fetcher(only_https=True)))
 
 
@@ -150,7 +152,7 @@ def _searched(root: Path) -> Iterator[Candidate]:
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
-            note(f"warning: {folder}: {error.strerror}")
+            _log.warning(f"{folder}: {error.strerror}")
             continue
         for entry in entries:
             looked += 1

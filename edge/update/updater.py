@@ -22,8 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge import bundle as bundles
-from edge.command import MACHINE_LACKS
-from edge.errors import LeukoscopeError, UpdateError
+from edge.errors import MACHINE_LACKS, LeukoscopeError, UpdateError
 from edge.trust.provenance import Provenance
 from edge.update.candidates import Candidate, Fate, Offer, PassedOver, Standing, Terms, choose
 from edge.update.slots import CLEARED, CURRENT, STAGING, STATE, Place, Slots

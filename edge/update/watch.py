@@ -1,12 +1,14 @@
 """The slots as a running service sees them: the trial of what it serves, and a switch to something else."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from edge.command import note
 from edge.errors import GoldenMismatchError, LeukoscopeError, UpdateError
 from edge.update.boot import Start
 from edge.update.slots import Place, Slots
+
+_log = logging.getLogger(__name__)
 
 
 class SlotWatch:
@@ -41,7 +43,7 @@ class SlotWatch:
             except (OSError, UpdateError) as error:
                 if not self._told:
                     self._told = True
-                    note(f"warning: the bundle on trial cannot be confirmed: {error}")
+                    _log.warning(f"the bundle on trial cannot be confirmed: {error}")
         current = self._current()
         if current not in (None, self._led_to):
             before = self._start.place or "the shipped bundle"
@@ -68,7 +70,7 @@ class SlotWatch:
             try:
                 self._start.trial.ended_cleanly()
             except (OSError, UpdateError) as error:
-                note(f"warning: the end of a start on trial is not noted: {error}")
+                _log.warning(f"the end of a start on trial is not noted: {error}")
 
     def _current(self) -> tuple[Place, str] | None:
         """Where `current` leads and the digest of what stands there; None where nothing can be read.

@@ -1,0 +1,54 @@
+"""The `edge export` command."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.command import Outcome
+from edge.errors import ANSWER_IS_NO, DONE, UsageError
+from edge.export import export
+from edge.option_values import switch
+from edge.store_entries import SLIDE
+from edge.store_folder import require_record, store_folder
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """Export `slide` of the record in `store` to the folder `to`."""
+
+    store: Path
+    slide: str
+    to: Path
+    json: bool
+
+    def execute(self) -> Outcome:
+        """Code 0, or 1 when it was exported and something is wrong with the record.
+
+        Raises:
+            UsageError: no record, no such slide, or an unusable target.
+        """
+        require_record(self.store)
+        tally, checked = export(self.store, self.slide, self.to)
+        findings = [*checked.findings, *tally.problems]
+        record = {
+            "slide": self.slide,
+            "to": str(self.to),
+            "verdicts": tally.verdicts,
+            "images": tally.images,
+            "sound": not findings,
+            "findings": findings,
+        }
+        text = "\n".join(
+            [*findings, f"{self.to}: {tally.verdicts} verdicts, {tally.images} images of slide {self.slide}"]
+        )
+        if findings:
+            text += "; the record did not verify, so that nothing was marked as exported"
+        return Outcome(ANSWER_IS_NO if findings else DONE, record=record, text=text)
+
+
+def export_request(*, slide: str, to: str, store: str, json: object) -> ExportRequest:
+    """The request that the words of a command line make; UsageError where they make none."""
+    if not SLIDE.fullmatch(slide):
+        raise UsageError(f"--slide must be 1 to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit; got {slide!r}")
+    if not to:
+        raise UsageError("edge export needs --to: the folder to be made")
+    return ExportRequest(store=store_folder(store), slide=slide, to=Path(to), json=switch(json, "--json"))

@@ -1,0 +1,28 @@
+"""Log messages of the libraries, as a command shows them: one line each on standard error."""
+
+import contextlib
+import logging
+import sys
+
+_FLOORS = ("edge", "models", "convert", "docs", "__main__")  # `__main__`: a module run with `python -m`
+
+
+class TerminalHandler(logging.Handler):
+    """Prints each message on what `sys.stderr` is at that moment; "warning: " or "error: " goes before what is one.
+
+    A standard error that is closed or full never ends the work.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        prefix = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
+        with contextlib.suppress(OSError, ValueError):
+            print(f"{prefix}{record.getMessage()}", file=sys.stderr, flush=True)
+
+
+def show_log() -> None:
+    """Show what the project's own loggers say, from INFO on. Other packages' loggers stay as they are."""
+    for name in _FLOORS:
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.INFO)
+        if not any(isinstance(handler, TerminalHandler) for handler in logger.handlers):
+            logger.addHandler(TerminalHandler())

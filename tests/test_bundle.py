@@ -24,8 +24,9 @@ from edge import bundle, folders
 from edge.errors import BundleError, GoldenMismatchError, ModelFileError
 from edge.golden import Golden, compare
 from edge.interpreters import available_runtimes, open_interpreter
+from edge.trust.machine import machine_keys
 
-load = partial(bundle.load, allow_unsigned=True)  # signatures: test_trust.py
+load = partial(bundle.load, trust=machine_keys(), allow_unsigned=True)  # signatures: test_trust.py
 NAMES = {*bundle.REQUIRED, "manifest.json"}
 # of the archive in test_golden_bytes_hold_on_every_machine, x86-64, numpy 1.26; any other must agree
 GOLDEN_SHA256 = "be4a4c04f495eeeb6e5148a5b6121ba749c27c2b533962ec39caf6a7f3c5d8e2"

@@ -2,28 +2,22 @@
 
 from pathlib import Path
 
-from convert.calibration import DEFAULT_COUNT
-from convert.commands_golden import GoldenRequest
-from convert.coverage import METHODS
-from convert.diagnose.request import DiagnoseRequest
+from convert.calibration.calibration_set import DEFAULT_COUNT
+from convert.calibration.selection import METHODS
+from convert.commands.diagnose import DiagnoseRequest
+from convert.commands.edgetpu import CompileRequest, PreflightRequest
+from convert.commands.golden import GoldenRequest
+from convert.commands.requests import CalibrationRequest, InspectRequest, ParityRequest, QuantizeRequest, SummaryRequest
+from convert.commands.signing import KeygenRequest, PackRequest, SignRequest, VerifyRequest
 from convert.edgetpu.compiler import DEFAULT_TIMEOUT_S
-from convert.edgetpu.requests import CompileRequest, PreflightRequest
-from convert.policy import Policy
-from convert.requests import (
-    CalibrationRequest,
-    InspectRequest,
-    ParityRequest,
-    QuantizeRequest,
-    SummaryRequest,
-)
-from convert.signing_requests import KeygenRequest, PackRequest, SignRequest, VerifyRequest
-from edge.command import Command, Request
-from edge.command import main as run
-from edge.edgetpu import device_name
+from convert.parity.policy import Policy
+from edge.bundle.statement import LARGEST_VERSION
+from edge.commands.command_line import Command, Request
+from edge.commands.command_line import main as run
 from edge.errors import UsageError
-from edge.option_values import switch, whole_number
-from edge.trust.statement import LARGEST_VERSION
-from models.registry import TRAINED, bundles, trained
+from edge.inference.edgetpu_delegate import device_name
+from edge.system.option_values import switch, whole_number
+from models.data.published import TRAINED, bundles, trained
 
 
 def quantize(
@@ -55,7 +49,8 @@ def quantize(
         data: folder with one sub-folder of images a class.
         split: CSV from `models split`; the shipped one for the published set, else made from the images.
         contract: JSON that says how a frame becomes the model's input; beside the model, or inferred and said.
-        policy: TOML with the thresholds; convert/policy.toml for real images, else convert/policy_synthetic.toml.
+        policy: TOML with the thresholds; convert/parity/policy.toml for real images, else
+            convert/parity/policy_synthetic.toml.
         out: folder for the bundles, NAME-int8 each.
         calibration_images: how many images the converter learns its ranges from.
         method: how they are chosen: random, k-center or herding.
@@ -234,7 +229,7 @@ def pareto(
         out: folder for trained variants, converted files, pareto.html, pareto.png and pareto.json.
         json: print the record as JSON.
     """
-    from convert.pareto.request import pareto_request
+    from convert.commands.pareto import pareto_request
 
     return pareto_request(
         models,
@@ -416,7 +411,7 @@ def publish(
         passphrase_file: file or pipe whose first line decrypts, or with --init encrypts, all keys.
         json: print one JSON object.
     """
-    from convert.publish import publish_request
+    from convert.commands.publish import publish_request
 
     return publish_request(
         repo,

@@ -3,8 +3,8 @@
 import sys
 import traceback
 
-from edge.command import DEFECT, Command, Request
-from edge.command import main as run_command
+from edge.commands.command_line import DEFECT, Command, Request
+from edge.commands.command_line import main as run_command
 
 # What a word needs is imported when that word is used: `edge classify` starts without the store and the cameras.
 
@@ -46,7 +46,7 @@ def run(
         allow_uncertified: use a bundle whose certificate does not say "pass".
         allow_unsigned: use a bundle that no key trusted here signed; every record of it says so.
     """
-    from edge.run import run_request
+    from edge.commands.run import run_request
 
     return run_request(
         camera=camera,
@@ -96,7 +96,7 @@ def classify(
         allow_uncertified: use a bundle whose certificate does not say "pass".
         allow_unsigned: use a bundle that no key trusted here signed; every record of it says so.
     """
-    from edge.classify import classify_request
+    from edge.commands.classify import classify_request
 
     return classify_request(
         paths,
@@ -292,7 +292,7 @@ def update(
         trusted: folder of trusted keys; the profile's, or the machine's own, when left out.
         json: print one JSON object.
     """
-    from edge.update.commands import update_request
+    from edge.commands.update import update_request
 
     return update_request(
         source,
@@ -330,7 +330,7 @@ def rollback(
         trusted: folder of trusted keys; the profile's, or the machine's own, when left out.
         json: print one JSON object.
     """
-    from edge.update.commands import rollback_request
+    from edge.commands.update import rollback_request
 
     return rollback_request(
         config=config, slots=slots, trusted=trusted, why=why, allow_unsigned=allow_unsigned, json=json
@@ -351,7 +351,7 @@ def slots(
         allow_unsigned: take a bundle that no key trusted here signed for sound.
         json: print one JSON object.
     """
-    from edge.update.commands import slots_request
+    from edge.commands.update import slots_request
 
     return slots_request(config=config, slots=slots, trusted=trusted, allow_unsigned=allow_unsigned, json=json)
 

@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
-from edge.command import Command
-from edge.command import main as run
+from edge.commands.command_line import Command
+from edge.commands.command_line import main as run
 from edge.errors import UsageError
-from edge.option_values import one_of, switch, whole_number
-from models.cross_validation_job import CrossValidateJob
-from models.decision_jobs import AbstentionJob, CalibrateJob
-from models.explanation_jobs import ExplainJob, ExplanationsJob
-from models.folds import SCHEMES
-from models.jobs import (
+from edge.system.option_values import one_of, switch, whole_number
+from models.commands.cross_validation_job import CrossValidateJob
+from models.commands.decision_jobs import AbstentionJob, CalibrateJob
+from models.commands.explanation_jobs import ExplainJob, ExplanationsJob
+from models.commands.jobs import (
     AuditJob,
     CardJob,
     EvaluateJob,
@@ -23,7 +22,8 @@ from models.jobs import (
     check_network,
     model_folder,
 )
-from models.registry import TRAINED, trained
+from models.data.folds import SCHEMES
+from models.data.published import TRAINED, trained
 
 
 def audit(data: str, *, out: str = "build/audit", json: bool = False) -> AuditJob:

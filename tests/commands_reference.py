@@ -11,7 +11,7 @@ from pathlib import Path
 import convert.cli
 import edge.cli
 import models.cli
-from edge.command import main as run
+from edge.commands.command_line import main as run
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "commands.md"
 COMMANDS = {"convert": convert.cli.COMMANDS, "models": models.cli.COMMANDS, "edge": edge.cli.COMMANDS}

@@ -12,8 +12,8 @@ import pytest
 
 from edge.cameras.sim_settings import SimSettings
 from edge.cameras.sim_view import Specimen, draw_specimen
-from edge.contract import InputContract
-from edge.terminal_log import show_log
+from edge.commands.terminal_log import show_log
+from edge.inference.contract import InputContract
 
 show_log()  # as the commands do, for tests that read standard error of a request they execute themselves
 
@@ -104,9 +104,9 @@ def tiny_models() -> TinyModels:
 
 @pytest.fixture
 def bundle_parts(tiny_models: TinyModels) -> dict[str, Any]:
-    """What `edge.bundle.write` takes, for the tiny network, with a certificate that says "pass"."""
-    from edge.golden import Golden
-    from edge.interpreters import open_interpreter
+    """What `edge.bundle.bundle.write` takes, for the tiny network, with a certificate that says "pass"."""
+    from edge.bundle.golden import Golden
+    from edge.inference.interpreters import open_interpreter
 
     inputs = np.random.default_rng(21).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
     interpreter = open_interpreter(tiny_models.int8)
@@ -134,6 +134,6 @@ def certified(parts: dict[str, Any], *, verdict: str = "pass", **more: Any) -> d
 @pytest.fixture
 def tiny_bundle(bundle_parts: dict[str, Any], tmp_path: Path) -> Path:
     """A certified bundle of the tiny network."""
-    from edge import bundle
+    from edge.bundle import bundle
 
     return bundle.write(tmp_path / "bundles" / "tiny-int8", **bundle_parts).path

@@ -7,8 +7,8 @@ from typing import Any, Self
 import numpy as np
 
 from edge.cameras.base import CameraMode, CameraSettings, Frame, Kind
-from edge.contract import Pixels
 from edge.errors import CameraLost, CameraTimeout, EndOfFrames, FrameCorrupt
+from edge.inference.contract import Pixels
 
 SIZE = (32, 24)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.probes.base import Machine
+from edge.system.machine import Machine
 
 SOURCE = r"""
 #include <signal.h>

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.contract import FLOAT32, InputContract, Quantization
+from edge.inference.contract import FLOAT32, InputContract, Quantization
 
 GOLDEN = Path(__file__).with_suffix(".json")
 LABELS = ("Benign", "Early", "Pre", "Pro")

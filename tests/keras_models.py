@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.contract import InputContract
+from edge.inference.contract import InputContract
 
 SIZE = 32
 LABELS = ("alpha", "beta", "gamma", "delta")

@@ -7,12 +7,12 @@ from time import monotonic_ns, sleep
 import numpy as np
 
 from edge.cameras.base import CameraMode, Frame
-from edge.classifier import Verdict
-from edge.contract import InputContract, Pixels
 from edge.errors import EndOfFrames, StoreFull
-from edge.gate_measures import View
-from edge.gates_base import Gates, Reading
-from edge.store_entries import Entry, Event, Stored
+from edge.inference.classifier import Verdict
+from edge.inference.contract import InputContract, Pixels
+from edge.inference.gates.base import Gates, Reading
+from edge.inference.gates.measures import View
+from edge.record.entries import Entry, Event, Stored
 
 CONTRACT = InputContract(size=(32, 32), labels=("Benign", "Early", "Pre", "Pro"))
 SIZE = (64, 48)

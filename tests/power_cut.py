@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edge.update.durable import Durable
+from edge.system.durable import Durable
 
 Kind = Literal["mkdir", "create", "append", "rename", "symlink", "unlink", "rmdir", "sync"]
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edge.clock import Instant
-from edge.store import Store
-from edge.store_entries import Entry, Event, RunInfo, Stored
+from edge.record.entries import Entry, Event, RunInfo, Stored
+from edge.record.store import Store
+from edge.system.clock import Instant
 
 DAY_NS = 86_400 * 10**9
 NOON = Instant(1_762_171_200_123_456_789, 5_000_000_000, True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.contract import FLOAT32
+from edge.inference.contract import FLOAT32
 from tests.small_world import CONTRACT, LABELS, SIZE, draw
 
 CHANNELS = 8
@@ -49,8 +49,8 @@ def blow_up(network: Any, factor: float, channel: int = 2) -> None:
 
 def write_three_parts(root: Path, path: Path) -> Path:
     """A split with a validation part; every image is a field of its own."""
-    from models.dataset import scan
-    from models.split import Split, SplitItem
+    from models.data.dataset import scan
+    from models.data.split import Split, SplitItem
 
     items = []
     for label in LABELS:

@@ -18,7 +18,7 @@ from typing import Any
 
 import cv2
 
-from edge.virtual_slide import synthetic_fields
+from edge.cameras.synthetic.smear import synthetic_fields
 
 EDGE = Path(sys.executable).with_name("edge")
 CAMERA = "sim:Pre?seed=7"

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from convert.signing import sign
-from convert.signing_keys import PrivateKey, generate, load_private
-from edge import bundle
-from edge.trust.statement import PAYLOAD_TYPE, Statement
-from edge.trust.trusted import TrustedKeys
+from convert.signing.keys import PrivateKey, generate, load_private
+from convert.signing.signing import sign
+from edge.bundle import bundle
+from edge.bundle.statement import PAYLOAD_TYPE, Statement
+from edge.bundle.trusted import TrustedKeys
 
 SHIPPED = Path(__file__).resolve().parents[1] / "models" / "bundles" / "custom_cnn-int8"
 NOON = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)

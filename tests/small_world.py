@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from convert.policy import DEFAULT_POLICY
-from edge.contract import FLOAT32, InputContract
+from convert.parity.policy import DEFAULT_POLICY
+from edge.inference.contract import FLOAT32, InputContract
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = 32
@@ -58,8 +58,8 @@ def write_images(root: Path, a_class: int = IMAGES_A_CLASS, first: int = 0, size
 
 def write_split(root: Path, path: Path) -> Path:
     """Of each class the first half trains, the second half judges; every image is a field of its own."""
-    from models.dataset import scan
-    from models.split import Split, SplitItem
+    from models.data.dataset import scan
+    from models.data.split import Split, SplitItem
 
     items = []
     for label in LABELS:
@@ -102,7 +102,7 @@ class World:
     @classmethod
     def build(cls, root: Path) -> "World":
         """All of it, in some five seconds, most of them TensorFlow's import."""
-        from models.silence import import_tensorflow
+        from models.support.quiet_tensorflow import import_tensorflow
 
         import_tensorflow()
         folder = root / "dots"

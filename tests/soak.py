@@ -16,17 +16,17 @@ from pathlib import Path
 from edge.cameras.backends import open_camera
 from edge.cameras.base import CameraSettings
 from edge.cameras.supervised import SupervisedCamera
-from edge.classifier import Classifier, Verdict
-from edge.clock import Clock
-from edge.contract import Pixels
-from edge.gates_standard import standard_gates
-from edge.keep import Keeper
-from edge.pipeline import Pipeline
-from edge.recorder import Recorder
-from edge.serving import serve
-from edge.store import Store
-from edge.store_entries import RunInfo
-from edge.verify import verify
+from edge.inference.classifier import Classifier, Verdict
+from edge.inference.contract import Pixels
+from edge.inference.gates.standard import standard_gates
+from edge.pipeline.pipeline import Pipeline
+from edge.pipeline.recorder import Recorder
+from edge.record.audit import verify
+from edge.record.entries import RunInfo
+from edge.record.image_sampling import Keeper
+from edge.record.store import Store
+from edge.serving.serve import serve
+from edge.system.clock import Clock
 
 CAMERA = "sim:Pre?seed=7&focus_drift=1.5&empty=0.05"
 SETTLED = 0.1  # the part of the run after which memory must not grow

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.architectures import ArchitectureError, custom_cnn, mobilenet_v2
-from models.training import TrainingError, _set_trainable
+from models.networks.architectures import ArchitectureError, custom_cnn, mobilenet_v2
+from models.training.loop import TrainingError, _set_trainable
 
 
 def test_custom_cnn_is_three_pooled_convolutions_then_dense() -> None:

@@ -1,4 +1,4 @@
-"""`models.audit`: planted shortcuts are found by name, and a set without them is not accused."""
+"""`models.data.audit`: planted shortcuts are found by name, and a set without them is not accused."""
 
 import json
 import re
@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
-from models import shortcuts
-from models.audit import audit, findings, to_text
-from models.audit_page import page
-from models.dataset import ImageSet, scan
-from models.fields import Overlap
-from models.shortcuts import FEWEST_GROUPS, REGIONS, SIDE, enough_groups, fixed_marks, guess, judge_border
+from models.data import shortcut_probe as shortcuts
+from models.data.audit import audit, findings, to_text
+from models.data.dataset import ImageSet, scan
+from models.data.field_groups import Overlap
+from models.data.shortcut_probe import FEWEST_GROUPS, REGIONS, SIDE, enough_groups, fixed_marks, guess, judge_border
+from models.report.audit_page import page
 
 CLASSES = ("bright & blue", "calm")
 EACH = 30

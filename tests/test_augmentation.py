@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from models import imperfections
-from models.augmentation import Augmentation, AugmentationError
-from models.stain import carry_over, saturate, to_density, to_light, to_pixels, turn_hue
+from models.training import scanner_artifacts as imperfections
+from models.training.augmentation import Augmentation, AugmentationError
+from models.training.stain import carry_over, saturate, to_density, to_light, to_pixels, turn_hue
 
 
 def smear(seed: int, side: int = 96) -> np.ndarray:

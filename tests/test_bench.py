@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.bench import table
-from edge.bench_pipeline import pipeline_rate
-from edge.bench_timing import (
+from edge.commands.bench import BenchRequest, bench_request
+from edge.commands.command_line import main
+from edge.diagnostics.bench import table
+from edge.diagnostics.bench_pipeline import pipeline_rate
+from edge.diagnostics.bench_timing import (
     WARM_UP,
     compare,
     contenders,
@@ -22,11 +24,9 @@ from edge.bench_timing import (
     percentiles,
     stages,
 )
-from edge.command import main
-from edge.commands.bench import BenchRequest, bench_request
 from edge.errors import DONE, StoreError, UsageError
-from edge.gates_standard import standard_gates
-from edge.serving import Served, serve
+from edge.inference.gates.standard import standard_gates
+from edge.serving.serve import Served, serve
 
 WORDS = {
     "bundle": "",
@@ -55,7 +55,7 @@ def frame() -> Any:
 @pytest.fixture
 def few_slices(monkeypatch: pytest.MonkeyPatch) -> int:
     """How many slices a rate is measured in: how sure it is does not matter here."""
-    monkeypatch.setattr("edge.bench_pipeline.SLICES", 3)
+    monkeypatch.setattr("edge.diagnostics.bench_pipeline.SLICES", 3)
     return 3
 
 

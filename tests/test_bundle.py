@@ -20,11 +20,12 @@ import numpy as np
 import pytest
 from conftest import TinyModels, certified
 
-from edge import bundle, folders
+from edge.bundle import bundle
+from edge.bundle.golden import Golden, compare
 from edge.errors import BundleError, GoldenMismatchError, ModelFileError
-from edge.golden import Golden, compare
-from edge.interpreters import available_runtimes, open_interpreter
-from edge.trust.machine import machine_keys
+from edge.inference.interpreters import available_runtimes, open_interpreter
+from edge.settings.trusted_keys import machine_keys
+from edge.system import folders
 
 load = partial(bundle.load, trust=machine_keys(), allow_unsigned=True)  # signatures: test_trust.py
 NAMES = {*bundle.REQUIRED, "manifest.json"}

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.archive import read_zip, zip_bytes
-from edge.bundle import FILE_LIMITS
+from edge.bundle.archive import read_zip, zip_bytes
+from edge.bundle.bundle import FILE_LIMITS
+from edge.bundle.zip_directory import MOST_MEMBERS
 from edge.errors import BundleError
-from edge.zip_directory import MOST_MEMBERS
 
 LIMITS = {"manifest.json": 100, "model.tflite": 1000}
 FILES = {"manifest.json": b"{}", "model.tflite": bytes(range(256))}

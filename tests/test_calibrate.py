@@ -13,27 +13,27 @@ import pytest
 
 import convert.cli
 import models.cli
-from edge.command import main
-from edge.contract import InputContract, Pixels
-from edge.decision import LOW_CONFIDENCE, Decision
-from edge.gates import CalibratedGate
-from edge.gates_base import Gates
-from models.abstention import OodSet, auroc, evaluate_abstention, read_ood, to_text
-from models.abstention_figure import abstention_figure
-from models.calibrate import FORMS, Calibrated, calibrate, drawn_forms, risk_coverage
-from models.corruptions import CORRUPTIONS, USUAL
-from models.decision_figure import decision_figure
-from models.degraded_decision import evaluate_degraded
-from models.degraded_decision import to_text as degraded_text
-from models.device_decision import answers, fates, find
+from edge.commands.command_line import main
+from edge.inference.contract import InputContract, Pixels
+from edge.inference.decision import LOW_CONFIDENCE, Decision
+from edge.inference.gates.base import Gates
+from edge.inference.gates.quality import CalibratedGate
+from models.decision.abstention import OodSet, auroc, evaluate_abstention, read_ood, to_text
+from models.decision.degraded_decision import evaluate_degraded
+from models.decision.degraded_decision import to_text as degraded_text
+from models.decision.device_decision import answers, fates, find
+from models.decision.fit import FORMS, Calibrated, calibrate, drawn_forms, risk_coverage
+from models.decision.operating_point import REFUSED, Judged, Validation, budget, choose
+from models.decision.temperature import Outputs, fit_temperature
 from models.errors import EvaluationError
-from models.exam import Answers, Exam
-from models.figure_style import render
-from models.operating_point import REFUSED, Judged, Validation, budget, choose
-from models.reliability import expected_calibration_error
-from models.robustness import degraded
-from models.side_by_side import FLOAT, INT8
-from models.temperature import Outputs, fit_temperature
+from models.evaluation.corruptions import CORRUPTIONS, USUAL
+from models.evaluation.evaluation_set import Answers, Exam
+from models.evaluation.robustness import degraded
+from models.networks.model_pair import FLOAT, INT8
+from models.report.abstention_figure import abstention_figure
+from models.report.decision_figure import decision_figure
+from models.report.figure_style import render
+from models.statistics.calibration_error import expected_calibration_error
 from tests.small_world import CONTRACT, LABELS, World, draw
 
 EVIDENCE = {
@@ -307,8 +307,8 @@ def test_a_gate_comes_before_the_threshold() -> None:
 
 
 def test_the_device_decides_as_the_tally_says() -> None:
-    """`fates` against `edge.classifier` on the same outputs, int8, thresholds among them."""
-    from edge.classifier import Classifier
+    """`fates` against `edge.inference.classifier` on the same outputs, int8, thresholds among them."""
+    from edge.inference.classifier import Classifier
     from tests.test_decision import Says
 
     decision = Decision(0.7, (0.95, 0.6, 0.6, 0.6), EVIDENCE)

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.calibration import Calibration, check, choose, from_batches, lint, synthetic
-from convert.coverage import METHODS, penultimate_features, pick, pixel_statistics
+from convert.calibration.calibration_set import Calibration, check, choose, from_batches, lint, synthetic
+from convert.calibration.selection import METHODS, penultimate_features, pick, pixel_statistics
 from convert.errors import CalibrationError
-from edge.contract import FLOAT32, InputContract
-from models.dataset import Sample
-from models.training_statistics import TrainingStatistics
+from edge.inference.contract import FLOAT32, InputContract
+from models.data.dataset import Sample
+from models.training.training_statistics import TrainingStatistics
 from tests.keras_models import CONTRACT, LABELS, SIZE, small_network, smear_pixels
 
 STATISTICS = TrainingStatistics.measure(smear_pixels(200, seed=99))
@@ -181,7 +181,7 @@ def test_pixel_statistics_by_hand():
 
 def test_penultimate_features(tmp_path):
     pytest.importorskip("keras", reason="conversion needs TensorFlow")
-    from convert.float_model import load_float
+    from convert.quantization.float_model import load_float
 
     small_network().save(tmp_path / "net.keras")
     model = load_float(tmp_path / "net.keras")

@@ -18,10 +18,10 @@ from fake_picamera2 import FakeLibrary
 from edge.cameras.backends import open_camera
 from edge.cameras.base import Camera, CameraSettings
 from edge.cameras.picamera2 import Picamera2Camera
+from edge.cameras.synthetic.smear import synthetic_fields
 from edge.cameras.uvc import UvcCamera
-from edge.contract import Pixels
 from edge.errors import CameraLost, CameraNotFound, CameraSettingsError
-from edge.virtual_slide import synthetic_fields
+from edge.inference.contract import Pixels
 
 SIZE = (320, 240)
 SETTINGS = CameraSettings(size=SIZE)

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from models.augmentation import Augmentation
-from models.card import CardError, card
-from models.card_training import training_text
-from models.registry import trained
-from models.training import FURTHER, RECIPES
+from models.data.published import trained
+from models.report.card import CardError, card
+from models.report.card_training import training_text
+from models.training.augmentation import Augmentation
+from models.training.loop import FURTHER, RECIPES
 
 OLDER = {"exchange_corner": 0.5, "scale": 0.15, "stain": 0.04, "brightness": 0.1, "blur": 1.2}  # keys of version 0.0
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from edge.contract import Pixels
-from edge.virtual_slide import VirtualSlide
-from models.cell_lessons import CellFields, CellLessons, no_lessons
+from edge.cameras.synthetic.smear import VirtualSlide
+from edge.inference.contract import Pixels
+from models.data.white_cell_segmentation import white_cells
 from models.errors import ModelsError
-from models.white_cells import white_cells
+from models.training.background_swap import CellFields, CellLessons, no_lessons
 
 
 def fields() -> CellFields:

@@ -13,17 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.calibration import Calibration, set_digest
-from convert.certificate import certify
-from convert.comparison import compare
+from convert.calibration.calibration_set import Calibration, set_digest
+from convert.calibration.evaluation_data import Evidence
+from convert.certification.certificate import certify
 from convert.errors import CertificateError
-from convert.evidence import Evidence
-from convert.findings import Finding
-from convert.float_model import FloatModel
-from convert.latency import Latency
-from convert.parity import judge
-from convert.policy import Policy
-from edge.contract import InputContract
+from convert.parity.comparison import compare
+from convert.parity.latency import Latency
+from convert.parity.policy import Policy
+from convert.parity.verdict import judge
+from convert.quantization.findings import Finding
+from convert.quantization.float_model import FloatModel
+from edge.inference.contract import InputContract
 
 LABELS = ("Benign", "Early", "Pre", "Pro")
 CONTRACT = InputContract((32, 32), LABELS)

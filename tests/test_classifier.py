@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from conftest import TinyModels
 
-from edge.classifier import Classifier
-from edge.contract import FLOAT32, InputContract, Quantization
 from edge.errors import ContractError, FrameError, ModelFileError
-from edge.interpreters import TensorSpec, available_runtimes, open_interpreter
+from edge.inference.classifier import Classifier
+from edge.inference.contract import FLOAT32, InputContract, Quantization
+from edge.inference.interpreters import TensorSpec, available_runtimes, open_interpreter
 
 FRAME = np.random.default_rng(3).integers(0, 256, (480, 640, 3), dtype=np.uint8)
 SOFTMAX8 = Quantization("int8", 1 / 256, -128)

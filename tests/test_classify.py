@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from conftest import certified
 
-from edge import bundle, serving
+from edge.bundle import bundle, policy
+from edge.cameras.synthetic.smear import synthetic_fields
 from edge.cli import COMMANDS
-from edge.command import main
+from edge.commands.command_line import main
 from edge.errors import BundleError
-from edge.trust import policy
-from edge.virtual_slide import synthetic_fields
+from edge.serving import serve as serving
 
 ROOT = Path(__file__).parents[1]
 SMALL_BUNDLE = ROOT / "models" / "bundles" / "custom_cnn-int8"

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from edge import command
-from edge.command import Outcome, main
+from edge.commands import command_line as command
+from edge.commands.command_line import Outcome, main
 from edge.errors import InterpreterUnavailable, LeukoscopeError, UsageError
-from edge.option_values import switch, whole_number
+from edge.system.option_values import switch, whole_number
 
 ROOT = Path(__file__).parents[1]
 RAN: list["Shown"] = []

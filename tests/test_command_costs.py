@@ -1,4 +1,4 @@
-"""`convert.command_costs`: rows measured, replaced and kept; commands that did not run leave none; the page's table."""
+"""The study of command costs: rows measured, replaced and kept; no row of a command that did not run; its table."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from convert.command_costs import measure, measure_words, show, table
+from docs.studies.conversion.command_costs import measure, measure_words, show, table
 from edge.errors import UsageError
 from tests.small_world import ROOT
 

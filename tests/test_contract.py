@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.contract import FLOAT32, InputContract, Quantization
 from edge.errors import ContractError, FrameError
+from edge.inference.contract import FLOAT32, InputContract, Quantization
 
 LABELS = ("a", "b", "c")
 SIZES = st.tuples(st.integers(8, 64), st.integers(8, 64))

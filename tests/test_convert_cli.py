@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 from convert.cli import COMMANDS
-from convert.requests import EXIT_CODES
-from edge import bundle as bundles
-from edge.command import main
-from edge.trust.machine import machine_keys
+from convert.commands.requests import EXIT_CODES
+from edge.bundle.bundle import bundle as bundles
+from edge.commands.command_line import main
+from edge.settings.trusted_keys import machine_keys
 from tests.keras_models import edited
 from tests.small_world import CONTRACT, LABELS, ROOT, SIZE, World, command, draw, is_one_line, shell, write_policy
 
@@ -157,8 +157,8 @@ def test_changed_images_and_an_altered_bundle_convert_again(world: World, out: P
 def test_without_images_drawn_fields_judge_agreement_alone(
     world: World, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("convert.evidence.SYNTHETIC_CALIBRATION", 16)
-    monkeypatch.setattr("convert.evidence.SYNTHETIC_EVALUATION", 24)
+    monkeypatch.setattr("convert.calibration.evaluation_data.SYNTHETIC_CALIBRATION", 16)
+    monkeypatch.setattr("convert.calibration.evaluation_data.SYNTHETIC_EVALUATION", 24)
     policy = write_policy(
         tmp_path / "p.toml", min_images=20, min_decided_images=1, min_class_images=1, min_called_class_images=0
     )
@@ -535,16 +535,16 @@ def lines(process: subprocess.Popen[str]) -> Iterator[str]:
 
 KILLED = """
 import os, signal, sys
-import edge.folders
-written, write = [], edge.folders._write_synced
+import edge.system.folders
+written, write = [], edge.system.folders._write_synced
 def write_and_die(path, data):
     write(path, data)
     written.append(path)
     if len(written) == 3:
         os.kill(os.getpid(), signal.SIGKILL)
-edge.folders._write_synced = write_and_die
+edge.system.folders._write_synced = write_and_die
 from convert.cli import COMMANDS
-from edge.command import main
+from edge.commands.command_line import main
 main("convert", COMMANDS, sys.argv[1:])
 """
 
@@ -565,9 +565,9 @@ def test_killed_while_the_bundle_is_written(world: World, out: Path, run: Run) -
 
 
 def test_ctrl_c_while_the_bundle_is_written(world: World, out: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    import edge.folders
+    import edge.system.folders
 
-    before, written, write = digest(out), [], edge.folders._write_synced
+    before, written, write = digest(out), [], edge.system.folders._write_synced
 
     def interrupted(path: Path, data: bytes) -> None:
         write(path, data)
@@ -575,6 +575,6 @@ def test_ctrl_c_while_the_bundle_is_written(world: World, out: Path, run: Run, m
         if len(written) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(edge.folders, "_write_synced", interrupted)
+    monkeypatch.setattr(edge.system.folders, "_write_synced", interrupted)
     run("quantize", "--int8", world.model, *judged(world), "--out", out, "--force").refused(130, "interrupted")
     assert names(out) == ["dots-int8"] and digest(out) == before

@@ -6,15 +6,15 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.contract import InputContract, Pixels
-from edge.smear.recipes import RECIPES
-from edge.virtual_slide import VirtualSlide
-from models import corruption_light as light
-from models import corruption_scene as scene
-from models.corruption_sheet import contact_sheet
-from models.corruptions import CORRUPTIONS, SEVERITIES, CorruptionError, corrupt
-from models.keyed_random import draw
-from models.scale_bar import CORNER_HEIGHT, CORNER_WIDTH, corner
+from docs.studies.networks.corruption_sheet import contact_sheet
+from edge.cameras.synthetic.recipes import RECIPES
+from edge.cameras.synthetic.smear import VirtualSlide
+from edge.inference.contract import InputContract, Pixels
+from models.data.scale_bar import CORNER_HEIGHT, CORNER_WIDTH, corner
+from models.evaluation import optical as light
+from models.evaluation import scene
+from models.evaluation.corruptions import CORRUPTIONS, SEVERITIES, CorruptionError, corrupt
+from models.support.keyed_random import draw
 from tests.small_world import ROOT
 
 NAMES = list(CORRUPTIONS)

@@ -9,18 +9,18 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edge.contract import InputContract, Pixels
-from edge.smear.recipes import RECIPES
-from edge.virtual_slide import VirtualSlide
-from models.counterfactual_figure import counterfactual_figure
-from models.counterfactual_views import VIEWS, bars_exchanged, elsewhere, ground_colour, painted_over
-from models.counterfactuals import evaluate_counterfactuals, to_text
-from models.exam import Exam
-from models.figure_style import render
-from models.scale_bar import corner
-from models.side_by_side import FLOAT, INT8
-from models.white_cell_check import against_boxes, against_drawn, drawn_fields
-from models.white_cells import white_cells, widened
+from docs.studies.networks.white_cell_check import against_boxes, against_drawn, drawn_fields
+from edge.cameras.synthetic.recipes import RECIPES
+from edge.cameras.synthetic.smear import VirtualSlide
+from edge.inference.contract import InputContract, Pixels
+from models.data.scale_bar import corner
+from models.data.white_cell_segmentation import white_cells, widened
+from models.evaluation.counterfactuals import evaluate_counterfactuals, to_text
+from models.evaluation.evaluation_set import Exam
+from models.evaluation.interventions import VIEWS, bars_exchanged, elsewhere, ground_colour, painted_over
+from models.networks.model_pair import FLOAT, INT8
+from models.report.counterfactual_figure import counterfactual_figure
+from models.report.figure_style import render
 from tests.small_world import ROOT
 
 LABELS = tuple(RECIPES)

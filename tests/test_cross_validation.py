@@ -13,10 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import models.cli
-import models.cross_validation as module
-from edge.command import main
-from models.augmentation import Augmentation
-from models.cross_validation import (
+import models.training.cross_validation as module
+from edge.commands.command_line import main
+from models.data.dataset import Sample
+from models.data.folds import SCHEMES, FoldError, assign_folds, file_number
+from models.statistics.intervals import wilson
+from models.training.augmentation import Augmentation
+from models.training.cross_validation import (
     SHORT_RECIPES,
     CrossValidationError,
     Images,
@@ -27,10 +30,7 @@ from models.cross_validation import (
     score,
     to_text,
 )
-from models.dataset import Sample
-from models.folds import SCHEMES, FoldError, assign_folds, file_number
-from models.statistics import wilson
-from models.training import Stage
+from models.training.loop import Stage
 from tests.small_world import CONTRACT, LABELS, draw, write_images
 
 A_CLASS = 24
@@ -245,7 +245,7 @@ def test_the_command_adds_schemes_to_one_record(
 ) -> None:
     data = write_images(tmp_path / "images", a_class=8)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("models.fields.find_groups", lambda samples: {s.sha256: s.name for s in samples})
+    monkeypatch.setattr("models.data.field_groups.find_groups", lambda samples: {s.sha256: s.name for s in samples})
     monkeypatch.setattr(module, "train", untrained)
     words = ["cross-validate", "custom_cnn", "--data", str(data), "--size", "32", "--folds", "2", "--epochs", "1"]
     out = tmp_path / "record.json"

@@ -1,4 +1,4 @@
-"""`models.dataset`: bad files are named, nothing stops a scan, folders that are no set are refused."""
+"""`models.data.dataset`: bad files are named, nothing stops a scan, folders that are no set are refused."""
 
 import hashlib
 import io
@@ -12,8 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from edge.contract import InputContract
-from models.dataset import KINDS, examine, load_pixels, scan
+from edge.inference.contract import InputContract
+from models.data.dataset import KINDS, examine, load_pixels, scan
 from models.errors import DatasetError
 
 

@@ -12,21 +12,21 @@ import numpy as np
 import pytest
 from conftest import certified
 
-from edge import bundle
-from edge.classifier import Classifier, Verdict
+from edge.bundle import bundle
+from edge.bundle.provenance import Provenance
 from edge.cli import COMMANDS
-from edge.clock import Clock
-from edge.command import main
-from edge.contract import FLOAT32, InputContract, Quantization
-from edge.decision import LOW_CONFIDENCE, Decision
+from edge.commands.command_line import main
 from edge.errors import ContractError
-from edge.gates_base import Gates
-from edge.interpreters import TensorSpec
-from edge.keep import Keeper
-from edge.lines import stored_line, stored_record
-from edge.pipeline import Pipeline
-from edge.recorder import Recorder
-from edge.trust.provenance import Provenance
+from edge.inference.classifier import Classifier, Verdict
+from edge.inference.contract import FLOAT32, InputContract, Quantization
+from edge.inference.decision import LOW_CONFIDENCE, Decision
+from edge.inference.gates.base import Gates
+from edge.inference.interpreters import TensorSpec
+from edge.pipeline.pipeline import Pipeline
+from edge.pipeline.recorder import Recorder
+from edge.record.formatting import stored_line, stored_record
+from edge.record.image_sampling import Keeper
+from edge.system.clock import Clock
 from tests.pipeline_parts import CountingCamera, EveryThird, ListStore, NumberJudge
 
 LABELS = ("Benign", "Early", "Pre", "Pro")

@@ -14,7 +14,7 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from edge.virtual_slide import synthetic_fields
+from edge.cameras.synthetic.smear import synthetic_fields
 
 pytestmark = pytest.mark.slow
 MOST_MB = 450

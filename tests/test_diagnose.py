@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from convert.calibration.evaluation_data import Source
 from convert.cli import COMMANDS
-from convert.diagnose.activations import BEST_DB, Activations, decibel
-from convert.diagnose.calibration import calibrated
-from convert.diagnose.causes import RULES, Cause
-from convert.diagnose.graph import dequantized, match
-from convert.diagnose.job import Diagnosis, diagnose
-from convert.evidence import Source
-from convert.inspection import inspect
-from edge.contract import FLOAT32, InputContract, Quantization
+from convert.diagnosis.activations import BEST_DB, Activations, decibel
+from convert.diagnosis.causes import RULES, Cause
+from convert.diagnosis.job import Diagnosis, diagnose
+from convert.diagnosis.ranges import calibrated
+from convert.tflite.inspection import inspect
+from convert.tflite.matching import dequantized, match
+from edge.inference.contract import FLOAT32, InputContract, Quantization
 from models.cli import COMMANDS as MODELS_COMMANDS
-from models.dataset import load_pixels
+from models.data.dataset import load_pixels
 from tests.keras_models import edited
 from tests.small_world import CONTRACT, LABELS, SIZE, World, draw
 
@@ -36,8 +36,8 @@ class Bench:
     def __init__(self, root: Path) -> None:
         import keras
 
-        from convert.float_model import load_float
-        from convert.quantize import quantize
+        from convert.quantization.float_model import load_float
+        from convert.quantization.quantize import quantize
 
         keras.backend.clear_session()  # layers without a name are numbered through the whole process
         self.world = World.build(root)
@@ -128,7 +128,7 @@ def test_a_sound_file_has_no_cause_of_weight(sound: Diagnosis) -> None:
 
 def test_a_channel_blown_up_in_the_network(bench: Bench) -> None:
     model = bench.changed("blown", scaled(3, 100))
-    from convert.float_model import load_float
+    from convert.quantization.float_model import load_float
 
     found = bench.diagnose(bench.quantize(load_float(model), CONTRACT, bench.training), model)
     cause = top(found)
@@ -139,7 +139,7 @@ def test_a_channel_blown_up_in_the_network(bench: Bench) -> None:
 
 def test_a_channel_blown_up_in_the_dense_layer(bench: Bench) -> None:
     model = bench.changed("blown-head", scaled(1, 100, "head"))
-    from convert.float_model import load_float
+    from convert.quantization.float_model import load_float
 
     cause = top(bench.diagnose(bench.quantize(load_float(model), CONTRACT, bench.training), model))
     assert (cause.rule, cause.layer) == ("weight-outlier", "head")
@@ -210,11 +210,11 @@ def test_dense_layers_per_channel(bench: Bench) -> None:
 
 
 def per_channel_dense(bench: Bench) -> bytes:
-    """As `convert.quantize` does it, the one flag left out."""
+    """As `convert.quantization.quantize` does it, the one flag left out."""
     import tensorflow as tf
 
-    from convert.quantize import _converter, _representative
-    from models.silence import silenced
+    from convert.quantization.quantize import _converter, _representative
+    from models.support.quiet_tensorflow import silenced
 
     with silenced() as silence:
         converter = _converter(bench.network)
@@ -233,7 +233,7 @@ def test_a_file_for_uint8_runtimes_is_as_sound(bench: Bench) -> None:
 def equalized(bench: Bench, undone: bool = True, images: int | None = None) -> bytes:
     """Channels of the first layer multiplied, what reads them divided: another file, the same function. Channel 0 is
     multiplied by 5 and, unless `undone`, divided by nothing."""
-    from convert.float_model import load_float
+    from convert.quantization.float_model import load_float
 
     by = np.array([5, 1, 4, 1, 0.2, 1, 4, 1], np.float32)
 
@@ -275,7 +275,7 @@ def test_a_fault_in_an_equalized_file_is_found_behind_the_factors(bench: Bench) 
 
 
 def test_every_cure_names_commands_and_options_that_exist(bench: Bench, sound: Diagnosis) -> None:
-    from convert.diagnose import causes
+    from convert.diagnosis import causes
 
     text = python_inspect.getsource(causes)
     tables = {"convert": COMMANDS, "models": MODELS_COMMANDS}
@@ -307,7 +307,7 @@ def test_signal_to_noise_against_keras_itself(bench: Bench, sound: Diagnosis) ->
     scale, zero_point = into["quantization"]
     signal = noise = 0.0
     layer = sound.findings.layer("first")
-    from convert.diagnose.job import choose_images
+    from convert.diagnosis.job import choose_images
 
     for pixels in choose_images(bench.source, CONTRACT, IMAGES).pixels:
         engine.set_tensor(into["index"], CONTRACT.encode(pixels, Quantization("int8", scale, zero_point)))
@@ -327,7 +327,7 @@ def test_decibel_by_hand() -> None:
 
 def test_a_relu6_that_clamps_is_not_clipping() -> None:
     """Branches, depthwise layers, folded batch norms: all are matched, named, and held to be sound."""
-    from convert.quantize import quantize
+    from convert.quantization.quantize import quantize
 
     network, contract = residual_network()
     pixels = np.stack([draw(label, n) for label in LABELS for n in range(6)])
@@ -348,7 +348,7 @@ def residual_network() -> tuple[Any, InputContract]:
 
     import keras
 
-    from convert.float_model import load_float
+    from convert.quantization.float_model import load_float
 
     keras.utils.set_random_seed(5)
     image = keras.Input((SIZE, SIZE, 3))
@@ -368,7 +368,7 @@ def residual_network() -> tuple[Any, InputContract]:
 
 
 def float_file(network: Any) -> bytes:
-    from convert.quantize import float_tflite
+    from convert.quantization.quantize import float_tflite
 
     return float_tflite(network)
 
@@ -392,7 +392,7 @@ def replace_range(layer: Any, outlier: int) -> Any:
 
 
 def test_rules_are_known_and_ranked(sound: Diagnosis) -> None:
-    from convert.diagnose import causes
+    from convert.diagnosis import causes
 
     used = set(re.findall(r'Cause\(\s*"([a-z-]+)"', python_inspect.getsource(causes)))
     assert used == set(RULES)

@@ -15,12 +15,12 @@ import cv2
 import numpy as np
 import pytest
 
+from convert.certification.golden import certified_golden
 from convert.cli import COMMANDS
-from convert.golden import certified_golden
-from edge import bundle as bundles
-from edge.command import main
-from edge.contract import InputContract
-from models.registry import bundles as shipped_bundles
+from edge.bundle import bundle as bundles
+from edge.commands.command_line import main
+from edge.inference.contract import InputContract
+from models.data.published import bundles as shipped_bundles
 from tests.keras_models import edited
 from tests.small_world import CONTRACT, ROOT, World, command, is_one_line, shell, write_images
 
@@ -47,10 +47,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 @pytest.fixture(scope="module")
 def int8(world: World) -> Path:
     """The small network's int8 file, calibrated on its training images."""
-    from convert.evidence import Source
-    from convert.float_model import load_float
-    from convert.quantize import quantize
-    from models.dataset import load_pixels
+    from convert.calibration.evaluation_data import Source
+    from convert.quantization.float_model import load_float
+    from convert.quantization.quantize import quantize
+    from models.data.dataset import load_pixels
 
     source = Source.open(world.data, CONTRACT.labels, world.split)
     pixels = load_pixels(source.split.samples(source.image_set, "train"), CONTRACT)
@@ -154,8 +154,8 @@ def test_an_int8_file_that_is_none(run: Run, world: World, int8: Path, content: 
 
 
 def test_other_wrong_files(run: Run, world: World, int8: Path, tmp_path: Path) -> None:
-    from convert.float_model import load_float
-    from convert.quantize import float_tflite
+    from convert.quantization.float_model import load_float
+    from convert.quantization.quantize import float_tflite
 
     plain = tmp_path / "float.tflite"
     plain.write_bytes(float_tflite(load_float(world.model)))

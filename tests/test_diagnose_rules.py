@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convert.diagnose.causes import HURT_DB
-from convert.diagnose.job import Diagnosis
-from convert.inspection import inspect
+from convert.diagnosis.causes import HURT_DB
+from convert.diagnosis.job import Diagnosis
+from convert.tflite.inspection import inspect
 from tests.keras_models import edited
 from tests.small_world import CONTRACT
 from tests.test_diagnose import Bench, top
@@ -74,7 +74,7 @@ def noisy(model: bytes, operator: str, db: float) -> bytes:
 
 def converted(bench: Bench, name: str, change: Callable[[Any], None]) -> tuple[Path, bytes]:
     """The network after `change`, and its int8 file."""
-    from convert.float_model import load_float
+    from convert.quantization.float_model import load_float
 
     path = bench.changed(name, change)
     return path, bench.quantize(load_float(path), CONTRACT, bench.training)

@@ -11,11 +11,11 @@ import pytest
 
 import convert.cli
 import models.cli
-from convert.policy import Policy
-from edge.command import _parse
-from edge.command import main as run
+from convert.parity.policy import Policy
+from edge.commands.command_line import _parse
+from edge.commands.command_line import main as run
 from edge.errors import UsageError
-from models.registry import bundles
+from models.data.published import bundles
 from tests import measured_targets
 from tests.commands_reference import COMMANDS, PAGE, page
 

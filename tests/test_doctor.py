@@ -18,14 +18,14 @@ import numpy as np
 import pytest
 from conftest import certified
 
-from edge import bundle as bundles
+from edge.bundle import bundle as bundles
+from edge.bundle.golden import Golden
 from edge.commands.doctor import DoctorRequest
-from edge.doctor import PROBES, diagnose, record, table
+from edge.diagnostics import board, cameras, coral, software, storage
+from edge.diagnostics.doctor import PROBES, diagnose, record, table
 from edge.errors import DONE, MACHINE_LACKS
-from edge.golden import Golden
-from edge.isolation import examine
-from edge.probes import board, cameras, coral, software, storage
-from edge.probes.base import Finding, Machine
+from edge.system.isolation import examine
+from edge.system.machine import Finding, Machine
 
 PI_4 = {
     "proc/device-tree/model": "Raspberry Pi 4 Model B Rev 1.4\0",
@@ -142,7 +142,7 @@ def test_power_where_only_the_voltage_sensor_tells(tmp_path: Path) -> None:
 
 
 def test_clock_and_real_time_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edge import clock
+    from edge.system import clock
 
     for synchronized, state in ((True, "ok"), (False, "warning"), (None, "unknown")):
         monkeypatch.setattr(clock.Clock, "now", lambda _, s=synchronized: SimpleNamespace(synchronized=s))
@@ -290,12 +290,12 @@ def test_an_interpreter_that_answers_otherwise_is_none(bundle_parts: dict[str, A
 
 
 def test_no_interpreter_ends_with_4(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge.interpreters.available_runtimes", tuple)
+    monkeypatch.setattr("edge.inference.interpreters.available_runtimes", tuple)
     probes = [probe for probe in PROBES if probe[0].startswith("interpreter")]
     findings = diagnose(Machine(), probes)
     assert record(findings)["missing"] == ["interpreter"]
-    monkeypatch.setattr("edge.doctor.PROBES", tuple(probes))
-    monkeypatch.setattr("edge.doctor.diagnose", lambda machine: diagnose(machine, probes))
+    monkeypatch.setattr("edge.diagnostics.doctor.PROBES", tuple(probes))
+    monkeypatch.setattr("edge.diagnostics.doctor.diagnose", lambda machine: diagnose(machine, probes))
     assert DoctorRequest(Machine(), json=True).execute().code == MACHINE_LACKS
 
 
@@ -362,10 +362,11 @@ def test_a_whole_pi_5(tmp_path: Path) -> None:
 def test_the_doctor_here() -> None:
     """This machine, in a fresh process: an interpreter is there, so the answer is 0 with every probe heard."""
     program = (
-        "import json, sys; from pathlib import Path; import edge.interpreters; "
-        "edge.interpreters.available_runtimes = lambda: ('litert',); "  # TensorFlow takes many seconds to import
-        "from edge.doctor import DoctorRequest; "
-        "from edge.probes.base import Machine; "
+        "import json, sys; from pathlib import Path; import edge.inference.interpreters; "
+        # TensorFlow takes many seconds to import
+        "edge.inference.interpreters.available_runtimes = lambda: ('litert',); "
+        "from edge.commands.doctor import DoctorRequest; "
+        "from edge.system.machine import Machine; "
         "done = DoctorRequest(Machine(store=Path(sys.argv[1])), True).execute(); "
         "print(json.dumps({'code': done.code, **done.record})); assert 'tensorflow' not in sys.modules"
     )

@@ -11,10 +11,10 @@ from flatbuffers import flexbuffers
 from convert.edgetpu.compiled import read_compiled
 from convert.edgetpu.preflight import preflight
 from convert.errors import BrokenModelError, EdgeTpuModelError
-from convert.flexbuffer import read_map
-from convert.inspection import inspect
+from convert.tflite.flexbuffer import read_map
+from convert.tflite.inspection import inspect
 from edge.errors import FlatbufferError
-from models.registry import bundles
+from models.data.published import bundles
 from tests.edgetpu_compiled import compiled
 from tests.edgetpu_models import classifier
 from tests.keras_models import edited

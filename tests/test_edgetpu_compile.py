@@ -15,9 +15,9 @@ import pytest
 from convert.edgetpu.compiler import Compilation, compile_model, find_compiler
 from convert.edgetpu.preflight import preflight
 from convert.errors import BrokenModelError, CompilerUnavailable, EdgeTpuModelError
-from edge import bundle as bundles
+from edge.bundle import bundle as bundles
 from edge.errors import BundleError
-from edge.trust.machine import machine_keys
+from edge.settings.trusted_keys import machine_keys
 from tests.edgetpu_compiled import compiled
 from tests.edgetpu_models import classifier
 from tests.keras_models import edited
@@ -342,7 +342,7 @@ def test_a_copy_of_the_bundle_leaves_the_original(stand_in: StandIn, tiny_bundle
 
 
 def altered(tiny_bundle: Path, **entry: Any) -> dict[str, Any]:
-    """What `edge.bundle.write` takes to write the bundle again with a compiled model and this entry about it."""
+    """What `edge.bundle.bundle.write` takes to write the bundle again with a compiled model and this entry about it."""
     bundle = bundles.load(tiny_bundle, trust=machine_keys(), allow_unsigned=True)
     return {
         "model": bundle.model,

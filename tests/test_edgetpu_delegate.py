@@ -16,19 +16,20 @@ import cv2
 import numpy as np
 import pytest
 
+from convert.certification.renew_golden import renew
 from convert.edgetpu.bundle import NOT_MEASURED
-from convert.edgetpu.measure import with_edgetpu_outputs
-from convert.renew_golden import renew
-from edge import bundle as bundles
-from edge import edgetpu, interpreters
-from edge.bundle import COMPILED
+from convert.edgetpu.golden import with_edgetpu_outputs
+from edge.bundle import bundle as bundles
+from edge.bundle.bundle import COMPILED
+from edge.bundle.golden import Golden, judge
+from edge.diagnostics.coral import coral
 from edge.errors import BundleError, EdgeTpuUnavailable, GoldenMismatchError, ModelFileError, SettingsError
-from edge.golden import Golden, judge
-from edge.probes.base import Machine
-from edge.probes.coral import coral
-from edge.serving import serve
-from edge.settings import parse
-from edge.trust.machine import machine_keys
+from edge.inference import edgetpu_delegate as edgetpu
+from edge.inference import interpreters
+from edge.serving.serve import serve
+from edge.settings.profile import parse
+from edge.settings.trusted_keys import machine_keys
+from edge.system.machine import Machine
 from tests import fake_edgetpu
 from tests.conftest import TinyModels
 from tests.edgetpu_compiled import compiled

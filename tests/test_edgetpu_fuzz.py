@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from convert.edgetpu.requests import PreflightRequest
+from convert.commands.edgetpu import PreflightRequest
+from convert.commands.requests import InspectRequest
 from convert.errors import BrokenModelError, EdgeTpuModelError
-from convert.requests import InspectRequest
 from tests.edgetpu_compiled import compiled
 from tests.edgetpu_damage import KINDS, damaged
 from tests.edgetpu_models import classifier

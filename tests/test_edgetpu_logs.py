@@ -11,7 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convert.edgetpu.log import MAPPED_STATUS, CompilerLog, parse
+from convert.edgetpu.compiler_log import MAPPED_STATUS, CompilerLog, parse
 from convert.edgetpu.preflight import Memory, preflight
 from tests.edgetpu_models import Net
 from tests.keras_models import edited

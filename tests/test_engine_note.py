@@ -34,8 +34,8 @@ def test_the_notes_tables_are_the_files(name: str) -> None:
 
 
 def test_the_studies_are_of_the_networks_that_ship() -> None:
-    from convert.float_model import digest
-    from models.registry import trained
+    from convert.quantization.float_model import digest
+    from models.data.published import trained
 
     for name in STUDIES:
         record = json.loads((ROOT / "docs" / "reference" / f"engine_study_{name}.json").read_text())

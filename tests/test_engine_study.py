@@ -1,4 +1,4 @@
-"""`convert.engine.study`: wrong words, a missing engine, an engine that stands in, and what is read off files."""
+"""`docs.studies.engine.study`: wrong words, a missing engine, an engine that stands in, and what is read off files."""
 
 import json
 import subprocess
@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convert.engine.facts import decisions, file_facts, reached_ranges, unlike
-from convert.engine.runs import LITERT, ROWS, Inputs, check_engine, real_values, run_engine
-from convert.engine.study import BlowUp, blown_up, study
 from convert.errors import DiagnoseError, EngineUnavailable, FloatModelError, QuantizationError
-from edge.contract import FLOAT32
+from docs.studies.engine.facts import decisions, file_facts, reached_ranges, unlike
+from docs.studies.engine.runs import LITERT, ROWS, Inputs, check_engine, real_values, run_engine
+from docs.studies.engine.study import BlowUp, blown_up, study
 from edge.errors import UsageError
-from models.data_source import Part
+from edge.inference.contract import FLOAT32
+from models.data.parts import Part
 from tests.fake_litert_quantizer import VERSION, StandIn
 from tests.keras_models import edited
 from tests.small_world import CONTRACT, LABELS, ROOT, SIZE, World, draw, is_one_line
@@ -29,7 +29,7 @@ class Pair:
     """A network of branches as float and int8 file, with an engine that hands the latter out."""
 
     def __init__(self, folder: Path) -> None:
-        from convert.quantize import float_tflite, quantize, reach_both_ends
+        from convert.quantization.quantize import float_tflite, quantize, reach_both_ends
 
         self.network, _ = residual_network()
         self.pixels = PIXELS.copy()
@@ -52,7 +52,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
 
 def asked(*words: str | Path) -> subprocess.CompletedProcess[str]:
     """The command as a user gives it."""
-    command = [sys.executable, "-m", "convert.engine.study", "run", *map(str, words)]
+    command = [sys.executable, "-m", "docs.studies.engine.study", "run", *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300)
 
 
@@ -153,8 +153,8 @@ def test_channels_in_the_contracts_order(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_tensorflow_from_the_float_file_and_with_measured_ranges(pair: Pair) -> None:
-    """The first is what `convert.quantize` writes. Its calibrator sees what feeds an ADD after the sum was written over
-    it; the second does not."""
+    """The first is what `convert.quantization.quantize` writes. Its calibrator sees what feeds an ADD after the sum was
+    written over it; the second does not."""
     usual = run_engine("tf", Path("unused"), pair.inputs)
     assert unlike(usual.model, pair.int8) == {"weights": 0, "biases": 0, "ranges": 0}
     facts = pair.facts(usual.model)
@@ -273,8 +273,8 @@ def test_a_network_blown_up_is_the_same_function() -> None:
 @pytest.mark.slow
 def test_the_whole_study(pair: Pair, tmp_path: Path) -> None:
     """With the stand-in handing out a file of another network, then one of this."""
-    from convert.float_model import load_float
-    from convert.quantize import quantize
+    from convert.quantization.float_model import load_float
+    from convert.quantization.quantize import quantize
 
     world = World.build(tmp_path)
     int8 = quantize(load_float(world.model), CONTRACT, pair.pixels)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
 from models.errors import EvaluationError
-from models.evaluation import evaluate
-from models.reliability import calibration_error_interval, expected_calibration_error, reliability_bins
+from models.evaluation.metrics import evaluate
+from models.statistics.calibration_error import calibration_error_interval, expected_calibration_error, reliability_bins
 
 LABELS = ("Benign", "Early", "Pre", "Pro")
 QUICK = {"resamples": 100}

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from models.dossier import Dossier, PageError
-from models.evaluation_page import evaluation_page
-from models.goals import goals
-from models.registry import TRAINED, trained
+from models.data.published import TRAINED, trained
+from models.report.evaluation_page import evaluation_page
+from models.report.model_records import Dossier, PageError
+from models.report.requirements import goals
 
 
 def copy(folder: Path, to: Path) -> Path:

@@ -12,10 +12,10 @@ import numpy.typing as npt
 import pytest
 
 import models.cli
-from edge.command import main
-from edge.contract import FLOAT32, InputContract, Pixels
-from models.architectures import custom_cnn, mobilenet_v2
-from models.class_activation import (
+from docs.studies.networks.white_cell_check import DrawnField, drawn_fields
+from edge.commands.command_line import main
+from edge.inference.contract import FLOAT32, InputContract, Pixels
+from models.evaluation.class_activation import (
     ClassActivation,
     ClassActivationError,
     best_share,
@@ -23,10 +23,10 @@ from models.class_activation import (
     mass_share,
     shuffled,
 )
-from models.explanation_figures import shares_figure, verdict_figure
-from models.explanations import CONTROLS, Explanations, explain, to_text
-from models.figure_style import render
-from models.white_cell_check import DrawnField, drawn_fields
+from models.evaluation.explanations import CONTROLS, Explanations, explain, to_text
+from models.networks.architectures import custom_cnn, mobilenet_v2
+from models.report.explanation_figures import shares_figure, verdict_figure
+from models.report.figure_style import render
 from tests.small_world import LABELS
 
 SIDE = 64
@@ -312,7 +312,7 @@ def test_explain_refuses(folder: Path, data: Path, tmp_path: Path, run: Run) -> 
 def test_evaluate_explanations_writes_a_record_and_its_errors_elsewhere(
     folder: Path, data: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("models.fields.find_groups", lambda samples: {s.sha256: s.name for s in samples})
+    monkeypatch.setattr("models.data.field_groups.find_groups", lambda samples: {s.sha256: s.name for s in samples})
     monkeypatch.chdir(tmp_path)
     words = ["evaluate", folder, "--explanations", "--data", data, "--part", "train"]
     code, out, err = run(*words, "--json")

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from edge import export as exports
-from edge.chain import canonical
-from edge.command import main
+from edge.commands.command_line import main
 from edge.commands.export import export_request
-from edge.store import Store
-from edge.store_entries import Event
+from edge.record import export as exports
+from edge.record.chain import canonical
+from edge.record.entries import Event
+from edge.record.store import Store
 from tests.records import INFO, NOON, PNG, ask, fill, tamper, verdict
 
 FILES = ["README.txt", "SHA256SUMS", "chain.json", "record.jsonl", "verdicts.csv"]

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from convert.errors import FeedingError
-from convert.feeding import check_feeding
-from convert.predictions import float_probabilities
-from edge.contract import InputContract
+from convert.quantization.predictions import float_probabilities
+from convert.quantization.preprocessing_check import check_feeding
+from edge.inference.contract import InputContract
 
 LABELS = ("a", "b", "c")
 CONTRACT = InputContract((16, 16), LABELS)

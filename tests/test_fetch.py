@@ -1,4 +1,4 @@
-"""`models.fetch`: downloads of every form are checked against a list; hostile ones harm nothing."""
+"""`models.data.fetch`: downloads of every form are checked against a list; hostile ones harm nothing."""
 
 import bz2
 import errno
@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-import models.download
-import models.fetch
+import models.data.archive
+import models.data.fetch
+from models.data.fetch import PublishedFile, fetch, published_files, to_text
 from models.errors import DiskFullError, FetchError
-from models.fetch import PublishedFile, fetch, published_files, to_text
 
 CONTENT = {
     "Benign/WBC-Benign-001.jpg": b"first",
@@ -159,7 +159,7 @@ def test_a_zip_that_understates_a_size_gives_no_image(tmp_path: Path) -> None:
 def test_implausibly_large_tars_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with gzip.open(tmp_path / "bomb.tar.gz", "wb") as file:
         header = tarfile.TarInfo("zeros")
-        header.size = models.download.MOST_BYTES + 1
+        header.size = models.data.archive.MOST_BYTES + 1
         file.write(header.tobuf(tarfile.GNU_FORMAT))
     with gzip.open(tmp_path / "header.tar.gz", "wb") as file:
         header = tarfile.TarInfo("long")
@@ -168,7 +168,7 @@ def test_implausibly_large_tars_are_refused(tmp_path: Path, monkeypatch: pytest.
     for name, words in (("bomb.tar.gz", "more than 8 GiB"), ("header.tar.gz", "damaged")):
         with pytest.raises(FetchError, match=words):
             fetch(tmp_path / name, tmp_path / "out", listed=LISTED)
-    monkeypatch.setattr(models.download, "MOST_FILES", 3)
+    monkeypatch.setattr(models.data.archive, "MOST_FILES", 3)
     for path in (zipped(tmp_path / "m.zip", CONTENT), tarred(tmp_path / "m.tar", CONTENT)):
         with pytest.raises(FetchError, match="3 files"):
             fetch(path, tmp_path / "out", listed=LISTED)

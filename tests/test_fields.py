@@ -1,4 +1,4 @@
-"""`models.fields`: shifted shots of one field are found, others are not; figures on the published images."""
+"""`models.data.field_groups`: shifted shots of one field are found, others are not; figures on the published images."""
 
 import csv
 import itertools
@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.dataset import Sample, scan
-from models.fields import (
+from models.data.dataset import Sample, scan
+from models.data.field_groups import (
     SIDE,
     Overlap,
     distinct_samples,

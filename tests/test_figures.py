@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from models.errors import FigureError
-from models.figure_style import render
-from models.figures import (
+from models.report.figure_style import render
+from models.report.figures import (
     confusion_figure,
     contact_sheet,
     drift_figure,
@@ -67,7 +67,7 @@ def test_the_process_keeps_its_settings() -> None:
 
 def test_no_pyplot_and_nothing_heavy_at_import() -> None:
     code = (
-        "import sys, models.figures as f; assert 'matplotlib' not in sys.modules;"
+        "import sys, models.report.figures as f; assert 'matplotlib' not in sys.modules;"
         "f.render(f.confusion_figure(['a','b'], {'': [[1,0],[0,1]]}));"
         "assert 'matplotlib.pyplot' not in sys.modules and 'tensorflow' not in sys.modules"
     )
@@ -75,7 +75,7 @@ def test_no_pyplot_and_nothing_heavy_at_import() -> None:
 
 
 def test_a_rounded_share_never_hides_a_mistake() -> None:
-    from models.figures import _share_text
+    from models.report.figures import _share_text
 
     assert _share_text(1.0) == "100 %"
     assert _share_text(0.9999) == ">99.9 %"

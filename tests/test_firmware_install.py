@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from firmware import FILE_STEPS, FSTAB, ROOT, SCRIPTS, Told, paper_root, run, tree
 
-from edge import settings
+from edge.settings import profile as settings
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="install.sh changes a root file system as root only")
 BODY = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE="

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from firmware import SCRIPTS
 
-from edge.command import _parse
+from edge.commands.command_line import _parse
 from tests.commands_reference import COMMANDS
 
 UNITS = sorted((SCRIPTS / "systemd").glob("*.*"))

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from docs.studies.gates.degradations import defocus, expose, motion, with_noise
+from docs.studies.gates.focus_measures import GATE, sharpness
 from edge.errors import UsageError
-from edge.gates import GateLimits, quality_gates
-from edge.gates_base import Gates
-from models.errors import DatasetError
-from models.focus_measures import GATE, sharpness
-from models.gate_calibration import (
+from edge.inference.gates.base import Gates
+from edge.inference.gates.quality import GateLimits, quality_gates
+from models.decision.fit_gates import (
     BUDGET,
     RECORD,
     RULES,
@@ -23,7 +23,7 @@ from models.gate_calibration import (
     refusals,
     values_of,
 )
-from models.gate_degradations import defocus, expose, motion, with_noise
+from models.errors import DatasetError
 from tests.test_gates import drawn
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -137,7 +137,7 @@ def test_the_shipped_limits_come_from_the_published_images(data_dir: Path) -> No
 
 
 def test_published_fields_pass_and_blurred_ones_do_not(data_dir: Path) -> None:
-    from edge.images import read_image
+    from edge.inference.images import read_image
     from tests.test_gates import PREPARE, reason
 
     files = [path for label in ("Benign", "Early", "Pre", "Pro") for path in sorted((data_dir / label).iterdir())[::60]]

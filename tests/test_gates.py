@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.contract import InputContract, Pixels
+from docs.studies.gates.degradations import defocus, expose, motion, with_noise
+from edge.cameras.synthetic.smear import VirtualSlide, synthetic_fields
 from edge.errors import FrameError, SettingsError
-from edge.gate_measures import WIDEST, View
-from edge.gates import CalibratedGate, GateLimits
-from edge.gates_standard import standard_gates
-from edge.virtual_slide import VirtualSlide, synthetic_fields
-from models.gate_degradations import defocus, expose, motion, with_noise
+from edge.inference.contract import InputContract, Pixels
+from edge.inference.gates.measures import WIDEST, View
+from edge.inference.gates.quality import CalibratedGate, GateLimits
+from edge.inference.gates.standard import standard_gates
 
 QUALITY = ("under_exposed", "over_exposed", "empty_field", "motion_blur", "out_of_focus")
 NAMES = (*QUALITY, "unlike_training")

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from conftest import TinyModels, certified
 
-from convert.golden import Kinds, certified_golden, choose
-from convert.renew_golden import renew
-from edge import bundle as bundles
-from edge.contract import InputContract
+from convert.certification.golden import Kinds, certified_golden, choose
+from convert.certification.renew_golden import renew
+from edge.bundle import bundle as bundles
+from edge.bundle.golden import MOST_KINDS, ONE_KIND_LSB, Golden, judge
 from edge.errors import BundleError, GoldenMismatchError
-from edge.golden import MOST_KINDS, ONE_KIND_LSB, Golden, judge
-from edge.interpreters import open_interpreter
-from edge.trust.machine import machine_keys
+from edge.inference.contract import InputContract
+from edge.inference.interpreters import open_interpreter
+from edge.settings.trusted_keys import machine_keys
 from tests.small_world import is_one_line, shell
 
 INPUTS = np.zeros((3, 8, 8, 3), np.uint8)
@@ -183,8 +183,8 @@ def test_a_bundle_of_before_knows_one_kind() -> None:
 @pytest.mark.parametrize("name", ["mobilenet_v2-int8", "custom_cnn-int8"])
 def test_a_broken_layer_fails_under_every_rule(name: str, kind: str) -> None:
     """Negative control: one constant of the shipped model is zeroed; not even the widest rule lets that pass."""
-    from edge.flatbuffer import Buffer
-    from edge.model_file import IDENTIFIER, constant_span
+    from edge.inference.tflite.flatbuffer import Buffer
+    from edge.inference.tflite.model_file import IDENTIFIER, constant_span
 
     bundle = bundles.load(Path(__file__).parents[1] / "models/bundles" / name, trust=machine_keys())
     spans = sorted(
@@ -330,8 +330,8 @@ def test_the_replay_names_how_it_failed(bundle_parts: dict[str, Any], tmp_path: 
 def test_kernels_that_do_not_know_an_operator_certify_nothing(tmp_path: Path) -> None:
     """UpSampling2D becomes a version of TILE that the reference kernels do not know; the others do."""
     keras = pytest.importorskip("keras", reason="conversion needs TensorFlow")
-    from convert.float_model import load_float
-    from convert.quantize import quantize
+    from convert.quantization.float_model import load_float
+    from convert.quantization.quantize import quantize
     from tests.keras_models import CONTRACT, SIZE, smear_pixels
 
     inputs = keras.Input((SIZE, SIZE, 3))

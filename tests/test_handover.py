@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from edge.handover import Handover
+from edge.system.queues import Handover
 
 
 def test_the_newest_displaces_the_oldest_and_hands_it_back():

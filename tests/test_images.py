@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge.errors import ImageFileError
-from edge.images import IMAGE_SUFFIXES, decode_image, read_image
+from edge.inference.images import IMAGE_SUFFIXES, decode_image, read_image
 
 
 def picture(height: int = 40, width: int = 60) -> np.ndarray:

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convert.errors import BrokenModelError
-from convert.inspection import inspect, inspect_file
-from convert.metadata import with_metadata
+from convert.tflite.inspection import inspect, inspect_file
+from convert.tflite.metadata import with_metadata
 from edge.errors import FlatbufferError
-from edge.flatbuffer import Buffer
+from edge.inference.tflite.flatbuffer import Buffer
 from tests.keras_models import CONTRACT, edited
 
 schema = pytest.importorskip("ai_edge_litert.schema_py_generated", reason="reads names from LiteRT's schema")

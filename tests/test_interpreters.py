@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from conftest import TinyModels
 
-from edge import interpreters
-from edge.contract import Quantization
 from edge.errors import ContractError, InterpreterUnavailable, ModelFileError
-from edge.flatbuffer import Buffer, Table
-from edge.interpreters import available_runtimes, kind_of, open_interpreter
-from edge.model_file import check_model
-from edge.runtimes import RUNTIMES
+from edge.inference import interpreters
+from edge.inference.contract import Quantization
+from edge.inference.interpreters import available_runtimes, kind_of, open_interpreter
+from edge.inference.runtimes import RUNTIMES
+from edge.inference.tflite.flatbuffer import Buffer, Table
+from edge.inference.tflite.model_file import check_model
 
 
 @pytest.fixture(params=RUNTIMES)

@@ -73,15 +73,15 @@ def test_heavy_imports_live_inside_functions(package: str) -> None:
 # updates, and what an option of `edge bench` compares with and draws with. `tf.lite` is reached by name, through
 # importlib, and only when asked for.
 BEYOND = {
-    "edge/trust/keys.py": {"cryptography", "securesystemslib"},
-    "edge/trust/envelope.py": {"securesystemslib"},
+    "edge/bundle/keys.py": {"cryptography", "securesystemslib"},
+    "edge/bundle/envelope.py": {"securesystemslib"},
     "edge/update/fetch.py": {"tuf", "urllib3"},
     "edge/update/repository.py": {"tuf"},
-    "edge/interpreters.py": {"tensorflow"},
+    "edge/inference/interpreters.py": {"tensorflow"},
     "edge/cameras/picamera2.py": {"picamera2", "libcamera"},
-    "edge/probes/cameras.py": {"picamera2", "libcamera"},
-    "edge/bench_figure.py": {"matplotlib"},
-    "edge/bench_timing.py": {"mediapipe"},
+    "edge/diagnostics/cameras.py": {"picamera2", "libcamera"},
+    "edge/diagnostics/bench_figure.py": {"matplotlib"},
+    "edge/diagnostics/bench_timing.py": {"mediapipe"},
 }
 
 
@@ -95,7 +95,7 @@ def test_edge_imports_only_what_a_device_has() -> None:
 
 def test_the_checks_above_see_what_they_look_for() -> None:
     """Negative control."""
-    late = "def f():\n    import models.registry\n"
+    late = "def f():\n    import models.data.published\n"
     assert imported(ast.parse(late)) == {"models"} and at_import_time(late) == set()
     early = "try:\n    import keras\nexcept ImportError:\n    from tensorflow import keras\n"
     assert at_import_time(early) == {"keras", "tensorflow"}
@@ -105,7 +105,7 @@ def test_the_checks_above_see_what_they_look_for() -> None:
     }
 
 
-@pytest.mark.parametrize("module", ["edge.cli", "edge.bundle", "edge.classifier", "convert", "models"])
+@pytest.mark.parametrize("module", ["edge.cli", "edge.bundle.bundle", "edge.inference.classifier", "convert", "models"])
 def test_importing_loads_nothing_heavy(module: str) -> None:
     code = f"import sys, {module}; print(sorted({{m.partition('.')[0] for m in sys.modules}}))"
     done = subprocess.run(

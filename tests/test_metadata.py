@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from convert.errors import BrokenModelError
-from convert.inspection import inspect
-from convert.metadata import METADATA_NAME, read_metadata, with_metadata
-from convert.quantize import quantize
-from convert.verify import verify
+from convert.quantization.postcheck import verify
+from convert.quantization.quantize import quantize
+from convert.tflite.inspection import inspect
+from convert.tflite.metadata import METADATA_NAME, read_metadata, with_metadata
 from tests.keras_models import CONTRACT, LABELS, small_network, smear_pixels
 from tests.test_quantize import run_tflite
 
@@ -20,7 +20,7 @@ pytest.importorskip("keras", reason="conversion needs TensorFlow")
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    from convert.float_model import load_float
+    from convert.quantization.float_model import load_float
 
     path = tmp_path_factory.mktemp("float") / "net.keras"
     small_network().save(path)

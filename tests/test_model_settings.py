@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from edge.classify import classify_request
 from edge.commands.bench import bench_request
+from edge.commands.classify import classify_request
+from edge.commands.run import run_request
 from edge.commands.selftest import selftest_request
 from edge.errors import SettingsError, UsageError
-from edge.model_settings import ModelSettings
-from edge.run import run_request
+from edge.settings.model import ModelSettings
 
 NOTHING = {"bundle": "", "runtime": "", "threads": "", "edgetpu": ""}
 PROFILE = ModelSettings(Path("/profile"), "litert", 3, "usb:0", True)
@@ -83,7 +83,7 @@ def test_every_command_reads_the_whole_section(command: Any, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("command", [run, selftest, classify, bench])
 def test_without_a_profile_the_cpu_works(command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("edge.trust.machine", "edge.settings"):
+    for module in ("edge.settings.trusted_keys", "edge.settings.profile"):
         monkeypatch.setattr(f"{module}.DEFAULT_PROFILE", tmp_path / "none.toml")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert command("", tmp_path, NOTHING) == ModelSettings()

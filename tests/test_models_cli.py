@@ -14,11 +14,11 @@ import pytest
 
 import convert.cli
 import models.cli
-from convert.requests import EXIT_CODES
-from edge import bundle as bundles
-from edge.command import main
-from edge.trust.machine import machine_keys
-from models.split import Split
+from convert.commands.requests import EXIT_CODES
+from edge.bundle import bundle as bundles
+from edge.commands.command_line import main
+from edge.settings.trusted_keys import machine_keys
+from models.data.split import Split
 from tests.small_world import LABELS, ROOT, SIZE, command, is_one_line, shell, write_images, write_policy
 
 COMMANDS = {"models": models.cli.COMMANDS, "convert": convert.cli.COMMANDS}
@@ -174,18 +174,20 @@ def test_split_keeps_fields_together(data: Path, tmp_path: Path, run: Run) -> No
 
 
 def test_fetch(data: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from models.dataset import scan
-    from models.fetch import PublishedFile
+    from models.data.dataset import scan
+    from models.data.fetch import PublishedFile
 
     listed = tuple(
         PublishedFile(s.label, Path(s.name).name, s.sha256, s.path.stat().st_size) for s in scan(data).samples
     )
-    monkeypatch.setattr("models.fetch.published_files", lambda: listed)
+    monkeypatch.setattr("models.data.fetch.published_files", lambda: listed)
     archive = shutil.make_archive(str(tmp_path / "download"), "zip", data)
     done = run("fetch", "--from", archive, "--to", tmp_path / "laid_out", "--json")
     assert done.code == 0 and done.record["complete"] and done.record["laid_out"] == 80
     assert {p.name for p in (tmp_path / "laid_out").iterdir()} == set(LABELS)
-    monkeypatch.setattr("models.fetch.published_files", lambda: (*listed, PublishedFile("Pre", "z.png", "0" * 64, 9)))
+    monkeypatch.setattr(
+        "models.data.fetch.published_files", lambda: (*listed, PublishedFile("Pre", "z.png", "0" * 64, 9))
+    )
     missing = run("fetch", "--from", data, "--to", tmp_path / "other")
     assert missing.code == 1 and "INCOMPLETE: 80 of 81" in missing.out and "Pre/z.png" in missing.out
 

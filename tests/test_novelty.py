@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.contract import Pixels
+from docs.studies.novelty.other_microscopes import MICROSCOPES, cut_out, through
 from edge.errors import SettingsError
-from edge.gate_measures import View
-from edge.gates import quality_gates
-from edge.gates_standard import standard_gates
-from edge.novelty import MEASURES, NAME, Family, Novelty, shipped_novelty
-from edge.novelty_features import STAIN, STRUCTURE, stain, structure
-from models.other_microscopes import MICROSCOPES, cut_out, through
-from models.stain import to_density, to_light, to_pixels, turn_hue
+from edge.inference.contract import Pixels
+from edge.inference.gates.measures import View
+from edge.inference.gates.novelty import MEASURES, NAME, Family, Novelty, shipped_novelty
+from edge.inference.gates.novelty_features import STAIN, STRUCTURE, stain, structure
+from edge.inference.gates.quality import quality_gates
+from edge.inference.gates.standard import standard_gates
+from models.training.stain import to_density, to_light, to_pixels, turn_hue
 from tests.test_gates import drawn
 
 
@@ -128,7 +128,7 @@ def test_the_further_the_hue_the_farther(sign: int) -> None:
 
 
 def test_the_further_the_size_the_farther() -> None:
-    from models.corruption_scene import magnified
+    from models.evaluation.scene import magnified
 
     smaller = median_of(magnified, (1.0, 0.8, 0.6, 0.5))
     larger = median_of(magnified, (1.0, 1.5, 2.0, 3.0))
@@ -271,8 +271,8 @@ def test_the_shipped_file_is_of_the_frames_size() -> None:
 
 
 def test_published_fields_pass_and_other_images_do_not(data_dir: Any) -> None:
-    from models.novelty_fields import CONTRACT, read_image
-    from models.registry import PUBLISHED_SPLIT
+    from models.data.published import PUBLISHED_SPLIT
+    from models.decision.novelty_fields import CONTRACT, read_image
 
     rows = [line.split(",") for line in PUBLISHED_SPLIT.read_text(encoding="utf-8").splitlines()[1:]]
     test = [data_dir / row[2] for row in rows if row[0] == "test" and (data_dir / row[2]).is_file()][::5]

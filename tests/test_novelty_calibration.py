@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from docs.studies.novelty.alternatives import Network, Once
+from docs.studies.novelty.evidence import NETWORK, RECORD, _auroc, show
+from docs.studies.novelty.other_microscopes import MICROSCOPES, Microscope, through
+from docs.studies.novelty.page import with_tables
 from edge.errors import UsageError
-from edge.novelty import Novelty, shipped_novelty
-from edge.trust.machine import machine_keys
-from models.errors import DatasetError
-from models.novelty_alternatives import Network, Once
-from models.novelty_calibration import BUDGET, calibrate, to_text
-from models.novelty_evidence import NETWORK, RECORD, _auroc, show
-from models.novelty_fields import CONTRACT, read_others, read_parts
-from models.novelty_fit import (
+from edge.inference.gates.novelty import Novelty, shipped_novelty
+from edge.settings.trusted_keys import machine_keys
+from models.data.scale_bar import fill_corner
+from models.decision.fit_novelty import BUDGET, calibrate, to_text
+from models.decision.novelty_fields import CONTRACT, read_others, read_parts
+from models.decision.prototypes import (
     FEWEST,
     PROTOTYPES,
     RULES,
@@ -30,9 +32,7 @@ from models.novelty_fit import (
     to_record,
     with_limits,
 )
-from models.novelty_page import with_tables
-from models.other_microscopes import MICROSCOPES, Microscope, through
-from models.scale_bar import fill_corner
+from models.errors import DatasetError
 from tests.test_gates import drawn
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -154,10 +154,10 @@ def test_area_under_the_curve_is_scikit_learn_s() -> None:
 
 
 def test_the_network_answers_as_it_does_on_the_device() -> None:
-    from edge import bundle
-    from edge.classifier import Classifier
-    from edge.interpreters import open_interpreter
-    from models.registry import bundles
+    from edge.bundle import bundle
+    from edge.inference.classifier import Classifier
+    from edge.inference.interpreters import open_interpreter
+    from models.data.published import bundles
 
     shipped = bundle.load(bundles() / NETWORK, trust=machine_keys())
     classifier = Classifier(shipped.contract, open_interpreter(shipped.model))
@@ -236,7 +236,7 @@ def test_wrong_requests_are_refused(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_shipped_gate_comes_from_the_published_images(data_dir: Path) -> None:
     """Measures them again: takes half a minute."""
-    from models.novelty_calibration import calibrated
+    from models.decision.fit_novelty import calibrated
 
     parts = read_parts(data_dir)
     again, _ = calibrated(parts)

@@ -13,27 +13,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from convert.calibration.evaluation_data import Source
 from convert.errors import ParetoError, QuantizationError
-from convert.evidence import Source
-from convert.float_model import load_float
-from convert.inspection import inspect
-from convert.pareto import lesson, measurement
+from convert.pareto import fine_tune as lesson
+from convert.pareto import measurement
+from convert.pareto.backbone_weights import fitting
 from convert.pareto.figure import pareto_figure
+from convert.pareto.fine_tune import learned, pupil
 from convert.pareto.formats import FORMATS, converted
 from convert.pareto.front import front
 from convert.pareto.grid import VARIED, Variant, variants_of, variants_of_shipped
-from convert.pareto.inference import peak_of
-from convert.pareto.lesson import learned, pupil
 from convert.pareto.measurement import Candidate, candidate, measured
+from convert.pareto.memory_probe import peak_of
 from convert.pareto.page import markdown, pareto_page, pareto_text, rows
 from convert.pareto.timing import LEAST_ROUNDS, against, turns
-from convert.pareto.weights import fitting
+from convert.quantization.float_model import load_float
+from convert.tflite.inspection import inspect
 from edge.errors import ModelFileError
-from edge.interpreters import open_interpreter
-from models.cell_lessons import no_lessons
-from models.figure_style import render
-from models.registry import trained
-from models.split import Split
+from edge.inference.interpreters import open_interpreter
+from models.data.published import trained
+from models.data.split import Split
+from models.report.figure_style import render
+from models.training.background_swap import no_lessons
 from tests import pareto_tables
 from tests.small_world import CONTRACT, LABELS, World
 
@@ -112,7 +113,7 @@ def test_a_short_recipe_is_the_shipped_network_s() -> None:
 @pytest.fixture(scope="module")
 def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random weights in the shapes of width 0.35."""
-    from models.architectures import mobilenet_v2
+    from models.networks.architectures import mobilenet_v2
 
     path = tmp_path_factory.mktemp("weights") / "quarter.weights.h5"
     mobilenet_v2((32, 32), alpha=0.35).get_layer("backbone").save_weights(path)
@@ -317,7 +318,7 @@ def test_a_variant_is_trained_once(
 def test_an_interrupted_training_continues(
     lessons: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from models.training import _Run
+    from models.training.loop import _Run
 
     checkpoint, done = _Run._checkpoint, []
 

@@ -19,9 +19,9 @@ import pytest
 from convert.cli import COMMANDS
 from convert.pareto import job, measurement
 from convert.pareto.formats import converted
-from edge.command import main
-from edge.contract import FLOAT32
-from edge.model_file import check_model
+from edge.commands.command_line import main
+from edge.inference.contract import FLOAT32
+from edge.inference.tflite.model_file import check_model
 from tests.small_world import CONTRACT, LABELS, ROOT, World, command, draw, is_one_line, shell, write_images
 
 Run = Callable[..., tuple[int, str, str]]
@@ -246,8 +246,8 @@ def test_images_are_asked_for(run: Run) -> None:
 @pytest.mark.slow
 def test_a_variant_of_the_shipped_network_from_start_to_table(tmp_path: Path) -> None:
     """The installed command trains MobileNetV2 at 32 pixels on drawn images, is interrupted, and continues."""
-    from models.dataset import scan
-    from models.split import Split, SplitItem
+    from models.data.dataset import scan
+    from models.data.split import Split, SplitItem
 
     data = write_images(tmp_path / "images")
     parts = ("train", "train", "validation", "test", "test")

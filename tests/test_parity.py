@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, recall_score
 
-from convert.comparison import benign_label, compare
 from convert.errors import LatencyError, ParityError
-from convert.latency import latency_ratio
-from convert.parity import Judgement, judge
-from convert.policy import Policy
-from edge.contract import FLOAT32, Quantization
-from edge.interpreters import TensorSpec
-from models.statistics import mcnemar_exact, paired_difference, wilson
+from convert.parity.comparison import benign_label, compare
+from convert.parity.latency import latency_ratio
+from convert.parity.policy import Policy
+from convert.parity.verdict import Judgement, judge
+from edge.inference.contract import FLOAT32, Quantization
+from edge.inference.interpreters import TensorSpec
+from models.statistics.intervals import mcnemar_exact, paired_difference, wilson
 
 LABELS = ("Benign", "Early", "Pre", "Pro")
 POLICY = Policy.default()

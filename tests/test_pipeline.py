@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from pipeline_parts import CONTRACT, CountingCamera, EveryThird, ListStore, NumberJudge, no_gates
 
-from edge.clock import Clock
 from edge.errors import CameraLost, ModelFileError
-from edge.gates_base import Gates
-from edge.images import decode_image
-from edge.keep import Keeper
-from edge.pipeline import Pipeline
-from edge.recorder import Recorder
+from edge.inference.gates.base import Gates
+from edge.inference.images import decode_image
+from edge.pipeline.pipeline import Pipeline
+from edge.pipeline.recorder import Recorder
+from edge.record.image_sampling import Keeper
+from edge.system.clock import Clock
 
 
 def pipeline(

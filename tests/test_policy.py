@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from convert.errors import PolicyError
-from convert.policy import DEFAULT_POLICY, Policy
+from convert.parity.policy import DEFAULT_POLICY, Policy
 
 TEXT = DEFAULT_POLICY.read_text(encoding="utf-8")
 

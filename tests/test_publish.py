@@ -14,11 +14,11 @@ import pytest
 from tuf.api.metadata import Metadata, Root, Timestamp
 
 from convert.cli import COMMANDS
-from edge.command import main
+from edge.commands.command_line import main
 from edge.errors import UpdateError
 from edge.update.candidates import Candidate
 from edge.update.repository import Repository, offered
-from edge.update.rings import position
+from edge.update.rollout import position
 from tests.update_server import serving
 from tests.update_world import NAME, World, write_bundle
 
@@ -235,7 +235,7 @@ def test_a_reader_meets_the_old_repository_or_the_new_one(
     publisher: Publisher, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cut off before each file that is written: what stands there is whole for a device, and can be published to."""
-    import convert.publish_repository as module
+    import convert.signing.repository as module
 
     publisher.record("--bundle", world.offer(1))
     whole, seen = module.write_whole, set()

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import CalibrationError, FloatModelError, QuantizationError
-from convert.float_model import digest, infer_contract, load_float
-from convert.inspection import inspect
-from convert.quantize import float_tflite, quantize, reach_both_ends
-from convert.verify import verify
-from edge.contract import FLOAT32, InputContract
+from convert.quantization.float_model import digest, infer_contract, load_float
+from convert.quantization.postcheck import verify
+from convert.quantization.quantize import float_tflite, quantize, reach_both_ends
+from convert.tflite.inspection import inspect
 from edge.errors import ContractError
+from edge.inference.contract import FLOAT32, InputContract
 from tests.keras_models import CONTRACT, LABELS, SIZE, small_network, smear_pixels
 
 keras = pytest.importorskip("keras", reason="conversion needs TensorFlow")
@@ -94,7 +94,7 @@ def test_the_pixels_are_the_tensor(int8):
 
 def test_without_the_ends_the_scale_would_be_wrong(model, pixels, monkeypatch):
     """Negative control of `reach_both_ends`: a converter fed the images alone fails verification."""
-    monkeypatch.setattr("convert.quantize.reach_both_ends", lambda pixels, contract: {})
+    monkeypatch.setattr("convert.quantization.quantize.reach_both_ends", lambda pixels, contract: {})
     narrow = quantize(model, CONTRACT, np.clip(pixels, 40, 220))
     with pytest.raises(Exception, match="input-quantization"):
         verify(narrow, CONTRACT)
@@ -108,7 +108,7 @@ def test_ends_leave_the_other_ranges_alone(model, pixels, monkeypatch):
         return np.array([t.scales[0] for t in tensors if len(t.scales) == 1 and not t.constant_bytes])
 
     reached = ranges(quantize(model, CONTRACT, inner))
-    monkeypatch.setattr("convert.quantize.reach_both_ends", lambda pixels, contract: {})
+    monkeypatch.setattr("convert.quantization.quantize.reach_both_ends", lambda pixels, contract: {})
     alone = ranges(quantize(model, CONTRACT, inner))
     np.testing.assert_allclose(reached, alone, rtol=0.15)
 
@@ -137,7 +137,8 @@ def test_nothing_of_tensorflow_reaches_the_streams(folder, tmp_path):
     """In a fresh process, from the import to the converted file."""
     script = (
         "import sys, numpy as np\nfrom pathlib import Path\n"
-        "from convert.quantize import load_float, quantize, infer_contract\n"
+        "from convert.quantization.float_model import infer_contract, load_float\n"
+        "from convert.quantization.quantize import quantize\n"
         "model = load_float(Path(sys.argv[1]))\ncontract = infer_contract(model).contract\n"
         "quantize(model, contract, np.zeros((2, 32, 32, 3), np.uint8) + np.uint8(9))\nprint('done')\n"
     )

@@ -4,9 +4,9 @@ import time
 
 from pipeline_parts import ListStore
 
-from edge.clock import Clock
-from edge.recorder import Recorder
-from edge.store_entries import Entry
+from edge.pipeline.recorder import Recorder
+from edge.record.entries import Entry
+from edge.system.clock import Clock
 
 
 def entry(number: int) -> Entry:

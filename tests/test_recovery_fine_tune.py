@@ -13,15 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from convert.diagnose.graph import Runner, constants, dequantized, match
 from convert.errors import FineTuneError
-from convert.inspection import inspect
 from convert.recovery.fake_quant import Quantizer, Twin, _Flow
 from convert.recovery.fake_quant_operators import to_file
 from convert.recovery.fine_tune import Candidate, FineTuneSettings, fine_tune
-from convert.recovery.float_file import WEIGHTED, FloatFile
-from edge.contract import FLOAT32, InputContract, Pixels
-from edge.virtual_slide import synthetic_fields
+from convert.tflite.float_file import WEIGHTED, FloatFile
+from convert.tflite.inspection import inspect
+from convert.tflite.matching import Runner, constants, dequantized, match
+from edge.cameras.synthetic.smear import synthetic_fields
+from edge.inference.contract import FLOAT32, InputContract, Pixels
 from tests.keras_models import CONTRACT, edited, smear_pixels
 
 QUICK = FineTuneSettings(steps=4, every=2, batch=4)
@@ -54,8 +54,8 @@ def encoded(pixels: Pixels) -> npt.NDArray[Any]:
 
 
 def pair(network: Any, images: int = len(IMAGES)) -> Pair:
-    from convert.float_model import FloatModel
-    from convert.quantize import calibrated, quantized
+    from convert.quantization.float_model import FloatModel
+    from convert.quantization.quantize import calibrated, quantized
 
     width, height = CONTRACT.size
     model = FloatModel(network, Path("test.keras"), "", "test", (width, height), len(CONTRACT.labels), ())
@@ -198,7 +198,7 @@ def test_the_twin_rounds_weights_to_the_codes_of_the_file(chained: Pair) -> None
 
 def test_a_twin_of_other_ranges_is_no_twin(chained: Pair) -> None:
     """Negative control: with the quantizers of a file of narrower ranges the twin answers as that one, not as ours."""
-    from convert.quantize import quantized
+    from convert.quantization.quantize import quantized
 
     other = replace(chained, int8=quantized(clipped(chained.plain, 0.5)))
     found = twin_outputs(other, True)
@@ -207,7 +207,7 @@ def test_a_twin_of_other_ranges_is_no_twin(chained: Pair) -> None:
 
 
 def test_what_was_not_trained_is_written_as_it_was(chained: Pair) -> None:
-    from convert.quantize import quantized
+    from convert.quantization.quantize import quantized
 
     again = quantized(Twin(chained.plain, chained.int8).written())
     np.testing.assert_array_equal(outputs(again, chained.inputs), outputs(chained.int8, chained.inputs))
@@ -215,7 +215,7 @@ def test_what_was_not_trained_is_written_as_it_was(chained: Pair) -> None:
 
 def test_what_was_trained_is_written(chained: Pair) -> None:
     """Every weight and bias moved a little: the file computes what the twin then computes."""
-    from convert.quantize import quantized
+    from convert.quantization.quantize import quantized
 
     twin, rng = Twin(chained.plain, chained.int8), np.random.default_rng(5)
     for one in twin.variables:
@@ -246,7 +246,7 @@ def test_gradients_reach_every_weight_and_stop_where_a_value_is_clipped(chained:
 
 def test_a_damaged_network_comes_closer_to_its_teacher(chained: Pair) -> None:
     """Clipped ranges cost the int8 file much; some steps bring half of it back, as the interpreter sees it."""
-    from convert.quantize import quantized
+    from convert.quantization.quantize import quantized
 
     wanted = outputs(chained.plain, chained.inputs)
     worse = clipped(chained.plain, 0.3)
@@ -300,7 +300,7 @@ def test_a_loss_that_is_no_number_ends_it(chained: Pair) -> None:
 
 def test_malignant_images_are_kept_from_benign(chained: Pair) -> None:
     """With caution, Benign gets less from the int8 file than from the teacher where the teacher calls another class."""
-    from convert.quantize import quantized
+    from convert.quantization.quantize import quantized
 
     contract = replace(CONTRACT, labels=("Benign", "Early", "Pre", "Pro"))
     wanted = outputs(chained.plain, chained.inputs)
@@ -376,8 +376,8 @@ def stored_weights(int8: bytes) -> list[tuple[npt.NDArray[Any], npt.NDArray[Any]
 @pytest.mark.parametrize("name", ["custom_cnn", "mobilenet_v2"])
 def test_the_twin_of_a_shipped_network(name: str) -> None:
     """As float file and as int8 file, on fields drawn for this."""
-    from convert.float_model import load_float
-    from convert.quantize import calibrated, quantized
+    from convert.quantization.float_model import load_float
+    from convert.quantization.quantize import calibrated, quantized
 
     folder = Path(__file__).parents[1] / "models" / "trained" / name
     contract = InputContract.load(folder / "contract.json").undecided()

@@ -5,12 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convert.diagnose.graph import Runner
 from convert.errors import RecoveryError
-from convert.float_model import load_float
-from convert.quantize import calibrated, quantize, quantized, reach_both_ends
+from convert.quantization.float_model import load_float
+from convert.quantization.quantize import calibrated, quantize, quantized, reach_both_ends
+from convert.recovery.activation_statistics import BINS, Seen, collect, runs
 from convert.recovery.bias_correction import correct_biases, rounded
-from convert.recovery.clipping import (
+from convert.recovery.equalization import HEADROOM, equalize, groups
+from convert.recovery.range_estimators import (
     FIXED_SCALE,
     MIN_MAX,
     SAME_SCALE,
@@ -19,11 +20,10 @@ from convert.recovery.clipping import (
     percentile_range,
     set_ranges,
 )
-from convert.recovery.equalization import HEADROOM, equalize, groups
-from convert.recovery.float_file import BIAS, WEIGHTED, WEIGHTS, FloatFile
-from convert.recovery.statistics import BINS, Seen, collect, runs
-from edge.contract import FLOAT32
+from convert.tflite.float_file import BIAS, WEIGHTED, WEIGHTS, FloatFile
+from convert.tflite.matching import Runner
 from edge.errors import ModelFileError
+from edge.inference.contract import FLOAT32
 from tests.keras_models import CONTRACT as SMALL
 from tests.keras_models import edited, small_network, smear_pixels
 from tests.recovery_world import CONTRACT, PRODUCERS, blow_up, pixels, residual_network

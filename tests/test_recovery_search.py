@@ -13,21 +13,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convert.comparison import compare
+from convert.calibration.evaluation_data import Source, from_images
 from convert.errors import TooFewImagesError
-from convert.evidence import Source, from_images
-from convert.float_model import load_float
-from convert.policy import Policy
-from convert.quantize import calibrated
+from convert.parity.comparison import compare
+from convert.parity.policy import Policy
+from convert.quantization.float_model import load_float
+from convert.quantization.quantize import calibrated
 from convert.recovery.fine_tune import FineTuneSettings
-from convert.recovery.float_file import WEIGHTED, WEIGHTS, FloatFile
 from convert.recovery.images import SearchImages, calibrations, search_images
 from convert.recovery.interruption import StopRequested, stoppable
 from convert.recovery.recover import confirmed
 from convert.recovery.search import Search
 from convert.recovery.trials import FLIP_WEIGHS, Measures, Score
-from edge import bundle as bundles
-from edge.trust.machine import machine_keys
+from convert.tflite.float_file import WEIGHTED, WEIGHTS, FloatFile
+from edge.bundle import bundle as bundles
+from edge.settings.trusted_keys import machine_keys
 from tests.recovery_world import CONTRACT, LABELS, blow_up, pixels, residual_network, write_three_parts
 from tests.small_world import FEW_IMAGES, command, shell, write_images, write_policy
 
@@ -277,8 +277,8 @@ def test_the_fine_tune_runs_only_where_the_rest_is_not_enough(world, monkeypatch
 
 def test_the_teacher_is_the_float_network_in_the_scales_of_the_student(world, monkeypatch) -> None:
     """Its features are compared with the student's: those of the file before equalization are other numbers."""
-    from convert.diagnose.graph import Runner
     from convert.recovery import search as module
+    from convert.tflite.matching import Runner
 
     taught = []
 

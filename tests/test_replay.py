@@ -10,7 +10,6 @@ import pytest
 
 from edge.cameras.base import CameraMode, CameraSettings, Frame
 from edge.cameras.replay import ReplayCamera
-from edge.contract import Pixels
 from edge.errors import (
     CameraLost,
     CameraNotFound,
@@ -20,6 +19,7 @@ from edge.errors import (
     EndOfFrames,
     FrameCorrupt,
 )
+from edge.inference.contract import Pixels
 
 SETTINGS = CameraSettings(size=(1280, 960))
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from test_certificate import facts
 
-from convert.certificate import certify
+from convert.certification.certificate import certify
+from convert.certification.report import report
+from convert.certification.report_text import parity_text, percent, points
 from convert.errors import ReportError
-from convert.report import report
-from convert.report_text import parity_text, percent, points
 
 
 class Checker(HTMLParser):
@@ -117,9 +117,9 @@ def test_names_are_escaped() -> None:
 def test_many_classes_still_make_a_page() -> None:
     import numpy as np
 
-    from convert.comparison import compare
-    from convert.parity import judge
-    from edge.contract import InputContract
+    from convert.parity.comparison import compare
+    from convert.parity.verdict import judge
+    from edge.inference.contract import InputContract
 
     arguments, *_ = facts()
     labels = tuple(f"species {k}" for k in range(40))

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from edge import retention
 from edge.cli import COMMANDS
-from edge.clock import Instant
-from edge.command import main
-from edge.retention import Retention, apply
-from edge.store import Store
-from edge.store_reader import Row
-from edge.verify import verify
+from edge.commands.command_line import main
+from edge.record import retention
+from edge.record.audit import verify
+from edge.record.reader import Row
+from edge.record.retention import Retention, apply
+from edge.record.store import Store
+from edge.system.clock import Instant
 from tests.records import DAY_NS, INFO, NOON, PNG, ask, fill, later, tamper, verdict
 
 NEXT_YEAR = Instant(NOON.utc_ns + 365 * DAY_NS, 1, True)

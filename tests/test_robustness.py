@@ -12,16 +12,16 @@ import pytest
 
 import convert.cli
 import models.cli
-from edge.command import main
-from edge.contract import Pixels
-from models.corruptions import CORRUPTIONS, SEVERITIES, USUAL, corrupt
-from models.counterfactual_views import VIEWS
+from edge.commands.command_line import main
+from edge.inference.contract import Pixels
 from models.errors import EvaluationError, NetworkError
-from models.exam import Answers, Exam, score
-from models.figure_style import render
-from models.robustness import Robustness, degraded, evaluate_corruptions
-from models.robustness_figure import robustness_figure
-from models.side_by_side import FLOAT, INT8, side_by_side
+from models.evaluation.corruptions import CORRUPTIONS, SEVERITIES, USUAL, corrupt
+from models.evaluation.evaluation_set import Answers, Exam, score
+from models.evaluation.interventions import VIEWS
+from models.evaluation.robustness import Robustness, degraded, evaluate_corruptions
+from models.networks.model_pair import FLOAT, INT8, side_by_side
+from models.report.figure_style import render
+from models.report.robustness_figure import robustness_figure
 from tests.small_world import LABELS, World, draw
 
 A_CLASS = 4
@@ -174,7 +174,7 @@ def test_command_exchanges_bars(world: World, tmp_path: Path) -> None:
 
 
 def test_sample_is_the_same_every_time_and_part_of_the_whole(world: World) -> None:
-    from models.data_source import load_part, scan_for, split_for
+    from models.data.parts import load_part, scan_for, split_for
     from tests.small_world import CONTRACT
 
     image_set = scan_for(world.data, CONTRACT)

@@ -16,16 +16,16 @@ from typing import Any
 import cv2
 import pytest
 
-from edge import bundle as bundles
+from edge.bundle import bundle as bundles
+from edge.cameras.synthetic.smear import synthetic_fields
 from edge.cli import COMMANDS
-from edge.clock import Clock
-from edge.command import main
-from edge.gates_standard import standard_gates
-from edge.lines import stored_record
-from edge.store import Store
-from edge.trust.machine import machine_keys
-from edge.verify import verify
-from edge.virtual_slide import synthetic_fields
+from edge.commands.command_line import main
+from edge.inference.gates.standard import standard_gates
+from edge.record.audit import verify
+from edge.record.formatting import stored_record
+from edge.record.store import Store
+from edge.settings.trusted_keys import machine_keys
+from edge.system.clock import Clock
 
 EDGE = Path(sys.executable).with_name("edge")
 BUNDLES = Path(__file__).parents[1] / "models" / "bundles"
@@ -218,9 +218,9 @@ def test_a_bundle_swapped_on_disk_is_noticed_and_the_run_goes_on_with_the_old_on
         (bundle / "manifest.json").write_text("{}")
         return stored_record(stored, labels, simulated=simulated, provenance=provenance)
 
-    monkeypatch.setattr("edge.run.stored_record", swapped)
-    monkeypatch.setattr("edge.run._TICK_S", 0.02)
-    monkeypatch.setattr("edge.run._LOOK_AT_BUNDLE_EVERY", 2)
+    monkeypatch.setattr("edge.commands.run.stored_record", swapped)
+    monkeypatch.setattr("edge.commands.run._TICK_S", 0.02)
+    monkeypatch.setattr("edge.commands.run._LOOK_AT_BUNDLE_EVERY", 2)
     assert run(*words, "--camera", SHARP, "--frames", 150, "--json") == 0
     captured = capsys.readouterr()
     assert captured.err.count("bundle_changed: ") == 1
@@ -365,7 +365,7 @@ def test_a_clock_that_is_set_shows_and_the_order_of_entries_stays(tmp_path, word
     """The wall clock goes back an hour after the tenth time it is read."""
     wall, reads = time.time_ns, itertools.count()
     back = lambda: wall() - (3_600_000_000_000 if next(reads) > 10 else 0)  # noqa: E731
-    monkeypatch.setattr("edge.run.Clock", lambda: Clock(wall=back))
+    monkeypatch.setattr("edge.commands.run.Clock", lambda: Clock(wall=back))
     assert run(*words, "--camera", SHARP, "--frames", 200, "--every", "--keep", "none", "--json") == 0
     fields = [each["field"] for each in records(capsys.readouterr().out)]
     assert fields == list(range(1, 201))

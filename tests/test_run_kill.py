@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from test_run import BUNDLES, EDGE, SMALL
 
-from edge.store import Store
-from edge.verify import verify
+from edge.record.audit import verify
+from edge.record.store import Store
 
 CAMERA = "sim:Early?empty=0&fps=400&seed={}"
 

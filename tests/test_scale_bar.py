@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.images import read_image
-from models.augmentation import Augmentation
-from models.registry import PUBLISHED_FILES
-from models.scale_bar import corner, fill_corner, replace_corner
+from edge.inference.images import read_image
+from models.data.published import PUBLISHED_FILES
+from models.data.scale_bar import corner, fill_corner, replace_corner
+from models.training.augmentation import Augmentation
 
 
 def field(seed: int, shape: tuple[int, int] = (224, 224)) -> np.ndarray:

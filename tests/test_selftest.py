@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 from conftest import certified
 
-from edge import bundle as bundles
-from edge import selftest
-from edge.bundle import Bundle
+from edge.bundle import bundle as bundles
+from edge.bundle.bundle import Bundle
+from edge.bundle.golden import Golden
 from edge.cli import COMMANDS
-from edge.command import main
-from edge.golden import Golden
-from edge.interpreters import open_interpreter
-from edge.probes.base import Machine
-from edge.probes.selftest import last as probe
-from edge.selftest import FAR, SelfTester, examine, pace
-from edge.selftest_state import FILE, MOST_PACES, LastTest, read_state, write_state
-from edge.trust.machine import machine_keys
+from edge.commands.command_line import main
+from edge.diagnostics.selftest import last as probe
+from edge.inference.interpreters import open_interpreter
+from edge.serving import selftest
+from edge.serving.selftest import FAR, SelfTester, examine, pace
+from edge.serving.selftest_state import FILE, MOST_PACES, LastTest, read_state, write_state
+from edge.settings.trusted_keys import machine_keys
+from edge.system.machine import Machine
 from tests.small_world import is_one_line, shell
 
 SOME = LastTest("2026-11-24T12:00:00Z", "passed", "as certified", "tiny-int8", "ab" * 32, "litert", "2.3.0", "A", 4.0)
@@ -224,7 +224,7 @@ def state_of(tmp_path: Path, **changes: Any) -> tuple[str, str, str]:
 
 
 def test_the_doctor_shows_the_last_one_and_its_age(tmp_path: Path) -> None:
-    from edge.selftest_state import utc_now
+    from edge.serving.selftest_state import utc_now
 
     [none] = probe(Machine(store=tmp_path))
     assert none.state == "unknown" and "edge selftest" in none.cure

@@ -14,27 +14,27 @@ import numpy as np
 import pytest
 from conftest import certified
 
-from edge import bundle as bundles
-from edge.classifier import Classifier
+from edge.bundle.bundle import bundle as bundles
+from edge.bundle.golden import Golden
 from edge.cli import COMMANDS
-from edge.clock import Clock
-from edge.command import main
-from edge.counters import Counts
+from edge.commands.command_line import main
 from edge.errors import GoldenMismatchError, SettingsError
-from edge.gates_standard import standard_gates
-from edge.golden import Golden
-from edge.interpreters import open_interpreter
-from edge.keep import Keeper
-from edge.pipeline import Pipeline
-from edge.recorder import Recorder
-from edge.selftest import SelfTester
-from edge.selftest_daily import DailySelfTest
-from edge.selftest_state import read_state
-from edge.serving import Served
-from edge.settings import parse
-from edge.store import Store
-from edge.trust.machine import machine_keys
-from edge.verify import verify
+from edge.inference.classifier import Classifier
+from edge.inference.gates.standard import standard_gates
+from edge.inference.interpreters import open_interpreter
+from edge.pipeline.counters import Counts
+from edge.pipeline.pipeline import Pipeline
+from edge.pipeline.recorder import Recorder
+from edge.record.audit import verify
+from edge.record.image_sampling import Keeper
+from edge.record.store import Store
+from edge.serving.selftest import SelfTester
+from edge.serving.selftest_schedule import DailySelfTest
+from edge.serving.selftest_state import read_state
+from edge.serving.serve import Served
+from edge.settings.profile import parse
+from edge.settings.trusted_keys import machine_keys
+from edge.system.clock import Clock
 from tests.pipeline_parts import CountingCamera, ListStore, NumberJudge, no_gates
 from tests.service_manager import Manager
 
@@ -111,8 +111,8 @@ def test_a_run_says_that_it_is_ready_lives_works_and_stops(
 
 
 HANG = """
-import edge.pipeline, threading
-from edge.classifier import Classifier
+import edge.pipeline.pipeline, threading
+from edge.inference.classifier import Classifier
 real, calls = Classifier.classify_prepared, []
 def hang(self, pixels):
     calls.append(1)
@@ -242,8 +242,8 @@ def test_a_bit_that_flips_while_it_runs_ends_the_run(
     """Negative control of the daily self-test: the answers change after 200 inferences, the test comes every 0.3 s."""
     path, record, profile = tiny(bundle_parts, tmp_path / "tiny-int8"), tmp_path / "record", tmp_path / "edge.toml"
     profile.write_text(GATES_OFF)
-    monkeypatch.setattr("edge.serving.open_interpreter", lambda *a, **k: Flipping(open_interpreter(*a, **k), 200))
-    monkeypatch.setattr("edge.run.DailySelfTest", lambda *a, every_s: DailySelfTest(*a, every_s=0.3))
+    monkeypatch.setattr("edge.serving.serve.open_interpreter", lambda *a, **k: Flipping(open_interpreter(*a, **k), 200))
+    monkeypatch.setattr("edge.commands.run.DailySelfTest", lambda *a, every_s: DailySelfTest(*a, every_s=0.3))
     words = ["run", "--bundle", path, "--store", record, "--config", profile, "--camera", CAMERA]
     words += ["--allow-unsigned", "--json", "--keep", "none"]
     assert main("edge", COMMANDS, [str(word) for word in words]) == 1
@@ -273,8 +273,8 @@ def test_a_sound_run_tests_itself_between_frames_and_loses_none(
         opened.append(Flipping(open_interpreter(*words, **more), 10**9))
         return opened[-1]
 
-    monkeypatch.setattr("edge.serving.open_interpreter", open_once)
-    monkeypatch.setattr("edge.run.DailySelfTest", lambda *a, every_s: DailySelfTest(*a, every_s=1e-9))
+    monkeypatch.setattr("edge.serving.serve.open_interpreter", open_once)
+    monkeypatch.setattr("edge.commands.run.DailySelfTest", lambda *a, every_s: DailySelfTest(*a, every_s=1e-9))
     words = ["run", "--bundle", path, "--store", record, "--config", profile, "--camera", CAMERA, "--every"]
     words += ["--allow-unsigned", "--json", "--keep", "none", "--frames", 40]
     assert main("edge", COMMANDS, [str(word) for word in words]) == 0

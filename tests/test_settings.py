@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from edge import settings
 from edge.cameras.base import CameraSettings
 from edge.errors import SettingsError
+from edge.settings import profile as settings
 
 
 def _parsed(text: str) -> settings.Settings:

@@ -8,20 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convert.policy import Policy
-from convert.summary import shipped_rows, shipped_table, table_in
-from edge import bundle as bundles
-from edge.classifier import Classifier
-from edge.contract import InputContract
-from edge.interpreters import open_interpreter
-from edge.trust.machine import machine_keys
-from models.card import card
-from models.dossier import Dossier
-from models.evaluation_page import evaluation_page
-from models.registry import PUBLISHED_SPLIT, RANDOM_SPLIT, TRAINED, trained
-from models.registry import bundles as bundle_folder
-from models.split import Split
-from models.synthetic_check import check
+from convert.commands.summary import shipped_rows, shipped_table, table_in
+from convert.parity.policy import Policy
+from docs.studies.networks.synthetic_check import check
+from edge.bundle import bundle as bundles
+from edge.inference.classifier import Classifier
+from edge.inference.contract import InputContract
+from edge.inference.interpreters import open_interpreter
+from edge.settings.trusted_keys import machine_keys
+from models.data.published import PUBLISHED_SPLIT, RANDOM_SPLIT, TRAINED, trained
+from models.data.published import bundles as bundle_folder
+from models.data.split import Split
+from models.report.card import card
+from models.report.evaluation_page import evaluation_page
+from models.report.model_records import Dossier
 
 ROOT = Path(__file__).resolve().parents[1]
 LIMITS = {"mobilenet_v2": 2.8e6, "custom_cnn": 6e6}  # bytes of the int8 file
@@ -127,11 +127,11 @@ def test_drawn_fields_tell_an_intact_file_from_a_broken_one(name: str) -> None:
 
     from ai_edge_litert import schema_py_generated as schema
 
-    from convert.comparison import compare
-    from convert.evidence import from_virtual_slides
-    from convert.float_model import load_float
-    from convert.parity import judge
-    from convert.predictions import device_probabilities, float_probabilities
+    from convert.calibration.evaluation_data import from_virtual_slides
+    from convert.parity.comparison import compare
+    from convert.parity.verdict import judge
+    from convert.quantization.float_model import load_float
+    from convert.quantization.predictions import device_probabilities, float_probabilities
 
     bundle = bundles.load(bundle_folder() / f"{name}-int8", trust=machine_keys())
     evidence = from_virtual_slides(bundle.contract)
@@ -157,7 +157,7 @@ def test_drawn_fields_tell_an_intact_file_from_a_broken_one(name: str) -> None:
 @pytest.mark.slow
 def test_evaluation_is_repeated_from_the_images(name: str, data_dir: Path) -> None:
     """The whole test part again, int8 through the device's code path: the certificate's counts come out."""
-    from models.data_source import load_part, scan_for, split_for
+    from models.data.parts import load_part, scan_for, split_for
 
     bundle = bundles.load(bundle_folder() / f"{name}-int8", trust=machine_keys())
     image_set = scan_for(data_dir, bundle.contract)

@@ -13,17 +13,17 @@ from typing import Any
 
 import pytest
 
-from convert import signing
 from convert.cli import COMMANDS
 from convert.errors import SigningError
-from convert.signing import sign, version_of
-from convert.signing_keys import load_private
-from edge import bundle
-from edge.archive import read_zip
-from edge.bundle import FILE_LIMITS
-from edge.command import main
-from edge.trust.machine import machine_keys
-from edge.trust.statement import LARGEST_VERSION
+from convert.signing import signing
+from convert.signing.keys import load_private
+from convert.signing.signing import sign, version_of
+from edge.bundle import bundle
+from edge.bundle.archive import read_zip
+from edge.bundle.bundle import FILE_LIMITS
+from edge.bundle.statement import LARGEST_VERSION
+from edge.commands.command_line import main
+from edge.settings.trusted_keys import machine_keys
 from tests.signing_parts import NOON, SHIPPED, VERSION, make_key, resealed
 from tests.small_world import is_one_line, shell
 
@@ -98,7 +98,7 @@ def test_a_name_is_a_name(tmp_path: Path, name: str) -> None:
 
 
 def test_half_a_pair_does_not_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from convert import signing_keys
+    from convert.signing import keys as signing_keys
 
     real = signing_keys._write_new
 

@@ -16,9 +16,9 @@ from edge.cameras.base import Camera, CameraSettings, Frame
 from edge.cameras.sim_settings import Fault, SimSettings, parse
 from edge.cameras.sim_stage import DRIFT_FRAMES, DRIFT_PERIOD, FRAMES_A_STOP, Stage
 from edge.cameras.simulated import RIGHT_COLOUR_GAINS, RIGHT_EXPOSURE_US, SimulatedCamera
-from edge.contract import Pixels
+from edge.cameras.synthetic.smear import SYNTHETIC_NOTICE, VirtualSlide
 from edge.errors import CameraLost, CameraNotFound, CameraSettingsError, CameraTimeout, FrameCorrupt
-from edge.virtual_slide import SYNTHETIC_NOTICE, VirtualSlide
+from edge.inference.contract import Pixels
 
 SIZE = (128, 96)
 CLEAN = "motion=0&focus_drift=0&noise=0"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import SlotStateError, UpdateBusy, UpdateError
-from edge.update.durable import Durable
+from edge.system.durable import Durable
 from edge.update.history import History
 from edge.update.slots import Place, Slots, default_slots
 from edge.update.state import Rejected, State, Trial

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.dataset import ImageSet, Sample
-from models.registry import PUBLISHED_FILES, PUBLISHED_SPLIT, RANDOM_SPLIT
-from models.split import (
+from models.data.dataset import ImageSet, Sample
+from models.data.published import PUBLISHED_FILES, PUBLISHED_SPLIT, RANDOM_SPLIT
+from models.data.split import (
     Split,
     SplitError,
     SplitItem,

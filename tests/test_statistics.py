@@ -11,7 +11,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
 from models.errors import StatisticsError
-from models.statistics import (
+from models.statistics.intervals import (
     Interval,
     bootstrap,
     mcnemar_exact,

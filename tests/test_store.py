@@ -15,14 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge import store_schema
-from edge.chain import canonical, genesis, link
-from edge.clock import Clock, Instant
 from edge.errors import StoreError
-from edge.store import Store
-from edge.store_entries import Event
-from edge.store_folder import default_store
-from edge.verify import verify
+from edge.record import schema as store_schema
+from edge.record.audit import verify
+from edge.record.chain import canonical, genesis, link
+from edge.record.entries import Event
+from edge.record.location import default_store
+from edge.record.store import Store
+from edge.system.clock import Clock, Instant
 from tests.records import INFO, NOON, PNG, ask, fill, later, verdict
 
 PAGE = Path(__file__).parents[1] / "docs/reference/record.md"

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from edge.command import main
+from edge.commands.command_line import main
 from edge.commands.verify import verify_request
 from edge.errors import StoreBusy, StoreError, StoreFull
-from edge.store import Store
-from edge.store_entries import Event
-from edge.verify import verify
+from edge.record.audit import verify
+from edge.record.entries import Event
+from edge.record.store import Store
 from tests.records import INFO, NOON, PNG, fill, later, tamper, verdict
 
 COMMANDS = {"verify": lambda store="", json=False: verify_request(store=store, json=json)}
@@ -228,7 +228,7 @@ def test_interrupted_just_after_the_commit(tmp_path: Path) -> None:
 
 
 def test_two_processes_on_one_record(tmp_path: Path) -> None:
-    script = "import sys; from pathlib import Path; from edge.store import Store; Store.open(Path(sys.argv[1]))"
+    script = "import sys; from pathlib import Path; from edge.record.store import Store; Store.open(Path(sys.argv[1]))"
     with Store.open(tmp_path) as store:
         run = store.begin(INFO, NOON)
         other = subprocess.run(
@@ -303,7 +303,7 @@ def flipped_page(folder: Path) -> None:
 
 def with_right_digest(folder: Path) -> None:
     """An entry changed with its own digest computed anew: the next one does not follow it."""
-    from edge.chain import link
+    from edge.record.chain import link
 
     with sqlite3.connect(folder / "record.sqlite") as connection:
         before = connection.execute("SELECT digest FROM entries WHERE id = 5").fetchone()[0]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.store import Store
-from edge.verify import verify
+from edge.record.audit import verify
+from edge.record.store import Store
 from tests.records import ask, tamper
 
 # Announces each verdict after it is committed, begins new runs, keeps images, prunes what was exported.
@@ -20,9 +20,11 @@ WRITER = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from edge.clock import Clock
-from edge.retention import Retention, apply
-from edge.store import Event, Row, Store
+from edge.system.clock import Clock
+from edge.record.retention import Retention, apply
+from edge.record.entries import Event
+from edge.record.reader import Row
+from edge.record.store import Store
 from tests.records import INFO, PNG, verdict
 
 folder, clock, number = Path(sys.argv[1]), Clock(), 0
@@ -97,7 +99,7 @@ def test_a_hundred_rounds(tmp_path: Path) -> None:
 
 def test_killed_while_the_record_is_made(tmp_path: Path) -> None:
     """The first start is interrupted too: what stands there then is a record, or nothing that hinders one."""
-    script = "import sys; from pathlib import Path; from edge.store import Store; print(flush=True); "
+    script = "import sys; from pathlib import Path; from edge.record.store import Store; print(flush=True); "
     script += "Store.open(Path(sys.argv[1]))"
     rng = random.Random(5)
     for number in range(8):

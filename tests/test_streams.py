@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from edge import interpreters
-from edge.command import INTERRUPTED, Outcome, main
+from edge.commands.command_line import INTERRUPTED, Outcome, main
 from edge.errors import DONE
-from edge.streams import STREAMS, given_back
-from models import silence
+from edge.inference import interpreters
+from edge.system.streams import STREAMS, given_back
+from models.support import quiet_tensorflow as silence
 
 ROOT = Path(__file__).parents[1]
 LINE = "error: interrupted; nothing half-written was left behind\n"
@@ -142,7 +142,7 @@ def test_given_back_after_an_exchange_that_nobody_undid(capfd: pytest.CaptureFix
 
 @pytest.mark.parametrize("closed", ["1>&-", "2>&-", "1>&- 2>&-"])
 def test_streams_that_were_closed_from_the_start(closed: str) -> None:
-    script = "from edge.streams import given_back\nwith given_back():\n    pass\n"
+    script = "from edge.system.streams import given_back\nwith given_back():\n    pass\n"
     done = subprocess.run(
         ["sh", "-c", f'"$0" -c "$1" {closed}', sys.executable, script], capture_output=True, cwd=ROOT, check=False
     )

@@ -8,10 +8,10 @@ import keras
 import numpy as np
 import pytest
 
-from edge.contract import InputContract
-from models.augmentation import Augmentation
-from models.cell_lessons import CellLessons
-from models.training import (
+from edge.inference.contract import InputContract
+from models.training.augmentation import Augmentation
+from models.training.background_swap import CellLessons
+from models.training.loop import (
     LabelledPixels,
     Recipe,
     Stage,
@@ -57,7 +57,7 @@ def test_it_learns_and_writes_its_history(tmp_path: Path) -> None:
 @pytest.mark.parametrize("killed_in_epoch", [1, 2])
 def test_a_killed_run_ends_in_the_same_weights(tmp_path: Path, killed_in_epoch: int, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     whole = train(network(), CONTRACT, images(40, 1), images(16, 2), RECIPE, tmp_path / "whole")
-    import models.training as module
+    import models.training.loop as module
 
     calls = {"n": 0}
     real = module.predict
@@ -111,7 +111,7 @@ def test_an_epoch_is_judged_on_augmented_images_too(tmp_path: Path) -> None:
 
 def test_lessons_without_a_class_are_not_counted_as_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half the images lose their class: the other half is still learned, and the record tells the share of those."""
-    import models.cell_lessons as cells
+    import models.training.background_swap as cells
 
     def found(pixels: np.ndarray) -> cells.CellFields:
         return cells.CellFields(pixels, np.ones(pixels.shape[:3], bool))
@@ -168,8 +168,8 @@ def test_batch_norms_of_the_backbone_move_only_where_the_recipe_lets_them(freeze
     """Also a guard for `freeze_batch_norm`'s reason: Keras lets a nested model's batch norms learn by themselves."""
     import keras
 
-    from models.architectures import mobilenet_v2
-    from models.training import _set_trainable
+    from models.networks.architectures import mobilenet_v2
+    from models.training.loop import _set_trainable
 
     model = mobilenet_v2((32, 32), 2, alpha=0.35)
     _set_trainable(model, "block_3_", freeze)

@@ -14,21 +14,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convert.signing import sign
-from convert.signing_keys import PrivateKey
-from edge import bundle
-from edge.contract import InputContract
+from convert.signing.keys import PrivateKey
+from convert.signing.signing import sign
+from edge.bundle import bundle, policy
+from edge.bundle import trusted as trusted_module
+from edge.bundle.envelope import LARGEST_ENVELOPE_BYTES, Envelope
+from edge.bundle.golden import Golden
+from edge.bundle.keys import PublicKey
+from edge.bundle.statement import LARGEST_VERSION, PAYLOAD_TYPE, Statement
+from edge.bundle.trusted import MOST_FILES, TrustedKeys
 from edge.errors import BundleError, KeyFileError, SignatureError, TrustError
-from edge.folders import OpenFolder
-from edge.golden import Golden
-from edge.plain_json import read_object
-from edge.trust import policy
-from edge.trust import trusted as trusted_module
-from edge.trust.envelope import LARGEST_ENVELOPE_BYTES, Envelope
-from edge.trust.keys import PublicKey
-from edge.trust.machine import machine_keys
-from edge.trust.statement import LARGEST_VERSION, PAYLOAD_TYPE, Statement
-from edge.trust.trusted import MOST_FILES, TrustedKeys
+from edge.inference.contract import InputContract
+from edge.settings.trusted_keys import machine_keys
+from edge.system.folders import OpenFolder
+from edge.system.strict_json import read_object
 from tests.signing_parts import (
     NOON,
     SHIPPED,
@@ -56,7 +55,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def private(keys: Path, name: str) -> PrivateKey:
-    from convert.signing_keys import load_private
+    from convert.signing.keys import load_private
 
     return load_private(keys / f"{name}.key", None)
 
@@ -774,9 +773,9 @@ def profile(tmp_path: Path, keys: Path) -> Iterator[Path]:
 
 def test_the_profile_names_the_folder(profile: Path, officer: PrivateKey, monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(machine_keys(profile).keys) == [officer.public.id]
-    monkeypatch.setattr("edge.trust.machine.DEFAULT_PROFILE", profile)
+    monkeypatch.setattr("edge.settings.trusted_keys.DEFAULT_PROFILE", profile)
     assert list(machine_keys().keys) == [officer.public.id]
-    monkeypatch.setattr("edge.trust.machine.DEFAULT_PROFILE", profile.parent / "none.toml")
+    monkeypatch.setattr("edge.settings.trusted_keys.DEFAULT_PROFILE", profile.parent / "none.toml")
     monkeypatch.setattr(trusted_module, "DEFAULT_KEYS", profile.parent / "none")
     assert not machine_keys().held
 
@@ -784,7 +783,7 @@ def test_the_profile_names_the_folder(profile: Path, officer: PrivateKey, monkey
 def test_who_forgets_to_name_the_keys_gets_the_machine_s(
     signed: Path, monkeypatch: pytest.MonkeyPatch, profile: Path
 ) -> None:
-    monkeypatch.setattr("edge.trust.machine.DEFAULT_PROFILE", profile)
+    monkeypatch.setattr("edge.settings.trusted_keys.DEFAULT_PROFILE", profile)
     assert bundle.load(signed, trust=machine_keys()).signed is not None
     with pytest.raises(SignatureError, match="not signed"):
         bundle.load(SHIPPED, trust=machine_keys())
@@ -802,6 +801,6 @@ def test_plain_json_is_for_any_error() -> None:
 
 
 def test_noon_is_the_version() -> None:
-    from convert.signing import version_of
+    from convert.signing.signing import version_of
 
     assert version_of(NOON) == VERSION

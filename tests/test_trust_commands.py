@@ -13,15 +13,15 @@ from typing import Any
 import cv2
 import pytest
 
-from convert.signing_keys import PrivateKey
+from convert.signing.keys import PrivateKey
+from edge.cameras.synthetic.smear import synthetic_fields
 from edge.cli import COMMANDS
-from edge.command import main
-from edge.doctor import diagnose
-from edge.probes import trust as trust_probe
-from edge.probes.base import Machine
-from edge.trust.watch import LOOK_EVERY_S, TrustWatch
-from edge.verify import verify
-from edge.virtual_slide import synthetic_fields
+from edge.commands.command_line import main
+from edge.diagnostics import trust as trust_probe
+from edge.diagnostics.doctor import diagnose
+from edge.record.audit import verify
+from edge.serving.trust_watch import LOOK_EVERY_S, TrustWatch
+from edge.system.machine import Machine
 from tests.records import ask
 from tests.signing_parts import SHIPPED, VERSION, make_key, signed_copy, trusted_folder
 from tests.small_world import is_one_line, shell

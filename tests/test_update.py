@@ -14,19 +14,19 @@ from pathlib import Path
 import cv2
 import pytest
 
-from edge.archive import zip_bytes
+from edge.bundle.archive import zip_bytes
+from edge.bundle.trusted import TrustedKeys
+from edge.cameras.synthetic.smear import synthetic_fields
+from edge.diagnostics.slots import slots
 from edge.errors import InterpreterUnavailable, UpdateError
-from edge.probes.base import Machine
-from edge.probes.slots import slots
-from edge.store import Store
-from edge.trust.trusted import TrustedKeys
+from edge.record.store import Store
+from edge.system.durable import Durable
+from edge.system.machine import Machine
 from edge.update.candidates import Terms
-from edge.update.durable import Durable
-from edge.update.prove import Proof
+from edge.update.sandboxed_selftest import Proof
 from edge.update.slots import Place, Slots
 from edge.update.sources import FolderCandidate
 from edge.update.updater import update
-from edge.virtual_slide import synthetic_fields
 from tests.small_world import is_one_line, shell
 from tests.update_device import Device
 from tests.update_kill import perform
@@ -58,8 +58,8 @@ def device(
 ) -> Device:
     """Serves version 1, confirmed. The self-test in a child is left out here; `test_the_whole_way` has it."""
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
-    monkeypatch.setattr("edge.trust.trusted.DEFAULT_KEYS", world.trusted)
-    monkeypatch.setattr("edge.update.prove.Proof.__call__", lambda self, bundle: None)
+    monkeypatch.setattr("edge.bundle.trusted.DEFAULT_KEYS", world.trusted)
+    monkeypatch.setattr("edge.update.sandboxed_selftest.Proof.__call__", lambda self, bundle: None)
     return Device.new(world, tmp_path, image, capsys, ["update 1", "confirm"])
 
 
@@ -142,7 +142,7 @@ def test_two_networks_on_a_stick_for_a_device_that_has_none_yet(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str], image: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Versions of different networks say nothing about each other: somebody has to choose."""
-    monkeypatch.setattr("edge.update.prove.Proof.__call__", lambda self, bundle: None)
+    monkeypatch.setattr("edge.update.sandboxed_selftest.Proof.__call__", lambda self, bundle: None)
     device = Device.new(world, tmp_path, image, capsys, [])
     root = stick(tmp_path / "stick", world.offer(2))
     other = world.signer.sign(write_bundle(tmp_path / "o", "other", name="other-int8"), 9, "other-int8")
@@ -476,9 +476,9 @@ def test_two_bad_slots_end_with_one_line(device: Device, tmp_path: Path, world: 
 
 def test_a_defect_is_told_from_an_answer(tmp_path: Path) -> None:
     """Exit code 1 keeps the service down; an exception that nobody foresaw must not."""
-    code = "import sys, edge.cli, edge.classify\n"
+    code = "import sys, edge.cli, edge.commands.classify\n"
     code += "def broken(*a, **k): raise ZeroDivisionError\n"
-    code += "edge.classify.classify_request = broken; sys.argv = ['edge', 'classify', 'x']; edge.cli.main()"
+    code += "edge.commands.classify.classify_request = broken; sys.argv = ['edge', 'classify', 'x']; edge.cli.main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 70 and "ZeroDivisionError" in done.stderr
 

@@ -20,13 +20,13 @@ from typing import Any
 import cv2
 import pytest
 
-from convert.publish_keys import RoleKeys, generate_all
-from convert.publish_repository import FRESH_DAYS, Publication
-from edge import bundle as bundles
-from edge.archive import zip_bytes
-from edge.bundle import REQUIRED
+from convert.signing.repository import FRESH_DAYS, Publication
+from convert.signing.repository_keys import RoleKeys, generate_all
+from edge.bundle import bundle as bundles
+from edge.bundle.archive import zip_bytes
+from edge.bundle.bundle import REQUIRED
+from edge.cameras.synthetic.smear import synthetic_fields
 from edge.update.fetch import Fetcher
-from edge.virtual_slide import synthetic_fields
 from tests.update_device import Device, copied
 from tests.update_server import (
     Authority,
@@ -74,7 +74,7 @@ def device(
     folder = tempfile.mkdtemp(dir=memory if os.access(memory, os.W_OK) else tmp_path)
     device = Device.new(world, Path(folder), image, capsys, ["update 1", "confirm"])
     monkeypatch.setenv("STATE_DIRECTORY", str(device.state))
-    monkeypatch.setattr("edge.trust.trusted.DEFAULT_KEYS", world.trusted)
+    monkeypatch.setattr("edge.bundle.trusted.DEFAULT_KEYS", world.trusted)
     yield device
     assert str(device.slots.current()) == f"a/{NAME}"
     assert device.serves() == 1
@@ -157,7 +157,7 @@ def test_an_older_version_offered_as_new(
     """Signed, sound, and older than what was confirmed; also after the state of the slots was lost."""
     device = Device.new(world, tmp_path, image, capsys, ["update 1", "confirm", "update 2", "confirm"])
     monkeypatch.setenv("STATE_DIRECTORY", str(device.state))
-    monkeypatch.setattr("edge.trust.trusted.DEFAULT_KEYS", world.trusted)
+    monkeypatch.setattr("edge.bundle.trusted.DEFAULT_KEYS", world.trusted)
     refused(device.update(world.offer(1)), "older than version 2")
     (device.slots.folder / "state.json").write_text("{")
     refused(device.update(world.offer(1)), "older than version 2")
@@ -173,7 +173,7 @@ def test_a_version_below_the_highest_that_was_confirmed(
     """Gone back by hand from 3 to 1: 2 is newer than what serves, and older than what was confirmed."""
     acts = ["update 1", "confirm", "update 3", "confirm"]
     device = Device.new(world, tmp_path, image, capsys, acts)
-    monkeypatch.setattr("edge.update.prove.Proof.__call__", lambda self, bundle: None)
+    monkeypatch.setattr("edge.update.sandboxed_selftest.Proof.__call__", lambda self, bundle: None)
     words = ("--slots", device.slots.folder, "--trusted", world.trusted)
     assert device.edge("rollback", *words)[0] == 0
     refused(device.update(world.offer(2)), "older than version 3, which was confirmed here")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from edge.update.durable import Durable
+from edge.system.durable import Durable
 from edge.update.slots import Slots
 from tests.power_cut import Forgetful, Logged, after_a_cut, half_written
 from tests.update_kill import SCENARIOS, looked_at, perform, prepared

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import SettingsError
-from edge.update.rings import device_id, eligible, position
+from edge.update.rollout import device_id, eligible, position
 
 NAMES = st.text(min_size=1, max_size=40)
 

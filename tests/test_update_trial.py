@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from edge.errors import BundleError, GoldenMismatchError, InterpreterUnavailable, LeukoscopeError, UpdateError
-from edge.serving import Served
-from edge.update.boot import Start, start
-from edge.update.durable import Durable
+from edge.serving.boot import Start, start
+from edge.serving.serve import Served
+from edge.serving.slot_watch import SlotWatch
+from edge.system.durable import Durable
 from edge.update.slots import Place, Slots
 from edge.update.trial import CONFIRM_ANSWERS, CONFIRM_S, MOST_BOOTS, RunningTrial
-from edge.update.watch import SlotWatch
 from tests.update_kill import opener, perform
 from tests.update_world import NAME, World
 

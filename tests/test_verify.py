@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from convert.errors import BrokenModelError, VerificationError
-from convert.metadata import with_metadata
-from convert.quantize import float_tflite, quantize
-from convert.verify import dynamic_tensors, verify
-from models.silence import silenced
+from convert.quantization.postcheck import dynamic_tensors, verify
+from convert.quantization.quantize import float_tflite, quantize
+from convert.tflite.metadata import with_metadata
+from models.support.quiet_tensorflow import silenced
 from tests.keras_models import CONTRACT, LABELS, edited, small_network, smear_pixels
 
 keras = pytest.importorskip("keras", reason="conversion needs TensorFlow")
@@ -19,7 +19,7 @@ keras = pytest.importorskip("keras", reason="conversion needs TensorFlow")
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    from convert.float_model import load_float
+    from convert.quantization.float_model import load_float
 
     path = tmp_path_factory.mktemp("float") / "net.keras"
     small_network().save(path)
@@ -82,7 +82,7 @@ def test_dynamic_batch(bare):
 
 def test_dynamic_tensor_behind_fixed_shapes(bare, monkeypatch):
     """The static check switched off, the interpreter's own answer still refuses."""
-    monkeypatch.setattr("convert.verify._check_shapes", lambda seen: None)
+    monkeypatch.setattr("convert.quantization.postcheck._check_shapes", lambda seen: None)
     assert broken_rule(bare(fixed=False)) == "dynamic-tensor"
 
 

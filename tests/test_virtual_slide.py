@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.contract import InputContract
-from edge.errors import SlideError
-from edge.smear.cells import Canvas, Cell
-from edge.smear.draws import mix, normal, texture, uniforms
-from edge.smear.kinds import KINDS, WHITE_KINDS
-from edge.smear.recipes import (
+from docs.studies.networks.smear_statistics import FieldStatistics, measure, measure_folder
+from docs.studies.networks.synthetic_check import check, contact_sheet
+from edge.cameras.synthetic.cell_types import KINDS, WHITE_KINDS
+from edge.cameras.synthetic.cells import Canvas, Cell
+from edge.cameras.synthetic.noise import mix, normal, texture, uniforms
+from edge.cameras.synthetic.recipes import (
     COLOUR_TOLERANCE,
     MEASURED_COLOURS,
     MEASURED_WHITE_CELLS,
@@ -24,10 +24,10 @@ from edge.smear.recipes import (
     WHITE_TOLERANCE,
     Recipe,
 )
-from edge.virtual_slide import SYNTHETIC_NOTICE, VirtualSlide, synthetic_fields
+from edge.cameras.synthetic.smear import SYNTHETIC_NOTICE, VirtualSlide, synthetic_fields
+from edge.errors import SlideError
+from edge.inference.contract import InputContract
 from models.errors import SyntheticCheckError
-from models.smear_statistics import FieldStatistics, measure, measure_folder
-from models.synthetic_check import check, contact_sheet
 
 CONTRACT = InputContract((224, 224), tuple(RECIPES))
 CLEAN: dict[str, Any] = {"light": False, "noise": None}
@@ -316,7 +316,7 @@ def test_a_recipe_of_ones_own():
     assert set(KINDS) >= {cell.kind for cell in field.truth}
 
 
-# models.synthetic_check
+# docs.studies.networks.synthetic_check
 
 
 def _oracle(inputs: np.ndarray, firm: float = 0.9) -> np.ndarray:

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from edge.cameras.base import Frame
-from edge.clock import Clock
-from edge.contract import Pixels
-from edge.counters import Counts
-from edge.keep import Keeper
-from edge.pipeline import Pipeline
-from edge.recorder import Recorder
-from edge.sd_notify import Notifier
-from edge.vitals import Vitals
-from edge.watchdog import RECORD_S, UNWATCHED_S, Watchdog
+from edge.inference.contract import Pixels
+from edge.pipeline.counters import Counts
+from edge.pipeline.pipeline import Pipeline
+from edge.pipeline.recorder import Recorder
+from edge.pipeline.stage_activity import Vitals
+from edge.pipeline.watchdog import RECORD_S, UNWATCHED_S, Watchdog
+from edge.record.image_sampling import Keeper
+from edge.system.clock import Clock
+from edge.system.sd_notify import Notifier
 from tests.pipeline_parts import CountingCamera, ListStore, NumberJudge, no_gates
 from tests.service_manager import Manager
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edge.cli import COMMANDS
-from edge.command import main
+from edge.commands.command_line import main
 from edge.update.slots import Slots
 from tests.update_kill import perform
 from tests.update_world import NAME, World

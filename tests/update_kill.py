@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge import bundle as bundles
-from edge.serving import Served
-from edge.trust.trusted import TrustedKeys
-from edge.update.boot import start
+from edge.bundle import bundle as bundles
+from edge.bundle.trusted import TrustedKeys
+from edge.serving.boot import start
+from edge.serving.serve import Served
+from edge.system.durable import Durable, Watch
 from edge.update.candidates import Terms
-from edge.update.durable import Durable, Watch
 from edge.update.slots import Place, Slots
 from edge.update.sources import FolderCandidate
 from edge.update.trial import CONFIRM_ANSWERS

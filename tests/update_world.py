@@ -9,11 +9,11 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from edge import bundle as bundles
-from edge.golden import Golden
-from edge.trust.envelope import Envelope
-from edge.trust.keys import PublicKey
-from edge.trust.statement import Statement
+from edge.bundle import bundle as bundles
+from edge.bundle.envelope import Envelope
+from edge.bundle.golden import Golden
+from edge.bundle.keys import PublicKey
+from edge.bundle.statement import Statement
 
 SHIPPED = Path(__file__).parents[1] / "models" / "bundles" / "custom_cnn-int8"
 NAME = "custom_cnn-int8"

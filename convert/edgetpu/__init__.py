@@ -1,1 +1,1 @@
-"""Will it run on a Coral Edge TPU, and does it: the preflight without Coral's compiler, that compiler, its output."""
+"""The Edge TPU: preflight rules, Coral's compiler, and what compiled files hold."""

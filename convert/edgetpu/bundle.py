@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from convert.edgetpu.compiler import Compilation
-from edge import bundle as bundles
-from edge.bundle import COMPILED, Bundle
+from edge.bundle import bundle as bundles
+from edge.bundle.bundle import COMPILED, Bundle
+from edge.bundle.golden import Golden
 from edge.errors import BundleError
-from edge.files import write_whole
-from edge.golden import Golden
-from edge.runtimes import KIND_EDGETPU
-from edge.trust.machine import machine_keys
+from edge.inference.runtimes import KIND_EDGETPU
+from edge.settings.trusted_keys import machine_keys
+from edge.system.files import write_whole
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def add_to_bundle(path: Path, made: Compilation, out: Path | None, measure: str 
 
     Raises:
         BundleError: no bundle, or its model is not what was compiled. OSError: it cannot be written.
-        EdgeTpuUnavailable, GoldenMismatchError: as `convert.edgetpu.measure.with_edgetpu_outputs`; nothing is written.
+        EdgeTpuUnavailable, GoldenMismatchError: as `convert.edgetpu.golden.with_edgetpu_outputs`; nothing is written.
     """
     bundle = bundles.load(path, trust=machine_keys(), allow_uncertified=True, allow_unsigned=True)
     entry = certificate_entry(made, bundle)
@@ -42,7 +42,7 @@ def add_to_bundle(path: Path, made: Compilation, out: Path | None, measure: str 
     page = path / "report.html"
     assert made.model is not None
     if measure is not None:
-        from convert.edgetpu.measure import with_edgetpu_outputs
+        from convert.edgetpu.golden import with_edgetpu_outputs
 
         golden, entry["golden"] = with_edgetpu_outputs(bundle, made.model, measure)
         entry["note"] = "outputs of an Edge TPU are certified on the golden images alone; its parity was not measured"

@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 from convert.edgetpu.executable import Package, read_package
 from convert.edgetpu.graph import Graph, Operator, one_line, read_graph
-from convert.edgetpu.twin import Check, compare
+from convert.edgetpu.source_match import Check, compare
 from convert.errors import EdgeTpuModelError
-from convert.inspection import EDGE_TPU_OPERATOR
-from convert.metadata import broken_model
-from edge.flatbuffer import Buffer
+from convert.tflite.inspection import EDGE_TPU_OPERATOR
+from convert.tflite.metadata import broken_model
+from edge.inference.tflite.flatbuffer import Buffer
 
 
 @dataclass(frozen=True, eq=False)

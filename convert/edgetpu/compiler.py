@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from convert.edgetpu.compiled import Compiled, read_compiled
+from convert.edgetpu.compiler_log import LONGEST_LOG, CompilerLog, parse
 from convert.edgetpu.graph import one_line
-from convert.edgetpu.log import LONGEST_LOG, CompilerLog, parse
 from convert.edgetpu.preflight import Preflight, preflight
 from convert.edgetpu.rules import COMPILER
 from convert.errors import BrokenModelError, CompilerUnavailable, EdgeTpuModelError

@@ -8,9 +8,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from convert.flexbuffer import read_map
+from convert.tflite.flexbuffer import read_map
 from edge.errors import FlatbufferError
-from edge.flatbuffer import Buffer, Table
+from edge.inference.tflite.flatbuffer import Buffer, Table
 
 PACKAGE_KEY, PACKAGE_IDENTIFIER = "4", b"DWN1"
 TYPES = {0: "stand-alone", 1: "parameter-caching", 2: "execution-only"}

@@ -1,6 +1,6 @@
 """A TFLite file as a compiler sees it: operators with their options, and the values of small constants.
 
-`convert.inspection` takes the file apart; what only the Edge TPU's rules need is read here, by the same
+`convert.tflite.inspection` takes the file apart; what only the Edge TPU's rules need is read here, by the same
 hardened reader.
 """
 
@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convert.inspection import CUSTOM, Inspection, Node, TensorInfo, inspect, plain
-from convert.metadata import broken_model
-from edge.flatbuffer import Buffer, Table
-from edge.model_file import constant_span
+from convert.tflite.inspection import CUSTOM, Inspection, Node, TensorInfo, inspect, plain
+from convert.tflite.metadata import broken_model
+from edge.inference.tflite.flatbuffer import Buffer, Table
+from edge.inference.tflite.model_file import constant_span
 
 LONGEST_NAME = 80
 MOST_VALUES = 1024  # of a constant that is looked into: axes, paddings and shapes have a dozen
@@ -24,7 +24,7 @@ class Operator:
     """One operator with its tensors; an input left out is None.
 
     Attributes:
-        node: as `convert.inspection` reads it. index: its place in its subgraph's order.
+        node: as `convert.tflite.inspection` reads it. index: its place in its subgraph's order.
         custom: a custom operator; `node.operator` is then its own name.
         options: its option table, None when it has none.
     """

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from convert.edgetpu.checks import Fate, is_activation, judge, size
 from convert.edgetpu.graph import Graph, Operator, called, one_line, read_graph
 from convert.edgetpu.limits import (
     FEW_DENSE_OUTPUTS,
@@ -21,11 +20,12 @@ from convert.edgetpu.limits import (
     SURELY_FITS_BYTES,
     WIDE_DENSE_INPUTS,
 )
+from convert.edgetpu.operator_checks import Fate, is_activation, judge, size
 from convert.edgetpu.partition import parts
 from convert.edgetpu.rules import COMPILER, RULES, SURE
 from convert.errors import EdgeTpuModelError
-from convert.inspection import Inspection, TensorInfo
-from convert.metadata import broken_model
+from convert.tflite.inspection import Inspection, TensorInfo
+from convert.tflite.metadata import broken_model
 
 Verdict = Literal["mapped", "partly", "cpu", "refused"]
 SAYS = {

@@ -1,1 +1,1 @@
-"""The same network at other widths, input sizes and number formats: what each costs and what it still knows."""
+"""Pareto comparison: accuracy, size and speed of networks in several widths, sizes and number formats."""

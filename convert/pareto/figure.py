@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from convert.pareto.formats import FORMATS
 from convert.pareto.page import measured
-from models.figure_style import GREY, INK, MARKERS, ORANGE, SERIES, canvas, heading, plain_numbers, styled
+from models.report.figure_style import GREY, INK, MARKERS, ORANGE, SERIES, canvas, heading, plain_numbers, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -2,7 +2,7 @@
 
 | format | weights | activations | ends | where it is fast |
 |---|---|---|---|---|
-| int8 | int8 | int8 | int8 | XNNPACK, Edge TPU: `convert.quantize`, the format that ships |
+| int8 | int8 | int8 | int8 | XNNPACK, Edge TPU: `convert.quantization.quantize`, the format that ships |
 | int16x8 | int8 | int16 | float32 | nowhere here: no delegate has it, the interpreter's own kernels run |
 | float16 | float16 | float32 | float32 | XNNPACK, as float32: half the file, weights widened when it is loaded |
 | float32 | float32 | float32 | float32 | XNNPACK |
@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from convert.errors import ParetoError, QuantizationError
-from convert.float_model import FloatModel
-from convert.metadata import with_metadata
-from convert.quantize import LONGEST_REASON, float_tflite, quantize, reach_both_ends
-from convert.verify import verify
-from edge.contract import FLOAT32, InputContract, Pixels
-from models.silence import import_tensorflow, silenced
+from convert.quantization.float_model import FloatModel
+from convert.quantization.postcheck import verify
+from convert.quantization.quantize import LONGEST_REASON, float_tflite, quantize, reach_both_ends
+from convert.tflite.metadata import with_metadata
+from edge.inference.contract import FLOAT32, InputContract, Pixels
+from models.support.quiet_tensorflow import import_tensorflow, silenced
 
 FORMATS = ("int8", "int16x8", "float16", "float32")
 
@@ -66,7 +66,7 @@ def converted(model: FloatModel, contract: InputContract, calibration: Pixels, f
 
 
 def _converter(model: FloatModel) -> Any:
-    """Over the network with batch 1, as `convert.quantize` does it."""
+    """Over the network with batch 1, as `convert.quantization.quantize` does it."""
     import keras
     import tensorflow as tf
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convert.errors import ParetoError
-from models.registry import TRAINED, trained
+from models.data.published import TRAINED, trained
 
 SMALLEST_SIZE, LARGEST_SIZE = 32, 1024  # pixels a side; below it the backbone has no positions left
 LEAST_WIDTH, MOST_WIDTH = 0.1, 2.0  # of the filters of each layer, against the published network's

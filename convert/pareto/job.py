@@ -16,25 +16,25 @@ from typing import Any
 
 import numpy as np
 
+from convert.calibration.evaluation_data import Source
 from convert.errors import ParetoError, TooFewImagesError
-from convert.evidence import Source
-from convert.float_model import FloatModel, infer_contract, load_float
+from convert.pareto.fine_tune import learned, pupil, told
 from convert.pareto.front import front
 from convert.pareto.grid import VARIED, Variant
-from convert.pareto.inference import peak_of
-from convert.pareto.lesson import learned, pupil, told
 from convert.pareto.measurement import CALIBRATION_IMAGES, Record, candidate, measured
+from convert.pareto.memory_probe import peak_of
 from convert.pareto.timing import FEWER_ROUNDS, ROUNDS, against, board, turns
-from convert.stopwatch import Stopwatch
-from edge import bundle as bundles
-from edge.bench_timing import raw_interpreter
-from edge.contract import InputContract
-from edge.interpreters import Interpreter, open_interpreter
-from edge.trust.machine import machine_keys
-from models.registry import bundles as shipped_bundles
-from models.registry import trained
-from models.split import SplitError
-from models.versions import versions
+from convert.parity.stopwatch import Stopwatch
+from convert.quantization.float_model import FloatModel, infer_contract, load_float
+from edge.bundle import bundle as bundles
+from edge.diagnostics.bench_timing import raw_interpreter
+from edge.inference.contract import InputContract
+from edge.inference.interpreters import Interpreter, open_interpreter
+from edge.settings.trusted_keys import machine_keys
+from models.data.published import bundles as shipped_bundles
+from models.data.published import trained
+from models.data.split import SplitError
+from models.support.versions import versions
 
 _log = logging.getLogger(__name__)
 

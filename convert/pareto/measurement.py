@@ -12,25 +12,25 @@ from typing import Any
 
 import numpy as np
 
-from convert.comparison import benign_label, compare
+from convert.calibration.evaluation_data import Evidence, Source, from_images
 from convert.edgetpu.preflight import preflight
 from convert.errors import QuantizationError, VerificationError
-from convert.evidence import Evidence, Source, from_images
-from convert.feeding import check_feeding
-from convert.float_model import FloatModel, infer_contract
 from convert.pareto.formats import converted
-from convert.parity import judge
-from convert.policy import Policy
-from convert.predictions import Floats, float_probabilities
-from edge.classifier import Classifier
-from edge.contract import InputContract
+from convert.parity.comparison import benign_label, compare
+from convert.parity.policy import Policy
+from convert.parity.verdict import judge
+from convert.quantization.float_model import FloatModel, infer_contract
+from convert.quantization.predictions import Floats, float_probabilities
+from convert.quantization.preprocessing_check import check_feeding
 from edge.errors import ContractError, ModelFileError
-from edge.files import write_whole
-from edge.interpreters import Interpreter, open_interpreter
-from models.progress import Progress
-from models.records import write_json
-from models.statistics import wilson
-from models.versions import versions
+from edge.inference.classifier import Classifier
+from edge.inference.contract import InputContract
+from edge.inference.interpreters import Interpreter, open_interpreter
+from edge.system.files import write_whole
+from models.statistics.intervals import wilson
+from models.support.progress import Progress
+from models.support.records import write_json
+from models.support.versions import versions
 
 CALIBRATION_IMAGES, SEED = 200, 0  # as `convert quantize` by default
 RULES = 1  # raised when what is measured changes: what was kept by fewer is measured again
@@ -145,7 +145,7 @@ def judged(who: Candidate, form: str, answers: Floats) -> Record:
 
 
 def parity_record(who: Candidate, answers: Floats) -> Record:
-    """Verdict and reasons of `convert.parity` with the default policy."""
+    """Verdict and reasons of `convert.parity.verdict` with the default policy."""
     policy = Policy.default()
     found = compare(
         who.contract.labels,

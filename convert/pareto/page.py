@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from models.html_page import Markup, code, element, facts, image, page, section, table
+from models.report.html_page import Markup, code, element, facts, image, page, section, table
 
 Record = Mapping[str, Any]
 NOTICE = "Research use only: not for diagnosis."
@@ -145,7 +145,9 @@ def _parity(record: Record) -> Markup:
         for p in measured(record)
         if p["parity"]
     ]
-    note = element("p", "Each int8 file against its own float network, by the default policy (convert/policy.toml).")
+    note = element(
+        "p", "Each int8 file against its own float network, by the default policy (convert/parity/policy.toml)."
+    )
     return section("Parity of the int8 files", note, table(("network", "verdict", "reasons"), found))
 
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edge.bench_timing import compare, median
-from edge.probes.base import Machine
+from edge.diagnostics.bench_timing import compare, median
+from edge.system.machine import Machine
 
 ROUNDS, FEWER_ROUNDS = 40, 10  # timed inferences of each point; the latter after an interruption
 LEAST_ROUNDS = 5  # from which a median is worth showing, when the timing itself is interrupted
@@ -74,7 +74,7 @@ def turns(calls: Calls, rounds: int, clocks: Clocks = (time.thread_time, time.pe
 
 
 def against(times: Times, reference: str) -> dict[str, Timed]:
-    """Every call's times and how many times the reference's they are, by rounds (`edge.bench_timing.compare`)."""
+    """Every call's times, and their ratio to the reference's, by rounds (`edge.diagnostics.bench_timing.compare`)."""
     found = {}
     processor = {name: [spent for spent, _ in values] for name, values in times.items()}
     for name, values in processor.items():

@@ -1,1 +1,1 @@
-"""Bringing back what full-int8 costs: a search over ways to quantize, judged on images of its own."""
+"""Recovery of accuracy that quantization cost: equalization, bias correction, range search, fine-tuning."""

@@ -8,8 +8,8 @@ channel by channel. Positions near a border, where padding counts less, are trea
 import numpy as np
 import numpy.typing as npt
 
-from convert.recovery.float_file import BIAS, WEIGHTED, WEIGHTS, FloatFile, Operator
-from convert.recovery.statistics import Statistics
+from convert.recovery.activation_statistics import Statistics
+from convert.tflite.float_file import BIAS, WEIGHTED, WEIGHTS, FloatFile, Operator
 
 Floats = npt.NDArray[np.float32]
 LARGEST = 127  # int8 weights are symmetric, -127..127
@@ -39,7 +39,7 @@ def correct_biases(file: FloatFile, statistics: Statistics) -> int:
 def rounded(operator: Operator, weights: Floats) -> Floats:
     """Weights as int8 holds them: one scale an output channel, one for all of a FULLY_CONNECTED; max |w| becomes 127.
 
-    What TensorFlow's quantizer does, and `convert.quantize` asks it for (`tests/test_recovery_parts.py`).
+    What TensorFlow's quantizer does, and `convert.quantization.quantize` asks it for (`tests/test_recovery_parts.py`).
     """
     axes: tuple[int, ...] = tuple(range(weights.ndim))
     if operator.kind == "CONV_2D":

@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from convert.recovery.float_file import BIAS, WEIGHTED, WEIGHTS, FloatFile, Operator
-from convert.recovery.statistics import Statistics
+from convert.recovery.activation_statistics import Statistics
+from convert.tflite.float_file import BIAS, WEIGHTED, WEIGHTS, FloatFile, Operator
 
 Doubles = npt.NDArray[np.float64]
 COMMUTING = ("NONE", "RELU")

@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from convert.diagnose.graph import Floats, Pair, constants, match
 from convert.errors import DiagnoseError, FineTuneError, RecoveryError
-from convert.inspection import TensorInfo
 from convert.recovery.fake_quant_operators import BUILDERS, Form, to_file, to_tensorflow
-from convert.recovery.float_file import BIAS, WEIGHTED, WEIGHTS, FloatFile, Operator
+from convert.tflite.float_file import BIAS, WEIGHTED, WEIGHTS, FloatFile, Operator
+from convert.tflite.inspection import TensorInfo
+from convert.tflite.matching import Floats, Pair, constants, match
 
 SAME_SCALE = frozenset({"MAX_POOL_2D", "RESHAPE", "PAD"})  # they choose among codes, and round nothing
 WEIGHT_CODES = 127  # symmetric and narrow: -127..127

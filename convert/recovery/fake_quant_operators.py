@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from convert.diagnose.graph import Array, Floats
 from convert.errors import FineTuneError
+from convert.tflite.matching import Array, Floats
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,8 +14,8 @@ import numpy as np
 
 from convert.errors import FineTuneError
 from convert.recovery.fake_quant import Twin
-from edge.contract import FLOAT32, InputContract, Pixels
-from models.registry import BENIGN
+from edge.inference.contract import FLOAT32, InputContract, Pixels
+from models.data.published import BENIGN
 
 _FLOOR = 1e-7  # of a probability, under a logarithm
 

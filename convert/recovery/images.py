@@ -8,20 +8,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convert.calibration import Calibration, choose, set_digest
-from convert.coverage import pixel_statistics
+from convert.calibration.calibration_set import Calibration, choose, set_digest
+from convert.calibration.evaluation_data import Evidence, Source, choose_calibration
+from convert.calibration.selection import pixel_statistics
 from convert.errors import RecoveryError, TooFewImagesError
-from convert.evidence import Evidence, Source, choose_calibration
-from convert.float_model import FloatModel
-from edge.contract import InputContract, Pixels
-from edge.virtual_slide import synthetic_fields
-from models.data_source import load_part
-from models.split import SplitError
+from convert.quantization.float_model import FloatModel
+from edge.cameras.synthetic.smear import synthetic_fields
+from edge.inference.contract import InputContract, Pixels
+from models.data.parts import load_part
+from models.data.split import SplitError
 
 LEAST_IMAGES = 20  # one of fewer is more than 5 %: no way is chosen by that
 TRAINING_IMAGES = 800  # to fine-tune on, in equal numbers a class
 SYNTHETIC_SEARCH = 200
-SEARCH_SEED = 2_000_000  # far from those that calibrate and judge (`convert.evidence`)
+SEARCH_SEED = 2_000_000  # far from those that calibrate and judge (`convert.calibration.evaluation_data`)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,19 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from convert.calibration import Calibration
-from convert.comparison import Parity
-from convert.evidence import Evidence, Source
-from convert.float_model import FloatModel
-from convert.policy import Policy
-from convert.predictions import float_probabilities
-from convert.quantize import Io, calibrated, quantize, quantized
+from convert.calibration.calibration_set import Calibration
+from convert.calibration.evaluation_data import Evidence, Source
+from convert.parity.comparison import Parity
+from convert.parity.policy import Policy
+from convert.quantization.float_model import FloatModel
+from convert.quantization.predictions import float_probabilities
+from convert.quantization.quantize import Io, calibrated, quantize, quantized
 from convert.recovery.images import calibrations, search_images, training_pixels
 from convert.recovery.interruption import stoppable
 from convert.recovery.search import Best, Search
 from convert.recovery.trials import Score
-from edge.contract import InputContract, Pixels
-from models.progress import Progress
+from edge.inference.contract import InputContract, Pixels
+from models.support.progress import Progress
 
 FORMAT = 1
 Record = dict[str, Any]

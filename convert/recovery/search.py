@@ -14,26 +14,26 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from convert.calibration import Calibration
-from convert.comparison import Parity, benign_label, compare
+from convert.calibration.calibration_set import Calibration
 from convert.errors import CalibrationError, DiagnoseError, FineTuneError, QuantizationError, RecoveryError
-from convert.parity import judge
-from convert.policy import Policy
-from convert.predictions import Floats
-from convert.quantize import Io, quantized
+from convert.parity.comparison import Parity, benign_label, compare
+from convert.parity.policy import Policy
+from convert.parity.verdict import judge
+from convert.quantization.predictions import Floats
+from convert.quantization.quantize import Io, quantized
+from convert.recovery.activation_statistics import Statistics, collect, runs
 from convert.recovery.bias_correction import correct_biases
-from convert.recovery.clipping import Clipping, set_ranges
 from convert.recovery.equalization import equalize, groups
 from convert.recovery.fine_tune import FineTuneSettings, fine_tune
-from convert.recovery.float_file import FloatFile
 from convert.recovery.images import SearchImages
 from convert.recovery.interruption import SearchStopped, StopRequested
-from convert.recovery.statistics import Statistics, collect, runs
+from convert.recovery.range_estimators import Clipping, set_ranges
 from convert.recovery.trials import Measures, Score, Trial
-from edge.classifier import Classifier
-from edge.contract import FLOAT32, InputContract, Pixels
-from edge.interpreters import open_interpreter
-from models.progress import Progress
+from convert.tflite.float_file import FloatFile
+from edge.inference.classifier import Classifier
+from edge.inference.contract import FLOAT32, InputContract, Pixels
+from edge.inference.interpreters import open_interpreter
+from models.support.progress import Progress
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Search:
     """One search.
 
     Attributes:
-        plain: the calibrated float file (`convert.quantize.calibrated`), from the first of `calibrations`.
+        plain: the calibrated float file (`convert.quantization.quantize.calibrated`), from the first of `calibrations`.
         contract: how pixels become inputs. io: number format of the int8 files' ends.
         calibrations: name to what makes the set; the first is the one asked for.
         images: what trials are judged on. before: the float network's probabilities for them, (N, classes).

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from convert.comparison import Parity
-from convert.parity import Judgement
-from convert.recovery.clipping import MIN_MAX, Clipping
+from convert.parity.comparison import Parity
+from convert.parity.verdict import Judgement
+from convert.recovery.range_estimators import MIN_MAX, Clipping
 
 FLIP_WEIGHS = 10  # images lost that a malignant image turned Benign stands for
 SMALL_DRIFT_GAIN = 0.95  # a drift that is less by fewer than 5 % is no reason to prefer a file

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
-from edge.contract import SMALLEST_FRAME, Pixels
 from edge.errors import CameraSettingsError
+from edge.inference.contract import SMALLEST_FRAME, Pixels
 
 LARGEST_SIDE = 8192
 Box = tuple[int, int, int, int]

@@ -19,7 +19,6 @@ from edge.cameras.base import CameraMode, CameraSettings, Frame, Kind
 from edge.cameras.bounded import bounded
 from edge.cameras.libcamera_controls import CONFIRMED, controls_of, differing, inside, monotonic_ns, plain
 from edge.cameras.pixel_formats import FORMATS, YUV_FORMATS, ToRGB
-from edge.contract import Pixels
 from edge.errors import (
     CameraBusy,
     CameraError,
@@ -29,6 +28,7 @@ from edge.errors import (
     CameraTimeout,
     CameraUnavailable,
 )
+from edge.inference.contract import Pixels
 
 WANTED = ("BGR888", "NV12", "YUV420", "YUYV")  # R, G, B in memory; then what a camera without an RGB output has
 OPEN_S, CONFIGURE_S, CLOSE_S = 10.0, 10.0, 1.5  # longest waits; libcamera itself takes about one second

@@ -8,7 +8,7 @@ ITU-R BT.601, limited range (SMPTE170M): ask the camera for that colour space.
 import cv2
 import numpy as np
 
-from edge.contract import Pixels
+from edge.inference.contract import Pixels
 
 _TO_RGB = {
     "RGB888": cv2.COLOR_BGR2RGB,

@@ -20,7 +20,6 @@ import cv2
 import numpy as np
 
 from edge.cameras.base import CameraMode, CameraSettings, Frame, Kind
-from edge.contract import SMALLEST_FRAME, Pixels
 from edge.errors import (
     CameraLost,
     CameraNotFound,
@@ -31,7 +30,8 @@ from edge.errors import (
     FrameCorrupt,
     ImageFileError,
 )
-from edge.images import IMAGE_SUFFIXES, read_image
+from edge.inference.contract import SMALLEST_FRAME, Pixels
+from edge.inference.images import IMAGE_SUFFIXES, read_image
 
 _OPTIONS = ("loop", "fps")
 

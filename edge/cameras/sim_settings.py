@@ -20,8 +20,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
+from edge.cameras.synthetic.recipes import RECIPES
 from edge.errors import CameraSettingsError
-from edge.smear.recipes import RECIPES
 
 SCHEME = "sim:"
 _LASTS = {"stall": math.inf, "unplug": 1.0, "corrupt": 0.0, "size": 0.0, "freeze": math.inf}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import floor
 
-from edge.smear.draws import mix, uniforms
+from edge.cameras.synthetic.noise import mix, uniforms
 
 MOSAIC_FIELDS = (3, 2)  # columns and rows of fields that are drawn; the scan stays within them
 FRAMES_A_STOP = 20

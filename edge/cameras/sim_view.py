@@ -16,12 +16,12 @@ import numpy as np
 
 from edge.cameras.sim_settings import SimSettings
 from edge.cameras.sim_stage import MOSAIC_FIELDS, Pose, Stage
-from edge.contract import Pixels
-from edge.smear.cells import Cell
-from edge.smear.draws import mix, noise_bytes
-from edge.smear.optics import Optics
-from edge.smear.recipes import PUBLISHED_FIELD_UM, RECIPES, Recipe
-from edge.virtual_slide import UM_PER_PX, VirtualSlide
+from edge.cameras.synthetic.cells import Cell
+from edge.cameras.synthetic.noise import mix, noise_bytes
+from edge.cameras.synthetic.optics import Optics
+from edge.cameras.synthetic.recipes import PUBLISHED_FIELD_UM, RECIPES, Recipe
+from edge.cameras.synthetic.smear import UM_PER_PX, VirtualSlide
+from edge.inference.contract import Pixels
 
 # The mosaic is drawn a little darker, so that the plane's texture is not clipped before the light is known.
 HEADROOM = 0.95

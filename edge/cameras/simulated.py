@@ -18,9 +18,9 @@ import numpy as np
 from edge.cameras.base import CameraMode, CameraSettings, Frame, Kind
 from edge.cameras.sim_settings import Fault, parse
 from edge.cameras.sim_view import Specimen, View, draw_specimen
-from edge.contract import Pixels
+from edge.cameras.synthetic.smear import SYNTHETIC_NOTICE
 from edge.errors import CameraLost, CameraNotFound, CameraSettingsError, CameraTimeout, FrameCorrupt
-from edge.virtual_slide import SYNTHETIC_NOTICE
+from edge.inference.contract import Pixels
 
 LARGEST_SIZE = (1920, 1440)  # of the virtual sensor, pixels
 WIDEST = 2  # width / height: a field always is as high as a published one, and its width has to be drawn

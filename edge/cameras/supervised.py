@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 
 from edge.cameras.base import Camera, CameraMode, CameraSettings, Frame
-from edge.contract import Pixels
 from edge.errors import CameraError, CameraTimeout, EndOfFrames, FrameCorrupt
+from edge.inference.contract import Pixels
 
 EventKind = Literal["stall", "lost", "reopened", "corrupt_frame", "wrong_size", "frozen", "adjusted", "gave_up"]
 MOST_BAD_FRAMES = 30  # in a row; then the camera, not the frame, is what is wrong

@@ -26,7 +26,6 @@ from typing import Any, ClassVar, Protocol, Self, cast
 import cv2
 
 from edge.cameras.base import CameraMode, CameraSettings, Frame, Kind
-from edge.contract import Pixels
 from edge.errors import (
     CameraBusy,
     CameraError,
@@ -37,7 +36,8 @@ from edge.errors import (
     CameraUnavailable,
     FrameCorrupt,
 )
-from edge.handover import Handover
+from edge.inference.contract import Pixels
+from edge.system.queues import Handover
 
 _CLOSE_S = 1.5  # for the reading thread to end; a stuck one releases the camera when it comes back
 _MANUAL, _AUTOMATIC = 1, 3  # V4L2_EXPOSURE_MANUAL, V4L2_EXPOSURE_APERTURE_PRIORITY (linux/v4l2-controls.h)

@@ -9,8 +9,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edge.bench import FEWEST_FRAMES, table
-from edge.bench_timing import (
+from edge.bundle.trusted import TrustedKeys
+from edge.commands.command_line import Outcome
+from edge.diagnostics import board
+from edge.diagnostics.bench import FEWEST_FRAMES, table
+from edge.diagnostics.bench_timing import (
     Times,
     compare,
     contenders,
@@ -22,13 +25,10 @@ from edge.bench_timing import (
     percentiles,
     stages,
 )
-from edge.command import Outcome
 from edge.errors import DONE, UsageError
-from edge.option_values import switch, whole_number
-from edge.probes import board
-from edge.probes.base import Machine
-from edge.serving import Served, serve
-from edge.trust.trusted import TrustedKeys
+from edge.serving.serve import Served, serve
+from edge.system.machine import Machine
+from edge.system.option_values import switch, whole_number
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class BenchRequest:
         Raises:
             LeukoscopeError: no bundle, interpreter, file for MediaPipe or room for the pipeline's record.
         """
-        from edge.bench_pipeline import pipeline_rate
+        from edge.diagnostics.bench_pipeline import pipeline_rate
 
         if self.mediapipe is not None and not self.mediapipe.is_file():
             raise UsageError(f"--mediapipe must be a uint8 .tflite file with metadata; got {self.mediapipe}")
@@ -112,7 +112,7 @@ class BenchRequest:
             },
         }
         if self.figure is not None:
-            from edge.bench_figure import draw
+            from edge.diagnostics.bench_figure import draw
 
             draw(record, self.figure)
         return Outcome(DONE, record, table(record))
@@ -137,10 +137,10 @@ def bench_request(
         UsageError: words that make no request, or that need a package that is not here.
         SettingsError: a profile that cannot be read.
     """
-    from edge.files import require_file
-    from edge.probes.storage import existing
-    from edge.settings import load
-    from edge.store_folder import default_store
+    from edge.diagnostics.storage import existing
+    from edge.record.location import default_store
+    from edge.settings.profile import load
+    from edge.system.files import require_file
 
     settings = load(Path(config) if config else None)
     model = settings.model.with_words(bundle=bundle, runtime=runtime, threads=threads, edgetpu=edgetpu)

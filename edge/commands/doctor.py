@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.command import Outcome
-from edge.doctor import _named, diagnose, record, table
+from edge.commands.command_line import Outcome
+from edge.diagnostics.doctor import _named, diagnose, record, table
 from edge.errors import DONE, MACHINE_LACKS
-from edge.option_values import switch
-from edge.probes.base import Machine
+from edge.system.machine import Machine
+from edge.system.option_values import switch
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class DoctorRequest:
 
 def doctor_request(*, config: str, store: str, json: object) -> DoctorRequest:
     """The request that the words of a command line make; SettingsError for a profile that cannot be read."""
-    from edge.settings import load
-    from edge.store_folder import default_store
+    from edge.record.location import default_store
+    from edge.settings.profile import load
 
     settings = load(Path(config) if config else None)
     machine = Machine(

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.command import Outcome
+from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE, UsageError
-from edge.export import export
-from edge.option_values import switch
-from edge.store_entries import SLIDE
-from edge.store_folder import require_record, store_folder
+from edge.record.entries import SLIDE
+from edge.record.export import export
+from edge.record.location import require_record, store_folder
+from edge.system.option_values import switch
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from edge.clock import Clock
-from edge.command import Outcome
+from edge.commands.command_line import Outcome
 from edge.errors import DONE, StoreBusy, UsageError
-from edge.option_values import switch
-from edge.retention import PruneReport, Retention, apply
-from edge.store import Store
-from edge.store_folder import default_store, require_record
+from edge.record.location import default_store, require_record
+from edge.record.retention import PruneReport, Retention, apply
+from edge.record.store import Store
+from edge.system.clock import Clock
+from edge.system.option_values import switch
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ def retention_request(
     Raises:
         UsageError: neither words nor a profile. SettingsError: a profile that cannot be read.
     """
-    from edge.settings import load  # which needs `Retention`
-    from edge.trust.trusted import DEFAULT_PROFILE
+    from edge.bundle.trusted import DEFAULT_PROFILE
+    from edge.settings.profile import load  # which needs `Retention`
 
     by_profile = not days and not gigabytes
     unexported = switch(also_unexported, "--also-unexported")

@@ -4,14 +4,14 @@ import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edge.command import Outcome
+from edge.bundle.trusted import TrustedKeys
+from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE, BundleError, ModelFileError
-from edge.option_values import switch
-from edge.selftest import SelfTester
-from edge.serving import serve
-from edge.settings import Settings, load
-from edge.store_folder import default_store
-from edge.trust.trusted import TrustedKeys
+from edge.record.location import default_store
+from edge.serving.selftest import SelfTester
+from edge.serving.serve import serve
+from edge.settings.profile import Settings, load
+from edge.system.option_values import switch
 
 _log = logging.getLogger(__name__)
 

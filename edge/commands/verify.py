@@ -4,11 +4,11 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.command import Outcome
+from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE
-from edge.option_values import switch
-from edge.store_folder import require_record, store_folder
-from edge.verify import verify
+from edge.record.audit import verify
+from edge.record.location import require_record, store_folder
+from edge.system.option_values import switch
 
 _log = logging.getLogger(__name__)
 

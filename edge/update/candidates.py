@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from edge.bundle.envelope import Signed
+from edge.bundle.policy import MANIFEST, SIGNATURE, permit
+from edge.bundle.statement import BUNDLE_NAME
+from edge.bundle.trusted import TrustedKeys
 from edge.errors import MACHINE_LACKS, BundleError, LeukoscopeError
-from edge.trust.envelope import Signed
-from edge.trust.policy import MANIFEST, SIGNATURE, permit
-from edge.trust.statement import BUNDLE_NAME
-from edge.trust.trusted import TrustedKeys
 from edge.update.state import State
 
 # Why a candidate is not installed. "installed": it serves already; "later": a rollout has not come to this device;

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edge.clock import Instant
-from edge.update.durable import Durable
+from edge.system.clock import Instant
+from edge.system.durable import Durable
 
 HISTORY = "history.jsonl"
 _TAIL_BYTES = 256 * 2**10

@@ -18,14 +18,14 @@ from tuf.api.exceptions import DownloadError, ExpiredMetadataError, RepositoryEr
 from tuf.api.metadata import Metadata, TargetFile, Targets
 from tuf.ngclient import Updater, UpdaterConfig
 
-from edge.bundle import FILE_LIMITS
+from edge.bundle.bundle import FILE_LIMITS
+from edge.bundle.policy import MANIFEST, SIGNATURE
+from edge.bundle.statement import BUNDLE_NAME
 from edge.errors import BundleError, UpdateError, UpdateSourceError
-from edge.files import read_at_most
-from edge.trust.policy import MANIFEST, SIGNATURE
-from edge.trust.statement import BUNDLE_NAME
-from edge.update import rings
+from edge.system.durable import own_as_parent
+from edge.system.files import read_at_most
+from edge.update import rollout as rings
 from edge.update.candidates import Announced, Candidate
-from edge.update.durable import own_as_parent
 from edge.update.fetch import Fetcher, said
 
 _log = logging.getLogger(__name__)

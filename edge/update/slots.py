@@ -21,13 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge.clock import Clock
+from edge.bundle.envelope import LARGEST_ENVELOPE_BYTES, Envelope
+from edge.bundle.policy import MANIFEST, SIGNATURE
+from edge.bundle.statement import BUNDLE_NAME, Statement
 from edge.errors import SignatureError, SlotStateError, UpdateBusy, UpdateError
-from edge.folders import read_named
-from edge.trust.envelope import LARGEST_ENVELOPE_BYTES, Envelope
-from edge.trust.policy import MANIFEST, SIGNATURE
-from edge.trust.statement import BUNDLE_NAME, Statement
-from edge.update.durable import Durable, own_as_parent
+from edge.system.clock import Clock
+from edge.system.durable import Durable, own_as_parent
+from edge.system.folders import read_named
 from edge.update.history import History
 from edge.update.state import LARGEST_STATE_BYTES, SLOTS, State
 

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from edge.bundle import FILE_LIMITS
+from edge.bundle.bundle import FILE_LIMITS
+from edge.bundle.policy import MANIFEST, SIGNATURE
 from edge.errors import BundleError, UpdateError, UpdateSourceError, UsageError
-from edge.folders import read_folder, read_named
-from edge.plain_json import read_object
-from edge.trust.policy import MANIFEST, SIGNATURE
+from edge.system.folders import read_folder, read_named
+from edge.system.strict_json import read_object
 from edge.update.candidates import Announced, Candidate
 
 _log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class ZipCandidate:
 
     def _once(self) -> tuple[str, Mapping[str, bytes]]:
         if self._read is None:
-            from edge.archive import read_zip
+            from edge.bundle.archive import read_zip
 
             data = self.data
             if data is None:

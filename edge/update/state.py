@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from edge.bundle.statement import BUNDLE_NAME, LARGEST_VERSION
 from edge.errors import SlotStateError
-from edge.trust.statement import BUNDLE_NAME, LARGEST_VERSION
 
 FORMAT = 1
 LARGEST_STATE_BYTES = 256 * 2**10

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from edge import bundle as bundles
+from edge.bundle import bundle as bundles
+from edge.bundle.trusted import TrustedKeys
 from edge.errors import LeukoscopeError, UpdateError
-from edge.trust.trusted import TrustedKeys
 from edge.update.slots import Place, Slots
 
 _HISTORY = 10  # lines that `edge slots` shows

@@ -21,9 +21,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edge import bundle as bundles
+from edge.bundle import bundle as bundles
+from edge.bundle.provenance import Provenance
 from edge.errors import MACHINE_LACKS, LeukoscopeError, UpdateError
-from edge.trust.provenance import Provenance
 from edge.update.candidates import Candidate, Fate, Offer, PassedOver, Standing, Terms, choose
 from edge.update.slots import CLEARED, CURRENT, STAGING, STATE, Place, Slots
 from edge.update.state import Rejected, Trial

@@ -84,7 +84,7 @@ def virtual_slide(root: Path) -> None:
     """
     import cv2
 
-    from edge.virtual_slide import VirtualSlide
+    from edge.cameras.synthetic.smear import VirtualSlide
 
     pipeline, frames = root / "usr/share/libcamera/pipeline/virtual", root / "opt/frames"
     for folder in (pipeline, frames):

@@ -17,11 +17,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edge import bundle as bundles
+from edge.bundle import bundle as bundles
 from edge.cameras.pixel_formats import FORMATS, ToRGB
-from edge.images import read_image
-from edge.interpreters import open_interpreter
-from edge.trust.machine import machine_keys
+from edge.inference.images import read_image
+from edge.inference.interpreters import open_interpreter
+from edge.settings.trusted_keys import machine_keys
 
 
 def digest(array: Any) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from build_root import CannotBuildError, build
 
-from edge.virtual_slide import VirtualSlide
+from edge.cameras.synthetic.smear import VirtualSlide
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).resolve().parent

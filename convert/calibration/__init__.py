@@ -1,0 +1,1 @@
+"""Calibration: the images that set the ranges of a quantized model, and the images that judge it."""

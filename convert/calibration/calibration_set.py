@@ -1,0 +1,376 @@
+"""The calibration set: what the converter learns its ranges from, how it was chosen, what the lint says.
+
+Chosen with a seed, in equal numbers a class, one image a microscope field, and from no field that judges the
+model.
+"""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from convert.calibration.lint import lint_files, lint_inputs, lint_pixels
+from convert.calibration.selection import METHODS, FeatureFunction, pick, pixel_statistics
+from convert.errors import CalibrationError, CertificateError
+from convert.quantization.findings import Finding, listed
+from edge.inference.contract import InputContract, Pixels
+from models.data.dataset import Sample, load_pixels, scan
+from models.training.training_statistics import TrainingStatistics
+
+if TYPE_CHECKING:
+    pass
+
+DEFAULT_COUNT = 200
+MOST_BATCHES = 5000  # taken from a generator that may never end
+Load = Callable[[Sequence[Sample], InputContract], Pixels]
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """A calibration set.
+
+    Attributes:
+        names, sha256s, labels: one each an image; of an array, the hash is of its prepared pixels and the
+            label "".
+        pixels: uint8 (N, height, width, 3), RGB, prepared by the contract.
+        method: one of coverage.METHODS; "given" for a set taken as it came.
+        seed: of the choice.
+        synthetic: True for drawn fields.
+        findings: what the lint said.
+    """
+
+    names: tuple[str, ...]
+    sha256s: tuple[str, ...]
+    labels: tuple[str, ...]
+    pixels: Pixels
+    method: str
+    seed: int
+    synthetic: bool = False
+    findings: tuple[Finding, ...] = ()
+
+    def __post_init__(self) -> None:
+        counts = {len(self.names), len(self.sha256s), len(self.labels), len(self.pixels)}
+        if len(counts) != 1:
+            raise CalibrationError(f"names, sha256s, labels and pixels must be equally many; got {sorted(counts)}")
+
+    @property
+    def refused(self) -> tuple[Finding, ...]:
+        """The findings that forbid its use."""
+        return tuple(f for f in self.findings if f.severity == "refuse")
+
+    def digest(self) -> str:
+        """Sha256 over the images' hashes in their order: names the set in a certificate."""
+        return hashlib.sha256("\n".join(self.sha256s).encode()).hexdigest()
+
+    def record(self) -> dict[str, Any]:
+        """What `calibration.json` holds."""
+        return {
+            "images": len(self.names),
+            "method": self.method,
+            "seed": self.seed,
+            "synthetic": self.synthetic,
+            "sha256": self.digest(),
+            "per_class": dict(sorted(Counter(label for label in self.labels if label).items())),
+            "files": [
+                {"name": name, "sha256": sha, "label": label or None}
+                for name, sha, label in zip(self.names, self.sha256s, self.labels, strict=True)
+            ],
+            "findings": [finding.to_record() for finding in self.findings],
+        }
+
+    def require(self) -> "Calibration":
+        """The set itself when nothing forbids its use.
+
+        Raises:
+            CalibrationError: with the first refusing finding; `rule` names it.
+        """
+        for finding in self.refused:
+            raise CalibrationError(f"{finding.rule}: {finding.message}{listed(finding.names)}", finding.rule)
+        return self
+
+
+def choose(
+    samples: Sequence[Sample],
+    contract: InputContract,
+    *,
+    count: int = DEFAULT_COUNT,
+    seed: int = 0,
+    method: str = "random",
+    groups: Mapping[str, str] | None = None,
+    evaluation: Sequence[Sample] = (),
+    features: FeatureFunction = pixel_statistics,
+    statistics: TrainingStatistics | None = None,
+    load: Load = load_pixels,
+) -> Calibration:
+    """Choose a calibration set and lint it.
+
+    Images that judge the model, and images of the same microscope fields, are never candidates; how many were
+    left out is a finding. Of each field one image is a candidate as long as there are enough fields.
+
+    Args:
+        samples: candidates, the training part of a split as a rule.
+        contract: prepares them; its labels are the classes.
+        count: images wanted, in equal numbers a class; a class with fewer gives all it has, the others the
+            rest.
+        seed: same seed, same images.
+        method: one of coverage.METHODS.
+        groups: sha256 to microscope field for candidates and evaluation images
+            (`models.data.field_groups.find_groups`).
+        evaluation: every image that will judge the model.
+        features: what "k-center" and "herding" measure distance on.
+        statistics: of the training pixels, for the lint.
+        load: samples to pixels.
+
+    Raises:
+        CalibrationError: nothing left to choose from, a count below 1 or an unknown method.
+        ImageFileError: a file became unreadable.
+    """
+    if method not in METHODS:
+        raise CalibrationError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
+    if count < 1:
+        raise CalibrationError(f"count must be at least 1; got {count}")
+    field_of = groups or {}
+    candidates = _disjoint(samples, evaluation, field_of)
+    left_out = len(samples) - len(candidates)
+    if not candidates:
+        raise CalibrationError(
+            f"no image left to calibrate with: all {len(samples)} judge the model or share its fields"
+        )
+    chosen: list[Sample] = []
+    by_class = _by_class(candidates, contract.labels)
+    for label, share in _shares({label: len(own) for label, own in by_class.items()}, count).items():
+        pool = _one_a_field(by_class[label], field_of, share, seed)
+        rows = np.zeros((len(pool), 1)) if method == "random" else features(load(pool, contract))
+        chosen += [pool[i] for i in pick(method, rows, share, seed)]
+    found = Calibration(
+        tuple(s.name for s in chosen),
+        tuple(s.sha256 for s in chosen),
+        tuple(s.label for s in chosen),
+        load(chosen, contract),
+        method,
+        seed,
+    )
+    findings = lint(found, contract, evaluation=evaluation, groups=groups, statistics=statistics)
+    if left_out:
+        said = f"{left_out} of {len(samples)} candidates judge the model or share a field with what does"
+        findings = (*findings, Finding("info", "left-out", said))
+    return replace(found, findings=findings)
+
+
+def lint(
+    calibration: Calibration,
+    contract: InputContract,
+    *,
+    evaluation: Sequence[Sample] = (),
+    groups: Mapping[str, str] | None = None,
+    statistics: TrainingStatistics | None = None,
+) -> tuple[Finding, ...]:
+    """Every rule of `convert.calibration.lint` on a set of prepared images; refusals first."""
+    c = calibration
+    findings = lint_files(
+        c.names,
+        c.sha256s,
+        c.labels,
+        contract,
+        evaluation_sha256s={s.sha256 for s in evaluation},
+        groups=groups,
+    )
+    findings += lint_pixels(c.names, c.pixels, statistics)
+    order = {"refuse": 0, "warn": 1, "info": 2}
+    return tuple(sorted(findings, key=lambda f: order[f.severity]))
+
+
+def synthetic(frames: Sequence[tuple[str, Pixels]], contract: InputContract, seed: int) -> Calibration:
+    """A linted calibration set of drawn fields (`edge.cameras.synthetic.smear.synthetic_fields`), marked as synthetic.
+
+    Args:
+        frames: (recipe, uint8 (H, W, 3) RGB); a recipe that is no label of the contract counts as unknown.
+        contract: prepares them.
+        seed: the fields were drawn with.
+    """
+    pixels = np.stack([contract.prepare(frame) for _, frame in frames]) if frames else _no_pixels(contract)
+    known = {recipe for recipe, _ in frames} & set(contract.labels)
+    labels = tuple(recipe if len(known) == len(contract.labels) else "" for recipe, _ in frames)
+    names = tuple(f"synthetic/{recipe}-{number:04d}" for number, (recipe, _) in enumerate(frames))
+    found = Calibration(names, _digests(pixels), labels, pixels, "given", seed, synthetic=True)
+    return replace(found, findings=lint(found, contract))
+
+
+def from_batches(
+    batches: Iterable[Any], contract: InputContract, statistics: TrainingStatistics | None = None
+) -> Calibration:
+    """A user's own representative dataset: whatever yields arrays, or lists of one, of one or more images.
+
+    Whole numbers of uint8 are taken as prepared pixels in RGB; floating-point numbers as model values, which
+    are turned back into pixels through the contract, so that every rule applies to both.
+
+    Raises:
+        CalibrationError: nothing in it, arrays of another shape, or an endless generator.
+    """
+    images = _images_of(batches, contract)
+    findings: tuple[Finding, ...] = ()
+    if images.dtype != np.uint8:
+        wrong = lint_inputs(images, contract)
+        images = _pixels_of(images, contract)
+        findings = tuple(wrong)
+    names = tuple(f"image {number}" for number in range(len(images)))
+    found = Calibration(names, _digests(images), ("",) * len(names), images, "given", 0)
+    if any(f.severity == "refuse" for f in findings):
+        return replace(found, findings=findings)  # pixels made from wrong values would only add noise
+    return replace(found, findings=findings + lint(found, contract, statistics=statistics))
+
+
+def check(
+    source: Path,
+    contract: InputContract,
+    *,
+    evaluation: Sequence[Sample] = (),
+    groups: Mapping[str, str] | None = None,
+    statistics: TrainingStatistics | None = None,
+) -> Calibration:
+    """What `convert calibration` answers: a calibration set as it stands, with everything the lint says.
+
+    Args:
+        source: a folder, a folder a class, or a `.npy` or `.npz` file with one array (N, height, width, 3).
+        contract: of the model it is meant for.
+        evaluation: images that will judge the model.
+        groups: sha256 to microscope field, of both.
+        statistics: of the training pixels.
+
+    Raises:
+        CalibrationError: no such file, or no array of images in it.
+        DatasetError: a folder that is no set of images.
+    """
+    if source.is_dir():
+        found = scan(source)
+        pixels = load_pixels(found.samples, contract)
+        names, digests = tuple(s.name for s in found.samples), tuple(s.sha256 for s in found.samples)
+        made = Calibration(names, digests, tuple(s.label for s in found.samples), pixels, "given", 0)
+        findings = lint(made, contract, evaluation=evaluation, groups=groups, statistics=statistics)
+        trouble = tuple(
+            Finding("warn", f"file-{p.kind}", p.detail, (p.name,)) for p in found.problems if p.kind != "duplicate"
+        )
+        return replace(made, findings=findings + trouble)
+    return from_batches([_load_array(source)], contract, statistics)
+
+
+def _load_array(path: Path) -> npt.NDArray[Any]:
+    if path.suffix not in (".npy", ".npz"):
+        what = "no such file or folder" if not path.exists() else "must be a folder, a .npy or a .npz file"
+        raise CalibrationError(f"{path}: {what}")
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded:
+            if len(loaded.files) != 1:
+                raise CalibrationError(f"{path}: must hold one array; got {', '.join(loaded.files) or 'none'}")
+            return np.asarray(loaded[loaded.files[0]])
+    except OSError as error:
+        raise CalibrationError(f"{path}: {error.strerror or error}") from error
+    except CalibrationError:
+        raise
+    except Exception as error:  # a damaged archive raises what zipfile, zlib and NumPy's header parser raise
+        raise CalibrationError(f"{path}: not a readable NumPy file") from error
+
+
+def _images_of(batches: Iterable[Any], contract: InputContract) -> npt.NDArray[Any]:
+    """All images of a representative dataset, (N, H, W, 3), in one dtype."""
+    width, height = contract.size
+    parts = []
+    for number, batch in enumerate(batches):
+        if number >= MOST_BATCHES:
+            raise CalibrationError(f"the generator has not ended after {MOST_BATCHES} batches")
+        only = batch[0] if isinstance(batch, list | tuple) and len(batch) == 1 else batch
+        array = np.asarray(only)
+        array = array[np.newaxis] if array.ndim == 3 else array
+        if array.ndim != 4 or array.shape[1:] != (height, width, 3) or array.dtype.kind not in "uf":
+            raise CalibrationError(
+                f"batch {number} must be (N, {height}, {width}, 3) numbers; got {array.dtype} {array.shape}"
+            )
+        if array.dtype.kind == "u" and array.dtype != np.uint8:
+            raise CalibrationError(f"batch {number} must be uint8 or floating-point; got {array.dtype}")
+        parts.append(array if array.dtype == np.uint8 else array.astype(np.float32))
+    if not parts or not sum(map(len, parts)):
+        raise CalibrationError("the calibration set holds no image")
+    if len({p.dtype for p in parts}) > 1:
+        raise CalibrationError("every batch must have the same dtype; got uint8 and floating-point ones")
+    return np.concatenate(parts)
+
+
+def _pixels_of(inputs: npt.NDArray[Any], contract: InputContract) -> Pixels:
+    """Model values back to pixels, RGB; what lies outside the contract's range is clipped."""
+    real = np.nan_to_num(inputs.astype(np.float64))
+    pixels = (real - np.array(contract.offset)) / np.array(contract.scale)
+    whole = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+    return np.ascontiguousarray(whole if contract.channel_order == "RGB" else whole[..., ::-1])
+
+
+def _disjoint(samples: Sequence[Sample], evaluation: Sequence[Sample], groups: Mapping[str, str]) -> list[Sample]:
+    judging = {s.sha256 for s in evaluation}
+    fields = {groups[sha] for sha in judging if sha in groups}
+    return [s for s in samples if s.sha256 not in judging and groups.get(s.sha256) not in fields]
+
+
+def _by_class(samples: Sequence[Sample], labels: Sequence[str]) -> dict[str, list[Sample]]:
+    """In the contract's order, each by hash, so that neither names nor the order of a folder matter."""
+    by_class: dict[str, list[Sample]] = defaultdict(list)
+    for sample in sorted({s.sha256: s for s in samples}.values(), key=lambda s: s.sha256):
+        by_class[sample.label].append(sample)
+    return {label: by_class[label] for label in labels if by_class[label]}
+
+
+def _shares(available: Mapping[str, int], count: int) -> dict[str, int]:
+    """Equal numbers a class; what a small class cannot give, the others give."""
+    shares = dict.fromkeys(available, 0)
+    while sum(shares.values()) < count:
+        room = [label for label in available if shares[label] < available[label]]
+        if not room:
+            break
+        for label in room[: count - sum(shares.values())]:
+            shares[label] += 1
+    return shares
+
+
+def _one_a_field(samples: Sequence[Sample], groups: Mapping[str, str], least: int, seed: int) -> list[Sample]:
+    """One image of each field, chosen by the seed; further ones only when there are too few fields."""
+    order = np.random.default_rng(seed).permutation(len(samples))
+    first: dict[str, Sample] = {}
+    further: list[Sample] = []
+    for index in order:
+        sample = samples[int(index)]
+        field = groups.get(sample.sha256, sample.sha256)
+        if field in first:
+            further.append(sample)
+        else:
+            first[field] = sample
+    kept = list(first.values())
+    return kept + further[: max(0, least - len(kept))]
+
+
+def _digests(pixels: Pixels) -> tuple[str, ...]:
+    return tuple(hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest() for image in pixels)
+
+
+def _no_pixels(contract: InputContract) -> Pixels:
+    width, height = contract.size
+    return np.empty((0, height, width, 3), np.uint8)
+
+
+def set_digest(sha256s: Sequence[str]) -> str:
+    """Sha256 over the sorted hashes of a set's images, one a line: the same for any order of the same images.
+
+    Raises:
+        CertificateError: there is none, or one is not 64 lowercase hexadecimal digits.
+    """
+    if not sha256s:
+        raise CertificateError("sha256s must name at least one image; got none")
+    for sha256 in sha256s:
+        if len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
+            raise CertificateError(f"sha256s must be 64 hexadecimal digits each; got {sha256!r}")
+    return hashlib.sha256("\n".join(sorted(sha256s)).encode()).hexdigest()

@@ -1,0 +1,163 @@
+"""What a model is calibrated on and what it is judged with: images where given, else drawn fields."""
+
+import contextlib
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from convert.calibration.calibration_set import Calibration, choose, synthetic
+from convert.calibration.selection import FeatureFunction, penultimate_features, pixel_statistics
+from convert.errors import CalibrationError
+from convert.quantization.findings import listed
+from convert.quantization.float_model import FloatModel
+from edge.cameras.synthetic.smear import synthetic_fields
+from edge.inference.contract import InputContract, Pixels
+from models.data.dataset import ImageSet, Sample
+from models.data.parts import load_part, scan_for, split_for
+from models.data.split import Split
+from models.training.training_statistics import TrainingStatistics
+
+SYNTHETIC_CALIBRATION = 120
+SYNTHETIC_EVALUATION = 400
+# Drawn from seeds far apart, so that no field calibrates and judges.
+_CALIBRATION_SEED, _EVALUATION_SEED = 0, 1_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """A calibration set and an evaluation set that share no image and no microscope field.
+
+    Attributes:
+        calibration: linted; nothing in it forbids its use.
+        pixels: uint8 (N, H, W, 3) RGB, prepared: what both models are judged on.
+        truth: int64 (N,), indices into the contract's labels; None for drawn fields, which have no true class.
+        names, sha256s: one each evaluation image.
+        origin: where the images and their division come from, one line for the certificate.
+        notes: what a person should hear.
+    """
+
+    calibration: Calibration
+    pixels: Pixels
+    truth: npt.NDArray[np.int64] | None
+    names: tuple[str, ...]
+    sha256s: tuple[str, ...]
+    origin: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def synthetic(self) -> bool:
+        """True when the evaluation images are drawn."""
+        return self.truth is None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Images on disk with their division; scanned once and used for every model of a run."""
+
+    root: Path
+    image_set: ImageSet
+    split: Split
+    origin: str
+
+    @classmethod
+    def open(cls, root: Path, labels: Sequence[str], split: Path | None) -> "Source":
+        """Scan `root`, whose class folders must be `labels`; `split` as in `models.data.parts.split_for`."""
+        image_set = scan_for(root, InputContract((224, 224), tuple(labels)))
+        division, origin = split_for(image_set, split)
+        return cls(root, image_set, division, origin)
+
+
+def from_images(
+    source: Source, model: FloatModel, contract: InputContract, *, count: int, seed: int, method: str
+) -> Evidence:
+    """Calibration from the training part, evaluation from the test part.
+
+    Raises:
+        CalibrationError: the lint refuses the set, by the rule's name.
+        SplitError: a part has none of the images.
+    """
+    training: tuple[Sample, ...] = source.split.samples(source.image_set, "train")
+    test = load_part(source.image_set, source.split, "test", contract)
+    calibration = choose_calibration(source, model, contract, count=count, seed=seed, method=method)
+    division = f"images: {source.origin}; {len(training)} may calibrate, {len(test.samples)} judge"
+    notes = (division, *(f.to_text() for f in calibration.findings if f.severity == "warn"))
+    sha256s = tuple(sample.sha256 for sample in test.samples)
+    return Evidence(
+        calibration,
+        test.pixels,
+        test.truth,
+        test.names,
+        sha256s,
+        source.origin,
+        notes + _problems(source.image_set),
+    )
+
+
+def choose_calibration(
+    source: Source,
+    model: FloatModel,
+    contract: InputContract,
+    *,
+    count: int,
+    seed: int,
+    method: str,
+    features: FeatureFunction | None = None,
+) -> Calibration:
+    """A calibration set from the training part; `features` None measures distance by what the network's last layer
+    takes.
+
+    Raises:
+        CalibrationError: the lint refuses the set, by the rule's name.
+        SplitError: a part has none of the images.
+    """
+    measure: FeatureFunction = features or pixel_statistics
+    if method != "random" and features is None:
+        with contextlib.suppress(
+            CalibrationError
+        ):  # no Keras graph to take features from: pixel statistics serve any model
+            measure = penultimate_features(model, contract)
+    return choose(
+        source.split.samples(source.image_set, "train"),
+        contract,
+        count=count,
+        seed=seed,
+        method=method,
+        groups=source.split.groups(),
+        evaluation=source.split.samples(source.image_set, "test"),
+        features=measure,
+        statistics=TrainingStatistics.beside(model.path),
+    ).require()
+
+
+def from_virtual_slides(contract: InputContract) -> Evidence:
+    """Drawn fields for both sets: enough to watch agreement, never an accuracy."""
+    return _drawn(contract, SYNTHETIC_CALIBRATION, SYNTHETIC_EVALUATION)
+
+
+@lru_cache(maxsize=1)  # drawing is the longest step of such a run, and the shipped networks are fed alike
+def _drawn(contract: InputContract, calibrating: int, judging: int) -> Evidence:
+    calibration = synthetic(synthetic_fields(calibrating, _CALIBRATION_SEED), contract, _CALIBRATION_SEED)
+    frames = synthetic_fields(judging, _EVALUATION_SEED)
+    pixels = np.stack([contract.prepare(frame) for _, frame in frames])
+    return Evidence(
+        calibration.require(),
+        pixels,
+        None,
+        tuple(f"synthetic/{recipe}-{number:04d}" for number, (recipe, _) in enumerate(frames)),
+        tuple(hashlib.sha256(image.tobytes()).hexdigest() for image in pixels),
+        "drawn fields (edge.cameras.synthetic.smear), seeds 0 and 1000000",
+        ("warning: synthetic fields calibrate and judge this model: agreement only, no accuracy; give --data",),
+    )
+
+
+def _problems(image_set: ImageSet) -> tuple[str, ...]:
+    """One line a kind of problem; the first names stand in it, `models audit` lists them all."""
+    return tuple(
+        f"warning: {kind}: {count} of the files{listed(tuple(p.name for p in image_set.problems if p.kind == kind))}"
+        for kind, count in image_set.problem_counts().items()
+    )

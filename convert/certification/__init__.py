@@ -1,0 +1,1 @@
+"""Certification: from a float model to a bundle with certificate and report."""

@@ -1,0 +1,89 @@
+"""Figures of a comparison as words: shared by the page and the terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from convert.parity.comparison import Parity
+from convert.parity.verdict import Check, Judgement
+
+CHECK_TITLES = {
+    "images": "Images",
+    "decided-images": "Images on which float is decided",
+    "class-images": "Images of",
+    "called-class-images": "Images float calls",
+    "agreement": "Top-1 agreement",
+    "decided-agreement": "Agreement where float is decided",
+    "accuracy-drop": "Fall of accuracy",
+    "accuracy-drop-bound": "Fall of accuracy, upper bound",
+    "recall": "Fall of recall,",
+    "malignant-to-benign": "Malignant turned benign by int8",
+}
+_UNITS = {"percent": " %", "points": " points", "images": ""}
+
+
+def percent(share: float | None, digits: int = 2) -> str:
+    """0.9912 -> "99.12 %"; only 1 itself reads 100, only 0 itself reads 0."""
+    if share is None:
+        return "-"
+    text = f"{100 * share:.{digits}f}"
+    edge = {f"{100:.{digits}f}": (1.0, f">{100 - 10**-digits:.{digits}f} %"), f"{0:.{digits}f}": (0.0, "")}
+    if text in edge:
+        exact, otherwise = edge[text]
+        if share == exact:
+            return f"{100 * exact:g} %"
+        return otherwise or f"<{10**-digits:.{digits}f} %"
+    return f"{text} %"
+
+
+def points(share: float | None, digits: int = 2) -> str:
+    """A difference of shares in percentage points, with its sign unless it is 0."""
+    if share is None:
+        return "-"
+    return "0 points" if share == 0 else f"{100 * share:+.{digits}f} points"
+
+
+def check_title(check: Mapping[str, Any]) -> str:
+    """A check's name for people, with the class it is about."""
+    title = CHECK_TITLES[check["name"]]
+    return f"{title} {check['subject']}" if check["subject"] else title
+
+
+def check_value(check: Mapping[str, Any], which: str) -> str:
+    """`measured` or `limit` of a check with its unit; images as whole numbers."""
+    value = check[which]
+    if value is None:
+        return "-"
+    unit = _UNITS[check["unit"]]
+    if which == "limit":
+        return f"{check['sense']} {value:g}{unit}"
+    if check["unit"] == "percent":
+        return percent(value / 100)
+    return f"{value:.0f}" if check["unit"] == "images" else f"{value:.2f}{unit}"
+
+
+def parity_text(parity: Parity, judgement: Judgement) -> str:
+    """The comparison and its verdict as a table for a terminal."""
+    rows = [(check_title(vars(c)), check_value(vars(c), "measured"), _limit(c), c.outcome) for c in judgement.checks]
+    widths = [max(len(row[k]) for row in rows) for k in range(3)]
+    lines = [
+        f"{title:<{widths[0]}}  {measured:>{widths[1]}}  {limit:<{widths[2]}}  {outcome}"
+        for title, measured, limit, outcome in rows
+    ]
+    lines += ["", *_facts(parity), "", f"verdict: {judgement.verdict}"]
+    return "\n".join([*lines, *(f"  {reason}" for reason in judgement.reasons)])
+
+
+def _limit(check: Check) -> str:
+    return check_value(vars(check), "limit")
+
+
+def _facts(parity: Parity) -> list[str]:
+    drift = f"probability drift: mean {parity.drift_mean:.4f}, worst {parity.drift_worst:.4f}"
+    if parity.judged == "agreement":
+        return ["no true labels: only agreement was judged", drift]
+    return [
+        f"accuracy: float {percent(parity.accuracy_float)}, int8 {percent(parity.accuracy_int8)}"
+        f" (exact McNemar p = {parity.mcnemar_p:.3g})",
+        f"calibration error: float {percent(parity.ece_float)}, int8 {percent(parity.ece_int8)}",
+        drift,
+    ]

@@ -1,0 +1,1 @@
+"""Commands of `convert`: requests that are checked when made and carried out by `execute`."""

@@ -1,0 +1,134 @@
+"""`convert publish`: one change to a repository of bundles a call."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from convert.signing.keys import read_passphrase
+from convert.signing.repository import Publication, Published, utc_now
+from convert.signing.repository_keys import SNAPSHOT, TARGETS, TIMESTAMP, RoleKeys, generate_all
+from edge.commands.command_line import Outcome
+from edge.errors import DONE, UsageError
+from edge.system.files import require_writable
+from edge.system.option_values import switch, whole_number
+
+MOST_DAYS = 3650
+
+
+@dataclass(frozen=True)
+class PublishRequest:
+    """One change: exactly one of `init`, `bundle`, `release`, `refresh` and `rotate` is given."""
+
+    repository: Path
+    keys: Path
+    passphrase_file: Path | None
+    init: bool
+    roots: int
+    threshold: int
+    bundle: Path | None
+    release: tuple[str, int] | None
+    rollout: int
+    refresh: bool
+    rotate: Path | None
+    expires: int
+    json: bool
+
+    def execute(self) -> Outcome:
+        """Code 0. Record: `action`, `root` (path), `versions` and `expires` by role, `releases`."""
+        require_writable(self.repository, "REPO")
+        passphrase = read_passphrase(self.passphrase_file)
+        if self.init:
+            keys = generate_all(self.keys, self.roots, passphrase)
+            publication = Publication.new(self.repository, keys, self.threshold, utc_now())
+            publication.write(keys, self.expires)
+            said = f"an empty repository; give {publication.root_file} to devices, as root.json"
+            return self._outcome("init", publication, f"{said}; take root and targets keys offline")
+        publication = Publication.load(self.repository, utc_now())
+        if self.rotate is not None:
+            return self._rotated(publication, passphrase)
+        if self.refresh:
+            publication.refresh()
+            publication.write(RoleKeys.load(self.keys, passphrase, (SNAPSHOT, TIMESTAMP)), self.expires)
+            return self._outcome("refresh", publication, "refreshed")
+        keys = RoleKeys.load(self.keys, passphrase, (TARGETS, SNAPSHOT, TIMESTAMP))
+        changed = self._changed(publication)
+        publication.write(keys, self.expires)
+        said = f"{changed.name} version {changed.version} is offered to {changed.rollout} % of devices"
+        return self._outcome("bundle" if self.bundle else "rollout", publication, said)
+
+    def _changed(self, publication: Publication) -> Published:
+        if self.bundle is not None:
+            return publication.add(self.bundle, self.rollout)
+        assert self.release is not None  # one of the actions is given
+        return publication.roll_out(*self.release, self.rollout)
+
+    def _rotated(self, publication: Publication, passphrase: bytes | None) -> Outcome:
+        assert self.rotate is not None
+        new = RoleKeys.load(self.rotate, passphrase)
+        old = RoleKeys.load(self.keys, passphrase)
+        roles = publication.rotate(new)
+        publication.write(RoleKeys(self.keys, {**old.keys, **new.keys}), self.expires, old_root=old)
+        return self._outcome("rotate", publication, f"new keys for {', '.join(roles)}")
+
+    def _outcome(self, action: str, publication: Publication, said: str) -> Outcome:
+        releases = [vars(each) for each in publication.releases]
+        record: dict[str, Any] = {
+            "action": action,
+            "root": str(publication.root_file),
+            "versions": publication.versions,
+            "expires": publication.expires,
+            "releases": releases,
+        }
+        lines = [said, *(f"  {r['name']} version {r['version']}: {r['rollout']} %" for r in releases)]
+        return Outcome(DONE, record, "\n".join([*lines, f"valid until {publication.expires[TIMESTAMP]}"]))
+
+
+def publish_request(
+    repo: str,
+    *,
+    keys: str,
+    init: object,
+    roots: str,
+    threshold: str,
+    bundle: str,
+    release: str,
+    rollout: str,
+    refresh: object,
+    rotate: str,
+    expires: str,
+    passphrase_file: str,
+    json: object,
+) -> PublishRequest:
+    """The request that the words of a command line make; UsageError where they make none."""
+    begun, refreshed = switch(init, "--init"), switch(refresh, "--refresh")
+    actions = {"--init": begun, "--bundle": bundle, "--release": release, "--refresh": refreshed, "--rotate": rotate}
+    given = [option for option, value in actions.items() if value]
+    if len(given) != 1:
+        raise UsageError(f"give one of {', '.join(actions)}; got {' and '.join(given) or 'none of them'}")
+    if rollout and not (bundle or release):
+        raise UsageError("--rollout goes with --bundle or --release")
+    if release and not rollout:
+        raise UsageError("--release needs --rollout, the percentage of devices it is now for")
+    count = whole_number(roots, "--roots", at_least=1, at_most=9)
+    return PublishRequest(
+        repository=Path(repo),
+        keys=Path(keys),
+        passphrase_file=Path(passphrase_file) if passphrase_file else None,
+        init=begun,
+        roots=count,
+        threshold=whole_number(threshold, "--threshold", at_least=1, at_most=count),
+        bundle=Path(bundle) if bundle else None,
+        release=_release(release) if release else None,
+        rollout=whole_number(rollout or "100", "--rollout", at_most=100),
+        refresh=refreshed,
+        rotate=Path(rotate) if rotate else None,
+        expires=whole_number(expires, "--expires", at_least=1, at_most=MOST_DAYS),
+        json=switch(json, "--json"),
+    )
+
+
+def _release(text: str) -> tuple[str, int]:
+    name, _, version = text.rpartition("/")
+    if not name:
+        raise UsageError(f"--release must be NAME/VERSION; got {text!r}")
+    return name, whole_number(version, "--release NAME/VERSION", at_least=1)

@@ -1,0 +1,194 @@
+"""The figures of conversions as tables, always from the files that hold them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from convert.errors import ConvertError
+from models.data.published import TRAINED, bundles, trained
+
+BEGIN, END = "<!-- summary:begin -->", "<!-- summary:end -->"
+# Accuracy in percent on the authors' own random split (arXiv 2501.14228); their split and layer sizes are not known.
+PUBLISHED_PERCENT = {"mobilenet_v2": 99.69, "custom_cnn": 98.6}
+
+
+class SummaryError(ConvertError, ValueError):
+    """A document without a place for the table, or a shipped record that is missing. Cure: what the message names."""
+
+
+def verdict_table(certificates: Sequence[Mapping[str, Any]]) -> str:
+    """What `convert quantize` prints: a line a model, aligned for a terminal."""
+    header = ("model", "verdict", "images", "agree", "float", "int8", "mal->ben", "MB", "speed-up")
+    rows = [header]
+    for c in certificates:
+        parity, latency = c["parity"], c["latency"]
+        rows.append(
+            (
+                c["float_model"]["name"],
+                c["verdict"],
+                f"{parity['images']}{' synthetic' if c['synthetic'] else ''}",
+                _percent(parity["agreement"]),
+                _percent(parity["accuracy_float"]),
+                _percent(parity["accuracy_int8"]),
+                "-" if parity["malignant_to_benign"] is None else str(parity["malignant_to_benign"]),
+                f"{c['int8_model']['bytes'] / 1e6:.2f}",
+                "-" if latency is None else f"{latency['ratio']:.1f}x",
+            )
+        )
+    widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    for c in certificates:
+        lines += [f"{c['float_model']['name']}: {reason}" for reason in c["reasons"]]
+    lines.append(certificates[0]["notice"] if certificates else "")
+    return "\n".join(lines)
+
+
+def shipped_rows() -> list[dict[str, Any]]:
+    """One record a shipped network, from its evaluations and its bundle's certificate."""
+    rows = []
+    for name in TRAINED:
+        float_side = _read(trained(name) / "evaluation.json")
+        random = _read(trained(name) / "evaluation_random_split.json")
+        robustness, views = _read(trained(name) / "robustness.json"), _read(trained(name) / "counterfactuals.json")
+        device = _read(trained(name) / "abstention.json")
+        certificate = _read(bundles() / f"{name}-int8" / "certificate.json")
+        parity = certificate["parity"]
+        rows.append(
+            {
+                "name": name,
+                "images": float_side["images"],
+                "accuracy_float": float_side["accuracy"],
+                "accuracy_float_interval": float_side["accuracy_interval"],
+                "malignant_called_benign": float_side["malignant_called_benign"],
+                "accuracy_int8": parity["accuracy_int8"],
+                "accuracy_int8_interval": parity["accuracy_int8_interval"],
+                "agreement": parity["agreement"],
+                "malignant_to_benign": parity["malignant_to_benign"],
+                "accuracy_random_split": random["accuracy"],
+                "accuracy_random_split_interval": random["accuracy_interval"],
+                "degraded": {form: robustness["mean_usual"][form]["accuracy"] for form in ("float", "int8")},
+                "bars_changed": views["views"]["bars_exchanged"]["int8"]["flip_share"],
+                "confidence": views["clean"]["int8"]["mean_confidence"],
+                "confidence_without_cells": views["views"]["no_white_cell"]["int8"]["mean_confidence"],
+                "device": {
+                    key: device["fields"]["int8"][key]["count"]
+                    for key in ("right", "wrong", "refused", "malignant_to_benign")
+                },
+                "device_degraded": device["degraded"]["all"]["networks"]["int8"],
+                "no_answer": {
+                    folder: (found["networks"]["int8"]["refused"]["count"], found["images"])
+                    for folder, found in device["ood"].items()
+                },
+                "published_percent": PUBLISHED_PERCENT[name],
+                "bytes": certificate["int8_model"]["bytes"],
+                "speed_up": certificate["latency"]["ratio"],
+                "verdict": certificate["verdict"],
+            }
+        )
+    return rows
+
+
+def shipped_table() -> str:
+    """`shipped_rows` as Markdown, networks as columns."""
+    rows = shipped_rows()
+
+    def line(title: str, cells: Sequence[str]) -> str:
+        return f"| {title} | " + " | ".join(cells) + " |"
+
+    images = " / ".join(sorted({str(row["images"]) for row in rows}))
+    return "\n".join(
+        [
+            line("", [row["name"] for row in rows]),
+            "|---|" + "---|" * len(rows),
+            line(
+                f"accuracy, float, field-disjoint test split ({images} images)",
+                [_with_interval(row, "accuracy_float") for row in rows],
+            ),
+            line("accuracy, int8, same images", [_with_interval(row, "accuracy_int8") for row in rows]),
+            line("top-1 agreement, float and int8", [_percent(row["agreement"]) for row in rows]),
+            line(
+                "malignant images the float network calls Benign",
+                [str(row["malignant_called_benign"]) for row in rows],
+            ),
+            line(
+                "malignant images that turn Benign by quantization",
+                [str(row["malignant_to_benign"]) for row in rows],
+            ),
+            line(
+                "accuracy, float, random split (an earlier recipe)",
+                [_with_interval(row, "accuracy_random_split") for row in rows],
+            ),
+            line(
+                "published (arXiv 2501.14228, its own random split)",
+                [f"{row['published_percent']} %" for row in rows],
+            ),
+            line(
+                "accuracy on degraded fields, severities 1 to 3, float and int8",
+                [" and ".join(_percent(share) for share in row["degraded"].values()) for row in rows],
+            ),
+            line(
+                "verdicts that change when scale bars are exchanged between classes, int8",
+                [_percent(row["bars_changed"]) for row in rows],
+            ),
+            line(
+                "mean confidence, and with the white cells painted out, int8",
+                [f"{row['confidence']:.2f}, {row['confidence_without_cells']:.2f}" for row in rows],
+            ),
+            line(
+                "the device (gates, int8, threshold) on the test images: right, wrong, no answer",
+                ["{right}, {wrong}, {refused}".format(**row["device"]) for row in rows],
+            ),
+            line("malignant images it answers Benign", [str(row["device"]["malignant_to_benign"]) for row in rows]),
+            line(
+                "the same of their degraded forms, severities 1 to 5",
+                ["{malignant_to_benign} of {malignant}".format(**row["device_degraded"]) for row in rows],
+            ),
+            *(
+                line(
+                    f"no answer to images of `{folder}`, which are no such fields",
+                    ["{} of {}".format(*row["no_answer"][folder]) for row in rows],
+                )
+                for folder in rows[0]["no_answer"]
+            ),
+            line("int8 file", [f"{row['bytes'] / 1e6:.2f} MB" for row in rows]),
+            line(
+                "int8 against float TFLite, one thread",
+                [f"{row['speed_up']:.1f} times as fast" for row in rows],
+            ),
+            line("verdict of the default policy", [row["verdict"] for row in rows]),
+        ]
+    )
+
+
+def table_in(text: str) -> str:
+    """The table between a document's markers."""
+    before, begin, rest = text.partition(BEGIN)
+    table, end, _ = rest.partition(END)
+    if not begin or not end:
+        raise SummaryError(f"the document must hold {BEGIN} and {END}; got neither or one in {len(before)} characters")
+    return table.strip()
+
+
+def with_table(text: str, table: str) -> str:
+    """The document with `table` between its markers."""
+    table_in(text)
+    head, _, rest = text.partition(BEGIN)
+    return f"{head}{BEGIN}\n{table}\n{END}{rest.partition(END)[2]}"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SummaryError(f"{path.name} of {path.parent.name} cannot be read: {error}") from error
+    return record
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f} %"
+
+
+def _with_interval(row: Mapping[str, Any], name: str) -> str:
+    low, high = row[f"{name}_interval"]
+    return f"{_percent(row[name])} ({100 * low:.2f} to {100 * high:.2f})"

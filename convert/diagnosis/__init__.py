@@ -1,0 +1,1 @@
+"""Diagnosis: where int8 departs from float, layer by layer, and the likely cause."""

@@ -1,0 +1,1 @@
+"""Parity: int8 answers against float answers, the policy that judges them, and latency."""

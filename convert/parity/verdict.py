@@ -1,0 +1,232 @@
+"""The gate: what `compare` found held against a `Policy`, with a verdict and its reasons by name.
+
+How chance is treated, the same for every limit:
+
+* With enough images (the policy's `[evidence]`) the measured value decides: beyond its limit is a failure.
+* With fewer, a value beyond its limit fails only if chance is ruled out (5 %); else it is inconclusive.
+* The bound on the accuracy drop is about chance itself: met, or more images are needed.
+* A class so small that one image weighs more than the limit can show no smaller fall than that. One image
+  lost there is inconclusive; two are a failure, as in every class with enough images.
+* A malignant image that turns benign is counted, not estimated: it fails whatever the number of images.
+
+A failure outweighs everything inconclusive.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from convert.errors import ParityError
+from convert.parity.comparison import ClassParity, Parity
+from convert.parity.policy import Policy
+from models.statistics.intervals import p_at_most, paired_difference_lower, paired_difference_upper
+
+Verdict = Literal["pass", "fail", "inconclusive"]
+EXIT_CODES: dict[str, int] = {"pass": 0, "fail": 1, "inconclusive": 3}
+_CHANCE = 0.05  # a p-value below this rules chance out, where the evidence is thin
+_SLACK = 1e-9  # a value on its limit passes, whatever the last bit of a float says
+
+
+@dataclass(frozen=True)
+class Check:
+    """One rule applied.
+
+    Attributes:
+        name: stable, such as "accuracy-drop".
+        outcome: of this rule alone.
+        measured, limit: in `unit`; measured is None where there was nothing to measure.
+        unit: "percent", "points" or "images".
+        sense: "at most" or "at least" the limit.
+        message: one sentence a person can act on.
+        subject: the class it is about, or None.
+    """
+
+    name: str
+    outcome: Verdict
+    measured: float | None
+    limit: float
+    unit: Literal["percent", "points", "images"]
+    sense: Literal["at most", "at least"]
+    message: str
+    subject: str | None = None
+
+    def to_record(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict and every check behind it."""
+
+    verdict: Verdict
+    checks: tuple[Check, ...]
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """`name: message` of what did not pass, failures first; empty when the verdict is "pass"."""
+        order: tuple[Verdict, ...] = ("fail", "inconclusive")
+        return tuple(f"{c.name}: {c.message}" for kind in order for c in self.checks if c.outcome == kind)
+
+    @property
+    def exit_code(self) -> int:
+        """0 pass, 1 fail, 3 inconclusive."""
+        return EXIT_CODES[self.verdict]
+
+    def to_record(self) -> dict[str, Any]:
+        return {
+            "verdict": self.verdict,
+            "reasons": list(self.reasons),
+            "checks": [check.to_record() for check in self.checks],
+        }
+
+
+def judge(parity: Parity, policy: Policy) -> Judgement:
+    """Hold a comparison against the thresholds.
+
+    Without true labels only agreement is judged (`parity.judged` says which).
+
+    Raises:
+        ParityError: the comparison was made with another decided margin than the policy's.
+    """
+    if parity.decided_margin != policy.decided_margin:
+        raise ParityError(f"decided_margin must be the policy's, {policy.decided_margin}; got {parity.decided_margin}")
+    checks = [*_evidence(parity, policy), *_agreement(parity, policy)]
+    if parity.judged == "labels":
+        checks += [*_accuracy(parity, policy), *_recalls(parity, policy), *_flips(parity, policy)]
+    outcomes = {check.outcome for check in checks}
+    verdict: Verdict = "fail" if "fail" in outcomes else "inconclusive" if "inconclusive" in outcomes else "pass"
+    return Judgement(verdict, tuple(checks))
+
+
+def _evidence(parity: Parity, policy: Policy) -> list[Check]:
+    checks = [
+        _enough("images", parity.images, policy.min_images, "images"),
+        _enough(
+            "decided-images",
+            parity.decided_images,
+            policy.min_decided_images,
+            f"images on which float is decided (margin >= {policy.decided_margin:g})",
+        ),
+    ]
+    for entry in parity.classes:
+        if parity.judged == "labels":
+            what = f"images of {entry.label}"
+            check = _enough("class-images", entry.images or 0, policy.min_class_images, what, entry.label)
+        else:
+            what = f"images that float calls {entry.label}"
+            check = _enough(
+                "called-class-images", entry.called_float, policy.min_called_class_images, what, entry.label
+            )
+        checks.append(check)
+    return checks
+
+
+def _enough(name: str, count: int, needed: int, what: str, subject: str | None = None) -> Check:
+    enough = count >= needed
+    message = f"{count} {what}" + ("" if enough else f", {needed} needed to say")
+    return Check(name, "pass" if enough else "inconclusive", count, needed, "images", "at least", message, subject)
+
+
+def _agreement(parity: Parity, policy: Policy) -> list[Check]:
+    return [
+        _share(
+            "agreement",
+            f"{parity.agreed} of {parity.images} images keep their label",
+            (parity.agreed, parity.images),
+            policy.min_agreement_percent,
+            enough=parity.images >= policy.min_images,
+        ),
+        _share(
+            "decided-agreement",
+            f"{parity.decided_agreed} of {parity.decided_images} decided images keep their label",
+            (parity.decided_agreed, parity.decided_images),
+            policy.min_decided_agreement_percent,
+            enough=parity.decided_images >= policy.min_decided_images,
+        ),
+    ]
+
+
+def _share(name: str, what: str, counts: tuple[int, int], limit: float, *, enough: bool) -> Check:
+    """`counts`, agreed and all, at least `limit` percent."""
+    agreed, images = counts
+    if images == 0:
+        return Check(name, "inconclusive", None, limit, "percent", "at least", f"{what}: nothing to judge")
+    share = 100 * agreed / images
+    if share >= limit - _SLACK:
+        return Check(name, "pass", share, limit, "percent", "at least", f"{what} ({share:.2f} %)")
+    proven = p_at_most(agreed, images, limit / 100) < _CHANCE
+    outcome: Verdict = "fail" if enough or proven else "inconclusive"
+    message = f"{what} ({share:.2f} %), at least {limit:g} % asked for"
+    return Check(name, outcome, share, limit, "percent", "at least", message)
+
+
+@dataclass(frozen=True)
+class _Fall:
+    """A fall in points: as measured, and the part of it that is beyond chance (its one-sided lower bound)."""
+
+    measured: float
+    proven: float
+
+
+def _accuracy(parity: Parity, policy: Policy) -> list[Check]:
+    lost, gained, images = parity.lost, parity.gained, parity.images
+    assert lost is not None and gained is not None  # judged == "labels"
+    confidence = policy.bound_confidence
+    drop = 100 * (lost - gained) / images
+    bound = 100 * paired_difference_upper(lost, gained, images, confidence)
+    proven = 100 * paired_difference_lower(lost, gained, images, confidence)
+    return [
+        _limited(
+            "accuracy-drop",
+            f"accuracy falls by {drop:.2f} points ({lost} lost, {gained} gained of {images})",
+            _Fall(drop, proven),
+            policy.max_accuracy_drop_points,
+            enough=images >= policy.min_images,
+        ),
+        _limited(
+            "accuracy-drop-bound",
+            f"with {100 * confidence:g} % confidence accuracy falls by at most {bound:.2f} points",
+            _Fall(bound, proven),
+            policy.max_accuracy_drop_bound_points,
+            enough=False,
+        ),
+    ]
+
+
+def _recalls(parity: Parity, policy: Policy) -> list[Check]:
+    return [_recall(entry, policy) for entry in parity.classes if entry.images]
+
+
+def _recall(entry: ClassParity, policy: Policy) -> Check:
+    assert entry.images is not None and entry.lost is not None and entry.gained is not None
+    limit, net = policy.max_recall_fall_points, entry.lost - entry.gained
+    fall = 100 * net / entry.images
+    proven = 100 * paired_difference_lower(entry.lost, entry.gained, entry.images, policy.bound_confidence)
+    what = (
+        f"recall of {entry.label} falls by {fall:.2f} points "
+        f"({entry.lost} lost, {entry.gained} gained of {entry.images})"
+    )
+    if net == 1 and fall > limit > 0:
+        what += f"; one image cannot tell, with {math.ceil(100 / limit)} of the class it could"
+    enough = entry.images >= policy.min_class_images and net > 1
+    return _limited("recall", what, _Fall(fall, proven), limit, enough=enough, subject=entry.label)
+
+
+def _limited(name: str, what: str, fall: _Fall, limit: float, *, enough: bool, subject: str | None = None) -> Check:
+    """`fall.measured` at most `limit`, both in points."""
+    if fall.measured <= limit + _SLACK:
+        return Check(name, "pass", fall.measured, limit, "points", "at most", what, subject)
+    outcome: Verdict = "fail" if enough or fall.proven > limit else "inconclusive"
+    message = f"{what}, at most {limit:g} allowed"
+    return Check(name, outcome, fall.measured, limit, "points", "at most", message, subject)
+
+
+def _flips(parity: Parity, policy: Policy) -> list[Check]:
+    if parity.malignant_to_benign is None:
+        return []
+    count, limit = parity.malignant_to_benign, policy.max_malignant_to_benign
+    images = "image" if count == 1 else "images"
+    what = f"{count} malignant {images} that float called malignant became {parity.benign}"
+    message = what if count <= limit else f"{what}, {limit} allowed"
+    outcome: Verdict = "pass" if count <= limit else "fail"
+    return [Check("malignant-to-benign", outcome, count, limit, "images", "at most", message)]

@@ -1,0 +1,391 @@
+"""Trained Keras image classifiers, ours or anybody's: loading, refusing what is none, and what they are fed.
+
+Three forms on disk: `.keras`, `.h5`, and a SavedModel folder. What comes back takes float32 (N, H, W, 3) in
+the order of its contract and answers probabilities, whatever the file held.
+"""
+
+import hashlib
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from convert.errors import FloatModelError
+from edge.errors import ContractError
+from edge.inference.contract import InputContract
+from models.support.quiet_tensorflow import import_tensorflow, silenced
+
+Floats = npt.NDArray[np.float32]
+PREDICT_BATCH = 32
+PROBES = 4  # images of noise that show whether the outputs are probabilities; few, for the memory's sake
+SUM_TOLERANCE = 1e-3  # of a probability vector
+LARGEST_NORMALIZED = 8.0  # an image's values after normalization; ImageNet's mean and deviation reach about 2.7
+CONTRACT_FILE, LABELS_FILE = "contract.json", "labels.txt"
+# Layers, and the arithmetic that `keras.applications.*.preprocess_input` leaves in a graph.
+NORMALIZERS = frozenset({"Rescaling", "Normalization", "TrueDivide", "Divide", "Multiply", "Subtract", "Add"})
+
+
+@dataclass(frozen=True, eq=False)
+class FloatModel:
+    """A float classifier.
+
+    Attributes:
+        network: a Keras model, or any callable Keras can trace, from (N, H, W, 3) float32 to (N, classes).
+        path: where it came from.
+        sha256: of the file, or of a folder's file names and contents.
+        size: (width, height) of its input, pixels.
+        classes: number of outputs.
+        notes: what was decided about it and should be said, one sentence each.
+    """
+
+    network: Callable[..., Any]
+    path: Path
+    sha256: str
+    name: str
+    size: tuple[int, int]
+    classes: int
+    notes: tuple[str, ...] = ()
+    _traced: list[Any] = field(default_factory=list, repr=False)
+
+    def predict(self, inputs: Floats) -> Floats:
+        """Probabilities.
+
+        Args:
+            inputs: float32 (N, height, width, 3), as `InputContract.encode(pixels, FLOAT32)` makes them.
+
+        Returns:
+            float32 (N, classes), rows sum to 1.
+
+        Raises:
+            FloatModelError: another shape or dtype.
+        """
+        width, height = self.size
+        if inputs.dtype != np.float32 or inputs.ndim != 4 or inputs.shape[1:] != (height, width, 3):
+            raise FloatModelError(
+                f"inputs must be float32 (N, {height}, {width}, 3); got {inputs.dtype} {inputs.shape}"
+            )
+        answers = [self._batch(inputs[at : at + PREDICT_BATCH]) for at in range(0, len(inputs), PREDICT_BATCH)]
+        return np.concatenate(answers) if answers else np.empty((0, self.classes), np.float32)
+
+    def _batch(self, inputs: Floats) -> Floats:
+        import tensorflow as tf
+
+        if not self._traced:
+            shape = (None, self.size[1], self.size[0], 3)
+            step = tf.function(
+                lambda batch: self.network(batch, training=False),
+                input_signature=[tf.TensorSpec(shape, tf.float32)],
+            )
+            self._traced.append(step)
+        return np.asarray(self._traced[0](tf.constant(inputs)), np.float32)
+
+
+def load_float(path: Path) -> FloatModel:
+    """Load a trained classifier.
+
+    Args:
+        path: a `.keras` file, an `.h5` file, or a SavedModel folder.
+
+    Raises:
+        FloatModelError: missing, truncated, no Keras model, more than one input or output, a size that is not
+            fixed, an input that is no colour image, or outputs that are no probabilities. One line each.
+        MissingExtraError: TensorFlow is not installed.
+    """
+    _check_form(path)
+    import_tensorflow()
+    if path.is_dir():
+        network, shape, outputs = _load_saved_model(path)
+        notes: tuple[str, ...] = ()
+    else:
+        network, shape, outputs = _load_keras(path)
+        notes = ()
+    size = _image_size(path, shape)
+    classes = _class_count(path, outputs)
+    model = FloatModel(network, path, digest(path), _model_name(path), size, classes, notes)
+    return _with_probabilities(model)
+
+
+def digest(path: Path) -> str:
+    """Sha256 of a file; of a folder, over the sorted lines `sha256-of-file  relative/posix/name`."""
+    if path.is_dir():
+        files = sorted(p for p in path.rglob("*") if p.is_file() and p.name != "fingerprint.pb")
+        lines = [f"{digest(p)}  {p.relative_to(path).as_posix()}\n" for p in files]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_fits(model: FloatModel, contract: InputContract) -> None:
+    """Raise ContractError unless the contract's size and number of labels are the model's."""
+    if contract.size != model.size:
+        raise ContractError(f"{model.path}: takes {_by(model.size)} pixels; the contract says {_by(contract.size)}")
+    if len(contract.labels) != model.classes:
+        raise ContractError(
+            f"{model.path}: has {model.classes} outputs; the contract has {len(contract.labels)} labels:"
+            f" {', '.join(contract.labels)}"
+        )
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """A contract, and where each part of it comes from, one sentence each, to be said aloud."""
+
+    contract: InputContract
+    notes: tuple[str, ...]
+
+
+def infer_contract(model: FloatModel, given: Path | None = None) -> Inferred:
+    """The contract of a model: the one given, else `contract.json` beside it, else put together.
+
+    Put together: size from the model; labels from `labels.txt` beside it, else class_0, class_1, ...; value
+    range 0..255 or 0..1 when the network begins with a Rescaling or Normalization layer, else this project's
+    -1..1.
+
+    Args:
+        model: as loaded.
+        given: a contract file that the user named.
+
+    Raises:
+        ContractError: the contract or the labels do not fit the model, its decision was made for another one, or the
+            file cannot be read.
+    """
+    found = given or _beside(model.path, CONTRACT_FILE)
+    if found:
+        contract = InputContract.load(found)
+        check_fits(model, contract)
+        _check_decision(model, contract, found)
+        return Inferred(contract, (f"contract: {found}",))
+    labels, said_labels = _labels(model)
+    scale, offset, said_range = _value_range(model)
+    contract = InputContract(model.size, labels, scale=(scale,) * 3, offset=(offset,) * 3)
+    check_fits(model, contract)
+    assumed = "channel order RGB and the whole frame squeezed to size are assumed; give a contract to say otherwise"
+    return Inferred(contract, (f"size: {_by(model.size)} pixels, from the model", said_labels, said_range, assumed))
+
+
+def _check_decision(model: FloatModel, contract: InputContract, path: Path) -> None:
+    """Thresholds of one network say nothing about another's probabilities."""
+    if contract.decision is None:
+        return
+    made_for = contract.decision.evidence["network_sha256"]
+    if made_for != model.sha256:
+        raise ContractError(
+            f"{path}: its decision was made for a network with sha256 {made_for[:12]}...; {model.path} has "
+            f"{model.sha256[:12]}...: make it anew with `models calibrate`, or remove it"
+        )
+
+
+def _check_form(path: Path) -> None:
+    """What can be refused before TensorFlow is loaded."""
+    if not path.exists():
+        raise FloatModelError(f"{path}: no such file or folder")
+    if path.is_dir():
+        if not (path / "saved_model.pb").is_file():
+            raise FloatModelError(f"{path}: not a SavedModel folder (no saved_model.pb in it)")
+        return
+    if path.suffix not in (".keras", ".h5", ".hdf5"):
+        raise FloatModelError(f"{path}: must be a .keras file, an .h5 file or a SavedModel folder")
+    with path.open("rb") as file:
+        head = file.read(8)
+    if path.suffix == ".keras" and not zipfile.is_zipfile(path):
+        state = "truncated" if head.startswith(b"PK") else "not a Keras archive"
+        raise FloatModelError(f"{path}: {state if head else 'the file is empty'}")
+    if path.suffix != ".keras" and head != b"\x89HDF\r\n\x1a\n":
+        raise FloatModelError(f"{path}: {'not an HDF5 file' if head else 'the file is empty'}")
+
+
+def _load_keras(path: Path) -> tuple[Any, list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    """(network, input shapes, output shapes)."""
+    import keras
+
+    try:
+        with silenced():
+            network = keras.models.load_model(path, compile=False)
+    except Exception as error:  # Keras raises whatever a damaged archive makes h5py, zipfile and json raise
+        raise FloatModelError(f"{path}: not a Keras model that can be loaded: {_first_line(error)}") from error
+    try:
+        inputs, outputs = network.inputs, network.outputs
+    except (AttributeError, ValueError) as error:
+        raise FloatModelError(f"{path}: has no defined input (a model never built); save it after a call") from error
+    if not inputs or not outputs:
+        raise FloatModelError(f"{path}: has no defined input (a model never built); save it after a call")
+    for tensor in inputs:
+        if "float" not in str(tensor.dtype):
+            raise FloatModelError(f"{path}: its input must be float32; got {tensor.dtype}")
+    return network, [tuple(t.shape) for t in inputs], [tuple(t.shape) for t in outputs]
+
+
+def _load_saved_model(path: Path) -> tuple[Any, list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    """(callable, input shapes, output shapes) of a SavedModel's `serving_default` signature."""
+    import keras
+    import tensorflow as tf
+
+    try:
+        with silenced():
+            loaded = tf.saved_model.load(str(path))
+            signature = loaded.signatures.get("serving_default")
+            if signature is None:
+                raise FloatModelError(f"{path}: has no signature serving_default; got {sorted(loaded.signatures)}")
+            layer = keras.layers.TFSMLayer(str(path), call_endpoint="serving_default")
+    except FloatModelError:
+        raise
+    except Exception as error:  # TensorFlow raises many kinds for a damaged folder
+        raise FloatModelError(f"{path}: not a SavedModel that can be loaded: {_first_line(error)}") from error
+    specs = list(signature.structured_input_signature[1].values())
+    if any(spec.dtype != tf.float32 for spec in specs):
+        raise FloatModelError(f"{path}: its input must be float32; got {', '.join(s.dtype.name for s in specs)}")
+    shapes = [tuple(s.shape) if s.shape.rank is not None else () for s in specs]
+    outputs = [tuple(s.shape) if s.shape.rank is not None else () for s in signature.structured_outputs.values()]
+
+    def network(inputs: Any, training: bool = False) -> Any:
+        answer = layer(inputs)
+        return next(iter(answer.values())) if isinstance(answer, dict) else answer
+
+    return network, shapes, outputs
+
+
+def _image_size(path: Path, shapes: list[tuple[Any, ...]]) -> tuple[int, int]:
+    """(width, height) of the only input, which must be (batch, height, width, 3)."""
+    if len(shapes) != 1:
+        raise FloatModelError(f"{path}: must have one input; got {len(shapes)}")
+    shape = shapes[0]
+    if len(shape) != 4 or shape[3] != 3:
+        raise FloatModelError(f"{path}: its input must be colour images (batch, height, width, 3); got {_shape(shape)}")
+    if shape[1] is None or shape[2] is None:
+        raise FloatModelError(f"{path}: its input size must be fixed; got {_shape(shape)}; save it with a fixed size")
+    return int(shape[2]), int(shape[1])
+
+
+def _class_count(path: Path, shapes: list[tuple[Any, ...]]) -> int:
+    if len(shapes) != 1:
+        raise FloatModelError(f"{path}: must have one output; got {len(shapes)}")
+    shape = shapes[0]
+    if len(shape) != 2 or shape[1] is None:
+        raise FloatModelError(f"{path}: its output must be (batch, classes); got {_shape(shape)}")
+    if shape[1] < 2:
+        raise FloatModelError(f"{path}: must answer a probability for two or more classes; got one output")
+    return int(shape[1])
+
+
+def _with_probabilities(model: FloatModel) -> FloatModel:
+    """`model` itself when it answers probabilities, with a softmax behind it when it answers logits.
+
+    Raises:
+        FloatModelError: neither, such as independent sigmoids.
+    """
+    import keras
+
+    width, height = model.size
+    probe = np.random.default_rng(0).uniform(-1, 1, (PROBES, height, width, 3)).astype(np.float32)
+    probe[1::2] = (probe[1::2] + 1) * 127.5  # a model that takes 0..255 sees such too
+    try:
+        with silenced():
+            answers = model.predict(probe)
+    except FloatModelError:
+        raise
+    except Exception as error:  # whatever a user's own layers raise
+        raise FloatModelError(f"{model.path}: cannot be run: {_first_line(error)}") from error
+    if answers.shape != (PROBES, model.classes) or not np.isfinite(answers).all():
+        raise FloatModelError(f"{model.path}: answers {answers.shape} with values that are not finite numbers")
+    sums = answers.sum(axis=1)
+    if (answers >= 0).all() and np.abs(sums - 1).max() <= SUM_TOLERANCE:
+        return model
+    if (answers >= 0).all() and (answers <= 1).all():
+        raise FloatModelError(
+            f"{model.path}: its outputs must be a softmax over the classes; they lie in 0..1 and sum to"
+            f" {sums.min():.3g}..{sums.max():.3g}, as independent sigmoids do"
+        )
+    inner, softmax = model.network, keras.layers.Softmax()
+    note = "outputs: logits, so a softmax was put behind them"
+    return replace(
+        model,
+        network=lambda inputs, training=False: softmax(inner(inputs, training=training)),
+        notes=(*model.notes, note),
+        _traced=[],
+    )
+
+
+def _value_range(model: FloatModel) -> tuple[float, float, str]:
+    """(scale, offset, sentence): the pixel values the network wants, read off its first layers."""
+    front = _front_layer(model.network)
+    if front is None:
+        return (
+            1 / 128,
+            -1.0,
+            "values: pixel / 128 - 1 (-1..1), assumed: nothing in the network says otherwise",
+        )
+    kind, at_255 = front
+    if at_255 <= LARGEST_NORMALIZED:
+        return 1.0, 0.0, f"values: pixels 0..255 as they are, since the network begins with a {kind} layer"
+    return (
+        1 / 255,
+        0.0,
+        f"values: pixel / 255 (0..1), since the network begins with a {kind} layer for that range",
+    )
+
+
+def _front_layer(network: Any) -> tuple[str, float] | None:
+    """(kind, largest magnitude pixels 0 and 255 reach behind it) of the normalizing layers in front."""
+    import keras
+
+    every = getattr(network, "operations", None) or getattr(network, "layers", [])
+    steps = [step for step in every if not isinstance(step, keras.layers.InputLayer)]
+    if steps and getattr(steps[0], "layers", None):  # a model within the model
+        return _front_layer(steps[0])
+    front: list[Any] = []
+    for step in steps:
+        if type(step).__name__ not in NORMALIZERS:
+            break
+        front.append(step)
+    if not front:
+        return None
+    try:
+        part = keras.Model(network.inputs[0], front[-1].output)
+        shape = network.inputs[0].shape[1:]
+        ends = np.stack([np.zeros(shape, np.float32), np.full(shape, 255, np.float32)])
+        return type(front[0]).__name__, float(np.abs(np.asarray(part(ends))).max())
+    except (AttributeError, ValueError, TypeError):  # a layer used twice has no single output
+        return None
+
+
+def _labels(model: FloatModel) -> tuple[tuple[str, ...], str]:
+    found = _beside(model.path, LABELS_FILE)
+    if not found:
+        return tuple(f"class_{n}" for n in range(model.classes)), (
+            f"labels: class_0..class_{model.classes - 1}, assumed: no {CONTRACT_FILE} or {LABELS_FILE} beside the model"
+        )
+    try:
+        lines = found.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ContractError(f"{found}: not a readable text file of labels") from error
+    return tuple(line.strip() for line in lines if line.strip()), f"labels: {found}"
+
+
+def _beside(path: Path, name: str) -> Path | None:
+    """A file in the model's folder; for a SavedModel inside it, then beside it."""
+    folders = (path, path.parent) if path.is_dir() else (path.parent,)
+    return next((folder / name for folder in folders if (folder / name).is_file()), None)
+
+
+def _model_name(path: Path) -> str:
+    """The folder's name for our own `NAME/model.keras`, else the file's."""
+    resolved = path.resolve()
+    return resolved.parent.name if resolved.stem == "model" else resolved.stem
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def _shape(shape: tuple[Any, ...]) -> str:
+    return "(" + ", ".join("?" if n is None else str(n) for n in shape) + ")"
+
+
+def _first_line(error: BaseException) -> str:
+    """The first line of an exception that says something, shortened."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:200]

@@ -1,0 +1,24 @@
+"""Probabilities of both models on the same prepared pixels, int8 through the device's own code path."""
+
+import numpy as np
+import numpy.typing as npt
+
+from convert.quantization.float_model import FloatModel
+from edge.inference.classifier import Classifier
+from edge.inference.contract import FLOAT32, InputContract, Pixels
+
+Floats = npt.NDArray[np.float32]
+
+
+def float_probabilities(model: FloatModel, contract: InputContract, pixels: Pixels, batch: int = 64) -> Floats:
+    """Float32 (N, classes) of the Keras network for prepared pixels uint8 (N, H, W, 3)."""
+    parts = []
+    for start in range(0, len(pixels), batch):
+        inputs = np.concatenate([contract.encode(image, FLOAT32) for image in pixels[start : start + batch]])
+        parts.append(model.predict(inputs))
+    return np.concatenate(parts)
+
+
+def device_probabilities(classifier: Classifier, pixels: Pixels) -> Floats:
+    """Float32 (N, classes) as the device computes them, image by image."""
+    return np.stack([classifier.probabilities(image) for image in pixels])

@@ -1,0 +1,94 @@
+"""Is the float model fed as it was trained? A wrong contract makes both models wrong alike, so parity cannot see it.
+
+With labels it can be seen: the same network names many more images rightly when fed otherwise (red and blue
+exchanged, another range of values) or when its labels are put in another order.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from convert.errors import FeedingError
+from convert.quantization.float_model import FloatModel
+from convert.quantization.predictions import Floats, float_probabilities
+from edge.inference.contract import InputContract, Pixels
+from models.statistics.intervals import mcnemar_exact
+from models.statistics.validation import Indices, confusion_matrix
+
+SURE_ENOUGH = 0.9  # accuracy from which on nothing else is tried: another feeding could hardly do better by chance
+LEAST_GAIN = 0.1  # of accuracy
+CHANCE = 1e-3  # exact McNemar; strict, since several feedings are tried
+MOST_IMAGES = 200  # on which other feedings are tried
+IMAGES_A_CLASS = 5  # below it the best order of many labels fits noise
+RANGES = {"-1..1": (1 / 128, -1.0), "0..1": (1 / 255, 0.0), "0..255": (1.0, 0.0)}
+
+
+def check_feeding(
+    model: FloatModel, contract: InputContract, pixels: Pixels, truth: Indices, probabilities: Floats
+) -> None:
+    """Refuse a contract under which the network does far worse than under one that differs in a single point.
+
+    Args:
+        model: the float classifier.
+        contract: what it is said to be fed.
+        pixels, truth: prepared images uint8 (N, H, W, 3) RGB, and their classes int (N,).
+        probabilities: of the float model for them, float (N, classes).
+
+    Raises:
+        FeedingError: by the rule's name: "label-order", "channel-order" or "value-range".
+    """
+    some = np.linspace(0, len(truth) - 1, min(len(truth), MOST_IMAGES)).astype(np.int64)
+    called = probabilities.argmax(axis=1)[some]
+    right = called == truth[some]
+    if right.mean() >= SURE_ENOUGH:
+        return
+    tried: list[tuple[float, str, str]] = []  # accuracy, rule, how
+    for rule, fed, other in _others(contract):
+        found = float_probabilities(model, other, pixels[some]).argmax(axis=1) == truth[some]
+        if _better(right, found):
+            tried.append((float(found.mean()), rule, f"when it is fed {fed}"))
+    if len(some) >= IMAGES_A_CLASS * len(contract.labels):
+        order = _best_order(called, truth[some], len(contract.labels))
+        found = order[called] == truth[some]
+        if _better(right, found):
+            labels = ", ".join(contract.labels[k] for k in order)
+            tried.append((float(found.mean()), "label-order", f"if its outputs are called {labels}"))
+    if tried:
+        accuracy, rule, how = max(tried, key=lambda one: one[0])
+        raise FeedingError(
+            rule,
+            f"as the contract says, the float model names {100 * right.mean():.1f} % of {len(some)} images rightly;"
+            f" {100 * accuracy:.1f} % {how}",
+        )
+
+
+def _others(contract: InputContract) -> Iterator[tuple[str, str, InputContract]]:
+    """(rule, what is said of it, contract) of the likeliest mistakes."""
+    exchanged = replace(contract, channel_order="BGR" if contract.channel_order == "RGB" else "RGB")
+    yield "channel-order", exchanged.channel_order, exchanged
+    for said, (scale, offset) in RANGES.items():
+        if not np.allclose(_ends(contract.scale, contract.offset), _ends(scale, offset), atol=0.02):
+            yield "value-range", said, replace(contract, scale=(scale,) * 3, offset=(offset,) * 3)
+
+
+def _ends(scale: npt.ArrayLike, offset: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """What pixels 0 and 255 become, (2, 3)."""
+    low = np.broadcast_to(np.asarray(offset, np.float64), 3)
+    return np.stack([low, low + 255 * np.asarray(scale, np.float64)])
+
+
+def _best_order(called: npt.NDArray[np.int64], truth: Indices, classes: int) -> npt.NDArray[np.int64]:
+    """int64 (classes,): for each output the label under which most images are right, each label used once."""
+    from scipy.optimize import linear_sum_assignment
+
+    outputs, labels = linear_sum_assignment(confusion_matrix(called, truth, classes), maximize=True)
+    order = np.empty(classes, np.int64)
+    order[outputs] = labels
+    return order
+
+
+def _better(right: npt.NDArray[np.bool_], found: npt.NDArray[np.bool_]) -> bool:
+    gained, lost = int((found & ~right).sum()), int((right & ~found).sum())
+    return bool(found.mean() - right.mean() >= LEAST_GAIN and mcnemar_exact(lost, gained) < CHANCE)

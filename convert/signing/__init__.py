@@ -1,0 +1,1 @@
+"""Signing: keys, signed manifests, and TUF repositories."""

@@ -1,0 +1,1 @@
+"""TFLite files as the converter writes them: inspection, metadata, matching of float and int8 graphs."""

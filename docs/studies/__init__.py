@@ -1,0 +1,1 @@
+"""Studies: programs that produced a figure or settled a decision once; run from a checkout, never installed."""

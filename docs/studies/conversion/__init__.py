@@ -1,0 +1,1 @@
+"""Studies of conversion: benchmarks and choices of calibration, golden images and recovery."""

@@ -1,0 +1,1 @@
+"""Study of quantization engines: TensorFlow's converter against alternatives."""

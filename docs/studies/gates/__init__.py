@@ -1,0 +1,1 @@
+"""Studies of the quality gates: limits, evidence and figures."""

@@ -1,0 +1,94 @@
+"""The command that measures the limits of the gates."""
+
+import json as json_format
+import logging
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge.commands.command_line import Outcome
+from edge.commands.command_line import main as run
+from edge.errors import DONE
+from edge.inference.gates.quality import GateLimits, quality_gates
+from edge.system.files import require_file, write_whole
+from edge.system.option_values import switch
+from models.decision.fit_gates import BUDGET, RULES, SIZE, limits_of, limits_toml, read_fields, values_of
+from models.support.versions import versions
+
+_log = logging.getLogger(__name__)
+
+RECORD, FIGURE = Path("docs/reference/gates.json"), Path("docs/images/gates.png")
+
+
+@dataclass(frozen=True)
+class CalibrationRequest:
+    """Measure the limits, write them, and measure what they do."""
+
+    data: Path
+    write: Path
+    record: Path
+    figure: Path
+    others: Path | None
+    json: bool
+
+    def execute(self) -> Outcome:
+        """Writes three files. Exit 1 when the gates refuse more of the calibration fields than the budget."""
+        from docs.studies.gates.evidence import evidence
+        from docs.studies.gates.figure import draw
+
+        for path, option in ((self.write, "--write"), (self.record, "--record"), (self.figure, "--figure")):
+            require_file(path, option)
+        parts = read_fields(self.data)
+        _log.info(f"measuring {len(parts['calibration'].labels)} fields")
+        open_gates = quality_gates(GateLimits(SIZE, 0, 255, 0, 255, 255))
+        values = values_of(open_gates, parts["calibration"].without_bar)
+        limits = limits_of(values)
+        gates = quality_gates(limits)
+        write_whole(self.write, limits_toml(limits, values))
+        record = evidence(gates, parts, self.others, _log.info)
+        record["limits"] = {
+            name: {"limit": getattr(limits, name), "unit": rule.unit, "share": rule.share}
+            for name, rule in RULES.items()
+        }
+        record["budget"], record["versions"] = BUDGET, versions()
+        write_whole(self.record, json_format.dumps(record, indent=1) + "\n")
+        write_whole(self.figure, draw(record))
+        kept = record["published"]["calibration"]["share"] <= BUDGET
+        return Outcome(DONE if kept else 1, record, _text(record))
+
+
+def _text(record: Mapping[str, Any]) -> str:
+    lines = [f"{name}: {entry['limit']:g} {entry['unit']}" for name, entry in record["limits"].items()]
+    for use, entry in record["published"].items():
+        low, high = (100 * bound for bound in entry["interval"])
+        share = f"{100 * entry['share']:.2f} % ({low:.2f} to {high:.2f})"
+        lines.append(f"{use}: {entry['refused']} of {entry['images']} refused, {share}")
+    return "\n".join(lines)
+
+
+def calibrate(
+    data: str,
+    write: str = "edge/inference/gates/gates.toml",
+    record: str = str(RECORD),
+    figure: str = str(FIGURE),
+    others: str = "",
+    json: bool = False,
+) -> CalibrationRequest:
+    """Measure the limits of the gates on the published images.
+
+    Args:
+        data: folder of the published images, a folder a class.
+        write: TOML to write: the limits.
+        record: JSON to write: what they refuse and catch.
+        figure: PNG to write: the same, drawn.
+        others: folder of folders of images that are no fields of this set, for information.
+        json: print the record as JSON.
+    """
+    others_ = Path(others) if others else None
+    return CalibrationRequest(Path(data), Path(write), Path(record), Path(figure), others_, switch(json, "--json"))
+
+
+if __name__ == "__main__":
+    raise SystemExit(run("docs.studies.gates.limits", {"calibrate": calibrate}, ["calibrate", *sys.argv[1:]]))

@@ -1,0 +1,1 @@
+"""Studies of the networks on altered and synthetic images."""

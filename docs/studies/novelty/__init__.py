@@ -1,0 +1,1 @@
+"""Studies of the novelty gate: evidence, alternatives, other microscopes."""

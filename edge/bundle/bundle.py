@@ -1,0 +1,395 @@
+"""The bundle: a model with all that must travel with it, verified before it is used (DESIGN: The bundle).
+
+| file | what it holds |
+|---|---|
+| `model.tflite` | the full-int8 classifier |
+| `contract.json`, `labels.txt` | how frames become its input, and what its outputs are called |
+| `calibration.json`, `certificate.json` | what it was quantized with; how it compares with the float model |
+| `golden.npz` | prepared inputs with the outputs expected of them (`edge.bundle.golden`) |
+| `manifest.json` | sha256 and size of every file but itself and its signature |
+| `report.html`, `manifest.sig` | optional: the certificate as a page; a signature of the manifest |
+| `search.json` | optional: how the model was searched for, every way that was tried (`convert quantize --search`) |
+| `model_edgetpu.tflite` | optional: the model compiled for the Edge TPU; the certificate's `edgetpu` is about it |
+
+Equal contents give equal bytes and so an equal digest on every machine.
+"""
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge.bundle.envelope import LARGEST_ENVELOPE_BYTES, Signed
+from edge.bundle.golden import LARGEST_GOLDEN_BYTES, Golden, Replay, compare, judge
+from edge.bundle.policy import MANIFEST, SIGNATURE, permit
+from edge.bundle.provenance import Provenance
+from edge.bundle.trusted import TrustedKeys
+from edge.errors import BundleError, ContractError, GoldenMismatchError
+from edge.inference.contract import InputContract
+from edge.inference.interpreters import Interpreter
+from edge.inference.tflite.model_file import check_model
+from edge.system.folders import open_folder, write_folder
+from edge.system.strict_json import read_object
+
+_KIB, _MIB = 2**10, 2**20
+REQUIRED = {  # name -> most bytes
+    "model.tflite": 256 * _MIB,
+    "contract.json": 256 * _KIB,
+    "labels.txt": 256 * _KIB,
+    "calibration.json": 16 * _MIB,
+    "certificate.json": 16 * _MIB,
+    "golden.npz": LARGEST_GOLDEN_BYTES + 64 * _KIB,
+}
+COMPILED = "model_edgetpu.tflite"
+SEARCH_LOG = "search.json"
+OPTIONAL = {"report.html": 64 * _MIB, SEARCH_LOG: 4 * _MIB, COMPILED: 256 * _MIB}
+_UNLISTED = {MANIFEST: 64 * _KIB, SIGNATURE: LARGEST_ENVELOPE_BYTES}  # the manifest cannot list itself
+FILE_LIMITS = {**REQUIRED, **OPTIONAL, **_UNLISTED}
+MANIFEST_FORMAT = 1
+CERTIFIED = {"int8_model": "model.tflite", "contract": "contract.json"}  # what a certificate is about
+NO_KEYS = TrustedKeys(Path(os.devnull))  # for who asks for no signature
+VERDICTS = ("pass", "fail", "inconclusive")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle, in memory.
+
+    Attributes:
+        path: the folder.
+        name: the one that was signed; of a bundle that is not signed, the folder's.
+        model: the bytes of `model.tflite`.
+        certificate, calibration: the JSON objects as they stand in the files.
+        digest: sha256 of `manifest.json`, 64 hexadecimal digits: the identity of all of it.
+        signature: the bytes of `manifest.sig`, None where there is none.
+        signed: what trusted keys signed, version and key ids among it; None where it runs unsigned.
+        compiled: the bytes of `model_edgetpu.tflite`, the model compiled for the Edge TPU; None where there is none.
+    """
+
+    path: Path
+    name: str
+    model: bytes
+    contract: InputContract
+    certificate: dict[str, Any]
+    calibration: dict[str, Any]
+    golden: Golden
+    digest: str
+    manifest: bytes
+    signature: bytes | None
+    signed: Signed | None = None
+    compiled: bytes | None = None
+
+    @property
+    def certified(self) -> bool:
+        """The certificate says "pass"."""
+        return bool(self.certificate["verdict"] == "pass")
+
+    @property
+    def provenance(self) -> Provenance:
+        """Its name, signed version and signers, as records say it."""
+        return Provenance.of(self.name, self.signed)
+
+
+def load(
+    path: Path,
+    *,
+    trust: TrustedKeys,
+    allow_uncertified: bool = False,
+    allow_unsigned: bool = False,
+    any_name: bool = False,
+) -> Bundle:
+    """Read and verify a bundle; every byte is read once.
+
+    The signature is verified over the bytes of the manifest, then the manifest over the bytes of all other files, and
+    only then is anything parsed that describes or runs a model.
+
+    Args:
+        path: the bundle's folder, or a link to it; links inside are refused.
+        trust: the keys that may have signed it; a device's own are `edge.settings.trusted_keys.machine_keys()`.
+        allow_uncertified: accept a certificate whose verdict is "fail" or "inconclusive".
+        allow_unsigned: accept a bundle that no trusted key signed; who wrote it, or judges it, has no signature to ask
+            for.
+        any_name: accept a folder called otherwise than the name that was signed: an update's slots are.
+
+    Raises:
+        SignatureError: not signed, not by a trusted key, revoked, or signed under another name.
+        BundleError: naming the file: missing, unknown, altered, oversized, a link, contradictory; or not
+            certified.
+    """
+    path = Path(path)
+    with open_folder(path, FILE_LIMITS) as folder:
+        files = {name: folder.read(name) for name in (MANIFEST, SIGNATURE) if name in folder.names}
+        signed = _permitted(path, files, trust, allow_unsigned=allow_unsigned, any_name=any_name)
+        listed = _listed(path, files[MANIFEST], folder.names)
+        files |= {name: folder.read(name, _size(entry)) for name, entry in listed.items()}
+    return _certified(_parsed(path, files, signed), allow_uncertified)
+
+
+def assemble(
+    path: Path,
+    files: Mapping[str, bytes],
+    *,
+    trust: TrustedKeys,
+    allow_uncertified: bool = False,
+    allow_unsigned: bool = False,
+    any_name: bool = False,
+) -> Bundle:
+    """`load` for files that were read already, from an archive or a network; `path` is where they will stand."""
+    signed = _permitted(path, files, trust, allow_unsigned=allow_unsigned, any_name=any_name)
+    return _certified(_parsed(path, files, signed), allow_uncertified)
+
+
+def write(
+    path: Path,
+    *,
+    model: bytes,
+    contract: InputContract,
+    calibration: Mapping[str, Any],
+    certificate: Mapping[str, Any],
+    golden: Golden,
+    extra_files: Mapping[str, bytes] | None = None,
+) -> Bundle:
+    """Write a bundle whole or not at all, replacing one that stands there (`edge.system.folders.write_folder`).
+
+    Args:
+        path: the bundle's folder, `NAME-int8`; its parent is created when missing.
+        certificate: JSON object whose `verdict` is "pass", "fail" or "inconclusive", and whose
+            `int8_model.sha256` and `contract.sha256` are those of `model` and `contract.to_json()`.
+        extra_files: `report.html`, `model_edgetpu.tflite` (with the certificate's `edgetpu` about it), or nothing.
+
+    Returns:
+        The bundle as `load` reads it, uncertified and without a signature.
+
+    Raises:
+        BundleError: contents that `load` would refuse, or `path` holds something that is no bundle.
+        ModelFileError: `model` is not a TFLite file.
+        OSError: it cannot be written.
+    """
+    path = Path(path)
+    check_model(model, "model.tflite")
+    files = {
+        "model.tflite": bytes(model),
+        "contract.json": contract.to_json().encode(),
+        "labels.txt": _labels_text(contract),
+        "calibration.json": _json_bytes("calibration", calibration),
+        "certificate.json": _json_bytes("certificate", certificate),
+        "golden.npz": golden.to_bytes(),
+    }
+    for name, data in (extra_files or {}).items():
+        if name not in OPTIONAL:
+            raise BundleError(f"extra_files may hold {', '.join(OPTIONAL)}; got {name!r}")
+        files[name] = bytes(data)
+    for name, data in files.items():
+        if len(data) > FILE_LIMITS[name]:
+            raise BundleError(f"{name}: {len(data)} bytes; a bundle takes {FILE_LIMITS[name]} at most")
+    files[MANIFEST] = _manifest_bytes(files)
+    _parsed(path, files, None)
+    write_folder(path, files, frozenset(FILE_LIMITS))
+    return load(path, trust=NO_KEYS, allow_uncertified=True, allow_unsigned=True)
+
+
+def replay_golden(bundle: Bundle, interpreter: Interpreter) -> Replay:
+    """Run a bundle's golden inputs and compare with the outputs that its certificate is about, bit by bit.
+
+    Raises:
+        BundleError: the interpreter's model gives outputs of another shape or dtype.
+        ContractError: it takes inputs of another size.
+    """
+    return compare(bundle.golden, _golden_answers(bundle, interpreter))
+
+
+def judge_golden(bundle: Bundle, interpreter: Interpreter) -> Replay:
+    """Run a bundle's golden inputs and judge the outputs by the rule for the interpreter's kind (`golden.judge`).
+
+    Raises:
+        As `replay_golden`.
+    """
+    outputs = _golden_answers(bundle, interpreter)
+    elsewhere = golden_architecture(bundle.certificate) not in (None, platform.machine())
+    return judge(bundle.golden, outputs, interpreter.kind, certified_kind(bundle.certificate), elsewhere)
+
+
+def require_golden(bundle: Bundle, interpreter: Interpreter) -> Replay:
+    """`judge_golden`, or GoldenMismatchError where an image gets another class or differs by more than it may."""
+    replay = judge_golden(bundle, interpreter)
+    if not replay.passed:
+        raise GoldenMismatchError(golden_mismatch(bundle, replay, interpreter.kind))
+    return replay
+
+
+def golden_mismatch(bundle: Bundle, replay: Replay, kind: str) -> str:
+    """How a replay that did not pass differs, one sentence."""
+    of = f"{bundle.path}: {{}} of {replay.images} golden images"
+    if replay.beyond:
+        return (
+            f"{of.format(len(replay.beyond))} differ on this machine by up to {replay.max_difference} LSB, "
+            f"where at most {replay.allowed} is expected of arithmetic kind {kind}"
+        )
+    return f"{of.format(len(replay.reclassified))} get another class on this machine"
+
+
+def certified_kind(certificate: Mapping[str, Any]) -> str | None:
+    """The arithmetic kind that the comparison with the float model was made with; None where it is not said."""
+    interpreter = certificate.get("interpreter")
+    kind = interpreter.get("kind") if isinstance(interpreter, dict) else None
+    return kind if isinstance(kind, str) and kind != "?" else None
+
+
+def golden_architecture(certificate: Mapping[str, Any]) -> str | None:
+    """The processor architecture that computed the golden outputs, as `platform.machine()` names it; None where the
+    certificate does not say."""
+    for part in ("golden", "machine"):  # golden images may be renewed on another machine than the converting one
+        said = certificate.get(part)
+        if isinstance(said, dict) and isinstance(said.get("architecture"), str):
+            return str(said["architecture"])
+    return None
+
+
+def golden_kinds(bundle: Bundle) -> tuple[str, ...]:
+    """The arithmetic kinds whose golden outputs the bundle holds, the certificate's first."""
+    first = certified_kind(bundle.certificate)
+    return (*(() if first is None else (first,)), *sorted(bundle.golden.others))
+
+
+def _golden_answers(bundle: Bundle, interpreter: Interpreter) -> list[Any]:
+    quantization = interpreter.input.quantization
+    return [interpreter.invoke(bundle.contract.encode(pixels, quantization)) for pixels in bundle.golden.inputs]
+
+
+def _permitted(
+    path: Path, files: Mapping[str, bytes], trust: TrustedKeys, *, allow_unsigned: bool, any_name: bool
+) -> Signed | None:
+    if MANIFEST not in files:
+        raise BundleError(f"{path}: no {MANIFEST}, so this is no complete bundle")
+    return permit(path, files[MANIFEST], files.get(SIGNATURE), trust, allow_unsigned=allow_unsigned, any_name=any_name)
+
+
+def _certified(bundle: Bundle, allow_uncertified: bool) -> Bundle:
+    if not bundle.certified and not allow_uncertified:
+        raise BundleError(
+            f"{bundle.path}: its certificate says {bundle.certificate['verdict']!r}, not 'pass'; "
+            "allow an uncertified bundle in so many words to use it"
+        )
+    return bundle
+
+
+def _parsed(path: Path, files: Mapping[str, bytes], signed: Signed | None) -> Bundle:
+    """Verify the manifest over `files`, then parse them."""
+    manifest = files[MANIFEST]
+    _verify_manifest(path, manifest, files)
+    try:
+        contract = InputContract.from_json(files["contract.json"])
+    except ContractError as error:
+        raise BundleError(f"{path / 'contract.json'}: {error}") from error
+    if files["labels.txt"] != _labels_text(contract):
+        raise BundleError(f"{path / 'labels.txt'}: its labels are not the contract's {list(contract.labels)}")
+    certificate = _json_object(path / "certificate.json", files["certificate.json"])
+    verdict = certificate.get("verdict")
+    if verdict not in VERDICTS:
+        raise BundleError(f"{path / 'certificate.json'}: verdict must be one of {VERDICTS}; got {verdict!r}")
+    for subject, file in CERTIFIED.items():
+        if _certified_sha256(certificate, subject) != hashlib.sha256(files[file]).hexdigest():
+            raise BundleError(f"{path / 'certificate.json'}: its {subject} is not the {file} beside it")
+    _check_compiled(path, certificate, files)
+    golden = Golden.from_bytes(files["golden.npz"], str(path / "golden.npz"))
+    width, height = contract.size
+    if golden.inputs.shape[1:3] != (height, width) or golden.outputs.shape[1] != len(contract.labels):
+        raise BundleError(
+            f"{path / 'golden.npz'}: contract needs inputs {height}x{width} and {len(contract.labels)} "
+            f"outputs; got {golden.inputs.shape} and {golden.outputs.shape}"
+        )
+    if certified_kind(certificate) in golden.others:
+        raise BundleError(f"{path / 'golden.npz'}: holds outputs of the certificate's own kind twice")
+    return Bundle(
+        path=path,
+        name=signed.statement.bundle if signed else path.name or path.resolve().name,
+        model=files["model.tflite"],
+        contract=contract,
+        certificate=certificate,
+        calibration=_json_object(path / "calibration.json", files["calibration.json"]),
+        golden=golden,
+        digest=hashlib.sha256(manifest).hexdigest(),
+        manifest=manifest,
+        signature=files.get(SIGNATURE),
+        signed=signed,
+        compiled=files.get(COMPILED),
+    )
+
+
+def _check_compiled(path: Path, certificate: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+    """The compiled model and the certificate's entry about it come together, and are of the model beside them."""
+    entry = certificate.get("edgetpu")
+    if COMPILED not in files:
+        if entry is not None:
+            raise BundleError(f"{path / 'certificate.json'}: tells of a {COMPILED} that is not there")
+        return
+    plain = entry.get("plain_sha256") if isinstance(entry, dict) else None
+    if _certified_sha256(certificate, "edgetpu") != hashlib.sha256(files[COMPILED]).hexdigest():
+        raise BundleError(f"{path / 'certificate.json'}: its edgetpu is not the {COMPILED} beside it")
+    if plain != _certified_sha256(certificate, "int8_model"):
+        raise BundleError(f"{path / 'certificate.json'}: its edgetpu was not compiled from the model beside it")
+
+
+def _certified_sha256(certificate: Mapping[str, Any], subject: str) -> Any:
+    record = certificate.get(subject)
+    return record.get("sha256") if isinstance(record, dict) else None
+
+
+def _verify_manifest(path: Path, manifest: bytes, files: Mapping[str, bytes]) -> None:
+    for name, entry in _listed(path, manifest, files).items():
+        if entry != _entry(files[name]):
+            raise BundleError(f"{path / name}: altered: its size or sha256 is not the manifest's")
+
+
+def _listed(path: Path, manifest: bytes, names: Collection[str]) -> dict[str, Any]:
+    """The entries of a manifest by name: of all files of a bundle that are there, and of no others."""
+    record = _json_object(path / MANIFEST, manifest)
+    if set(record) != {"format", "files"} or record["format"] != MANIFEST_FORMAT:
+        raise BundleError(f"{path / MANIFEST}: must hold format {MANIFEST_FORMAT} and files")
+    listed = record["files"]
+    if not isinstance(listed, dict):
+        raise BundleError(f"{path / MANIFEST}: files must be an object; got {type(listed).__name__}")
+    for name in sorted(set(listed) | REQUIRED.keys() | (set(names) - _UNLISTED.keys())):
+        if name not in REQUIRED and name not in OPTIONAL:
+            raise BundleError(f"{path / MANIFEST}: lists {name!r}, which is no file of a bundle")
+        if name not in listed:
+            raise BundleError(f"{path / MANIFEST}: does not list {name}")
+        if name not in names:
+            raise BundleError(f"{path / name}: missing")
+    return listed
+
+
+def _size(entry: Any) -> int | None:
+    """The size that a manifest's entry gives; None where it gives none, which is found out later."""
+    size = entry.get("size") if isinstance(entry, dict) else None
+    return size if type(size) is int else None
+
+
+def _entry(data: bytes) -> dict[str, Any]:
+    return {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+
+
+def _manifest_bytes(files: Mapping[str, bytes]) -> bytes:
+    return _json_bytes(
+        "manifest", {"format": MANIFEST_FORMAT, "files": {name: _entry(data) for name, data in files.items()}}
+    )
+
+
+def _labels_text(contract: InputContract) -> bytes:
+    return "".join(f"{label}\n" for label in contract.labels).encode()
+
+
+def _json_object(path: Path, data: bytes) -> dict[str, Any]:
+    return read_object(data, str(path), BundleError)
+
+
+def _json_bytes(name: str, record: Mapping[str, Any]) -> bytes:
+    try:
+        text = json.dumps(dict(record), indent=2, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise BundleError(f"{name} must be plain JSON: {error}") from error
+    return text.encode() + b"\n"

@@ -1,0 +1,1 @@
+"""Synthetic smears: cells, layout, optics and noise of the fields that `sim:` shows and that bundles are checked on."""

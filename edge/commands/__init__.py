@@ -1,0 +1,1 @@
+"""Commands of `edge`: the words of a command line as a checked request, and the requests' execution."""

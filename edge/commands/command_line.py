@@ -1,0 +1,253 @@
+"""python-fire, tamed: parse the words into a frozen request first, execute it afterwards.
+
+Fire by itself turns `1e3` into 1000.0, swallows the word after a switch, lets trailing words reach attributes
+of a result, prints usage pages for a typing error and shows tracebacks. Here a command is a small function
+from text to a request; `main` parses, executes, and is the only place that maps exceptions to exit codes.
+"""
+
+import contextlib
+import inspect
+import io
+import json
+import os
+import re
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from edge.commands.terminal_log import show_log
+from edge.errors import DONE, MACHINE_LACKS, WRONG_REQUEST, LeukoscopeError, UsageError
+from edge.system.streams import given_back
+
+DEFECT = 70  # EX_SOFTWARE of sysexits.h: an exception that nobody foresaw, with its traceback
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a request came to: an exit code, the record printed with `--json`, and the text printed without.
+
+    A record that is a sequence is a stream: one JSON object a line, none for an empty one.
+    """
+
+    code: int = DONE
+    record: Mapping[str, Any] | Sequence[Mapping[str, Any]] = field(default_factory=dict)
+    text: str = ""
+
+
+class Request(Protocol):
+    """A checked request: frozen, free of side effects until `execute`."""
+
+    @property
+    def json(self) -> bool:
+        """True when standard output is to carry one JSON object and nothing else."""
+
+    def execute(self) -> Outcome:
+        """Do the work. Notes and progress go to standard error."""
+
+
+Command = Callable[..., Request]
+
+
+def main(name: str, commands: Mapping[str, Command], argv: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code.
+
+    Args:
+        name: console script, shown in help.
+        commands: command word to function; a `bool` default marks a switch, other options arrive as text.
+        argv: words after the script's name; `sys.argv[1:]` when None.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    _end_cleanly_when_told()
+    show_log()
+    try:
+        with given_back():  # before anything is said of what ended it
+            request = _parse(name, commands, words)
+            if request is None:
+                return DONE
+            outcome = request.execute()
+            _show(outcome, request.json)
+    except LeukoscopeError as error:
+        return _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _fail("interrupted; nothing half-written was left behind", INTERRUPTED)
+    except BrokenPipeError:  # whoever read our output has seen enough: `edge classify ... | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains while it closes standard output
+        return DONE
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}", _os_error_code(error))
+    return outcome.code
+
+
+def _end_cleanly_when_told() -> None:
+    """SIGTERM, which services and `kill` send, unwinds as Ctrl-C does, so that nothing half-written stays behind."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+class _Parsed:
+    """Holds a request out of Fire's reach: no attribute of it can be named by a trailing word."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    def __dir__(self) -> list[str]:
+        return []
+
+
+def _parse(name: str, commands: Mapping[str, Command], words: list[str]) -> Request | None:
+    """The request the words make, or None when they asked for help (which is then printed)."""
+    import fire
+
+    fire.core.Display = lambda lines, out: print("\n".join(lines), file=out)  # no pager
+    os.environ.setdefault("PAGER", "cat")
+    if {"--help", "-h"} & set(words):  # wherever it stands: `edge classify x.png --help` runs nothing
+        words = [*(words[:1] if words[0] in commands else []), "--help"]
+    _refuse_unknown_words(name, commands, words)
+    table = {word: _wrapped(command) for word, command in commands.items()}
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            spelled = _explicit_switches(commands, words)
+            result = fire.Fire(table, command=spelled, name=name, serialize=lambda _: None)
+    except fire.core.FireExit as stop:
+        if stop.code == 0:
+            print(_plain_help(said.getvalue()))
+            return None
+        raise UsageError(_one_line(f"{name} {words[0]}", stop)) from None
+    if isinstance(result, _Parsed):
+        return result._request
+    raise UsageError(f"{name} needs a command, one of: {', '.join(commands)} (see `{name} --help`)")
+
+
+def _wrapped(command: Command) -> Callable[..., _Parsed]:
+    """`command` with text-only parameters, its result hidden from Fire."""
+    import functools
+
+    import fire
+
+    @functools.wraps(command)
+    def parsed(*args: Any, **kwargs: Any) -> _Parsed:
+        return _Parsed(command(*args, **kwargs))
+
+    fire.decorators.SetParseFn(str)(parsed)
+    return parsed
+
+
+def _switches(command: Command) -> set[str]:
+    parameters = inspect.signature(command).parameters.values()
+    return {p.name for p in parameters if isinstance(p.default, bool)}
+
+
+def _explicit_switches(commands: Mapping[str, Command], words: list[str]) -> list[str]:
+    """The words with every switch spelled out, since `--int8 MODEL` would give Fire int8=MODEL.
+
+    An option that Python reserves (`--from`) is a parameter with a trailing underscore (`from_`).
+    """
+    if not words or words[0] not in commands:
+        return words
+    switches = _switches(commands[words[0]])
+    reserved = {p.rstrip("_"): p for p in inspect.signature(commands[words[0]]).parameters if p.endswith("_")}
+    spelled = []
+    for word in words:
+        option, equals, value = word[2:].partition("=") if word.startswith("--") else ("", "", "")
+        name = option.replace("-", "_")
+        if name in switches and not equals:
+            spelled.append(f"--{option}=True")
+        elif name in reserved:
+            spelled.append(f"--{reserved[name]}{equals}{value}")
+        else:
+            spelled.append(word)
+    return spelled
+
+
+def _refuse_unknown_words(name: str, commands: Mapping[str, Command], words: list[str]) -> None:
+    """Refuse a mistyped command or option by name, with the nearest right one, before Fire acts on it.
+
+    So is an option left without its value, for which Fire would put the text "True".
+    """
+    if not words or words[0] == "--help":
+        return
+    if words[0] not in commands:
+        near = _nearest(words[0], commands)
+        raise UsageError(f"{name} has no command {words[0]}{near} (see `{name} --help`)")
+    if "--" in words[1:]:
+        raise UsageError(f"-- is not used by {name}; name a file that begins with a dash as ./-FILE")
+    parameters = inspect.signature(commands[words[0]]).parameters.values()
+    known = {p.name.rstrip("_") for p in parameters if p.kind is not p.VAR_POSITIONAL}
+    switches = {switch.rstrip("_") for switch in _switches(commands[words[0]])}
+    for word, following in zip(words[1:], [*words[2:], None], strict=False):  # no words: nothing to look at
+        if not word.startswith("-") or word == "--help":
+            continue
+        option, equals, _ = word.lstrip("-").replace("-", "_").partition("=")
+        if not word.startswith("--") or option not in known:
+            near = _nearest(option, known, "--")
+            raise UsageError(f"{name} {words[0]} has no option {word.split('=')[0]}{near}")
+        if option not in switches and not equals and (following is None or following.startswith("--")):
+            raise UsageError(f"{word} needs a value")
+
+
+def _nearest(word: str, known: Iterable[str], dashes: str = "") -> str:
+    import difflib
+
+    near = difflib.get_close_matches(word, sorted(known), n=1)
+    return f"; did you mean {dashes}{near[0].replace('_', '-')}?" if near else ""
+
+
+_SELF_EVIDENT = ("Type: str", "Type: bool", "Default: ''", "Default: False")  # values are text, switches off
+
+
+def _plain_help(text: str) -> str:
+    """Fire's help less what is not ours: hints, one-letter options (refused here), groups, underscores."""
+    lines = text[text.index("NAME") :].rstrip().splitlines() if "NAME" in text else text.splitlines()
+    if "GROUPS" in lines:
+        del lines[lines.index("GROUPS") :]
+    plain = []
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+        if line.strip() in _SELF_EVIDENT:
+            continue
+        line = re.sub(r"^( +Default: )'(.*)'$", r"\1\2", line)  # noqa: PLW2901
+        option = re.match(r"    (?:-\w, )?--(\w+)(=\w+)( \(required\))?$", line)
+        value = "" if option is None or following.strip() == "Type: bool" else option[2].rstrip("_") + (option[3] or "")
+        name = option[1].rstrip("_").replace("_", "-") if option else ""
+        plain.append(f"    --{name}{value}" if option else line.replace("GROUP | ", ""))
+    return "\n".join(plain).rstrip()
+
+
+def _one_line(name: str, stop: Any) -> str:
+    message = str(stop.trace.elements[-1].ErrorAsStr()).splitlines()[0]
+    missing = re.findall(r"required argument: (\w+)", message) or re.findall(r"'(\w+)'", message.partition("flags:")[2])
+    extra = re.match(r"Could not consume arg: (.*)", message)
+    if missing:
+        message = f"{name} needs {' and '.join('--' + m.rstrip('_').replace('_', '-') for m in sorted(missing))}"
+    elif extra:
+        message = f"{name} does not take the word {extra[1]}"
+    return f"{message} (see `{name} --help`)"
+
+
+def _os_error_code(error: OSError) -> int:
+    import errno
+
+    lacking = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EMFILE)
+    return MACHINE_LACKS if error.errno in lacking else WRONG_REQUEST
+
+
+def _show(outcome: Outcome, as_json: bool) -> None:
+    if not as_json:
+        print(outcome.text, flush=True)
+        return
+    records = [outcome.record] if isinstance(outcome.record, Mapping) else outcome.record
+    for record in records:
+        print(json.dumps(record, allow_nan=False), flush=True)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    if os.environ.get("LEUKOSCOPE_DEBUG") == "1":
+        traceback.print_exc()
+    return code

@@ -1,0 +1,1 @@
+"""Diagnostics of a machine: the probes of `edge doctor` and the measurements of `edge bench`."""

@@ -1,0 +1,210 @@
+"""How `edge bench` times: stages of one frame, and contenders in one interleaved run.
+
+Clocks drift with heat and neighbours, so nothing is timed alone: every round runs all contenders once, in an order
+drawn anew, and what is compared is compared within rounds.
+"""
+
+import random
+import resource
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.cameras.synthetic.smear import VirtualSlide
+from edge.errors import UsageError
+from edge.inference.classifier import Classifier
+from edge.inference.contract import Pixels, Scratch
+from edge.inference.interpreters import Interpreter
+
+FRAME_SIZE = (1280, 960)  # (width, height) of a camera's frame, pixels
+WARM_UP = 10
+_RESAMPLES = 1000
+
+Contenders = Mapping[str, Callable[[], object]]
+Times = dict[str, list[float]]
+
+
+def drawn_frame() -> Pixels:
+    """A drawn field, uint8 (960, 1280, 3) RGB: in focus and full of cells, so that no gate refuses it.
+
+    Drawn at half the size, each pixel then doubled: drawing all of it would take more memory than what is measured.
+    """
+    width, height = FRAME_SIZE
+    half = VirtualSlide(seed=7, recipe="Early").field(0.0, 0.0, (width // 2, height // 2)).frame
+    return half.repeat(2, axis=0).repeat(2, axis=1)
+
+
+def contenders(
+    classifier: Classifier, frame: Pixels, others: Callable[[Pixels], object] | None
+) -> dict[str, Callable[[], object]]:
+    """Calls to be timed against each other.
+
+    `invoke` is the runtime's own object with its input already set, the same one that the classifier uses: two of
+    them would lie elsewhere in memory, which alone is worth a percent. `frame_224` starts from prepared pixels
+    (of the model's size, whatever that is), `frame_1280x960` from a camera's frame; the other two are `others`
+    (MediaPipe's) on the same pixels.
+    """
+    prepared = classifier.contract.prepare(frame)
+    engine = raw_interpreter(classifier.interpreter)
+    calls: dict[str, Callable[[], object]] = {
+        "invoke": engine.invoke,
+        "frame_224": lambda: classifier.classify_prepared(prepared),
+        "frame_1280x960": lambda: classifier.classify(frame),
+    }
+    if others is not None:
+        calls["mediapipe_224"] = lambda: others(prepared)
+        calls["mediapipe_1280x960"] = lambda: others(frame)
+    return calls
+
+
+def stages(classifier: Classifier, frame: Pixels, count: int) -> Times:
+    """Milliseconds of each step from pixels to verdict, `count` times: capture, prepare, gates, novelty, encode,
+    invoke, decode.
+
+    `capture` is the virtual microscope's, unpaced, and says nothing about a real camera. `novelty` is the last gate, on
+    what the other `gates` have measured already.
+    """
+    from edge.cameras.backends import open_camera
+    from edge.cameras.base import CameraSettings
+    from edge.inference.gates.measures import View
+    from edge.inference.gates.standard import standard_gates
+
+    *gates, novelty = standard_gates().gates
+    scratch = Scratch()
+    watched = _Watched(classifier.interpreter)
+    observed = Classifier(classifier.contract, watched)
+    into = np.empty_like(frame)
+    times: Times = {name: [] for name in ("capture", "prepare", "gates", "novelty", "encode", "invoke", "decode")}
+    camera = open_camera("sim:")
+    camera.open()
+    try:
+        camera.configure(CameraSettings(size=FRAME_SIZE))
+        for round_ in range(count + WARM_UP):
+            marks = [time.perf_counter()]
+            camera.capture(2.0, into)
+            marks.append(time.perf_counter())
+            prepared = classifier.contract.prepare(frame, scratch)
+            marks.append(time.perf_counter())
+            view = View(prepared)
+            for gate in gates:
+                gate.read(view)
+            marks.append(time.perf_counter())
+            novelty.read(view)
+            marks.append(time.perf_counter())
+            observed.classify_prepared(prepared)
+            marks += [watched.began, watched.ended, time.perf_counter()]
+            if round_ >= WARM_UP:
+                for name, start, end in zip(times, marks, marks[1:], strict=False):
+                    times[name].append((end - start) * 1e3)
+    finally:
+        camera.close()
+    return times
+
+
+def interleaved(calls: Contenders, rounds: int, seed: int = 0) -> Times:
+    """Milliseconds of every call in every round; each round runs all of them once, in an order drawn anew."""
+    order, shuffle = list(calls), random.Random(seed).shuffle
+    times: Times = {name: [] for name in calls}
+    for round_ in range(rounds + WARM_UP):
+        shuffle(order)
+        for name in order:
+            start = time.perf_counter()
+            calls[name]()
+            elapsed = (time.perf_counter() - start) * 1e3
+            if round_ >= WARM_UP:
+                times[name].append(elapsed)
+    return times
+
+
+def raw_interpreter(interpreter: Interpreter) -> Any:
+    """The runtime's own object behind our Protocol, allocated, its input set."""
+    return interpreter._engine  # type: ignore[attr-defined]  # only a benchmark has business there
+
+
+class _Watched:
+    """An interpreter that notes when it began and ended."""
+
+    def __init__(self, inner: Interpreter) -> None:
+        self._inner = inner
+        self.runtime, self.version, self.kind, self.threads = inner.runtime, inner.version, inner.kind, inner.threads
+        self.input, self.output = inner.input, inner.output
+        self.began = self.ended = 0.0
+
+    def invoke(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        self.began = time.perf_counter()
+        raw = self._inner.invoke(tensor)
+        self.ended = time.perf_counter()
+        return raw
+
+
+@contextmanager
+def mediapipe_classifier(model: Path | None) -> Iterator[Callable[[Pixels], object] | None]:
+    """MediaPipe Tasks' ImageClassifier over a uint8 file with metadata: RGB pixels of any size to its result.
+
+    None gives None. UsageError where MediaPipe refuses the file.
+    """
+    if model is None:
+        yield None
+        return
+    import mediapipe
+    from mediapipe.tasks.python import BaseOptions, vision
+
+    options = vision.ImageClassifierOptions(base_options=BaseOptions(model_asset_buffer=model.read_bytes()))
+    try:
+        opened = vision.ImageClassifier.create_from_options(options)
+    except (ValueError, RuntimeError) as error:
+        raise UsageError(f"--mediapipe: {model}: MediaPipe refuses it: {' '.join(str(error).split())}") from error
+    with opened as classifier:
+        yield lambda pixels: classifier.classify(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=pixels))
+
+
+def median(values: Sequence[float]) -> float:
+    """The middle one, as a float."""
+    return float(np.median(values))
+
+
+def percentiles(values: Sequence[float]) -> dict[str, float]:
+    """Count, minimum, p50, p90 and p99, milliseconds."""
+    p50, p90, p99 = np.percentile(values, (50, 90, 99))
+    named = {"min": min(values), "p50": p50, "p90": p90, "p99": p99}
+    return {"count": len(values), **{name: round(float(value), 4) for name, value in named.items()}}
+
+
+def compare(ours: Sequence[float], theirs: Sequence[float], seed: int = 0) -> dict[str, float]:
+    """How two contenders of one interleaved run compare.
+
+    Returns:
+        `ratio`: median over the rounds of ours / theirs, with a 95 % percentile bootstrap interval over rounds
+        (`ratio_low`, `ratio_high`; Efron and Tibshirani 1993, ch. 13); `ratio_of_minima`; `difference_ms`:
+        median over the rounds of ours - theirs, milliseconds.
+    """
+    a, b = np.asarray(ours), np.asarray(theirs)
+    drawn = np.random.default_rng(seed).integers(0, len(a), (_RESAMPLES, len(a)))
+    low, high = np.percentile(np.median((a / b)[drawn], axis=1), (2.5, 97.5))
+    values = {
+        "ratio": np.median(a / b),
+        "ratio_low": low,
+        "ratio_high": high,
+        "ratio_of_minima": a.min() / b.min(),
+        "difference_ms": np.median(a - b),
+    }
+    return {name: round(float(value), 4) for name, value in values.items()}
+
+
+def peak_rss_mb() -> float:
+    """Most memory this process has had resident, MB of 2^20 bytes.
+
+    From VmHWM: `ru_maxrss` survives exec, so that a small process started by a large one would be called large.
+    """
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    except OSError:
+        pass
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,0 +1,79 @@
+"""`edge doctor`: what this machine has, what it lacks, and the cure. It looks, and changes nothing."""
+
+import logging
+import sys
+import textwrap
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from edge.diagnostics import board, cameras, coral, selftest, slots, software, storage, trust
+from edge.inference.runtimes import RUNTIMES
+from edge.system.isolation import examine
+from edge.system.machine import Finding, Machine, Probe
+
+_log = logging.getLogger(__name__)
+
+PROBES: tuple[tuple[str, Probe, float], ...] = (  # name, probe, seconds it may take on a slow board
+    ("system", board.system, 5),
+    ("Python", software.python, 5),
+    ("NumPy", software.numpy, 30),
+    ("OpenCV", software.opencv, 30),
+    *((software.interpreter_name(runtime), software.interpreter(runtime), 90.0) for runtime in RUNTIMES),
+    ("trust", trust.bundle, 90),
+    ("slots", slots.slots, 30),
+    ("self-test", selftest.last, 5),
+    ("Edge TPU", coral.coral, 5),
+    ("picamera2", cameras.libcamera, 30),
+    ("V4L2 cameras", cameras.v4l2, 5),
+    ("groups", cameras.groups, 5),
+    ("disk", storage.disk, 20),
+    ("memory", board.memory, 5),
+    ("clock", board.clock, 10),
+    ("power", board.power, 10),
+    ("temperature", board.temperature, 5),
+)
+_WIDTH = 120
+
+
+def diagnose(machine: Machine, probes: Sequence[tuple[str, Probe, float]] = PROBES) -> list[Finding]:
+    """The findings of all probes in their order. Never raises; takes no longer than the sum of their bounds."""
+    findings: list[Finding] = []
+    for name, probe, timeout_s in probes:
+        if sys.stderr.isatty():
+            _log.info(f"looking at {name} ...")
+        findings += examine(name, probe, machine, timeout_s)
+    if any(name.startswith(software.interpreter_name("")) for name, _, _ in probes):
+        findings += software.any_interpreter(findings)
+    return findings
+
+
+def record(findings: Sequence[Finding]) -> dict[str, Any]:
+    """What `--json` prints."""
+    return {
+        "findings": [asdict(finding) for finding in findings],
+        "missing": _named(findings, "missing"),
+        "warnings": _named(findings, "warning"),
+    }
+
+
+def table(findings: Sequence[Finding]) -> str:
+    """One line a finding, aligned; the cure on the line after it."""
+    width = max(len(finding.name) for finding in findings)
+    lines = []
+    for finding in findings:
+        head = f"{finding.state:<8} {finding.name:<{width}}  "
+        lines += _wrapped(head, finding.found)
+        if finding.cure:
+            lines += _wrapped(" " * len(head), f"-> {finding.cure}")
+    counts = {state: sum(f.state == state for f in findings) for state in ("missing", "warning", "unknown", "ok")}
+    return "\n".join([*lines, "", ", ".join(f"{count} {state}" for state, count in counts.items() if count)])
+
+
+def _named(findings: Sequence[Finding], state: str) -> list[str]:
+    return [finding.name for finding in findings if finding.state == state]
+
+
+def _wrapped(head: str, text: str) -> list[str]:
+    text = " ".join(text.split())
+    return textwrap.wrap(text, _WIDTH, initial_indent=head, subsequent_indent=" " * len(head), break_on_hyphens=False)

@@ -1,0 +1,285 @@
+"""What a model is fed: the only preprocessing in the project.
+
+Training, calibration, evaluation and the device all call `prepare` and `encode`: what was validated is what
+runs. Every step is one whose bytes are the same on x86-64 and aarch64 (DESIGN, decision 1): cropping,
+`INTER_AREA` by whole factors, `INTER_LINEAR_EXACT`, and a table of 256 entries a channel. `INTER_LINEAR`,
+`INTER_CUBIC` and fractional `INTER_AREA` are not, and are not used.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge.errors import ContractError, FrameError
+from edge.inference.decision import Decision
+
+Pixels = npt.NDArray[np.uint8]
+Encoder = Callable[..., npt.NDArray[Any]]  # (pixels, into=None)
+Triple = tuple[float, float, float]
+SMALLEST_FRAME = 16  # pixels a side: below this no cell can be seen at any magnification
+CONTRACT_FORMAT = 1
+_MOST_BUFFERS = 16
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """A tensor's number format: `real = scale * (q - zero_point)`; for float32, scale 0 and zero point 0.
+
+    Source: https://ai.google.dev/edge/litert/models/quantization_spec
+    """
+
+    dtype: Literal["int8", "uint8", "float32"]
+    scale: float = 0.0
+    zero_point: int = 0
+
+    def __post_init__(self) -> None:
+        if self.dtype not in ("int8", "uint8", "float32"):
+            raise ContractError(f"dtype must be int8, uint8 or float32; got {self.dtype!r}")
+        if self.dtype != "float32" and not (math.isfinite(self.scale) and self.scale > 0):
+            raise ContractError(f"scale of a {self.dtype} tensor must be > 0; got {self.scale}")
+
+
+FLOAT32 = Quantization("float32")
+
+
+class Scratch:
+    """Buffers `InputContract.prepare` works in, kept from frame to frame. Use one a thread."""
+
+    def __init__(self) -> None:
+        self._buffers: dict[tuple[str, int, int], Pixels] = {}
+
+    def buffer(self, step: str, width: int, height: int) -> Pixels:
+        """uint8 (height, width, 3), C-contiguous, the same one for the same step and size."""
+        key = (step, width, height)
+        if key not in self._buffers:
+            if len(self._buffers) >= _MOST_BUFFERS:  # a folder of images of many sizes
+                self._buffers.clear()
+            self._buffers[key] = np.empty((height, width, 3), np.uint8)
+        return self._buffers[key]
+
+
+@dataclass(frozen=True)
+class InputContract:
+    """How a frame becomes a model's input, and what its outputs are called.
+
+    Attributes:
+        size: (width, height) of the model's input, pixels.
+        labels: class names in output order.
+        channel_order: order the model was trained with; frames are always RGB on the way in.
+        aspect: "squeeze" maps the whole frame onto `size` (the published set was squeezed from 4:3 to
+            square), "crop" keeps proportions and takes the centre.
+        scale, offset: `real = pixel * scale + offset` per channel in `channel_order`, pixel 0..255. The
+            default, 1/128 and -1, makes the int8 tensor `pixel - 128` once calibration has seen 0 and 255.
+        decision: when a class is answered; None takes the outputs as they are and always answers.
+    """
+
+    size: tuple[int, int]
+    labels: tuple[str, ...]
+    channel_order: Literal["RGB", "BGR"] = "RGB"
+    aspect: Literal["squeeze", "crop"] = "squeeze"
+    scale: Triple = (1 / 128, 1 / 128, 1 / 128)
+    offset: Triple = (-1.0, -1.0, -1.0)
+    decision: Decision | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.size) != 2 or any(not isinstance(n, int) or not 8 <= n <= 4096 for n in self.size):
+            raise ContractError(f"size must be (width, height) in pixels, both 8..4096; got {self.size}")
+        if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels) or not all(self.labels):
+            raise ContractError(f"labels must be two or more different names; got {list(self.labels)}")
+        if any(not isinstance(name, str) or "\n" in name for name in self.labels):
+            raise ContractError(f"labels must be single-line texts; got {list(self.labels)}")
+        if self.channel_order not in ("RGB", "BGR"):
+            raise ContractError(f"channel_order must be RGB or BGR; got {self.channel_order!r}")
+        if self.aspect not in ("squeeze", "crop"):
+            raise ContractError(f"aspect must be squeeze or crop; got {self.aspect!r}")
+        for name, values in (("scale", self.scale), ("offset", self.offset)):
+            if len(values) != 3 or not all(math.isfinite(v) for v in values):
+                raise ContractError(f"{name} must be three finite numbers, one a channel; got {values}")
+        if any(s <= 0 for s in self.scale):
+            raise ContractError(f"scale must be > 0; got {self.scale}")
+        if self.decision is not None and len(self.decision.answer_from) != len(self.labels):
+            raise ContractError(
+                f"decision answer_from must be one a label, {len(self.labels)}; got {list(self.decision.answer_from)}"
+            )
+
+    def prepare(self, frame: Pixels, scratch: "Scratch | None" = None) -> Pixels:
+        """Resize a frame to the model's size.
+
+        Args:
+            frame: uint8 (H, W, 3), RGB, 0..255, each side >= 16.
+            scratch: buffers to work in instead of allocating new ones; the bytes are the same.
+
+        Returns:
+            uint8 (height, width, 3), RGB, C-contiguous; the frame itself when it already has that form. With
+            `scratch` it lies there, and is overwritten by the next call with the same one.
+
+        Raises:
+            FrameError: the frame has another dtype, shape or is too small.
+        """
+        check_frame(frame)
+        if self.aspect == "crop":
+            frame = _centre(frame, *self.size)
+        return _shrink(frame, *self.size, scratch or Scratch())
+
+    def encode(self, pixels: Pixels, quantization: Quantization = FLOAT32) -> npt.NDArray[Any]:
+        """Prepared pixels as the model's input tensor.
+
+        Args:
+            pixels: uint8 (height, width, 3) RGB from `prepare`.
+            quantization: number format of the input tensor, read from the model.
+
+        Returns:
+            (1, height, width, 3) in `quantization.dtype`, channels in `channel_order`.
+        """
+        return self.encoder(quantization)(pixels)
+
+    def encoder(self, quantization: Quantization = FLOAT32) -> "Encoder":
+        """`encode` for one number format, with all that does not depend on the pixels done beforehand.
+
+        Returns:
+            A function of the pixels and of `into`: a C-contiguous array of the tensor's shape and dtype that is filled
+            and returned instead of a new one.
+        """
+        width, height = self.size
+        shape, swapped = (height, width, 3), self.channel_order == "BGR"
+        table, is_shift = _pixel_table(self.scale, self.offset, quantization)
+
+        def encode(pixels: Pixels, into: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
+            if pixels.dtype != np.uint8 or pixels.shape != shape:
+                raise FrameError(f"pixels must be uint8 {shape} from prepare(); got {pixels.dtype} {pixels.shape}")
+            if swapped:
+                pixels = cast(Pixels, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+            tensor = np.empty((1, *shape), table.dtype) if into is None else into
+            if is_shift:  # pixel - 128: flip the top bit, the fastest form of the same table
+                np.bitwise_xor(pixels, 0x80, out=tensor[0].view(np.uint8))
+            else:
+                cv2.LUT(pixels, table, dst=tensor[0])
+            return tensor
+
+        return encode
+
+    def table(self, quantization: Quantization) -> npt.NDArray[Any]:
+        """(1, 256, 3): the tensor value of every pixel value and channel, in `quantization.dtype`."""
+        return _pixel_table(self.scale, self.offset, quantization)[0]
+
+    def to_json(self) -> str:
+        """The contract as it stands in a bundle: sorted keys, one trailing newline. No decision, no such key."""
+        record = {"format": CONTRACT_FORMAT, **asdict(self.undecided())}
+        del record["decision"]
+        if self.decision is not None:
+            record["decision"] = self.decision.to_record()
+        return json.dumps(record, indent=2, sort_keys=True) + "\n"
+
+    def undecided(self) -> "InputContract":
+        """The same without its decision: what a network is trained with and a model's outputs are compared under."""
+        return self if self.decision is None else replace(self, decision=None)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "InputContract":
+        """Read `to_json`; a missing, unknown or impossible field raises ContractError by name."""
+        try:
+            record = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ContractError(f"contract is not JSON: {error}") from error
+        if not isinstance(record, dict):
+            raise ContractError(f"contract must be a JSON object; got {type(record).__name__}")
+        return cls._from_record(record)
+
+    @classmethod
+    def _from_record(cls, record: Mapping[str, Any]) -> "InputContract":
+        fields = dict(record)
+        found = fields.pop("format", None)
+        if found != CONTRACT_FORMAT:
+            raise ContractError(f"contract format must be {CONTRACT_FORMAT}; got {found!r}")
+        decision = Decision.from_record(fields.pop("decision")) if "decision" in fields else None
+        expected = {"size", "labels", "channel_order", "aspect", "scale", "offset"}
+        if set(fields) != expected:
+            raise ContractError(f"contract fields must be {sorted(expected)}; got {sorted(fields)}")
+        for name in ("size", "labels", "scale", "offset"):
+            if not isinstance(fields[name], list):
+                raise ContractError(f"contract {name} must be a list; got {fields[name]!r}")
+        try:
+            fields["scale"] = tuple(float(v) for v in fields["scale"])
+            fields["offset"] = tuple(float(v) for v in fields["offset"])
+        except (TypeError, ValueError) as error:
+            raise ContractError(f"contract scale and offset must be numbers: {error}") from error
+        return cls(**{**fields, "size": tuple(fields["size"]), "labels": tuple(fields["labels"])}, decision=decision)
+
+    @classmethod
+    def load(cls, path: Path) -> "InputContract":
+        """Read a `contract.json`.
+
+        Raises:
+            ContractError: naming the file: it cannot be read or holds no contract.
+        """
+        try:
+            return cls.from_json(path.read_bytes())
+        except OSError as error:
+            raise ContractError(f"{path}: {error.strerror}") from error
+        except ContractError as error:
+            raise ContractError(f"{path}: {error}") from error
+
+
+def check_frame(frame: object) -> None:
+    """Raise FrameError unless `frame` is uint8 (H, W, 3) with sides >= 16."""
+    if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        arrived = f"{frame.dtype} {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
+        raise FrameError(f"frame must be a uint8 array (H, W, 3) in RGB; got {arrived}")
+    if min(frame.shape[:2]) < SMALLEST_FRAME:
+        raise FrameError(f"frame must be at least {SMALLEST_FRAME} pixels a side; got {frame.shape[:2]}")
+
+
+def _shrink(frame: Pixels, width: int, height: int, scratch: Scratch) -> Pixels:
+    """Halve while a side is at least twice the target (exact, cheaper than one step), then interpolate."""
+    while True:
+        rows, columns = frame.shape[:2]
+        by_x = 2 if columns >= 2 * width else 1
+        by_y = 2 if rows >= 2 * height else 1
+        if by_x == by_y == 1:
+            break
+        frame = _centre_crop(frame, columns - columns % by_x, rows - rows % by_y)
+        smaller = scratch.buffer("area", columns // by_x, rows // by_y)
+        frame = cv2.resize(frame, (columns // by_x, rows // by_y), dst=smaller, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    if frame.shape[:2] != (height, width):
+        final = scratch.buffer("linear", width, height)
+        frame = cv2.resize(frame, (width, height), dst=final, interpolation=cv2.INTER_LINEAR_EXACT)  # type: ignore[assignment]
+    return np.ascontiguousarray(frame)
+
+
+def _centre(frame: Pixels, width: int, height: int) -> Pixels:
+    """The largest centred part of `frame` with the proportions width : height (whole pixels)."""
+    rows, columns = frame.shape[:2]
+    if columns * height > rows * width:
+        return _centre_crop(frame, max(1, rows * width // height), rows)
+    return _centre_crop(frame, columns, max(1, columns * height // width))
+
+
+def _centre_crop(frame: Pixels, width: int, height: int) -> Pixels:
+    top, left = (frame.shape[0] - height) // 2, (frame.shape[1] - width) // 2
+    return frame[top : top + height, left : left + width]
+
+
+@lru_cache(maxsize=32)
+def _pixel_table(scale: Triple, offset: Triple, quantization: Quantization) -> tuple[npt.NDArray[Any], bool]:
+    """(1, 256, 3) table, and whether it is `pixel - 128`. Rounds half away from zero, as QUANTIZE does."""
+    real = np.arange(256, dtype=np.float64)[:, None] * np.array(scale) + np.array(offset)
+    if quantization.dtype == "float32":
+        table = real.astype(np.float32)
+    else:
+        steps = real / quantization.scale
+        whole = np.sign(steps) * np.floor(np.abs(steps) + 0.5) + quantization.zero_point
+        limits = np.iinfo(quantization.dtype)
+        table = np.clip(whole, limits.min, limits.max).astype(quantization.dtype)
+    table = np.ascontiguousarray(table[np.newaxis])
+    table.flags.writeable = False
+    shift = np.arange(256, dtype=np.int16)[:, None] - 128
+    is_shift = quantization.dtype == "int8" and np.array_equal(table[0], np.broadcast_to(shift, (256, 3)))
+    return table, bool(is_shift)

@@ -1,0 +1,1 @@
+"""Gates: measures of focus, motion, exposure, content and novelty that refuse a frame before the network is asked."""

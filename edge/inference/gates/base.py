@@ -1,0 +1,115 @@
+"""Gates: what a gate is, what it reads in a frame, and several of them asked in order."""
+
+import difflib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from edge.errors import FrameError, SettingsError
+from edge.inference.contract import Pixels
+from edge.inference.gates.measures import View
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one gate found.
+
+    Attributes:
+        gate: its name, which is the reason's name in the record when it refuses.
+        value, limit: in `unit`; both finite.
+        refused: whether the frame cannot be judged.
+        detail: the same for a person: "out of focus: edges 2.41 px wide, at most 1.77".
+    """
+
+    gate: str
+    value: float
+    limit: float
+    unit: str
+    refused: bool
+    detail: str
+
+
+class Gate(Protocol):
+    """One reason to abstain."""
+
+    @property
+    def name(self) -> str:
+        """The reason's stable name."""
+
+    def read(self, view: View) -> Reading:
+        """Measure a frame. Reads `view`, changes nothing, never raises on a frame that `View` accepts."""
+
+
+@dataclass(frozen=True)
+class GateReport:
+    """What all gates found on one frame.
+
+    Attributes:
+        readings: one a gate, in their order.
+    """
+
+    readings: tuple[Reading, ...]
+
+    @property
+    def refusal(self) -> Reading | None:
+        """The first gate that refuses; None when the frame can be judged."""
+        return next((reading for reading in self.readings if reading.refused), None)
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Gate's name -> measured value."""
+        return {reading.gate: reading.value for reading in self.readings}
+
+
+class Gates:
+    """Gates asked in order: the first that refuses names the reason, all are measured.
+
+    Args:
+        gates: with different names. No gates judge nothing.
+        size: (width, height) in pixels that frames must have for the limits to mean anything; None for any.
+
+    Attributes:
+        gates: the same, as a tuple.
+    """
+
+    def __init__(self, gates: Sequence[Gate], size: tuple[int, int] | None = None) -> None:
+        self.gates, self._size = tuple(gates), size
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """In the order in which they are asked."""
+        return tuple(gate.name for gate in self.gates)
+
+    def without(self, names: Collection[str]) -> "Gates":
+        """The same but for the gates named; SettingsError on a name that is none."""
+        for name in names:
+            if name not in self.names:
+                near = difflib.get_close_matches(name, self.names, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(self.names)}"
+                raise SettingsError(f"no gate is called {name!r}; {hint}")
+        return Gates([gate for gate in self.gates if gate.name not in names], self._size)
+
+    def and_then(self, gate: Gate) -> "Gates":
+        """The same and one more, asked last."""
+        return Gates([*self.gates, gate], self._size)
+
+    def require_size(self, size: tuple[int, int]) -> None:
+        """FrameError unless frames of (width, height) can be judged: to be asked before the first one comes."""
+        if self.gates and self._size is not None and size != self._size:
+            needed, arrived = ("x".join(map(str, pair)) for pair in (self._size, size))
+            raise FrameError(
+                f"the gates' limits were measured on frames of {needed} pixels; got {arrived}: turn the gates off "
+                f"({', '.join(self.names)}), or measure limits of your own"
+            )
+
+    def check(self, pixels: Pixels) -> GateReport:
+        """Ask all gates about prepared pixels, uint8 (height, width, 3) RGB.
+
+        Raises:
+            FrameError: no such pixels, or of a size that the limits are not for.
+        """
+        if not self.gates:
+            return GateReport(())
+        view = View(pixels)
+        self.require_size((pixels.shape[1], pixels.shape[0]))
+        return GateReport(tuple(gate.read(view) for gate in self.gates))

@@ -1,0 +1,162 @@
+"""The gate against frames unlike the training images: another microscope, stain or magnification, or no smear at all.
+
+A classifier answers with one of its classes whatever it is shown, and calls leukemia from another laboratory benign.
+This gate measures what a laboratory's way of working leaves in a frame (`edge.inference.gates.novelty_features`),
+and compares it with
+prototypes of the training images: the distance to the nearest one, in units of how training images spread about theirs
+(Mahalanobis 1936; one covariance for all prototypes of a family). The farther of two families counts. Prototypes,
+covariance and limits are in `edge/inference/gates/novelty.json`, which `python -m models.decision.fit_novelty` writes.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.errors import SettingsError
+from edge.inference.gates.base import Reading
+from edge.inference.gates.measures import View
+from edge.inference.gates.novelty_features import STAIN, STRUCTURE, stain, structure
+
+NAME = "unlike_training"
+NOVELTY_FORMAT = 1
+CLAIM = "unlike the training images"
+MEASURES: Mapping[str, tuple[Mapping[str, str], Callable[[View], Sequence[float]]]] = {
+    "stain": (STAIN, stain),
+    "structure": (STRUCTURE, structure),
+}
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Family:
+    """Where the training images lie in one family of numbers.
+
+    Attributes:
+        centre, scale: (F,) of the F numbers: subtracted, then divided by; scale > 0.
+        prototypes: (P, F), scaled. precision: (F, F), symmetric, positive definite: the inverse covariance of training
+            images about their prototypes, scaled.
+        limit: the largest distance that passes, > 0.
+
+    Raises:
+        SettingsError: naming the attribute: another shape, a value that is not finite or out of range.
+    """
+
+    centre: Floats
+    scale: Floats
+    prototypes: Floats
+    precision: Floats
+    limit: float
+
+    def __post_init__(self) -> None:
+        count = self.centre.size
+        shapes = {"centre": (count,), "scale": (count,), "precision": (count, count)}
+        shapes["prototypes"] = (max(len(self.prototypes), 1), count)
+        for name, shape in shapes.items():
+            values = getattr(self, name)
+            if values.shape != shape or not np.isfinite(values).all():
+                raise SettingsError(f"{name} must be finite numbers of shape {shape}; got shape {values.shape}")
+        if not (self.scale > 0).all():
+            raise SettingsError("scale must be > 0")
+        if not np.allclose(self.precision, self.precision.T) or np.linalg.eigvalsh(self.precision)[0] <= 0:
+            raise SettingsError("precision must be symmetric and positive definite")
+        if not (math.isfinite(self.limit) and self.limit > 0):
+            raise SettingsError(f"limit must be a number > 0; got {self.limit}")
+
+    def distance(self, values: Sequence[float] | Floats) -> tuple[float, Floats]:
+        """Distance to the nearest prototype, and what each number adds to its square (F,); they sum up to it.
+
+        Where numbers hang together an addend can be negative: it speaks for the frame.
+        """
+        offsets = (np.asarray(values, np.float64) - self.centre) / self.scale - self.prototypes
+        addends = (offsets @ self.precision) * offsets
+        squared = addends.sum(axis=1)
+        nearest = int(squared.argmin())
+        return math.sqrt(max(float(squared[nearest]), 0.0)), addends[nearest]
+
+
+@dataclass(frozen=True)
+class Novelty:
+    """The gate. Its value is the distance as a part of the limit, of the family where that is larger; limit 1.
+
+    Attributes:
+        families: by name, those of `MEASURES`.
+    """
+
+    families: Mapping[str, Family]
+    name: str = NAME
+
+    def read(self, view: View) -> Reading:
+        """As `edge.inference.gates.base.Gate.read`; the detail names what is most unusual."""
+        shares = self.shares(view)
+        family = max(shares, key=lambda each: shares[each][0])
+        value, reason = shares[family]
+        refused = not value <= 1
+        detail = f"distance {value:.2f}, at most 1; most unusual: {reason}"
+        if refused:
+            detail = f"{CLAIM}: {detail}"
+        return Reading(self.name, value, 1.0, "of the limit", refused, detail)
+
+    def shares(self, view: View) -> dict[str, tuple[float, str]]:
+        """Family -> distance as a part of its limit, and what adds most to it, in words."""
+        return self.shares_of({name: measure(view) for name, (_, measure) in MEASURES.items()})
+
+    def shares_of(self, measured: Mapping[str, Sequence[float] | Floats]) -> dict[str, tuple[float, str]]:
+        """As `shares`, of the families' numbers."""
+        found = {}
+        for name, (words, _) in MEASURES.items():
+            family = self.families[name]
+            distance, addends = family.distance(measured[name])
+            parts: dict[str, float] = {}
+            for word, addend in zip(words.values(), addends.tolist(), strict=True):
+                parts[word] = parts.get(word, 0.0) + addend
+            found[name] = distance / family.limit, max(parts, key=parts.__getitem__)
+        return found
+
+    @classmethod
+    def from_json(cls, text: str) -> "Novelty":
+        """Read `novelty.json`.
+
+        Raises:
+            SettingsError: it is no such file: what is wrong in it, by name.
+        """
+        try:
+            record = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise SettingsError(f"novelty file is not JSON: {error}") from error
+        if not isinstance(record, dict) or record.get("format") != NOVELTY_FORMAT:
+            raise SettingsError(f"novelty file must have format {NOVELTY_FORMAT}")
+        families = record.get("families")
+        if not isinstance(families, dict) or set(families) != set(MEASURES):
+            raise SettingsError(f"novelty file must have the families {', '.join(MEASURES)}")
+        return cls({name: _family(name, families[name]) for name in MEASURES})
+
+
+@lru_cache(maxsize=1)
+def shipped_novelty() -> Novelty:
+    """The gate with the numbers in `edge/inference/gates/novelty.json`."""
+    return Novelty.from_json(
+        resources.files("edge.inference.gates").joinpath("novelty.json").read_text(encoding="utf-8")
+    )
+
+
+def _family(name: str, record: Any) -> Family:
+    words = list(MEASURES[name][0])
+    if not isinstance(record, dict) or record.get("numbers") != words:
+        raise SettingsError(f"novelty file: {name}: numbers must be {', '.join(words)}")
+    keys = ("centre", "scale", "prototypes", "precision")
+    try:
+        arrays = {key: np.array(record[key], np.float64) for key in keys}
+        family = Family(**arrays, limit=float(record["limit"]))
+    except (KeyError, TypeError, ValueError) as error:
+        reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise SettingsError(f"novelty file: {name}: {reason}") from error
+    if family.centre.size != len(words):
+        raise SettingsError(f"novelty file: {name}: centre must be {len(words)} numbers; got {family.centre.size}")
+    return family

@@ -1,0 +1,161 @@
+"""Reasons not to ask the model about a frame, each with its name, its measured value and its limit.
+
+Gates look at prepared pixels: what the model sees, and what the published images are. Their limits come from those
+images (`python -m models.decision.fit_gates`), so they hold for frames of that size and magnification only.
+"""
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+from edge.errors import SettingsError
+from edge.inference.gates.base import Gates, Reading
+from edge.inference.gates.measures import View
+
+LIMITS_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class CalibratedGate:
+    """A measure with a limit on one side.
+
+    Attributes:
+        name: the reason's stable name. claim: what a refusal says, "out of focus".
+        measure: of a view, finite. limit: the last value that passes, in `unit`.
+        is_ceiling: values above `limit` are refused; otherwise those below.
+        says: what the value is, with {} for it: "edges {:.2f} px wide".
+    """
+
+    name: str
+    claim: str
+    measure: Callable[[View], float]
+    limit: float
+    is_ceiling: bool
+    unit: str
+    says: str
+
+    def read(self, view: View) -> Reading:
+        """As `Gate.read`. A value that is no number refuses."""
+        value = self.measure(view)
+        passed = value <= self.limit if self.is_ceiling else value >= self.limit
+        needs = f"{'at most' if self.is_ceiling else 'at least'} {self.limit:g}"
+        detail = f"{self.says.format(value)}, {needs}"
+        if not passed:
+            detail = f"{self.claim}: {detail}"
+        return Reading(self.name, value, self.limit, self.unit, not passed, detail)
+
+
+@dataclass(frozen=True)
+class GateLimits:
+    """The last values that pass.
+
+    Attributes:
+        size: (width, height) of the frames they were measured on, pixels.
+        under_exposed: grey level of the background, 0..255, at least.
+        over_exposed: part of the field that is white, percent, at most.
+        empty_field: part of the field with nuclear stain, percent, at least.
+        motion_blur: length of the motion, pixels, at most.
+        out_of_focus: standard deviation of the edges' blur, pixels, at most.
+    """
+
+    size: tuple[int, int]
+    under_exposed: float
+    over_exposed: float
+    empty_field: float
+    motion_blur: float
+    out_of_focus: float
+
+    @classmethod
+    def from_toml(cls, text: str) -> "GateLimits":
+        """Read `gates.toml`.
+
+        Raises:
+            SettingsError: it is no such file: what it lacks or has too much, by name.
+        """
+        try:
+            table = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise SettingsError(f"gate limits are not TOML: {error}") from error
+        if table.pop("format", None) != LIMITS_FORMAT:
+            raise SettingsError(f"gate limits must have format = {LIMITS_FORMAT}")
+        size = table.pop("size", None)
+        if not (isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) for side in size)):
+            raise SettingsError(f"size must be [width, height] in pixels; got {size!r}")
+        names = {"under_exposed", "over_exposed", "empty_field", "motion_blur", "out_of_focus"}
+        if set(table) != names:
+            raise SettingsError(f"gate limits must be {', '.join(sorted(names))}; got {', '.join(sorted(table))}")
+        return cls((size[0], size[1]), **{name: _limit(name, table[name]) for name in names})
+
+
+def quality_gates(limits: GateLimits | None = None) -> Gates:
+    """The gates on how a field was photographed: exposure, then stain, then motion, then focus.
+
+    In this order since each rests on those before: without light there is no stain to see, without cells no edge, and
+    a long motion widens all edges, while defocus is never drawn out.
+
+    Args:
+        limits: by default those in `edge/inference/gates/gates.toml`.
+    """
+    limits = limits or _shipped_limits()
+    return Gates(
+        (
+            CalibratedGate(
+                "under_exposed", "under-exposed", _background, limits.under_exposed, False, "grey level",
+                "background at {:.0f} of 255",
+            ),
+            CalibratedGate(
+                "over_exposed", "over-exposed", _white_percent, limits.over_exposed, True, "percent",
+                "{:.1f} % of the field clipped to white",
+            ),
+            CalibratedGate(
+                "empty_field", "no nucleated cell", _nuclear_percent, limits.empty_field, False, "percent",
+                "nuclear stain on {:.2f} % of the field",
+            ),
+            CalibratedGate(
+                "motion_blur", "blurred by motion", _motion_px, limits.motion_blur, True, "px",
+                "edges drawn out by {:.1f} px",
+            ),
+            CalibratedGate(
+                "out_of_focus", "out of focus", _sharp_px, limits.out_of_focus, True, "px",
+                "edges {:.2f} px wide",
+            ),
+        ),
+        limits.size,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def _shipped_limits() -> GateLimits:
+    return GateLimits.from_toml(
+        resources.files("edge.inference.gates").joinpath("gates.toml").read_text(encoding="utf-8")
+    )
+
+
+def _limit(name: str, entry: Any) -> float:
+    value = entry.get("limit") if isinstance(entry, Mapping) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 255:
+        raise SettingsError(f"{name} must be a table with limit = a number in 0..255; got {entry!r}")
+    return float(value)
+
+
+def _background(view: View) -> float:
+    return view.background
+
+
+def _white_percent(view: View) -> float:
+    return view.white_percent
+
+
+def _nuclear_percent(view: View) -> float:
+    return view.nuclear_percent
+
+
+def _sharp_px(view: View) -> float:
+    return view.edges.sharp_px
+
+
+def _motion_px(view: View) -> float:
+    return view.edges.motion_px

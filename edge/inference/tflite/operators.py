@@ -1,0 +1,184 @@
+"""What a TFLite file's tensors and operators must be for the kernels not to fail where no `except` sees it.
+
+The runtimes' own verifier looks at offsets only. Their kernels then trust the graph: an input left out where
+none may be is a null pointer (SIGSEGV), an option table of another operator leaves strides of zero (SIGFPE),
+a scale that is zero, endless or no number ends ADD in `abort` and LiteRT's XNNPACK delegate in SIGSEGV, and a
+window larger than its input writes beyond a buffer. Each rule here stands for such an end that was seen with
+a damaged file, or for its like in a related operator.
+
+Source of the numbers: tensorflow/lite/schema/schema.fbs, schema version 3 (BuiltinOperator, BuiltinOptions).
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from edge.errors import FlatbufferError
+from edge.inference.tflite.flatbuffer import Table
+
+_ADD, _AVERAGE_POOL, _CONV, _DEPTHWISE, _L2_POOL, _MAX_POOL = 0, 1, 3, 4, 12, 17
+_PAD, _SUB, _PADV2, _TRANSPOSE_CONV, _SQUARED_DIFFERENCE, _MIRROR_PAD = 34, 41, 60, 67, 99, 100
+_MEAN = 40
+_VALID = 1  # Padding: no border is added
+_INT32 = 2
+_ZERO_POINTS = {2: (0, 0), 3: (0, 255), 7: (-32768, 32767), 9: (-128, 127)}  # TensorType -> range; int32: biases
+# operators whose options hold divisors -> the option table that must be there (BuiltinOptions type)
+_OPTIONS_NEEDED = {_CONV: 1, _DEPTHWISE: 2, _AVERAGE_POOL: 5, _MAX_POOL: 5, _L2_POOL: 5, _TRANSPOSE_CONV: 49}
+# BuiltinOptions type -> fields that are divisors or extents in the kernels and must be >= 1
+_POSITIVE_OPTIONS = {
+    1: (1, 2, 4, 5),  # Conv2DOptions: stride_w, stride_h, dilation_w_factor, dilation_h_factor
+    2: (1, 2, 5, 6),  # DepthwiseConv2DOptions: strides, dilations
+    5: (1, 2, 3, 4),  # Pool2DOptions: stride_w, stride_h, filter_width, filter_height
+    49: (1, 2),  # TransposeConvOptions: stride_w, stride_h
+}
+_OPTION_DEFAULTS = {(1, 4): 1, (1, 5): 1, (2, 5): 1, (2, 6): 1}
+_OPTION_VECTORS = {17: 0, 30: 0}  # ReshapeOptions.new_shape, SqueezeOptions.squeeze_dims: vectors of int32
+# operators that may leave inputs out -> which; the recurrent ones, SVDF and custom ones any but the first
+_MAY_LACK = {_CONV: (2,), _DEPTHWISE: (2,), 9: (2,), _TRANSPOSE_CONV: (3,), 132: (2,), 141: (3,)}
+_MAY_LACK_ANY = frozenset({16, 24, 27, 32, 35, 44, 46, 52})
+LARGEST_SCALE = 1e30  # beyond, the product of two is no float32
+LARGEST_SCALE_RATIO = 2.0**15  # ADD's fixed point has 20 bits (int16: 15) for the ratio of its scales
+
+
+@dataclass
+class Tensor:
+    """One tensor as the operators' rules need it; `constant` is its data's (first byte, length in bytes)."""
+
+    shape: tuple[int, ...]
+    kind: int  # TensorType
+    scales: tuple[float, ...]
+    fixed: bool  # no side is -1
+    constant: tuple[int, int] = field(default=(0, 0))
+    variable: bool = False
+
+
+def quantized(tensor: Table, kind: int, shape: tuple[int, ...]) -> tuple[float, ...]:
+    """Scales of a tensor, empty when it has none; FlatbufferError where its quantization makes no sense."""
+    quantization = tensor.table(4)
+    if quantization is None:
+        return ()
+    quantization.span(0, 4)
+    quantization.span(1, 4)
+    scales, zero_points = quantization.array(2, "f4"), quantization.array(3, "i8")
+    if zero_points.size not in (0, 1, scales.size):
+        raise FlatbufferError(f"{scales.size} scales but {zero_points.size} zero points")
+    axis = quantization.number(6, "i")
+    if scales.size > 1 and not (0 <= axis < len(shape) and shape[axis] == scales.size):
+        raise FlatbufferError(f"{scales.size} scales for axis {axis} of shape {list(shape)}")
+    if kind in _ZERO_POINTS:
+        normal = (scales >= np.finfo(np.float32).tiny) & (scales <= LARGEST_SCALE)  # False for what is no number
+        if not normal.all():
+            raise FlatbufferError(f"a scale of {scales[~normal][0]}")
+        low, high = (0, 0) if scales.size > 1 else _ZERO_POINTS[kind]
+        outside = (zero_points < low) | (zero_points > high)
+        if scales.size and outside.any():
+            raise FlatbufferError(f"a zero point of {zero_points[outside][0]}, outside {low}..{high}")
+    return tuple(scales.tolist())
+
+
+def check_operator(operator: Table, code: int, tensors: list[Tensor]) -> None:
+    """Raise FlatbufferError where a builtin operator would make its kernel end the process.
+
+    Args:
+        code: BuiltinOperator.
+        tensors: of the operator's subgraph; the operator's indices into them were checked.
+    """
+    inputs, outputs = operator.array(1, "i4").tolist(), operator.array(2, "i4").tolist()
+    for position, index in enumerate(inputs):
+        optional = position in _MAY_LACK.get(code, ()) or (code in _MAY_LACK_ANY and position > 0)
+        if index < 0 and not optional:
+            raise FlatbufferError(f"input {position} of an operator (code {code}) is left out, and may not be")
+    _check_options(operator, code)
+    given = [tensors[index] for index in inputs if index >= 0]
+    if code in _OPTIONS_NEEDED:
+        for tensor in given:
+            if any(side == 0 for side in tensor.shape):
+                raise FlatbufferError(f"an operator (code {code}) with an input of shape {list(tensor.shape)}")
+        if code != _TRANSPOSE_CONV:
+            _check_window(operator, code, given, [tensors[index] for index in outputs])
+    if code in (_ADD, _SUB, _SQUARED_DIFFERENCE):
+        _check_scales(given + [tensors[index] for index in outputs])
+    if code in (_PAD, _PADV2, _MIRROR_PAD) and len(given) > 1:
+        _check_entries(operator, given[1], 0, 65535, "padding")
+    if code == _MEAN and len(given) > 1:
+        _check_entries(operator, given[1], -len(given[0].shape), len(given[0].shape) - 1, "axis")
+
+
+def check_order(operators: list[tuple[list[int], list[int]]], tensors: list[Tensor], inputs: list[int]) -> None:
+    """Raise FlatbufferError unless each operator reads what exists by then and writes what nobody else writes.
+
+    Args:
+        operators: (input indices, output indices), in the order in which they run.
+        inputs: indices of the subgraph's inputs.
+    """
+    known = set(inputs)
+    known.update(n for n, tensor in enumerate(tensors) if tensor.constant[1] or tensor.variable or 0 in tensor.shape)
+    for reads, writes in operators:
+        for index in reads:
+            if index >= 0 and index not in known:
+                raise FlatbufferError(f"an operator reads tensor {index} before anything has written it")
+        for index in writes:
+            if index in known and not tensors[index].variable and 0 not in tensors[index].shape:
+                raise FlatbufferError(f"an operator writes tensor {index}, which exists already")
+            known.add(index)
+
+
+def _check_options(operator: Table, code: int) -> None:
+    kind, options = operator.number(3, "B"), operator.table(4)
+    operator.table(12)  # builtin_options_2: the table itself must lie inside the file
+    needed = _OPTIONS_NEEDED.get(code)
+    if needed is not None and (options is None or kind != needed):
+        raise FlatbufferError(f"an operator (code {code}) without its options (type {kind}, not {needed})")
+    if options is None:
+        return
+    for number in _POSITIVE_OPTIONS.get(kind, ()):
+        value = options.number(number, "i", _OPTION_DEFAULTS.get((kind, number), 0))
+        if not 1 <= value <= 65535:
+            raise FlatbufferError(f"a stride, dilation or window of {value}")
+    if kind in _OPTION_VECTORS:
+        options.span(_OPTION_VECTORS[kind], 4)
+
+
+def _check_window(operator: Table, code: int, given: list[Tensor], made: list[Tensor]) -> None:
+    """The window of a pooling or convolution must fit its input where no border is added, and the shape the file
+    records for the output must be the one that the kernel will compute.
+    """
+    options = operator.table(4)
+    weighted = code in (_CONV, _DEPTHWISE)
+    if options is None or len(given) < 1 + weighted or any(len(t.shape) != 4 for t in given[: 1 + weighted]):
+        raise FlatbufferError(f"an operator (code {code}) without inputs of four axes")
+    if weighted:
+        slots = (5, 4) if code == _CONV else (6, 5)
+        dilations = [options.number(slot, "i", 1) for slot in slots]
+        window = [(n - 1) * d + 1 for n, d in zip(given[1].shape[1:3], dilations, strict=True)]
+    else:
+        window = [options.number(4, "i"), options.number(3, "i")]
+    if not given[0].fixed:
+        return
+    valid, sides = options.number(0, "b") == _VALID, list(given[0].shape[1:3])
+    if valid and any(w > n for w, n in zip(window, sides, strict=True)):
+        raise FlatbufferError(f"a window of {window} over an input of {sides}")
+    strides = (options.number(2, "i"), options.number(1, "i"))
+    reach = [n - w + 1 if valid else n for n, w in zip(sides, window, strict=True)]
+    expected = [-(-n // stride) for n, stride in zip(reach, strides, strict=True)]
+    if any(tensor.fixed and list(tensor.shape[1:3]) != expected for tensor in made):
+        raise FlatbufferError(f"an output of {list(made[0].shape)} where the window leads to {expected}")
+
+
+def _check_scales(tensors: list[Tensor]) -> None:
+    if not any(tensor.kind in (3, 7, 9) for tensor in tensors):
+        return
+    if any(len(tensor.scales) != 1 for tensor in tensors):
+        raise FlatbufferError("an addition or difference of integers without one scale a tensor")
+    scales = [tensor.scales[0] for tensor in tensors]
+    if max(scales) > LARGEST_SCALE_RATIO * min(scales):
+        raise FlatbufferError(f"an addition or difference of scales {min(scales):.3g} and {max(scales):.3g}")
+
+
+def _check_entries(operator: Table, tensor: Tensor, low: int, high: int, what: str) -> None:
+    start, size = tensor.constant
+    if tensor.kind != _INT32 or not size:
+        return
+    values = np.frombuffer(operator.buffer.data, "<i4", size // 4, start)
+    for value in values[(values < low) | (values > high)]:
+        raise FlatbufferError(f"a {what} of {value}, outside {low}..{high}")

@@ -1,0 +1,306 @@
+"""`edge verify`: is the record what was written? Chain, images and counts, read in bounded memory.
+
+Works while a run goes on: what is judged is the record up to its head when the check began.
+"""
+
+import json as json_format
+import os
+import re
+import time
+from collections import Counter as Tally
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edge.bundle.provenance import Provenance
+from edge.errors import StoreError, StoreFull
+from edge.record.chain import link
+from edge.record.images import IMAGES, LEFT_OVER, NAME, image_path, is_partial
+from edge.record.reader import Row
+from edge.record.schema import DATABASE
+from edge.record.store import Store
+
+MOST_FINDINGS, MOST_SIGNERS = 100, 100
+_SAY_EVERY_S = 5.0
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What was checked and what was found.
+
+    Attributes:
+        folder: of the record. head: entry number and digest up to which it was read; None where it cannot be.
+        entries, verdicts, events, runs, not_ended, images: how many were read; a run that was killed did not end.
+        signers: how many of the runs by `signed_by`: key ids, "unsigned", or "not recorded" of older runs.
+        pruned_through: entries up to this one were removed by retention, and the chain says so.
+        findings: what is wrong, one sentence each, `MOST_FINDINGS` at most. found: how many in all.
+        unrecorded: image files of a write that goes on or was interrupted; no damage, the next start clears them.
+        left_over: files that a start moved to `left-over/`.
+    """
+
+    folder: Path
+    head: tuple[int, str] | None = None
+    entries: int = 0
+    verdicts: int = 0
+    events: int = 0
+    runs: int = 0
+    not_ended: int = 0
+    images: int = 0
+    signers: Mapping[str, int] = field(default_factory=dict)
+    pruned_through: int = 0
+    findings: tuple[str, ...] = ()
+    found: int = 0
+    unrecorded: int = 0
+    left_over: int = 0
+
+    @property
+    def sound(self) -> bool:
+        """Nothing was found."""
+        return self.found == 0
+
+    def as_record(self) -> dict[str, Any]:
+        """JSON-serializable."""
+        head = None if self.head is None else {"id": self.head[0], "digest": self.head[1]}
+        return {**asdict(self), "folder": str(self.folder), "head": head, "sound": self.sound}
+
+    def text(self) -> str:
+        """For a person: the findings, then what was read."""
+        lines = list(self.findings)
+        if self.found > len(self.findings):
+            lines.append(f"... and {self.found - len(self.findings)} more")
+        read = (
+            f"{self.entries} entries ({self.verdicts} verdicts, {self.events} events, {self.runs} runs, "
+            f"{self.not_ended} of them not ended), {self.images} images"
+        )
+        if self.signers:
+            read += "; runs by who signed their bundle: "
+            read += ", ".join(f"{_short(signer)} {runs}" for signer, runs in sorted(self.signers.items()))
+        if self.pruned_through:
+            read += f"; entries up to {self.pruned_through} were pruned"
+        if self.unrecorded:
+            read += f"; {self.unrecorded} unfinished image files (no damage)"
+        if self.left_over:
+            read += f"; {self.left_over} in {LEFT_OVER}/"
+        lines.append(f"{'sound' if self.sound else f'{self.found} findings'}: {read}")
+        if self.head:
+            lines.append(f"head: entry {self.head[0]}, {self.head[1]}")
+        return "\n".join(lines)
+
+
+def _short(signer: str) -> str:
+    """Key ids by their first digits, as everywhere where a person reads; other words as they are."""
+    return " and ".join(word[:12] for word in signer.split()) if re.fullmatch(r"[0-9a-f ]{64,}", signer) else signer
+
+
+class _PrunedMeanwhile(Exception):  # noqa: N818  (no error: the check begins again)
+    """Retention removed entries while they were being read."""
+
+
+def verify(folder: Path, *, images: bool = True, say: Callable[[str], None] = lambda text: None) -> VerifyReport:
+    """Check the record in `folder`; whatever is wrong with it is a finding, not an exception.
+
+    Args:
+        images: read every image and compare its sha256; False checks the database alone.
+        say: told every few seconds how far it is.
+
+    Raises:
+        StoreFull: it cannot be opened now: no access, no file handles.
+    """
+    while True:
+        try:
+            with Store.open(folder, read_only=True) as store:
+                return _Check(store, images, say).report()
+        except _PrunedMeanwhile:
+            say("retention removed entries meanwhile; beginning again")
+        except StoreFull:
+            raise
+        except StoreError as error:
+            return VerifyReport(folder, findings=(str(error),), found=1)
+
+
+class _Check:
+    """One pass over a record."""
+
+    def __init__(self, store: Store, images: bool, say: Callable[[str], None]) -> None:
+        self._store, self._images, self._say = store, images, say
+        start = store.snapshot()
+        self._base, self._head, self._newest, self._slides = start.base, start.head, start.newest, start.slides
+        self._next_word = time.monotonic() + _SAY_EVERY_S
+        self._counts = dict.fromkeys(("entries", "verdict", "event", "run", "end", "pruned", "images"), 0)
+        self._open_runs: dict[int, int] = {}  # verdicts read of runs whose begin was read and whose end was not yet
+        self._fields: dict[str, int] = {}  # last field read, by slide
+        self._image_bytes = 0
+        self._checkpoint: tuple[int, str] | None = None
+        self._signers: Tally[str] = Tally()
+        self._findings: list[str] = []
+        self._found = 0
+
+    def report(self) -> VerifyReport:
+        unrecorded = 0
+        try:
+            for problem in self._store.problems(MOST_FINDINGS):
+                self._find(f"{DATABASE}: {problem}")
+            self._read_chain()
+            self._compare_counts()
+            if self._images:
+                unrecorded = self._look_for_orphans()
+        except StoreError as error:  # it cannot be read further
+            self._find(str(error))
+        count = self._counts
+        return VerifyReport(
+            self._store.folder,
+            head=(self._head.id, self._head.digest),
+            entries=count["entries"],
+            verdicts=count["verdict"],
+            events=count["event"],
+            runs=count["run"],
+            not_ended=len(self._open_runs),
+            images=count["images"],
+            signers=dict(self._signers),
+            pruned_through=self._base.id,
+            findings=tuple(self._findings),
+            found=self._found,
+            unrecorded=unrecorded,
+            left_over=sum(1 for _ in _files(self._store.folder / LEFT_OVER)),
+        )
+
+    def _find(self, text: str) -> None:
+        with suppress(StoreError):  # one that can no longer be read was not pruned
+            if self._store.base() != self._base:
+                raise _PrunedMeanwhile
+        self._found += 1
+        if len(self._findings) < MOST_FINDINGS:
+            self._findings.append("".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text))
+
+    # --- the chain ------------------------------------------------------------------------------------------
+
+    def _read_chain(self) -> None:
+        last: Row = self._base
+        for row in self._store.entries(after=self._base.id, through=self._head.id):
+            self._check_link(last, row)
+            last = row
+            self._counts["entries"] += 1
+            self._check_body(row)
+            self._progress(row.id)
+        if last.id < self._head.id:
+            self._find(f"entries {last.id + 1} to {self._head.id} are missing at the end")
+        elif last.id == self._head.id and last.digest != self._head.digest:
+            self._find(f"entry {last.id} is not the one that the head of the chain names")
+        if self._newest > self._head.id:
+            self._find(f"entries {self._head.id + 1} to {self._newest} stand behind the head of the chain")
+        if self._base.id and self._checkpoint != (self._base.id, self._base.digest):
+            self._find(f"entries up to {self._base.id} are missing, and no checkpoint in the chain accounts for it")
+
+    def _check_link(self, last: Row, row: Row) -> None:
+        missing = row.id - last.id - 1
+        if missing:  # whether this one follows what is gone cannot be known
+            self._find(
+                f"entry {last.id + 1} is missing"
+                if missing == 1
+                else f"entries {last.id + 1} to {row.id - 1} are missing"
+            )
+        elif link(last.digest, row.id, row.body) != row.digest:
+            self._find(f"entry {row.id} was altered, or does not follow entry {last.id}")
+
+    def _check_body(self, row: Row) -> None:
+        try:
+            body = json_format.loads(row.body)
+            kind = str(body["type"])
+            self._counts[kind] += 1
+            if kind == "verdict":
+                self._check_verdict(row, body)
+            elif kind == "run":
+                self._check_run(row, body)
+            elif kind == "end":
+                self._check_end(body)
+            elif kind == "pruned":
+                self._checkpoint = body["through"], body["digest"]
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            self._find(f"entry {row.id} cannot be read: {type(error).__name__} {error}")
+
+    def _check_verdict(self, row: Row, body: Mapping[str, Any]) -> None:
+        slide, field, run = body["slide"], body["field"], body["run"]
+        before = self._fields.get(slide)
+        if field != (before + 1 if before is not None else field if self._base.id else 1):
+            self._find(f"entry {row.id}: field {field} of slide {slide} follows field {before or 0}")
+        self._fields[slide] = field
+        if run in self._open_runs:
+            self._open_runs[run] += 1
+        elif not self._base.id:
+            self._find(f"entry {row.id}: run {run} had not begun, or had ended")
+        if body["image"] is not None:
+            self._check_image(row, body)
+
+    def _check_image(self, row: Row, body: Mapping[str, Any]) -> None:
+        image, path = body["image"], str(body["image"]["path"])
+        self._image_bytes += image["bytes"]
+        if path != image_path(body["slide"], body["field"], Path(path).suffix):
+            self._find(f"entry {row.id}: {path} is no image of field {body['field']} of slide {body['slide']}")
+            return
+        if not self._images:
+            return
+        self._counts["images"] += 1
+        try:
+            found = self._store.images.digest(path)
+        except OSError as error:
+            self._find(f"{path}: {error.strerror}, and entry {row.id} names it")
+            return
+        if found != (image["sha256"], image["bytes"]):
+            self._find(f"{path}: was altered; it is not the image of entry {row.id}")
+
+    def _check_run(self, row: Row, body: Mapping[str, Any]) -> None:
+        self._open_runs[body["run"]] = 0
+        signer = Provenance.from_run(body).signed_by
+        self._signers[signer if signer in self._signers or len(self._signers) < MOST_SIGNERS else "others"] += 1
+        if body["run"] != row.id:
+            self._find(f"entry {row.id} begins a run that calls itself {body['run']}")
+
+    def _check_end(self, body: Mapping[str, Any]) -> None:
+        stored = self._open_runs.pop(body["run"], None)
+        said = body["counters"].get("stored", stored)
+        if stored is not None and said != stored:
+            self._find(f"run {body['run']} says that it stored {said} verdicts, and the record has {stored}")
+
+    # --- beside the chain -----------------------------------------------------------------------------------
+
+    def _compare_counts(self) -> None:
+        for slide, last in self._fields.items():
+            if self._slides.get(slide) != last:
+                self._find(
+                    f"slide {slide}: {self._slides.get(slide)} fields counted, and the last entry is of field {last}"
+                )
+        if self._image_bytes != self._head.image_bytes:
+            self._find(f"{self._head.image_bytes} bytes of images counted, and the entries name {self._image_bytes}")
+
+    def _look_for_orphans(self) -> int:
+        """Findings for image files that no entry names; how many of them are of an unfinished write."""
+        slides, unrecorded = self._store.slides(), 0
+        for slide, name in _files(self._store.folder / IMAGES):
+            path, match = f"{IMAGES}/{slide}/{name}", NAME.fullmatch(name)
+            if slide not in slides:
+                slides = self._store.slides()
+            if match and self._store.names_image(slide, int(match[1]), path):
+                continue
+            if slide in slides and (is_partial(name) or (match and int(match[1]) > slides[slide])):
+                unrecorded += 1
+            else:
+                self._find(f"{path}: no entry names this file")
+        return unrecorded
+
+    def _progress(self, done: int) -> None:
+        if time.monotonic() > self._next_word:
+            self._next_word = time.monotonic() + _SAY_EVERY_S
+            self._say(f"entry {done} of {self._head.id}")
+
+
+def _files(folder: Path) -> Iterator[tuple[str, str]]:
+    """(name of the subfolder, "" for none; name) of every file up to one level below `folder`, links among them."""
+    if not folder.is_dir():
+        return
+    for entry in os.scandir(folder):
+        if entry.is_dir(follow_symlinks=False):
+            yield from ((entry.name, below.name) for below in os.scandir(entry.path))
+        else:
+            yield "", entry.name

@@ -1,0 +1,57 @@
+"""A stored verdict as one line: for a person, or as JSON."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from edge.bundle.provenance import Provenance
+from edge.record.entries import Stored
+
+
+def heading(provenance: Provenance) -> str:
+    """The lines above those of `stored_line`: whose bundle judges, and the columns."""
+    return f"{provenance}\n{'field':>6}  {'verdict':<14}{'p':>6}{'latency':>12}"
+
+
+def stored_line(stored: Stored, *, simulated: bool) -> str:
+    """`    12  Pre            0.996      4.2 ms`, or the reason why not; a drawn frame says so."""
+    entry = stored.entry
+    drawn = "  (simulated)" if simulated else ""
+    source = f"  {entry.source}" if entry.source else ""
+    if entry.label is None:
+        return f"{stored.field:>6}  {'-':<14}{'-':>6}{latency_ms(stored):>9.1f} ms{source}  {entry.detail}{drawn}"
+    assert entry.probabilities is not None
+    highest = max(entry.probabilities)
+    return f"{stored.field:>6}  {entry.label:<14}{highest:6.3f}{latency_ms(stored):>9.1f} ms{source}{drawn}"
+
+
+def stored_record(stored: Stored, labels: Sequence[str], *, simulated: bool, provenance: Provenance) -> dict[str, Any]:
+    """The JSON object of a stored verdict (DESIGN: machine-readable output)."""
+    entry = stored.entry
+    probabilities = entry.probabilities
+    return {
+        "id": stored.id,
+        "slide": stored.slide,
+        "field": stored.field,
+        "time": utc_text(entry.captured.utc_ns),
+        "label": entry.label,
+        "reason": entry.reason,
+        "detail": entry.detail,
+        "probabilities": None if probabilities is None else dict(zip(labels, probabilities, strict=True)),
+        "gates": dict(entry.gates),
+        "latency_ms": round(latency_ms(stored), 3),
+        "source": entry.source or None,
+        "image": stored.image,
+        "simulated": simulated,
+        **provenance.as_record(),
+    }
+
+
+def latency_ms(stored: Stored) -> float:
+    """From frame to verdict, waiting for the camera left out, milliseconds."""
+    return sum(ms for name, ms in stored.entry.latency_ms.items() if name != "capture")
+
+
+def utc_text(utc_ns: int) -> str:
+    """ISO 8601 with microseconds and Z."""
+    return datetime.fromtimestamp(utc_ns / 1e9, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,163 @@
+"""The record's images: `images/SLIDE/NNNNNN.png`, durable before the entry that names them is written.
+
+A slide's folder is opened once without following links, and files in it are named relative to that handle, so
+that nothing is ever written, moved or deleted outside the record's folder.
+"""
+
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from edge.errors import StoreError
+from edge.record.entries import SLIDE, Image, require_slide
+from edge.record.schema import sync_folder
+
+IMAGES = "images"
+LEFT_OVER = "left-over"
+NAME = re.compile(r"(\d{6,18})(\.[a-z0-9]{1,5})")
+_PARTIAL = ".partial"
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # NONBLOCK: a FIFO must not hold us
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def image_path(slide: str, field: int, suffix: str) -> str:
+    """Where the image of a field is, relative to the record's folder."""
+    return f"{IMAGES}/{slide}/{field:06d}{suffix}"
+
+
+def split_path(path: str) -> tuple[str, str]:
+    """(slide, file name) of an image's path in the record; StoreError where it is none."""
+    top, slide, name = path.split("/") if path.count("/") == 2 else ("", "", "")
+    if top != IMAGES or not SLIDE.fullmatch(slide) or not NAME.fullmatch(name):
+        raise StoreError(f"{path!r} names no image of a record")
+    return slide, name
+
+
+def is_partial(name: str) -> bool:
+    """Whether a file of that name is one that was never finished."""
+    return name.startswith(".") and name.endswith(_PARTIAL)
+
+
+class ImageFolder:
+    """The images of the record in `root`. Every OSError leaves as it is; the caller narrows it."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def save(self, slide: str, images: Sequence[tuple[int, str, bytes]]) -> list[Image]:
+        """Write images (field, suffix, bytes), all or none, so that a power cut after the return loses none."""
+        require_slide(slide)
+        if not images:
+            return []
+        saved: list[Image] = []
+        with self._opened(slide, create=True) as folder:
+            staged: list[str] = []
+            try:
+                for field, suffix, data in images:
+                    name = f"{field:06d}{suffix}"
+                    staged.append(f".{name}.{secrets.token_hex(6)}{_PARTIAL}")
+                    _write(folder, staged[-1], data)
+                    saved.append(Image(image_path(slide, field, suffix), hashlib.sha256(data).hexdigest(), len(data)))
+                for partial in staged:  # after all are written: one journal commit of the file system serves many
+                    _sync(folder, partial)
+                for partial, image in zip(staged, saved, strict=True):
+                    os.rename(partial, Path(image.path).name, src_dir_fd=folder, dst_dir_fd=folder)
+                os.fsync(folder)
+            except BaseException:
+                for name in [*staged, *(Path(image.path).name for image in saved)]:
+                    with suppress(OSError):
+                        os.unlink(name, dir_fd=folder)
+                raise
+        return saved
+
+    def delete(self, paths: Sequence[str]) -> None:
+        """Delete images by their path in the record, durably; what is gone already is fine.
+
+        Raises:
+            StoreError: a path that names no image of a record; nothing is deleted then.
+        """
+        names: dict[str, list[str]] = {}
+        for path in paths:
+            slide, name = split_path(path)
+            names.setdefault(slide, []).append(name)
+        for slide, doomed in names.items():
+            with suppress(FileNotFoundError), self._opened(slide) as folder:
+                for name in doomed:
+                    with suppress(FileNotFoundError):
+                        os.unlink(name, dir_fd=folder)
+                os.fsync(folder)
+            with suppress(OSError):  # not empty: others are left
+                (self._root / IMAGES / slide).rmdir()
+
+    def digest(self, path: str) -> tuple[str, int]:
+        """(sha256 in hex, bytes) of an image by its path in the record, read in small pieces.
+
+        Raises:
+            OSError: missing, a link, not readable. StoreError: no path of an image.
+        """
+        slide, name = split_path(path)
+        with self._opened(slide) as folder:
+            descriptor = os.open(name, _READ, dir_fd=folder)
+            with os.fdopen(descriptor, "rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+                return digest, stream.tell()
+
+    def sweep(self, slide: str, last_field: int) -> int:
+        """Clear away what an interrupted write left: unfinished files are deleted, images beyond the last field
+        of the slide, which no entry names, are moved to `left-over/`; how many were moved."""
+        moved = 0
+        try:
+            opened = self._opened(slide)
+            with opened as folder:
+                for name in os.listdir(folder):  # noqa: PTH208  (of the folder opened, whatever the path names now)
+                    match = NAME.fullmatch(name)
+                    if is_partial(name):
+                        os.unlink(name, dir_fd=folder)
+                    elif match and int(match[1]) > last_field:
+                        self._move_aside(folder, slide, name)
+                        moved += 1
+        except FileNotFoundError:  # no image of that slide was ever kept
+            return moved
+        return moved
+
+    def _move_aside(self, folder: int, slide: str, name: str) -> None:
+        aside = self._root / LEFT_OVER
+        if not aside.is_dir():
+            aside.mkdir()
+            sync_folder(self._root)
+        os.rename(name, aside / f"{slide}.{secrets.token_hex(4)}.{name}", src_dir_fd=folder)
+
+    @contextmanager
+    def _opened(self, slide: str, *, create: bool = False) -> Iterator[int]:
+        """A handle of the slide's folder."""
+        top = os.open(self._root, _FOLDER & ~os.O_NOFOLLOW)
+        try:
+            for name in (IMAGES, slide):
+                if create:
+                    with suppress(FileExistsError):
+                        os.mkdir(name, dir_fd=top)
+                        os.fsync(top)
+                below = os.open(name, _FOLDER, dir_fd=top)
+                os.close(top)
+                top = below
+            yield top
+        finally:
+            os.close(top)
+
+
+def _write(folder: int, name: str, data: bytes) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    with os.fdopen(os.open(name, flags, 0o644, dir_fd=folder), "wb") as stream:
+        stream.write(data)
+
+
+def _sync(folder: int, name: str) -> None:
+    descriptor = os.open(name, _READ, dir_fd=folder)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,160 @@
+"""Retention: the oldest entries and their images make room for new ones, by age or size, never unseen.
+
+What goes is always a whole piece from the beginning of the chain. An entry appended in the same transaction says
+where the chain begins now and under which run it goes on, so that `edge verify` still accounts for everything.
+"""
+
+import json as json_format
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from edge.record.entries import pruned_body
+from edge.record.reader import Row
+from edge.record.store import Store, Transaction
+from edge.system.clock import Instant
+
+MOST_AT_ONCE = 5000  # entries a transaction: recording waits that long
+_DAY_NS = 86_400 * 10**9
+_GIGABYTE = 10**9
+_ROW_BYTES = 200  # of a row beside its body: digest, indexes
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How much is kept. None is no limit; with both, what exceeds either goes.
+
+    Attributes:
+        days: age in days, > 0, by the wall clock; not applied while that is known to be unsynchronized, because a
+            wrong clock must delete nothing.
+        gigabytes: 10^9 bytes of images and database, > 0.
+        only_exported: nothing goes that was not exported.
+    """
+
+    days: float | None = None
+    gigabytes: float | None = None
+    only_exported: bool = True
+
+    def __post_init__(self) -> None:
+        for name, value in (("days", self.days), ("gigabytes", self.gigabytes)):
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{name} must be a number > 0; got {value}")
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is any limit."""
+        return self.days is not None or self.gigabytes is not None
+
+
+@dataclass(frozen=True)
+class PruneReport:
+    """What was removed, and why no more was (held_back, "" when the limits are met)."""
+
+    removed: int = 0
+    verdicts: int = 0
+    images: int = 0
+    image_bytes: int = 0
+    held_back: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.verdicts} verdicts and {self.images} images ({self.image_bytes / 1e6:.1f} MB) removed"
+        return f"{text}; {self.held_back}" if self.held_back else text
+
+
+def apply(store: Store, retention: Retention, now: Instant) -> PruneReport:
+    """Remove what exceeds the limits, oldest first, in transactions of `MOST_AT_ONCE` entries.
+
+    Args:
+        store: open for writing; a run may go on in it.
+        now: against which age is measured.
+
+    Raises:
+        StoreFull: there is no room even for the note of what was removed. What was not removed is untouched.
+    """
+    total = PruneReport()
+    while True:
+        through, held_back = _choose(store, retention, now)
+        if through is None:
+            return PruneReport(total.removed, total.verdicts, total.images, total.image_bytes, held_back)
+        gone = _remove(store, through, now, retention)
+        total = PruneReport(
+            total.removed + gone["entries"],
+            total.verdicts + gone["verdicts"],
+            total.images + gone["images"],
+            total.image_bytes + gone["image_bytes"],
+        )
+
+
+def _choose(store: Store, retention: Retention, now: Instant) -> tuple[Row | None, str]:
+    """(The last entry to remove, or None; why what exceeds the limits beyond it must stay)."""
+    oldest = _oldest_to_keep(retention, now)
+    excess = 0.0 if retention.gigabytes is None else store.bytes_used() - retention.gigabytes * _GIGABYTE
+    exported = store.exported()
+    last: Row | None = None
+    held_back = ""
+    if retention.days is not None and oldest is None:
+        held_back = "nothing removed by age: the clock is not synchronized; set a size, or synchronize it"
+    base = store.base().id
+    for row in store.entries(after=base, through=store.head().id):
+        body = json_format.loads(row.body)
+        if excess <= 0 and (oldest is None or body["utc_ns"] >= oldest):
+            break
+        slide = body.get("slide")
+        if retention.only_exported and slide is not None and exported.get(slide, 0) < row.id:
+            held_back = f"more exceeds the limits, and stays: entry {row.id} of slide {slide} was not exported"
+            break
+        excess -= len(row.body) + _ROW_BYTES + _image(body)["bytes"]
+        if slide is not None:  # a record's own notes do not go alone: each removal writes one
+            last = row
+        if last is not None and row.id - base >= MOST_AT_ONCE:
+            break
+    return last, held_back
+
+
+def _oldest_to_keep(retention: Retention, now: Instant) -> float | None:
+    if retention.days is None or now.synchronized is False:
+        return None
+    return now.utc_ns - retention.days * _DAY_NS
+
+
+def _remove(store: Store, through: Row, now: Instant, retention: Retention) -> Mapping[str, int]:
+    """Remove every entry up to `through`: entries and checkpoint in one transaction, then the images."""
+    gone = dict.fromkeys(("entries", "verdicts", "images", "image_bytes"), 0)
+    with store.transaction() as transaction:
+        for row in store.entries(through=through.id):
+            body = json_format.loads(row.body)
+            image = _image(body)
+            gone["entries"] += 1
+            gone["verdicts"] += body["type"] == "verdict"
+            if image["path"] is not None:
+                gone["images"] += 1
+                gone["image_bytes"] += image["bytes"]
+                transaction.connection.execute("INSERT OR IGNORE INTO doomed VALUES (?)", (image["path"],))
+        carried = _carried_run(transaction, through.id)
+        transaction.connection.execute("DELETE FROM entries WHERE id <= ?", (through.id,))
+        why = json_format.dumps(asdict(retention), sort_keys=True)
+        transaction.append(pruned_body(now, through.id, through.digest, gone, carried, why))
+        transaction.connection.execute("INSERT OR REPLACE INTO pruned VALUES (1, ?, ?)", (through.id, through.digest))
+        transaction.count_images(-gone["image_bytes"])
+    store.delete_doomed()
+    return gone
+
+
+def _carried_run(transaction: Transaction, through: int) -> Any:
+    """The entry that began the run which goes on behind `through`, or None: later verdicts refer to it."""
+    latest = "FROM entries WHERE type = '{}' AND type != 'verdict' AND id <= ? ORDER BY id DESC LIMIT 1"
+    connection = transaction.connection
+    begun = connection.execute(f"SELECT body {latest.format('run')}", (through,)).fetchone()
+    if begun is None:
+        carried = f"SELECT json_extract(body, '$.carried_run') {latest.format('pruned')}"
+        begun = connection.execute(carried, (transaction.head.id,)).fetchone()
+    if begun is None or begun[0] is None:
+        return None
+    run = json_format.loads(begun[0])
+    ended = connection.execute(f"SELECT run {latest.format('end')}", (through,)).fetchone()
+    return None if ended is not None and ended[0] == run["run"] else run
+
+
+def _image(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    return body.get("image") or {"path": None, "bytes": 0}

@@ -1,0 +1,291 @@
+"""The record: a folder with a database of entries, chained by hash, and the images they name.
+
+One process writes, held to it by a lock; any number read meanwhile. A verdict is durable when `write` returns:
+its image first (written aside, synced, renamed), then one transaction for the whole batch.
+"""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from edge.errors import StoreBusy, StoreError
+from edge.record.chain import Body, canonical, link
+from edge.record.entries import Entry, Event, Image, RunInfo, Stored, end_body, event_body, run_body, verdict_body
+from edge.record.images import IMAGES
+from edge.record.reader import CHUNK, Head, Reader, Row, head_of
+from edge.record.schema import DATABASE, connect, create, narrowed, roll_back, sync_folder
+from edge.system.clock import Clock, Instant
+
+LOCK = "record.lock"
+
+
+class Transaction:
+    """A transaction under way: entries are appended to the chain, and become durable together or not at all."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.head = head_of(connection)
+
+    def append(self, body: Body) -> Row:
+        """Append one entry to the chain."""
+        number, text = self.head.id + 1, canonical(body)
+        row = Row(number, text, link(self.head.digest, number, text))
+        self.connection.execute("INSERT INTO entries (id, body, digest) VALUES (?, ?, ?)", (row.id, text, row.digest))
+        self.head = Head(self.head.record, row.id, row.digest, self.head.image_bytes)
+        return row
+
+    def count_images(self, more_bytes: int) -> None:
+        """Add to the bytes of all images, or take from them."""
+        head = self.head
+        self.head = Head(head.record, head.id, head.digest, head.image_bytes + more_bytes)
+
+    def _finish(self) -> None:
+        head = self.head
+        self.connection.execute(
+            "UPDATE head SET id = ?, digest = ?, image_bytes = ?", (head.id, head.digest, head.image_bytes)
+        )
+
+
+class Store(Reader):
+    """The record in a folder. Use `Store.open`; methods may be called from any thread."""
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection, lock: int | None) -> None:
+        super().__init__(folder, connection)
+        self._lock_file = lock
+        self._file = _identity(folder / DATABASE)
+        self._run: tuple[int, str] | None = None  # the open one, and its slide
+
+    @classmethod
+    def open(cls, folder: Path, *, read_only: bool = False) -> "Store":
+        """Open the record in `folder`; for writing, make it where there is none.
+
+        What an interrupted process left behind is cleared away first: unfinished files are deleted, images that
+        no entry names are moved to `left-over/` and an event says so.
+
+        Raises:
+            StoreBusy: another process writes to it.
+            StoreFull: it cannot be written now: disk full, read-only, no file handles.
+            StoreError: damaged, incomplete, or written by a newer version.
+        """
+        folder = Path(folder)
+        if read_only:
+            return cls(folder, connect(folder, read_only=True), None)
+        with narrowed(folder):
+            _make_folder(folder)
+            lock = _locked(folder)
+            try:
+                if not os.path.lexists(folder / DATABASE):
+                    _require_new(folder)
+                    create(folder)
+                store = cls(folder, connect(folder, read_only=False), lock)
+            except BaseException:
+                os.close(lock)
+                raise
+        try:
+            store._recover()
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def close(self) -> None:
+        """Fold the log into the database and let go of the record. More than once is fine."""
+        with self._guard:
+            with suppress(sqlite3.Error):
+                self._connection.close()
+            lock, self._lock_file = self._lock_file, None
+            if lock is not None:
+                os.close(lock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- writing ------------------------------------------------------------------------------------------
+
+    def begin(self, info: RunInfo, at: Instant) -> int:
+        """Record that a run begins, and give its number. One run at a time.
+
+        Raises:
+            StoreFull, StoreError: as in `write`.
+        """
+        with self._guard:
+            if self._run is not None:
+                raise ValueError(f"run {self._run[0]} has not ended")
+            self._sweep(info.slide)
+            with self.transaction() as transaction:
+                run = transaction.head.id + 1
+                transaction.append(run_body(run, info, at))
+                transaction.connection.execute("INSERT OR IGNORE INTO slides VALUES (?, 0)", (info.slide,))
+            self._run = run, info.slide
+            return run
+
+    def write(self, run: int, entries: Sequence[Entry], events: Sequence[Event] = ()) -> list[Stored]:
+        """Record a batch, all of it or nothing; durable on return.
+
+        Raises:
+            StoreFull: not possible now. Nothing of the batch is in the record, and the store can be used again
+                at once when there is room.
+            StoreError: the record is damaged, or is no longer the file that was opened.
+        """
+        with self._guard, narrowed(self.folder):
+            slide = self._slide_of(run)
+            first = self._last_field(slide) + 1
+            kept = [(first + n, e.image_suffix, e.image) for n, e in enumerate(entries) if e.image is not None]
+            images = self.images.save(slide, kept)
+            named: Mapping[int, Image] = {field: image for (field, _, _), image in zip(kept, images, strict=True)}
+            try:
+                with self.transaction() as transaction:
+                    for event in events:
+                        transaction.append(event_body(run, slide, event))
+                    stored = []
+                    for field, entry in enumerate(entries, first):
+                        image = named.get(field)
+                        row = transaction.append(verdict_body(run, slide, field, entry, image))
+                        path = image.path if image else None
+                        stored.append(Stored(row.id, slide, field, entry, path, row.digest))
+                    transaction.count_images(sum(image.bytes for image in images))
+                    transaction.connection.execute(
+                        "UPDATE slides SET fields = ? WHERE slide = ?", (first + len(entries) - 1, slide)
+                    )
+            except BaseException as error:
+                if self._surely_absent(slide, first, error):
+                    self.images.delete([image.path for image in images])
+                raise
+            return stored
+
+    def end(self, run: int, at: Instant, counters: Mapping[str, int], why: str) -> None:
+        """Record that a run has ended: how many frames went where, and why it ended."""
+        with self._guard:
+            slide = self._slide_of(run)
+            with self.transaction() as transaction:
+                transaction.append(end_body(run, slide, at, counters, why))
+            self._run = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """One durable transaction on the chain; whatever ends it early undoes it."""
+        if self._lock_file is None:
+            raise StoreError(f"{self.folder}: the record is open for reading only, or closed")
+        with self._guard, narrowed(self.folder):
+            if _identity(self.folder / DATABASE) != self._file:
+                raise StoreError(
+                    f"{self.folder / DATABASE}: was moved or replaced while in use; restore it, then start again"
+                )
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                transaction = Transaction(self._connection)
+                yield transaction
+                transaction._finish()
+                self._connection.execute("COMMIT")
+            except BaseException:
+                roll_back(self._connection)
+                raise
+
+    def mark_exported(self, slide: str, through: Row, utc: str) -> None:
+        """Note that the entries of a slide up to `through` were exported. Needs no lock: it is no part of the chain."""
+        connection = connect(self.folder, read_only=False)
+        with narrowed(self.folder):
+            try:
+                connection.execute(
+                    "INSERT OR REPLACE INTO exports VALUES (?, ?, ?, ?)", (slide, through.id, through.digest, utc)
+                )
+            finally:
+                connection.close()
+
+    def delete_doomed(self) -> None:
+        """Delete the images whose entries were pruned."""
+        with self._guard, narrowed(self.folder):
+            while paths := [row[0] for row in self._connection.execute("SELECT path FROM doomed LIMIT ?", (CHUNK,))]:
+                self.images.delete(paths)
+                self._connection.executemany("DELETE FROM doomed WHERE path = ?", [(path,) for path in paths])
+
+    # --- inside -------------------------------------------------------------------------------------------
+
+    def _recover(self) -> None:
+        """Clear away what an interrupted process left: it can only have been writing to the last run's slide."""
+        self.delete_doomed()
+        with self._reading() as connection:
+            last = connection.execute(
+                "SELECT slide FROM entries WHERE type = 'run' AND type != 'verdict' ORDER BY run DESC LIMIT 1"
+            ).fetchone()
+        if last:
+            self._sweep(last[0])
+
+    def _sweep(self, slide: str) -> None:
+        with self._guard, narrowed(self.folder):
+            moved = self.images.sweep(slide, self._last_field(slide))
+        if moved:
+            what = f"{moved} image{'s' if moved > 1 else ''} of slide {slide} that no entry names moved to left-over/"
+            with self.transaction() as transaction:
+                transaction.append(event_body(None, None, Event(Clock().now(), "swept", what)))
+
+    def _slide_of(self, run: int) -> str:
+        if self._run is None or self._run[0] != run:
+            raise ValueError(f"run must be the one that was begun here and has not ended; got {run}")
+        return self._run[1]
+
+    def _last_field(self, slide: str) -> int:
+        found = self._connection.execute("SELECT fields FROM slides WHERE slide = ?", (slide,)).fetchone()
+        return int(found[0]) if found else 0
+
+    def _surely_absent(self, slide: str, first: int, error: BaseException) -> bool:
+        """Whether a batch that failed is not in the record, not even after a power cut.
+
+        A sync that failed at the commit leaves that open: the log may be on the disk and be recovered. Its images
+        stay then; the next batch has the same names, or the next start sweeps them.
+        """
+        cause = error.__cause__
+        if getattr(error, "sqlite_errorcode", getattr(cause, "sqlite_errorcode", 0)) == sqlite3.SQLITE_IOERR_FSYNC:
+            return False
+        try:
+            return self._last_field(slide) < first
+        except sqlite3.Error:
+            return False
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        folder.mkdir(parents=True)
+        sync_folder(folder.parent)
+
+
+def _require_new(folder: Path) -> None:
+    """A record is only made where there is none: images without their database are a record that lost it."""
+    if (folder / IMAGES).is_dir() and any((folder / IMAGES).iterdir()):
+        raise StoreError(f"{folder / DATABASE}: is missing, while images are there; restore it, or name another folder")
+
+
+def _locked(folder: Path) -> int:
+    """A handle that holds the record's lock; it goes with the process, however that ends."""
+    path = folder / LOCK
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.read(lock, 20).decode("ascii", "replace").strip()
+        os.close(lock)
+        raise StoreBusy(
+            f"{folder}: process {holder or '?'} writes to this record; end it, or name another folder"
+        ) from error
+    with suppress(OSError):  # only for the message above; on a full disk it goes without
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    return lock
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,1 @@
+"""Serving: which bundle runs, its interpreter, its self-tests, and when another one takes over."""

@@ -1,0 +1,114 @@
+"""A bundle made ready to answer: verified, loaded and proven on its golden inputs, before the first frame."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.bundle import bundle as bundles
+from edge.bundle.bundle import Bundle
+from edge.bundle.golden import Replay
+from edge.bundle.policy import shipped_bundles
+from edge.bundle.trusted import TrustedKeys
+from edge.errors import BundleError
+from edge.inference.classifier import Classifier
+from edge.inference.interpreters import Interpreter, open_interpreter
+from edge.settings.trusted_keys import machine_keys
+from edge.update.slots import Slots, default_slots
+
+_log = logging.getLogger(__name__)
+
+DEFAULT_BUNDLE = "mobilenet_v2-int8"
+RESEARCH_USE = "research use only: not a medical device, and no verdict is a diagnosis"
+
+
+@dataclass(frozen=True)
+class Served:
+    """A bundle and the classifier that runs it."""
+
+    bundle: Bundle
+    classifier: Classifier
+    replay: Replay | None = None  # of the golden inputs; None where that was left to the caller
+    instead: str = ""  # why the CPU does what the Edge TPU was asked for
+
+
+def serve(
+    path: Path | None = None,
+    *,
+    runtime: str | None = None,
+    threads: int = 1,
+    trust: TrustedKeys | None = None,
+    allow_uncertified: bool = False,
+    allow_unsigned: bool = False,
+    any_name: bool = False,
+    prove: bool = True,
+    edgetpu: str | None = None,
+    fallback: bool = False,
+) -> Served:
+    """Load a bundle and replay its golden inputs. What is doubtful about it is said on standard error.
+
+    Args:
+        path: the bundle's folder; None is `bundle_to_run`.
+        runtime: one of `edge.inference.runtimes.RUNTIMES`; None is the first installed.
+        trust, allow_uncertified, allow_unsigned, any_name: as `edge.bundle.bundle.load`.
+        edgetpu, fallback: a device instead of the CPU, and the CPU instead of it (`edge.serving.interpreter.open_for`).
+        prove: False leaves the golden replay to the caller, who must not serve before it.
+
+    Raises:
+        BundleError: missing, altered, not signed by a trusted key, not certified. GoldenMismatchError: it answers
+            otherwise here.
+        TrustError, TrustUnavailable, SettingsError: the trusted keys cannot be read.
+        InterpreterUnavailable: no interpreter. EdgeTpuUnavailable: no such Edge TPU, or not usable.
+    """
+    trust = machine_keys() if trust is None else trust
+    for warning in trust.warnings:
+        _log.warning(f"{warning}")
+    bundle = bundles.load(
+        path or bundle_to_run(),
+        trust=trust,
+        allow_uncertified=allow_uncertified,
+        allow_unsigned=allow_unsigned,
+        any_name=any_name,
+    )
+    if bundle.signed is None and allow_unsigned:
+        _log.warning(f"{bundle.name} is not signed by a key that this machine trusts; --allow-unsigned lets it run")
+    if bundle.certificate.get("synthetic"):
+        _log.warning(f"{bundle.name} was judged on drawn fields only; its accuracy is not known")
+    if not bundle.certified:
+        _log.warning(f"the certificate of {bundle.name} says {bundle.certificate['verdict']!r}")
+    interpreter, instead = _interpreter(bundle, runtime, threads, edgetpu, fallback)
+    classifier = Classifier(bundle.contract, interpreter)
+    return Served(bundle, classifier, bundles.require_golden(bundle, interpreter) if prove else None, instead)
+
+
+def _interpreter(
+    bundle: Bundle, runtime: str | None, threads: int, edgetpu: str | None, fallback: bool
+) -> tuple[Interpreter, str]:
+    """The interpreter, and why it is the CPU's where an Edge TPU was asked for."""
+    if edgetpu is None:
+        return open_interpreter(bundle.model, runtime=runtime, threads=threads), ""
+    from edge.serving.interpreter import open_for
+
+    opened = open_for(bundle, device=edgetpu, fallback=fallback, runtime=runtime, threads=threads)
+    return opened.interpreter, opened.instead
+
+
+def bundle_to_run() -> Path:
+    """The bundle that runs where none is named: that of the slot that serves, else the shipped one.
+
+    Raises:
+        UpdateError: something was installed, and no slot serves; the shipped one does not stand in for it.
+        BundleError: nothing was installed, and none ships with this installation.
+    """
+    return Slots(default_slots()).serving() or default_bundle()
+
+
+def default_bundle() -> Path:
+    """The bundle that ships beside this package.
+
+    Raises:
+        BundleError: none ships with this installation.
+    """
+    shipped = shipped_bundles()
+    if shipped is None or not (shipped / DEFAULT_BUNDLE).is_dir():
+        raise BundleError(f"no {DEFAULT_BUNDLE} bundle ships with this installation; name one with --bundle PATH")
+    return shipped / DEFAULT_BUNDLE

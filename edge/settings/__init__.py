@@ -1,0 +1,1 @@
+"""Settings: the profile `/etc/leukoscope/edge.toml`, and the model and keys that it names."""

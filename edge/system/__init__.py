@@ -1,0 +1,1 @@
+"""The operating system's side: files, folders, clock, streams, queues, processes; nothing about images."""

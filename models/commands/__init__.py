@@ -1,0 +1,1 @@
+"""Commands of `models`: requests that are checked when made and carried out by `execute`."""

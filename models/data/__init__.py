@@ -1,0 +1,1 @@
+"""Image sets: reading, checking, splitting, and the facts of the published set."""

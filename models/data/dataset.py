@@ -1,0 +1,388 @@
+"""A set of images, a folder a class: found, hashed and looked over before anything learns from it.
+
+Every file is read once. What cannot be used is listed by name and kind; nothing is dropped in silence and
+nothing that a folder may hold stops the scan.
+"""
+
+import hashlib
+import io
+import os
+import stat
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from edge.errors import ImageFileError
+from edge.inference.contract import SMALLEST_FRAME, InputContract, Pixels
+from edge.inference.images import IMAGE_SUFFIXES, LARGEST_IMAGE_BYTES, decode_image, read_image
+from models.errors import DatasetError, MissingExtraError
+
+LARGEST_PIXELS = 2**28  # a header promising more is refused before it is decoded
+KINDS = {
+    "unreadable": "no permission, not a regular file, or damaged beyond decoding",
+    "empty": "a file of 0 bytes",
+    "truncated": "the file ends before the image does; decoders fill the rest with grey",
+    "tiny": "too few pixels to show a cell",
+    "cmyk": "its colours depend on a profile that decoders ignore",
+    "16-bit": "decoders keep the upper byte: 10- and 12-bit cameras come out almost black",
+    "animated": "several images in one file: which one is meant?",
+    "unsupported": "an image in a format that is not read here",
+    "misnamed": "the content is not what the suffix says",
+    "other": "no image, and not named like one",
+    "hidden": "a hidden file named like an image",
+    "nested": "a folder inside a class folder",
+    "unsorted": "an image beside the class folders",
+    "unlisted": "a folder that is none of the labels asked for",
+    "empty-class": "a class folder that is missing or holds no usable image",
+    "duplicate": "same bytes as another file of its class",
+    "conflict": "same bytes as a file of another class: one of the labels is wrong",
+}
+_FORMAT_SUFFIXES = {
+    "JPEG": {".jpg", ".jpeg"},
+    "MPO": {".jpg", ".jpeg"},  # a phone's JPEG with a preview attached
+    "PNG": {".png"},
+    "BMP": {".bmp"},
+    "TIFF": {".tif", ".tiff"},
+    "WEBP": {".webp"},
+}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One usable image.
+
+    Attributes:
+        path: where its file is.
+        name: path relative to the set's root, with forward slashes; `Pre/WBC-Malignant-Pre-001.jpg`.
+        label: its class.
+        sha256: hex digest of the file's bytes.
+    """
+
+    path: Path
+    name: str
+    label: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something about one file or folder that a careful person wants to know.
+
+    Attributes:
+        name: as in `Sample`; folders end with a slash.
+        kind: a key of `KINDS`.
+        detail: one line for a person.
+        used: True when the file is a sample all the same: duplicates, because grouping keeps twins on one
+            side of a split, and images under another format's suffix, because content decides.
+    """
+
+    name: str
+    kind: str
+    detail: str
+    used: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.kind}: {self.detail}"
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """What `scan` found. Samples are sorted by name; labels are in output order."""
+
+    root: Path
+    labels: tuple[str, ...]
+    samples: tuple[Sample, ...]
+    problems: tuple[Problem, ...]
+
+    def counts(self) -> dict[str, int]:
+        """Usable images a label, labels without any included."""
+        found = Counter(sample.label for sample in self.samples)
+        return {label: found[label] for label in self.labels}
+
+    def problem_counts(self) -> dict[str, int]:
+        """Problems a kind, only kinds that occur."""
+        return dict(sorted(Counter(problem.kind for problem in self.problems).items()))
+
+    def truth(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """(N,) int64: index of each sample's label in `labels`."""
+        index = {label: i for i, label in enumerate(self.labels)}
+        return np.array([index[sample.label] for sample in self.samples], np.int64)
+
+
+def scan(root: Path, labels: Sequence[str] | None = None) -> ImageSet:
+    """Look over a folder of images, a folder a class.
+
+    Args:
+        root: folder whose sub-folders are the classes. Only files directly in a class folder are taken; links
+            are followed to files and to class folders.
+        labels: the classes in output order; None takes every sub-folder with a usable image, sorted by name.
+
+    Returns:
+        The usable samples and every problem met, both sorted by name.
+
+    Raises:
+        DatasetError: no such folder, fewer than two classes, or no image at all.
+        MissingExtraError: Pillow is not installed.
+    """
+    root = Path(root)
+    folders = _class_folders(root)
+    wanted = sorted(folders) if labels is None else list(labels)
+    if len(set(wanted)) != len(wanted):
+        raise DatasetError(f"labels must be different names; got {wanted}")
+    problems = [*_beside_classes(root), *_unlisted(folders, wanted)]
+    found: list[tuple[str, Path]] = []
+    for label in wanted:
+        files, trouble = _files_of(root, folders[label]) if label in folders else ([], [])
+        found += [(label, path) for path in files]
+        problems += trouble
+    samples, trouble = _look_at_all(root, found)
+    problems += trouble
+    counts = Counter(sample.label for sample in samples)
+    for label in wanted:
+        if not counts[label]:
+            detail = "holds no usable image" if label in folders else "no such folder"
+            problems.append(Problem(f"{label}/", "empty-class", detail))
+    kept = tuple(wanted) if labels is not None else tuple(label for label in wanted if counts[label])
+    _check_enough(root, kept, samples, problems)
+    problems += _duplicates(samples)
+    return ImageSet(root, kept, tuple(samples), tuple(sorted(problems, key=lambda p: (p.name, p.kind))))
+
+
+def load_pixels(samples: Sequence[Sample], contract: InputContract) -> Pixels:
+    """The samples as a model is fed them.
+
+    Returns:
+        uint8 (N, height, width, 3), RGB, 0..255, in the order of `samples`; 0.15 MB each at 224x224.
+
+    Raises:
+        ImageFileError: a file changed into something unreadable since the scan.
+    """
+    width, height = contract.size
+    pixels = np.empty((len(samples), height, width, 3), np.uint8)
+
+    def load(index: int) -> None:
+        pixels[index] = contract.prepare(read_image(samples[index].path))
+
+    with ThreadPoolExecutor(_workers()) as pool:
+        for _ in pool.map(load, range(len(samples))):
+            pass
+    return pixels
+
+
+def _workers() -> int:
+    return min(8, os.cpu_count() or 1)
+
+
+def _class_folders(root: Path) -> dict[str, Path]:
+    try:
+        if not root.exists():
+            raise DatasetError(f"data must be a folder of class folders; {root} does not exist")
+        if not root.is_dir():
+            raise DatasetError(f"data must be a folder of class folders; {root} is a file")
+        entries = sorted(root.iterdir())
+        folders = {p.name: p for p in entries if not p.name.startswith(".") and _is_folder(p)}
+    except OSError as error:
+        raise DatasetError(f"data must be a readable folder; {root}: {error.strerror}") from error
+    return folders
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a loop of links
+        return False
+
+
+def _beside_classes(root: Path) -> list[Problem]:
+    """Images in the root, where they have no class. Other files there are nobody's business."""
+    loose = [p for p in sorted(root.iterdir()) if p.suffix.lower() in IMAGE_SUFFIXES and not _is_folder(p)]
+    return [Problem(p.name, "unsorted", "lies beside the class folders: no class") for p in loose]
+
+
+def _unlisted(folders: dict[str, Path], wanted: Sequence[str]) -> list[Problem]:
+    others = sorted(set(folders) - set(wanted))
+    return [Problem(f"{name}/", "unlisted", f"is none of the labels {list(wanted)}: not read") for name in others]
+
+
+def _files_of(root: Path, folder: Path) -> tuple[list[Path], list[Problem]]:
+    """Files of one class folder to look at, and what is not looked at."""
+    files: list[Path] = []
+    problems: list[Problem] = []
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        return [], [Problem(f"{folder.name}/", "unreadable", str(error.strerror))]
+    for path in entries:
+        name = path.relative_to(root).as_posix()
+        if path.name.startswith("."):
+            if path.suffix.lower() in IMAGE_SUFFIXES:  # `._x.jpg` of macOS; .DS_Store and the like are no images
+                problems.append(Problem(name, "hidden", "hidden file: not read"))
+        elif _is_folder(path):
+            problems.append(Problem(f"{name}/", "nested", "folder inside a class folder: not searched"))
+        else:
+            files.append(path)
+    return files, problems
+
+
+def _check_enough(root: Path, labels: Sequence[str], samples: Sequence[Sample], problems: Sequence[Problem]) -> None:
+    if not samples:
+        nested = sum(p.kind == "nested" for p in problems)
+        hint = "; its sub-folders hold folders: give the one that holds the class folders" if nested else ""
+        others = [p.name.rstrip("/") for p in problems if p.kind == "unlisted"]
+        if others:
+            hint = f": the labels are {', '.join(labels)}, the folders {', '.join(others)}"
+        raise DatasetError(f"data must hold class folders with images; {root} has no usable image in one{hint}")
+    if len(labels) < 2:
+        raise DatasetError(f"data must hold two or more class folders with images; {root} has {list(labels)}")
+
+
+def _look_at_all(root: Path, found: Sequence[tuple[str, Path]]) -> tuple[list[Sample], list[Problem]]:
+    _require_pillow()
+    with warnings.catch_warnings(), ThreadPoolExecutor(_workers()) as pool:
+        warnings.simplefilter("ignore")  # Pillow's remarks about odd files; what matters is reported by name
+        looks = list(pool.map(lambda item: _look_at(root, *item), found))
+    samples = [sample for sample, _ in looks if sample is not None]
+    return sorted(samples, key=lambda s: s.name), [problem for _, problem in looks if problem is not None]
+
+
+def _require_pillow() -> None:
+    try:
+        import PIL  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("scanning images needs Pillow: pip install leukoscope[models]") from error
+
+
+def _look_at(root: Path, label: str, path: Path) -> tuple[Sample | None, Problem | None]:
+    """One file: the sample it makes, if any, and what is wrong with it, if anything."""
+    name = path.relative_to(root).as_posix()
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return None, Problem(name, "unreadable", "not a regular file")
+        if status.st_size > LARGEST_IMAGE_BYTES:
+            return None, Problem(name, "unreadable", f"larger than {LARGEST_IMAGE_BYTES >> 20} MiB")
+        data = path.read_bytes()
+    except OSError as error:
+        return None, Problem(name, "unreadable", error.strerror or str(error))
+    problem = examine(name, data)
+    if problem is not None and not problem.used:
+        return None, problem
+    return Sample(path, name, label, hashlib.sha256(data).hexdigest()), problem
+
+
+def examine(name: str, data: bytes) -> Problem | None:
+    """What is wrong with the content of one file named like an image or not; None when nothing is.
+
+    Args:
+        name: the file's name; its suffix is compared with the content.
+        data: the file's bytes.
+    """
+    from PIL import Image
+
+    suffix = PurePosixPath(name).suffix.lower()
+    if not data:
+        return Problem(name, "empty", "0 bytes")
+    try:
+        image = Image.open(io.BytesIO(data))
+    except Exception as error:  # Pillow's readers raise whatever a damaged file makes them stumble over
+        return Problem(name, *_not_an_image(data, suffix, error))
+    with image:
+        form = str(image.format)
+        trouble = _bad_name(form, suffix) or _bad_header(image, data, form) or _bad_content(image, data)
+    if trouble is not None:
+        return Problem(name, *trouble)
+    if suffix not in _FORMAT_SUFFIXES[form]:
+        return Problem(name, "misnamed", f"{form} content named {suffix}; used as {form}", used=True)
+    return None
+
+
+def _not_an_image(data: bytes, suffix: str, error: Exception) -> tuple[str, str]:
+    """A file Pillow knows no format for."""
+    if suffix not in IMAGE_SUFFIXES:
+        return "other", f"not an image and not named like one ({suffix or 'no suffix'})"
+    if "Bomb" in type(error).__name__:
+        return "unreadable", "its header promises an absurd number of pixels"
+    if _is_text(data[:512]):
+        return "misnamed", f"text named {suffix}"
+    return "unreadable", "not an image any decoder here knows"
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        return "\0" not in head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return b"\0" not in head and error.start >= len(head) - 3  # a character cut by the window
+
+
+def _bad_name(form: str, suffix: str) -> tuple[str, str] | None:
+    if form not in _FORMAT_SUFFIXES:
+        return "unsupported", f"{form} image: convert it to PNG"
+    if suffix not in IMAGE_SUFFIXES:
+        return "misnamed", f"{form} image without an image suffix ({suffix or 'none'}): not used"
+    return None
+
+
+def _bad_header(image: Any, data: bytes, form: str) -> tuple[str, str] | None:
+    """Problems that show before anything is decoded."""
+    try:
+        return _header_trouble(image, data, form)
+    except Exception as error:  # as above: tags and further images are read only when they are asked for
+        return "unreadable", f"damaged: {' '.join(str(error).split()) or type(error).__name__}"
+
+
+def _header_trouble(image: Any, data: bytes, form: str) -> tuple[str, str] | None:
+    if image.width * image.height > LARGEST_PIXELS:
+        return "unreadable", f"{image.width}x{image.height} pixels, more than {LARGEST_PIXELS}"
+    if min(image.size) < SMALLEST_FRAME:
+        return "tiny", f"{image.width}x{image.height} pixels, fewer than {SMALLEST_FRAME} a side"
+    if image.mode == "CMYK":
+        return "cmyk", "CMYK colours depend on a profile: convert the file to RGB"
+    deep = image.mode in ("I", "F") or image.mode.startswith("I;16")
+    if form == "PNG" and len(data) > 24:
+        deep = data[24] > 8  # IHDR bit depth; Pillow shows 16-bit RGB as 8-bit
+    if form == "TIFF":
+        deep = deep or max(np.atleast_1d(image.tag_v2.get(258, 8))) > 8  # BitsPerSample
+    if deep:
+        return "16-bit", "more than 8 bits a channel: convert to 8 bits with the range you mean"
+    frames = getattr(image, "n_frames", 1)
+    if form != "MPO" and frames > 1:
+        return "animated", f"{frames} images in one file"
+    return None
+
+
+def _bad_content(image: Any, data: bytes) -> tuple[str, str] | None:
+    """Problems that only decoding shows; the device's own decoder has the last word."""
+    try:
+        image.load()
+    except Exception as error:  # as above
+        said = " ".join(str(error).split())
+        if "truncated" in said or "unexpected end" in said.lower():
+            return "truncated", "the file ends before the image does"
+        return "unreadable", f"damaged: {said or type(error).__name__}"
+    try:
+        decode_image(data, "image")
+    except ImageFileError as error:
+        return "unreadable", str(error)
+    return None
+
+
+def _duplicates(samples: Sequence[Sample]) -> list[Problem]:
+    """Files whose bytes were seen before, each with the first of its twins."""
+    first: dict[str, Sample] = {}
+    problems = []
+    for sample in samples:
+        twin = first.setdefault(sample.sha256, sample)
+        if twin is sample:
+            continue
+        if twin.label == sample.label:
+            problems.append(Problem(sample.name, "duplicate", f"same bytes as {twin.name}", used=True))
+        else:
+            detail = f"same bytes as {twin.name} of another class"
+            problems.append(Problem(sample.name, "conflict", detail, used=True))
+    return problems

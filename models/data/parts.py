@@ -1,0 +1,57 @@
+"""From a folder of images and a split to the pixels and labels that a network is trained or judged on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.inference.contract import InputContract, Pixels
+from models.data.dataset import ImageSet, Sample, load_pixels, scan
+from models.data.published import PUBLISHED_SPLIT
+from models.data.split import Split, field_disjoint
+
+DEFAULT_SEED = 7
+
+
+@dataclass(frozen=True)
+class Part:
+    """One side of a split, ready to be predicted: pixels uint8 (N, H, W, 3) RGB, truth int64 (N,)."""
+
+    samples: tuple[Sample, ...]
+    pixels: Pixels
+    truth: npt.NDArray[np.int64]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The images' names, relative to the data folder."""
+        return tuple(sample.name for sample in self.samples)
+
+
+def load_part(image_set: ImageSet, split: Split, part: str, contract: InputContract) -> Part:
+    """Read and prepare one side; truth indexes `contract.labels`."""
+    samples = split.samples(image_set, part)
+    truth = np.array([contract.labels.index(sample.label) for sample in samples], np.int64)
+    return Part(samples, load_pixels(samples, contract), truth)
+
+
+def scan_for(data: Path, contract: InputContract) -> ImageSet:
+    """The images under `data`, whose class folders must be the contract's labels."""
+    return scan(data, labels=contract.labels)
+
+
+def split_for(image_set: ImageSet, path: Path | None = None) -> tuple[Split, str]:
+    """The split to use and how it was come by.
+
+    The one at `path`; else the shipped one when it knows every image (they are the published set); else a new
+    field-disjoint one, whose fields are found here.
+    """
+    if path is not None:
+        return Split.load(path), f"from {path.name}"
+    shipped = Split.load(PUBLISHED_SPLIT)
+    if {sample.sha256 for sample in image_set.samples} <= set(shipped.groups()):
+        return shipped, "the published set's field-disjoint split, shipped"
+    from models.data.field_groups import find_groups
+
+    groups = find_groups(image_set.samples)
+    return field_disjoint(image_set.samples, groups, DEFAULT_SEED), f"made here, field-disjoint, seed {DEFAULT_SEED}"

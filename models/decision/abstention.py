@@ -1,0 +1,231 @@
+"""The whole device on fields it has not seen, and on images that are no such fields: gates, network, threshold.
+
+`evaluate_abstention` asks and counts; `to_text` and `models.report.abstention_figure` show the record.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.commands.classify import images_in
+from edge.errors import FrameError, ImageFileError
+from edge.inference.contract import InputContract, Pixels
+from edge.inference.decision import Decision
+from edge.inference.gates.base import Gates
+from edge.inference.images import read_image
+from models.decision.device_decision import Fates, GateFindings, answers, fates, find
+from models.decision.fit import calibration_record
+from models.decision.temperature import Outputs
+from models.evaluation.evaluation_set import Exam
+from models.networks.model_pair import Predict
+from models.statistics.intervals import wilson
+from models.support.progress import Progress
+
+RECORD_FORMAT = 1
+_DECIMALS = 12
+
+
+@dataclass(frozen=True)
+class OodSet:
+    """Images that are no fields of the set: name of the folder, prepared pixels uint8 (N, H, W, 3), and how many files
+    could not be read."""
+
+    name: str
+    pixels: Pixels
+    unreadable: int
+
+
+def read_ood(folder: Path, contract: InputContract) -> OodSet:
+    """Every image below `folder`, as the device would prepare it.
+
+    Raises:
+        UsageError: no such folder, or no image in it.
+    """
+    prepared, unreadable = [], 0
+    for path in images_in([folder]):
+        try:
+            prepared.append(contract.prepare(read_image(path)))
+        except (ImageFileError, FrameError):
+            unreadable += 1
+    width, height = contract.size
+    pixels = np.stack(prepared) if prepared else np.empty((0, height, width, 3), np.uint8)
+    return OodSet(folder.resolve().name, pixels, unreadable)
+
+
+def evaluate_abstention(
+    exam: Exam,
+    networks: Mapping[str, Predict],
+    least: Mapping[str, float],
+    gates: Gates,
+    decision: Decision,
+    ood: Sequence[OodSet] = (),
+    progress: bool = True,
+) -> dict[str, Any]:
+    """JSON-safe record with stable names; every share comes as {count, of, share, interval} (Wilson, 95 %).
+
+    Args:
+        exam: fields that nothing was chosen by.
+        networks: by name, with `least`, what a probability of 0 counts as.
+        gates: the device's. decision: the contract's.
+        ood: sets that should be refused.
+        progress: a bar on a terminal.
+
+    Returns:
+        `fields`: by network, `refused`, `refused_by` (reason -> share), `right`, `wrong`, `malignant_to_benign` (null
+        without such a class), `benign_refused`. `calibration`: by network, before and after. `ood`: by folder,
+        `images`, `unreadable`, `networks` (`refused`, `refused_by`, `answered` label -> share) and `auroc`: how well
+        these images are told from fields by `confidence` alone (by network) and by each of the `gates`' values alone.
+    """
+    with Progress("device decision", 1 + len(ood), progress) as bar:
+        own = find(gates, exam.pixels)
+        said = {name: _outputs(predict, exam.pixels, least[name]) for name, predict in networks.items()}
+        bar.advance()
+        sets = {}
+        for each in ood:
+            sets[each.name] = _ood(exam, networks, least, gates, decision, own, said, each)
+            bar.advance()
+    return {
+        "format": RECORD_FORMAT,
+        "labels": list(exam.labels),
+        "benign": exam.benign,
+        "images": len(exam.truth),
+        "decision": {
+            "temperature": decision.temperature,
+            "answer_from": dict(zip(exam.labels, decision.answer_from, strict=True)),
+        },
+        "gates": list(gates.names),
+        "fields": {name: _fields(exam, fates(decision, own.reasons, outputs)) for name, outputs in said.items()},
+        "calibration": {n: calibration_record(o, decision.temperature, exam.truth) for n, o in said.items()},
+        "ood": sets,
+    }
+
+
+def auroc(own: npt.ArrayLike, strange: npt.ArrayLike) -> dict[str, Any]:
+    """The chance that a strange image's score exceeds a field's, ties counting half, with a 95 % interval.
+
+    Args:
+        own, strange: scores, float (N,) and (M,), higher for what should be refused.
+
+    Source: Hanley and McNeil (1982), Radiology 143:29, whose standard error the interval has, cut off at 0 and 1.
+    """
+    from scipy.stats import rankdata
+
+    # Equal int8 outputs add up in different orders, to sums that differ in the last bit: they are ties all the same.
+    first, second = (np.round(np.asarray(scores, np.float64), _DECIMALS) for scores in (own, strange))
+    n, m = len(first), len(second)
+    ranks = rankdata(np.concatenate([first, second]))
+    area = float((ranks[n:].sum() - m * (m + 1) / 2) / (n * m))
+    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
+    variance = (area * (1 - area) + (m - 1) * (q1 - area**2) + (n - 1) * (q2 - area**2)) / (n * m)
+    reach = 1.96 * max(variance, 0.0) ** 0.5
+    return {"auroc": area, "interval": [max(0.0, area - reach), min(1.0, area + reach)]}
+
+
+def to_text(record: Mapping[str, Any]) -> str:
+    """Two lines a network, then a line a set and network, for a terminal."""
+    lines = []
+    for name, found in record["fields"].items():
+        before, after = (record["calibration"][name][when] for when in ("before", "after"))
+        lines.append(
+            f"{name}: {record['images']} fields: refused {_says(found['refused'])}; right {_says(found['right'])}; "
+            f"wrong {_says(found['wrong'])}; malignant answered Benign "
+            f"{'-' if found['malignant_to_benign'] is None else found['malignant_to_benign']['count']}"
+        )
+        lines.append(f"  refused by {_reasons(found)}")
+        lines.append(f"  calibration error {100 * before['ece']:.2f} % before, {100 * after['ece']:.2f} % after")
+    for folder, found in record["ood"].items():
+        for name, one in found["networks"].items():
+            answered = ", ".join(f"{label} {s['count']}" for label, s in one["answered"].items() if s["count"]) or "-"
+            lines.append(
+                f"{folder}, {name}: {found['images']} images: refused {_says(one['refused'])} by {_reasons(one)}; "
+                f"answered {answered}; AUROC of confidence alone {found['auroc']['confidence'][name]['auroc']:.3f}"
+            )
+    return "\n".join(lines)
+
+
+def _ood(
+    exam: Exam,
+    networks: Mapping[str, Predict],
+    least: Mapping[str, float],
+    gates: Gates,
+    decision: Decision,
+    own: GateFindings,
+    said: Mapping[str, Outputs],
+    ood: OodSet,
+) -> dict[str, Any]:
+    count = len(ood.pixels)
+    record: dict[str, Any] = {"images": count, "unreadable": ood.unreadable, "networks": {}, "auroc": {}}
+    if not count:
+        return record
+    theirs = find(gates, ood.pixels)
+    confidence = {}
+    for name, predict in networks.items():
+        outputs = _outputs(predict, ood.pixels, least[name])
+        found = fates(decision, theirs.reasons, outputs)
+        answered = Counter(found.called[found.answered].tolist())
+        record["networks"][name] = {
+            "refused": _share(int((~found.answered).sum()), count),
+            "refused_by": _refused_by(found),
+            "answered": {label: _share(answered[k], count) for k, label in enumerate(exam.labels)},
+        }
+        scores = (-answers(o, decision.temperature).confidence for o in (said[name], outputs))
+        confidence[name] = auroc(*scores)
+    record["auroc"] = {
+        "confidence": confidence,
+        "gates": {name: auroc(own.scores[name], theirs.scores[name]) for name in gates.names},
+    }
+    return record
+
+
+def _outputs(predict: Predict, pixels: Pixels, least: float) -> Outputs:
+    return Outputs(np.asarray(predict(pixels), np.float64), least)
+
+
+def _fields(exam: Exam, found: Fates) -> dict[str, Any]:
+    count, answered = len(exam.truth), found.answered
+    right = found.called == exam.truth
+    malignant, missed, benign_refused = exam.is_malignant(), None, None
+    if exam.benign is not None:
+        index = exam.labels.index(exam.benign)
+        missed = _share(int((answered & malignant & (found.called == index)).sum()), int(malignant.sum()))
+        benign_refused = _share(int((~answered & ~malignant).sum()), int((~malignant).sum()))
+    return {
+        "refused": _share(int((~answered).sum()), count),
+        "refused_by": _refused_by(found),
+        "right": _share(int((answered & right).sum()), count),
+        "wrong": _share(int((answered & ~right).sum()), count),
+        "right_of_answered": _share(int((answered & right).sum()), int(answered.sum())),
+        "malignant_to_benign": missed,
+        "benign_refused": benign_refused,
+    }
+
+
+def _refused_by(found: Fates) -> dict[str, Any]:
+    tally = Counter(reason for reason in found.reasons if reason is not None)
+    return {reason: _share(number, len(found.reasons)) for reason, number in sorted(tally.items())}
+
+
+def _share(count: int, of: int) -> dict[str, Any]:
+    """Of none, share and interval are null."""
+    return {
+        "count": count,
+        "of": of,
+        "share": count / of if of else None,
+        "interval": wilson(count, of).to_record() if of else None,
+    }
+
+
+def _says(share: Mapping[str, Any]) -> str:
+    if not share["of"]:
+        return "0 of 0"
+    low, high = share["interval"]
+    return f"{share['count']} ({100 * share['share']:.2f} %, {100 * low:.2f} to {100 * high:.2f})"
+
+
+def _reasons(found: Mapping[str, Any]) -> str:
+    return ", ".join(f"{reason} {share['count']}" for reason, share in found["refused_by"].items()) or "nothing"

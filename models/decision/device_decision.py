@@ -1,0 +1,90 @@
+"""What the device does with fields, for many at once: gates, then the network, then the threshold."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.errors import FrameError
+from edge.inference.contract import Pixels
+from edge.inference.decision import LOW_CONFIDENCE, Decision
+from edge.inference.gates.base import Gates
+from edge.inference.gates.standard import standard_gates
+from models.decision.temperature import Outputs
+from models.evaluation.evaluation_set import Answers
+from models.statistics.validation import Floats, Indices
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class GateFindings:
+    """What the gates found on N fields.
+
+    Attributes:
+        reasons: the gate that refuses, or None; one a field.
+        scores: by gate, float (N,): the measured value with its sign such that more speaks for a refusal.
+    """
+
+    reasons: tuple[str | None, ...]
+    scores: dict[str, Floats]
+
+    @property
+    def passed(self) -> npt.NDArray[np.bool_]:
+        """bool (N,)."""
+        return np.array([reason is None for reason in self.reasons], np.bool_)
+
+
+@dataclass(frozen=True)
+class Fates:
+    """What N fields came to: reasons (None where a class is answered), and the likeliest class called int (N,)."""
+
+    reasons: tuple[str | None, ...]
+    called: Indices
+
+    @property
+    def answered(self) -> npt.NDArray[np.bool_]:
+        """bool (N,)."""
+        return np.array([reason is None for reason in self.reasons], np.bool_)
+
+
+def gates_for(size: tuple[int, int]) -> Gates:
+    """The device's gates; none, with a warning, for frames of a size that their limits are not for."""
+    gates = standard_gates()
+    try:
+        gates.require_size(size)
+    except FrameError as error:
+        _log.info(f"note: the gates are left out: {error}")
+        return Gates(())
+    return gates
+
+
+def find(gates: Gates, pixels: Pixels) -> GateFindings:
+    """Ask the gates about prepared pixels, uint8 (N, H, W, 3) RGB."""
+    reasons: list[str | None] = []
+    values: dict[str, list[float]] = {name: [] for name in gates.names}
+    for image in pixels:
+        report = gates.check(image)
+        reasons.append(None if report.refusal is None else report.refusal.gate)
+        for reading in report.readings:
+            # Refused and above the limit, or passed and below it: a ceiling.
+            is_ceiling = (reading.value > reading.limit) == reading.refused
+            values[reading.gate].append(reading.value if is_ceiling else -reading.value)
+    return GateFindings(tuple(reasons), {name: np.array(found, np.float64) for name, found in values.items()})
+
+
+def answers(outputs: Outputs, temperature: float) -> Answers:
+    """The likeliest class, by the model's own outputs as on the device, and its calibrated probability."""
+    called = outputs.probabilities.argmax(axis=1)
+    calibrated = outputs.calibrated(temperature)
+    return Answers(called, calibrated[np.arange(len(called)), called])
+
+
+def fates(decision: Decision, reasons: Sequence[str | None], outputs: Outputs) -> Fates:
+    """Every field's class or reason, a gate's first; `outputs` are about all of them, also those a gate refuses."""
+    said = answers(outputs, decision.temperature)
+    enough = said.confidence >= np.asarray(decision.answer_from)[said.called]
+    found = [reason or (None if sure else LOW_CONFIDENCE) for reason, sure in zip(reasons, enough, strict=True)]
+    return Fates(tuple(found), said.called)

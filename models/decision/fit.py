@@ -1,0 +1,325 @@
+"""The decision that a network's contract carries, made from validation fields as they are and degraded.
+
+`calibrate` asks, fits the temperature (`models.decision.temperature`), then chooses the thresholds
+(`models.decision.operating_point`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.inference.decision import Decision
+from edge.inference.gates.base import Gates
+from models.decision.device_decision import GateFindings, answers, find
+from models.decision.operating_point import (
+    MAJORITY,
+    MARGIN,
+    REFUSED,
+    REFUSED_WITH_GATES,
+    RIGHT,
+    Judged,
+    OperatingPoint,
+    Validation,
+    budget,
+    choose,
+)
+from models.decision.temperature import PRIOR_DEVIATION, Outputs, fit_temperature, negative_log_likelihood
+from models.evaluation.corruptions import CORRUPTIONS, USUAL
+from models.evaluation.evaluation_set import Answers, Exam
+from models.evaluation.robustness import degraded_one
+from models.networks.model_pair import INT8, Predict
+from models.statistics.calibration_error import calibration_error_interval, expected_calibration_error
+from models.statistics.intervals import wilson
+from models.statistics.validation import Floats, Indices
+from models.support.keyed_random import draw
+from models.support.progress import Progress
+
+RECORD_FORMAT = 1
+FORMS = 7  # of the 54 degraded forms of each field: all corruptions at severities 1 to 3
+THOROUGH = (INT8,)  # asked about all forms of malignant fields; the float network takes several times as long
+_BATCH = 64  # forms in memory at once
+_DECIMALS = 12  # of a confidence: sums of equal numbers in another order differ beyond that
+_CURVE = 100  # points of a risk-coverage curve
+_EVERY_FORM = tuple((name, severity) for name in CORRUPTIONS for severity in USUAL)
+
+
+@dataclass(frozen=True)
+class Forms:
+    """Degraded forms: made, those of them that the gates refused, and those that each network was asked about."""
+
+    made: int
+    refused: int
+    asked: Mapping[str, int]
+
+    def to_record(self) -> dict[str, Any]:
+        """JSON-safe."""
+        return {"made": self.made, "refused": self.refused, "asked": dict(self.asked)}
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What `calibrate` came to.
+
+    Attributes:
+        temperature, point: the decision. clean: what each network said of all unaltered fields, not calibrated.
+        refused: reason -> unaltered fields. forms: how many degraded ones.
+        validation: by network, over what the gates let through.
+    """
+
+    exam: Exam
+    temperature: float
+    point: OperatingPoint
+    clean: Mapping[str, Outputs]
+    refused: Mapping[str, int]
+    forms: "Forms"
+    validation: Mapping[str, Validation]
+
+    @property
+    def holds(self) -> bool:
+        """Whether every network answers enough unaltered fields and no malignant one as Benign."""
+        counts = self.counts().values()
+        return all(c["clean_refused"] <= REFUSED * c["clean"] and c["every_missed"] == 0 for c in counts)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """By network, over what the gates let through: `clean` fields and `every` (with degraded forms), each with
+        those refused by the threshold, answered wrongly, and malignant ones answered Benign (`missed`)."""
+        return {name: self._counts(found) for name, found in self.validation.items()}
+
+    def decision(self, command: str, origins: Mapping[str, Any]) -> Decision:
+        """As it goes into the contract. `origins`: network_sha256, split_sha256 and whatever else should be there."""
+        evidence = {
+            "command": command,
+            **origins,
+            "images": len(self.exam.truth),
+            "gates_refused": sum(self.refused.values()),
+            "counts": self.counts(),
+        }
+        return Decision(self.temperature, self.point.answer_from, evidence)
+
+    def to_record(self) -> dict[str, Any]:
+        """JSON-safe, with stable names; intervals are [low, high]."""
+        labels, point = self.exam.labels, self.point
+        return {
+            "format": RECORD_FORMAT,
+            "labels": list(labels),
+            "benign": self.exam.benign,
+            "images": len(self.exam.truth),
+            "temperature": self.temperature,
+            "answer_from": dict(zip(labels, point.answer_from, strict=True)),
+            "holds": self.holds,
+            "rule": {
+                "severities": list(USUAL),
+                "forms_a_field": FORMS,
+                "most_refused": REFUSED,
+                "most_refused_with_gates": REFUSED_WITH_GATES,
+                "margin_odds": MARGIN,
+                "right": RIGHT,
+                "majority": MAJORITY,
+                "prior_deviation": PRIOR_DEVIATION,
+            },
+            "surest_missed": point.surest_missed,
+            "benign_allowed": point.benign_allowed,
+            "others_needed": point.others_needed,
+            "others_allowed": point.others_allowed,
+            "gates_refused": dict(self.refused),
+            "forms": self.forms.to_record(),
+            "calibration": {
+                name: calibration_record(outputs, self.temperature, self.exam.truth)
+                for name, outputs in self.clean.items()
+            },
+            "networks": {name: self._network(name) for name in self.validation},
+        }
+
+    def to_text(self) -> str:
+        """For a terminal."""
+        thresholds = ", ".join(
+            f"{label} {p:g}" for label, p in zip(self.exam.labels, self.point.answer_from, strict=True)
+        )
+        lines = [f"temperature {self.temperature:g}; answered from: {thresholds}"]
+        for name, c in self.counts().items():
+            record = calibration_record(self.clean[name], self.temperature, self.exam.truth)
+            before, after = record["before"], record["after"]
+            lines.append(
+                f"{name}: calibration error {_percent(before)} before, {_percent(after)} after; of {c['clean']} "
+                f"fields that the gates let through {c['clean_refused']} not sure enough, {c['clean_wrong']} answered "
+                f"wrongly, {c['clean_missed']} malignant answered Benign; with degraded forms {c['every_missed']} of "
+                f"{c['every']}"
+            )
+        lines.append(
+            f"the gates refused {sum(self.refused.values())} of {len(self.exam.truth)} unaltered fields, and "
+            f"{self.forms.refused} of {self.forms.made} degraded forms"
+        )
+        if not self.holds:
+            lines.append(
+                f"no: these thresholds leave more than {100 * REFUSED:g} % of the unaltered fields without an answer; "
+                f"the network confuses degraded malignant fields with {self.exam.benign} too surely"
+            )
+        return "\n".join(lines)
+
+    def _counts(self, found: Validation) -> dict[str, int]:
+        benign = -1 if self.exam.benign is None else self.exam.labels.index(self.exam.benign)
+        counts: dict[str, int] = {}
+        for name, judged in (("clean", found.clean), ("every", found.every)):
+            answered = judged.answered(self.point.answer_from)
+            counts |= {
+                name: len(answered),
+                f"{name}_refused": int((~answered).sum()),
+                f"{name}_wrong": int((answered & (judged.answers.called != judged.truth)).sum()),
+                f"{name}_missed": int((answered & judged.missed(benign)).sum()),
+            }
+        return counts
+
+    def _network(self, name: str) -> dict[str, Any]:
+        found, counts = self.validation[name], self.counts()[name]
+        record: dict[str, Any] = {"counts": counts}
+        for part, judged in (("clean", found.clean), ("every", found.every)):
+            total, answered = counts[part], counts[part] - counts[f"{part}_refused"]
+            wrong = counts[f"{part}_wrong"]
+            record[part] = {
+                "coverage": answered / total,
+                "coverage_interval": wilson(answered, total).to_record(),
+                "risk": wrong / answered if answered else None,
+                "risk_interval": wilson(wrong, answered).to_record() if answered else None,
+                "curve": risk_coverage(judged),
+            }
+        return record
+
+
+def calibrate(
+    exam: Exam,
+    networks: Mapping[str, Predict],
+    least: Mapping[str, float],
+    gates: Gates,
+    *,
+    forms: int = FORMS,
+    progress: bool = True,
+) -> Calibrated:
+    """Ask every network about the fields and degraded forms of them, then decide.
+
+    Args:
+        exam: validation fields, which nothing but early stopping has seen.
+        networks: by name, with `least`, what a probability of 0 counts as.
+        gates: the device's; forms that they refuse choose no threshold.
+        forms: of each field, drawn by the field's key alone. Those of THOROUGH are asked about all forms of malignant
+            fields as well.
+        progress: a bar on a terminal.
+    """
+    clean = {name: Outputs(_asked(predict, exam.pixels), least[name]) for name, predict in networks.items()}
+    temperature = fit_temperature(exam.labels, clean, exam.truth)
+    findings = find(gates, exam.pixels)
+    degraded, counted = _ask_degraded(exam, networks, gates, forms, progress)
+    validation = {}
+    for name, outputs in clean.items():
+        said = answers(outputs, temperature)
+        kept = findings.passed
+        plain = Judged(Answers(said.called[kept], said.confidence[kept]), exam.truth[kept])
+        validation[name] = Validation(plain, plain)
+        if degraded[name]:
+            which, values = zip(*degraded[name], strict=True)
+            more = answers(Outputs(np.stack(values), least[name]), temperature)
+            validation[name] = Validation(plain, _together(plain, Judged(more, exam.truth[list(which)])))
+    refused = _tally(findings)
+    allowance = budget(len(exam.truth), sum(refused.values()))
+    return Calibrated(
+        exam=exam,
+        temperature=temperature,
+        point=choose(exam.labels, exam.benign, validation, allowance),
+        clean=clean,
+        refused=refused,
+        forms=counted,
+        validation=validation,
+    )
+
+
+def calibration_record(outputs: Outputs, temperature: float, truth: Indices) -> dict[str, Any]:
+    """How well confidence agrees with accuracy, `before` and `after` the temperature; all fields, gates left out."""
+    record = {}
+    for when, value in (("before", 1.0), ("after", temperature)):
+        calibrated = outputs.calibrated(value)
+        record[when] = {
+            "ece": expected_calibration_error(calibrated, truth),
+            "ece_interval": calibration_error_interval(calibrated, np.asarray(truth, np.intp)).to_record(),
+            "negative_log_likelihood": negative_log_likelihood(calibrated, truth),
+            "mean_confidence": float(calibrated.max(axis=1).mean()),
+        }
+    return record
+
+
+def risk_coverage(judged: Judged, points: int = _CURVE) -> list[dict[str, float]]:
+    """The share answered and the share of errors among it as one threshold for all classes rises: least coverage
+    first, at most `points` of them, each with its threshold.
+
+    Source: El-Yaniv and Wiener (2010), On the Foundations of Noise-free Selective Classification, JMLR 11.
+    """
+    confidence = np.round(judged.answers.confidence, _DECIMALS)
+    order = np.argsort(-confidence, kind="stable")
+    wrong = np.cumsum((judged.answers.called != judged.truth)[order])
+    confidence = confidence[order]
+    last = np.flatnonzero(np.append(confidence[1:] < confidence[:-1], True))  # equal confidence is answered together
+    chosen = last[np.unique(np.linspace(0, len(last) - 1, points).round().astype(int))]
+    return [
+        {
+            "threshold": float(confidence[i]),
+            "coverage": float((i + 1) / len(order)),
+            "risk": float(wrong[i] / (i + 1)),
+        }
+        for i in chosen
+    ]
+
+
+def _asked(predict: Predict, pixels: npt.NDArray[np.uint8]) -> Floats:
+    return np.asarray(predict(pixels), np.float64)
+
+
+def _ask_degraded(
+    exam: Exam, networks: Mapping[str, Predict], gates: Gates, forms: int, progress: bool
+) -> tuple[dict[str, list[tuple[int, Floats]]], Forms]:
+    """By network: whose form, and what the network said of it, float (C,), for the forms that the gates let through."""
+    sampled = {(i, *form) for i, key in enumerate(exam.keys) for form in drawn_forms(key, forms)}
+    planned = sorted(sampled)
+    if any(name in THOROUGH for name in networks):
+        malignant = np.flatnonzero(exam.is_malignant()).tolist()
+        planned = sorted(sampled | {(i, *form) for i in malignant for form in _EVERY_FORM})
+    said: dict[str, list[tuple[int, Floats]]] = {name: [] for name in networks}
+    refused = 0
+    with Progress("degraded fields", len(planned), progress) as bar:
+        for start in range(0, len(planned), _BATCH):
+            batch = planned[start : start + _BATCH]
+            pixels = np.stack([degraded_one(exam, *form) for form in batch])
+            passed = find(gates, pixels).passed
+            refused += int((~passed).sum())
+            for name, predict in networks.items():
+                due = [k for k, form in enumerate(batch) if passed[k] and (name in THOROUGH or form in sampled)]
+                if due:
+                    values = _asked(predict, pixels[due])
+                    said[name] += [(batch[k][0], row) for k, row in zip(due, values, strict=True)]
+            bar.advance(len(batch))
+    return said, Forms(len(planned), refused, {name: len(found) for name, found in said.items()})
+
+
+def drawn_forms(key: str, forms: int) -> list[tuple[str, int]]:
+    """(corruption, severity) of a field's sampled degraded forms: different ones, by its key alone."""
+    chosen = draw("decision", key).choice(len(_EVERY_FORM), min(forms, len(_EVERY_FORM)), replace=False)
+    return [_EVERY_FORM[i] for i in sorted(chosen.tolist())]
+
+
+def _together(first: Judged, second: Judged) -> Judged:
+    called = np.concatenate([first.answers.called, second.answers.called])
+    confidence = np.concatenate([first.answers.confidence, second.answers.confidence])
+    return Judged(Answers(called, confidence), np.concatenate([first.truth, second.truth]))
+
+
+def _tally(findings: GateFindings) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for reason in findings.reasons:
+        if reason is not None:
+            counts[reason] = counts.get(reason, 0) + 1
+    return counts
+
+
+def _percent(record: Mapping[str, Any]) -> str:
+    low, high = record["ece_interval"]
+    return f"{100 * record['ece']:.2f} % ({100 * low:.2f} to {100 * high:.2f})"

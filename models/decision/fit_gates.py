@@ -1,0 +1,178 @@
+"""Limits of the quality gates, measured on the published fields that a network was trained and tuned on.
+
+`python -m models.decision.fit_gates --data DIR --write edge/inference/gates/gates.toml` measures them (training and
+validation parts of
+the field-disjoint list, scale bar painted over), writes the limits, and then measures what they do: which share of the
+test part they refuse, by class, and what they catch (`docs/studies/gates/evidence.py`), as JSON and as a figure.
+"""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.inference.contract import InputContract, Pixels
+from edge.inference.gates.base import GateReport, Gates
+from edge.inference.gates.quality import LIMITS_FORMAT, GateLimits
+from models.data.dataset import Sample, load_pixels
+from models.data.published import LABELS, PUBLISHED_SPLIT
+from models.data.scale_bar import fill_corner
+from models.errors import DatasetError
+from models.statistics.intervals import wilson
+
+CODE_PER_STOP = 1 / 2.2  # a camera's tone curve: grey levels go with light to this power
+SIZE = (224, 224)
+BUDGET = 0.01  # of the published fields, all gates together
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How one limit follows from the fields: the quantile, moved outwards by a factor, rounded outwards.
+
+    Attributes:
+        ceiling: large values are refused. unit: of the limit. digits: kept behind the point.
+        share: of the published fields that the gate may refuse. factor: what the quantile is multiplied by.
+        why: of share or factor, for the file.
+    """
+
+    ceiling: bool
+    unit: str
+    digits: int = 2
+    share: float = 0.0015
+    factor: float = 1.0
+    why: str = ""
+
+    @property
+    def quantile(self) -> float:
+        """Of the fields' values."""
+        return 1 - self.share if self.ceiling else self.share
+
+    def limit(self, values: npt.NDArray[np.float64]) -> float:
+        """The last value that passes."""
+        method = "higher" if self.ceiling else "lower"  # so that no more than the share is beyond it
+        edge = float(np.quantile(values, self.quantile, method=method)) * self.factor  # type: ignore[call-overload]
+        scale = 10.0**self.digits
+        return float((np.ceil if self.ceiling else np.floor)(edge * scale) / scale)
+
+
+RULES = {
+    "under_exposed": Rule(
+        False, "grey level", 0, factor=2**-CODE_PER_STOP,
+        why="one stop darker than the fields: even two stops change no verdict",
+    ),
+    "over_exposed": Rule(True, "percent of the field"),
+    "empty_field": Rule(False, "percent of the field"),
+    "motion_blur": Rule(
+        True, "px", share=0.0035, why="more than the others' 0.0015: what lies beyond is seen to be drawn out"
+    ),
+    "out_of_focus": Rule(True, "px"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Some published fields.
+
+    Attributes:
+        pixels: uint8 (N, 224, 224, 3) RGB as published; labels: their classes.
+    """
+
+    pixels: Pixels
+    labels: tuple[str, ...]
+
+    @property
+    def without_bar(self) -> Pixels:
+        """The same with the scale bar painted over."""
+        return np.stack([fill_corner(pixels) for pixels in self.pixels])
+
+
+def read_fields(data: Path) -> dict[str, Fields]:
+    """The published fields by use: "calibration" (training and validation parts) and "test", those that `data` has.
+
+    Raises:
+        DatasetError: it has too few of them.
+    """
+    rows = list(csv.DictReader(PUBLISHED_SPLIT.read_text(encoding="utf-8").splitlines()))
+    parts: dict[str, list[Sample]] = {"calibration": [], "test": []}
+    for row in rows:
+        use = {"train": "calibration", "validation": "calibration", "test": "test"}.get(row["part"])
+        path = data / row["name"]
+        if use and path.is_file():
+            parts[use].append(Sample(path, row["name"], row["label"], row["sha256"]))
+    for use, samples in parts.items():
+        if len({sample.label for sample in samples}) < len(LABELS):
+            raise DatasetError(f"data must hold published images of all classes; {data} lacks some for {use}")
+    contract = InputContract(SIZE, LABELS)
+    return {u: Fields(load_pixels(s, contract), tuple(x.label for x in s)) for u, s in parts.items()}
+
+
+def values_of(gates: Gates, fields: Sequence[Pixels] | Pixels) -> dict[str, npt.NDArray[np.float64]]:
+    """Gate's name -> (N,) measured values."""
+    rows = [gates.check(pixels).values for pixels in fields]
+    return {name: np.array([row[name] for row in rows]) for name in gates.names}
+
+
+def limits_of(values: Mapping[str, npt.NDArray[np.float64]]) -> GateLimits:
+    """The limits that `RULES` make of the calibration fields' values."""
+    return GateLimits(SIZE, **{name: rule.limit(values[name]) for name, rule in RULES.items()})
+
+
+def limits_toml(limits: GateLimits, values: Mapping[str, npt.NDArray[np.float64]]) -> str:
+    """`edge/inference/gates/gates.toml`: each limit with what it comes from."""
+    lines = [
+        "# Limits of the quality gates, measured on the published images. Not written by hand:",
+        "# python -m models.decision.fit_gates --data DIR --write edge/inference/gates/gates.toml",
+        f"format = {LIMITS_FORMAT}",
+        f"size = [{SIZE[0]}, {SIZE[1]}]  # width and height of the frames, pixels",
+    ]
+    for name, rule in RULES.items():
+        limit = float(getattr(limits, name))
+        refused = int(((values[name] > limit) if rule.ceiling else (values[name] < limit)).sum())
+        lines += [
+            "",
+            *([f"# {rule.why}"] if rule.why else []),
+            f"[{name}]",
+            f"limit = {limit:.{rule.digits or 1}f}  # {rule.unit}, {'at most' if rule.ceiling else 'at least'}",
+            f"images = {len(values[name])}",
+            f"quantile = {rule.quantile:g}",
+            f"factor = {rule.factor:.3g}",
+            f"refused = {refused}  # of the images",
+            f"share_refused = {refused / len(values[name]):.5f}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def refusals(gates: Gates, fields: Sequence[Pixels] | Pixels, labels: Sequence[str] = ()) -> dict[str, Any]:
+    """What the gates refuse of some fields.
+
+    Returns:
+        images, refused, share, interval (Wilson, 95 %), by_gate (images that each refuses, whichever is named),
+        reasons (images by the reason named) and, with labels, by_class (class -> the same without `by_class`).
+    """
+    reports = [gates.check(pixels) for pixels in fields]
+    record = counted(gates.names, reports)
+    if labels:
+        record["by_class"] = {
+            label: counted(gates.names, [r for r, own in zip(reports, labels, strict=True) if own == label])
+            for label in sorted(set(labels))
+        }
+    return record
+
+
+def counted(names: Sequence[str], reports: Sequence[GateReport]) -> dict[str, Any]:
+    """As `refusals`, of reports."""
+    refused = [report.refusal for report in reports if report.refusal is not None]
+    every = [reading.gate for report in reports for reading in report.readings if reading.refused]
+    interval = wilson(len(refused), len(reports))
+    return {
+        "images": len(reports),
+        "refused": len(refused),
+        "share": round(len(refused) / len(reports), 5),
+        "interval": [round(bound, 5) for bound in interval.to_record()],
+        "by_gate": {name: every.count(name) for name in names},
+        "reasons": {name: sum(reading.gate == name for reading in refused) for name in names},
+    }

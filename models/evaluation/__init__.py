@@ -1,0 +1,1 @@
+"""Evaluation: metrics, robustness to degraded images, counterfactual images and class activation maps."""

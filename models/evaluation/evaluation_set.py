@@ -1,0 +1,98 @@
+"""Images that networks are asked about in altered form, and what came of it, counted the same way everywhere."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.inference.contract import Pixels
+from models.data.parts import Part
+from models.errors import EvaluationError
+from models.networks.model_pair import Predict
+from models.statistics.intervals import wilson
+from models.statistics.validation import Indices, validate
+from models.support.keyed_random import draw
+
+
+@dataclass(frozen=True)
+class Exam:
+    """Unaltered images.
+
+    Attributes:
+        labels: in output order; benign: the one whose confusion with the others is counted, or None.
+        pixels: prepared, uint8 (N, H, W, 3) RGB; truth: int (N,) index of the label; keys: N names to draw by.
+    """
+
+    labels: tuple[str, ...]
+    benign: str | None
+    pixels: Pixels
+    truth: npt.NDArray[np.int64]
+    keys: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.pixels) != len(self.truth) or len(self.keys) != len(self.truth):
+            raise EvaluationError(
+                "pixels, truth and keys must be one an image; "
+                f"got {len(self.pixels)}, {len(self.truth)}, {len(self.keys)}"
+            )
+        if len(set(self.truth.tolist())) < 2:
+            raise EvaluationError("the images must be of two classes or more, or no verdict can be wrong for a reason")
+
+    @classmethod
+    def of_part(cls, part: Part, labels: tuple[str, ...], benign: str | None, sample: int | None = None) -> "Exam":
+        """A side of a split, or `sample` images of it: those whose hashes come first, so the same ones every time."""
+        order = sorted(range(len(part.samples)), key=lambda i: part.samples[i].sha256)
+        chosen = sorted(order[:sample])
+        keys = tuple(part.samples[i].sha256 for i in chosen)
+        return cls(labels, benign, part.pixels[chosen], part.truth[chosen], keys)
+
+    def is_malignant(self) -> npt.NDArray[np.bool_]:
+        """bool (N,): of another class than `benign`; all False where there is no such class."""
+        if self.benign is None:
+            return np.zeros(len(self.truth), np.bool_)
+        return np.asarray(self.truth != self.labels.index(self.benign))
+
+    def draw_one(self, candidates: npt.NDArray[np.bool_], *words: str) -> int:
+        """The index of one of `candidates` bool (N,), by `words` and keys alone, in whatever order the images are."""
+        indices = sorted(np.flatnonzero(candidates).tolist(), key=lambda i: self.keys[i])
+        return int(draw(*words).choice(indices))
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one network said of N images: called int (N,), the first of the largest; confidence (N,), 0..1."""
+
+    called: Indices
+    confidence: npt.NDArray[np.float64]
+
+
+def ask(networks: Mapping[str, Predict], labels: tuple[str, ...], pixels: Pixels) -> dict[str, Answers]:
+    """Every network about the same images, uint8 (N, H, W, 3)."""
+    found = {}
+    for name, predict in networks.items():
+        values, _ = validate(labels, predict(pixels), None, name, at_least=1)
+        found[name] = Answers(values.argmax(axis=1), values.max(axis=1))
+    return found
+
+
+def score(exam: Exam, answers: Answers, which: npt.NDArray[np.int64] | None = None) -> dict[str, Any]:
+    """Counts and shares, JSON-safe; `which` int (M,) says whose altered forms the answers are about (all, in order).
+
+    Keys: images, correct, accuracy, accuracy_interval (Wilson, 95 %), malignant_to_benign (null without such a class),
+    mean_confidence.
+    """
+    which = np.arange(len(exam.truth)) if which is None else which
+    correct = int((answers.called == exam.truth[which]).sum())
+    missed = None
+    if exam.benign is not None:
+        missed = int((exam.is_malignant()[which] & (answers.called == exam.labels.index(exam.benign))).sum())
+    return {
+        "images": len(which),
+        "correct": correct,
+        "accuracy": correct / len(which),
+        "accuracy_interval": wilson(correct, len(which)).to_record(),
+        "malignant_to_benign": missed,
+        "mean_confidence": float(answers.confidence.mean()),
+    }

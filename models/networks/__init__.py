@@ -1,0 +1,1 @@
+"""The two networks, and loading of trained ones."""

@@ -1,0 +1,1 @@
+"""Reports: model cards, pages and figures made from records."""

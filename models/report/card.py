@@ -1,0 +1,198 @@
+"""Model cards, written from the records that training and evaluation left; no figure is typed by hand."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from edge import RESEARCH_USE_ONLY
+from edge.inference.contract import InputContract
+from models.data.published import PUBLISHED_SPLIT, TRAINED
+from models.errors import ModelsError
+from models.report.card_training import training_text
+from models.report.model_records import Dossier
+from models.report.requirements import Goal, goals
+
+_NETWORKS = {
+    "custom_cnn": "Three convolutions, each with batch norm, ReLU and max-pooling, then flatten, one fully connected "
+    "layer and a softmax. Trained from scratch. The layer sizes are this project's own, not those of arXiv 2501.14228.",
+    "mobilenet_v2": "MobileNetV2 (arXiv 1801.04381) with its head replaced by global average pooling and a softmax. "
+    "The backbone started from ImageNet weights (Apache-2.0) and was fine-tuned.",
+}
+
+
+class CardError(ModelsError, ValueError):
+    """A card that cannot be written because a record is missing. Cure: run the command the message names."""
+
+
+def card(folder: Path) -> str:
+    """The Markdown card of the network in `folder` (the layout of `models/trained/NAME`).
+
+    Raises:
+        CardError: `training.json` or `evaluation.json` is missing or unreadable.
+    """
+    training = _read(folder / "training.json", "models train")
+    evaluation = _read(folder / "evaluation.json", "models evaluate")
+    contract = InputContract.load(folder / "contract.json")
+    random_file = folder / "evaluation_random_split.json"
+    random = _read(random_file, "models evaluate") if random_file.is_file() else None
+    try:
+        asked = _asked(folder, training["network"]) if _is_published(evaluation) else ""
+        return _page(training, evaluation, random, contract, asked)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CardError(
+            f"the records in {folder} are not as `models train` and `models evaluate` write them: {error}"
+        ) from error
+
+
+def _page(
+    training: dict[str, Any],
+    evaluation: dict[str, Any],
+    random: dict[str, Any] | None,
+    contract: InputContract,
+    asked: str,
+) -> str:
+    name = training["network"]
+    return "\n\n".join(
+        [
+            f"# {name}",
+            f"**{RESEARCH_USE_ONLY}**",
+            _NETWORKS[name],
+            _input(contract),
+            _data(training, evaluation),
+            f"## Training\n\n{training_text(training)}\n\n![learning curves](learning_curves.png)",
+            _figures(evaluation, random),
+            *([asked] if asked else []),
+            *((_LIMITS, _LICENCE) if _is_published(evaluation) else (_OWN_LIMITS,)),
+            "Written by `models card` from `contract.json` and the records in this folder.\n",
+        ]
+    )
+
+
+def _input(contract: InputContract) -> str:
+    width, height = contract.size
+    decision = ""
+    if contract.decision is not None:
+        least = ", ".join(
+            f"{label} {p:.4g}" for label, p in zip(contract.labels, contract.decision.answer_from, strict=True)
+        )
+        decision = (
+            f"\n\nOn the device they are calibrated with temperature {contract.decision.temperature:.3g}, and a class "
+            f"is answered from this probability on: {least}. Below it, and where a gate refuses the frame, there is no "
+            "answer."
+        )
+    return (
+        f"## Input and output\n\n{width} x {height} pixels, {contract.channel_order}, whole frame ({contract.aspect}); "
+        f"`pixel * {contract.scale[0]:g} + {contract.offset[0]:g}`, pixel 0..255. Output: probabilities of "
+        f"{', '.join(contract.labels)}, in this order.{decision}"
+    )
+
+
+def _asked(folder: Path, name: str) -> str:
+    """What the project asks of a shipped network, and what was measured; "" where nothing was."""
+    found = goals(name, Dossier.read(folder).records) if name in TRAINED else []
+    if all(goal.met is None for goal in found):
+        return ""
+    rows = [f"| {goal.what} | {goal.asked} | {goal.measured} | {_met(goal)} |" for goal in found]
+    head = ["| asked | | measured | |", "|---|---|---|---|"]
+    words = "Degraded fields, scale bars and the device as a whole, on the test part; `models report` has all of it."
+    return "\n".join(["## What was asked of it", "", words, "", *head, *rows])
+
+
+def _met(goal: Goal) -> str:
+    return {True: "met", False: "**missed**", None: "-"}[goal.met]
+
+
+def _is_published(evaluation: dict[str, Any]) -> bool:
+    """True when the published images, by the shipped split, are what was learned from."""
+    digest: str = evaluation["split"]["sha256"]
+    return digest == hashlib.sha256(PUBLISHED_SPLIT.read_bytes()).hexdigest()
+
+
+def _data(training: dict[str, Any], evaluation: dict[str, Any]) -> str:
+    published = _is_published(evaluation)
+    images = _PUBLISHED if published else "Images of the user's own."
+    absent = _ABSENT if published else ""
+    disjoint = "field-disjoint" if evaluation["split"]["field_disjoint"] else "random (fields overlap)"
+    return (
+        f"## Data\n\n{images} Split: {disjoint}, sha256 `{evaluation['split']['sha256'][:16]}`. Training "
+        f"{training['images']['train']} images, validation {training['images']['validation']} (early stopping, "
+        f"temperature and thresholds), {evaluation['split']['part']} {evaluation['images']}.{absent}"
+    )
+
+
+def _figures(evaluation: dict[str, Any], random: dict[str, Any] | None) -> str:
+    low, high = evaluation["accuracy_interval"]
+    lines = [
+        "## Figures",
+        "",
+        f"{evaluation['images']} images of the {evaluation['split']['part']} part, float network, 95 % intervals:",
+        "",
+        f"- accuracy {100 * evaluation['accuracy']:.2f} % ({100 * low:.2f} to {100 * high:.2f})",
+        f"- macro F1 {evaluation['macro_f1']:.4f}; expected calibration error {evaluation['ece']:.4f}",
+        f"- malignant called Benign: {evaluation['malignant_called_benign']}; "
+        f"Benign called malignant: {evaluation['benign_called_malignant']}",
+    ]
+    if random is not None:
+        low, high = random["accuracy_interval"]
+        lines.append(
+            "- the same network with an earlier recipe, trained and judged on a random split "
+            f"({random['images']} images), for comparison with published work only: {100 * random['accuracy']:.2f} % "
+            f"({100 * low:.2f} to {100 * high:.2f})"
+        )
+    lines += ["", "| class | images | precision | recall | F1 |", "|---|---|---|---|---|"]
+    for label, score in evaluation["classes"].items():
+        cells = (_score(score, key) for key in ("precision", "recall", "f1"))
+        lines.append(f"| {label} | {score['images']} | {' | '.join(cells)} |")
+    lines += ["", "![confusion matrix](evaluation_confusion.png)"]
+    return "\n".join(lines)
+
+
+def _score(score: dict[str, Any], key: str) -> str:
+    value, interval = score[key], score[f"{key}_interval"]
+    if value is None or interval is None:
+        return "-"
+    return f"{value:.4f} ({interval[0]:.4f} to {interval[1]:.4f})"
+
+
+_PUBLISHED = (
+    "Peripheral blood smear fields of the acute lymphoblastic leukemia image data set (Kaggle `mehradaria/leukemia`, "
+    "'Original' half; doi 10.34740/KAGGLE/DSV/2175623, doi 10.1002/int.22753)."
+)
+_ABSENT = (
+    " The published set has 408 further files that were not at hand; they are on the test side of the split and in "
+    "none of these figures. A dark speck at the same place in nearly every image says that one camera took them all."
+)
+
+_LIMITS = """## Limits, and what it must not be used for
+
+- No diagnosis, no triage, no decision about a person. Nobody's smear has been judged with it under supervision.
+- The images come from one laboratory. Mean and deviation of three colour channels nearly separate the classes there, so
+  this accuracy says little about another microscope, stain or camera.
+- The files carry no patient: images of one patient may be on both sides of the split.
+- By itself it names every field as one of four classes, also a field of something else: an ordinary smear, another
+  leukemia, an empty slide. On the device a gate refuses what is unlike the training images; it tells laboratories apart
+  and no new diseases in the same colours. A leukemia field of another laboratory called Benign is the failure to fear.
+- Fields, not cells and not patients: counts of fields are no blast percentage.
+- The test part was looked at more than once (docs/experiments): figures on it are somewhat better than new fields would
+  give."""
+
+_OWN_LIMITS = """## Limits, and what it must not be used for
+
+- No diagnosis, no triage, no decision about a person.
+- The figures hold for images like those it was judged on; nothing is known about another microscope, stain or camera.
+- It names every image as one of its classes, also an image of something else."""
+
+_LICENCE = """## Licence
+
+The weights are published under Apache-2.0. The authors of the images ask that the images not be redistributed and that
+they be cited; no image is in this repository."""
+
+
+def _read(path: Path, command: str) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise CardError(f"{path} cannot be read ({reason}); `{command}` writes it") from error
+    return record

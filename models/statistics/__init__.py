@@ -1,0 +1,1 @@
+"""Statistics: confidence intervals and calibration error, with checks of their inputs."""

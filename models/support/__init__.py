@@ -1,0 +1,1 @@
+"""What every room of `models` needs: progress, record files, versions, quiet TensorFlow, keyed random numbers."""

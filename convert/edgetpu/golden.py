@@ -7,8 +7,8 @@ import numpy as np
 from edge.bundle.bundle import Bundle
 from edge.bundle.golden import Golden
 from edge.errors import GoldenMismatchError
-from edge.inference.edgetpu_delegate import open_edgetpu
 from edge.inference.runtimes import KIND_EDGETPU
+from edge.serving.interpreter import open_edgetpu
 
 # LSB by which the certified answer must lead for a change of class to be a fault and not a near tie: a tenth of the
 # range of a softmax. How far an Edge TPU's arithmetic strays from the CPU's was not measured here.

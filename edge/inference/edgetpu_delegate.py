@@ -9,9 +9,8 @@ Sources: https://coral.ai/docs/accelerator/get-started/ (udev rule, USB ids), go
 """
 
 import ctypes
-import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +18,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from edge.errors import EdgeTpuUnavailable, SettingsError
-from edge.inference.interpreters import Interpreter, open_interpreter
-from edge.system.isolation import examine
-from edge.system.machine import Finding, Machine
+from edge.system.machine import Machine
 
 if TYPE_CHECKING:
     pass
 
-_log = logging.getLogger(__name__)
 
 LIBRARY = "libedgetpu.so.1"
 USB_IDS = {("1a6e", "089a"): "not used since it was plugged in", ("18d1", "9302"): "in use before"}
@@ -73,42 +69,6 @@ def device_name(text: str, option: str = "edgetpu") -> str:
 def devices(machine: Machine) -> tuple[Device, ...]:
     """Every Edge TPU that the machine shows, USB first."""
     return (*_usb(machine), *_pci(machine))
-
-
-def open_edgetpu(
-    model: bytes,
-    device: str,
-    *,
-    runtime: str | None = None,
-    threads: int = 1,
-    machine: Machine | None = None,
-    timeout_s: float = TRIAL_S,
-) -> Interpreter:
-    """Open a compiled model on the Edge TPU: first in a child, which a mismatch may end, then here.
-
-    Raises:
-        EdgeTpuUnavailable: as `load_delegate`, or library, runtime and model do not fit together.
-    """
-    machine = Machine() if machine is None else machine
-    device_name(device)
-
-    def trial(_: Machine) -> Sequence[Finding]:
-        with suppress(EdgeTpuUnavailable):  # it will be raised again, here
-            open_interpreter(model, runtime=runtime, threads=threads, edgetpu=device)
-        return ()
-
-    for finding in examine("Edge TPU", trial, machine, timeout_s):
-        if "crashed" in finding.found or "no answer" in finding.found:
-            raise EdgeTpuUnavailable(
-                "mismatch",
-                f"opening the Edge TPU failed: {finding.found}; {LIBRARY} and the interpreter do not fit together: "
-                "use a libedgetpu built for this version of TensorFlow Lite, or --runtime tflite_runtime",
-            )
-    interpreter = open_interpreter(model, runtime=runtime, threads=threads, edgetpu=device)
-    slow = slow_usb(device, machine)
-    if slow:
-        _log.warning(f"{slow}")
-    return interpreter
 
 
 def load_delegate(

@@ -1,1 +1,3 @@
 """Certification: from a float model to a bundle with certificate and report."""
+
+__all__ = ["golden", "job", "renew_golden"]

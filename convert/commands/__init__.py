@@ -1,1 +1,3 @@
 """Commands of `convert`: requests that are checked when made and carried out by `execute`."""
+
+__all__ = ["diagnose", "edgetpu", "golden", "pareto", "publish", "requests", "signing"]

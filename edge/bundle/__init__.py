@@ -5,3 +5,5 @@ inside its own
 installation and no other. `--allow-unsigned` lifts this for one command and shows in every record. `cryptography` and
 `securesystemslib` are imported where keys are held, not before.
 """
+
+__all__ = ["archive", "bundle", "envelope", "golden", "keys", "policy", "provenance", "statement", "trusted"]

@@ -1,1 +1,3 @@
 """The record: verdicts, events and images in a hash chain; its audit, export and retention."""
+
+__all__ = ["audit", "entries", "export", "formatting", "image_sampling", "location", "retention", "store"]

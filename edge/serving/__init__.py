@@ -1,1 +1,12 @@
 """Serving: which bundle runs, its interpreter, its self-tests, and when another one takes over."""
+
+__all__ = [
+    "boot",
+    "interpreter",
+    "selftest",
+    "selftest_schedule",
+    "selftest_state",
+    "serve",
+    "slot_watch",
+    "trust_watch",
+]

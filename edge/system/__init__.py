@@ -1,1 +1,16 @@
 """The operating system's side: files, folders, clock, streams, queues, processes; nothing about images."""
+
+__all__ = [
+    "clock",
+    "durable",
+    "files",
+    "folders",
+    "isolation",
+    "machine",
+    "option_values",
+    "queues",
+    "sd_notify",
+    "streams",
+    "strict_json",
+    "tuning",
+]

@@ -1,1 +1,16 @@
 """Image sets: reading, checking, splitting, and the facts of the published set."""
+
+__all__ = [
+    "audit",
+    "dataset",
+    "fetch",
+    "field_groups",
+    "folds",
+    "parts",
+    "provenance",
+    "published",
+    "scale_bar",
+    "shortcut_probe",
+    "split",
+    "white_cell_segmentation",
+]

@@ -1,1 +1,3 @@
 """The two networks, and loading of trained ones."""
+
+__all__ = ["architectures", "loading", "model_pair"]

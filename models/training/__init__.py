@@ -1,1 +1,3 @@
 """Training: recipes, augmentation, the training loop and cross-validation."""
+
+__all__ = ["augmentation", "cross_validation", "loop", "training_statistics"]

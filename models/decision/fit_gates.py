@@ -1,6 +1,6 @@
 """Limits of the quality gates, measured on the published fields that a network was trained and tuned on.
 
-`python -m models.decision.fit_gates --data DIR --write edge/inference/gates/gates.toml` measures them (training and
+`python -m docs.studies.gates.limits --data DIR --write edge/inference/gates/gates.toml` measures them (training and
 validation parts of
 the field-disjoint list, scale bar painted over), writes the limits, and then measures what they do: which share of the
 test part they refuse, by class, and what they catch (`docs/studies/gates/evidence.py`), as JSON and as a figure.
@@ -125,7 +125,7 @@ def limits_toml(limits: GateLimits, values: Mapping[str, npt.NDArray[np.float64]
     """`edge/inference/gates/gates.toml`: each limit with what it comes from."""
     lines = [
         "# Limits of the quality gates, measured on the published images. Not written by hand:",
-        "# python -m models.decision.fit_gates --data DIR --write edge/inference/gates/gates.toml",
+        "# python -m docs.studies.gates.limits --data DIR --write edge/inference/gates/gates.toml",
         f"format = {LIMITS_FORMAT}",
         f"size = [{SIZE[0]}, {SIZE[1]}]  # width and height of the frames, pixels",
     ]

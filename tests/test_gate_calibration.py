@@ -9,20 +9,11 @@ import pytest
 
 from docs.studies.gates.degradations import defocus, expose, motion, with_noise
 from docs.studies.gates.focus_measures import GATE, sharpness
+from docs.studies.gates.limits import RECORD, calibrate
 from edge.errors import UsageError
 from edge.inference.gates.base import Gates
 from edge.inference.gates.quality import GateLimits, quality_gates
-from models.decision.fit_gates import (
-    BUDGET,
-    RECORD,
-    RULES,
-    calibrate,
-    limits_of,
-    limits_toml,
-    read_fields,
-    refusals,
-    values_of,
-)
+from models.decision.fit_gates import BUDGET, RULES, limits_of, limits_toml, read_fields, refusals, values_of
 from models.errors import DatasetError
 from tests.test_gates import drawn
 

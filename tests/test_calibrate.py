@@ -21,7 +21,7 @@ from edge.inference.gates.quality import CalibratedGate
 from models.decision.abstention import OodSet, auroc, evaluate_abstention, read_ood, to_text
 from models.decision.degraded_decision import evaluate_degraded
 from models.decision.degraded_decision import to_text as degraded_text
-from models.decision.device_decision import answers, fates, find
+from models.decision.device_decision import answer_outputs, answers, ask_gates
 from models.decision.fit import FORMS, Calibrated, calibrate, drawn_forms, risk_coverage
 from models.decision.operating_point import REFUSED, Judged, Validation, budget, choose
 from models.decision.temperature import Outputs, fit_temperature
@@ -300,9 +300,9 @@ def test_figures_are_drawn_and_alike_each_time(found: Calibrated, exam: Exam) ->
 def test_a_gate_comes_before_the_threshold() -> None:
     decision = Decision(1.0, (0.9, 0.5, 0.5, 0.5), EVIDENCE)
     rows = np.array([[0.85, 0.05, 0.05, 0.05], [0.95, 0.02, 0.02, 0.01], [0.1, 0.8, 0.05, 0.05], [0.3, 0.4, 0.2, 0.1]])
-    found = fates(decision, ["dark", None, None, None], Outputs(rows, 1e-12))
+    found = answer_outputs(decision, ["dark", None, None, None], Outputs(rows, 1e-12))
     assert found.reasons == ("dark", None, None, LOW_CONFIDENCE) and found.called.tolist() == [0, 0, 1, 1]
-    found = fates(decision, [None] * 4, Outputs(rows, 1e-12))
+    found = answer_outputs(decision, [None] * 4, Outputs(rows, 1e-12))
     assert found.reasons == (LOW_CONFIDENCE, None, None, LOW_CONFIDENCE)
 
 
@@ -315,7 +315,7 @@ def test_the_device_decides_as_the_tally_says() -> None:
     contract = InputContract((32, 32), LABELS, decision=decision)
     rng = np.random.default_rng(12)
     steps = np.clip(np.round(rng.dirichlet([0.25] * 4, 300) * 256), 0, 255)
-    found = fates(decision, [None] * 300, Outputs(steps / 256, 1 / 512))
+    found = answer_outputs(decision, [None] * 300, Outputs(steps / 256, 1 / 512))
     for row, reason, called in zip(steps, found.reasons, found.called, strict=True):
         verdict = Classifier(contract, Says(row - 128)).classify_prepared(np.zeros((32, 32, 3), np.uint8))
         assert verdict.abstains == (reason == LOW_CONFIDENCE) and verdict.index == called
@@ -396,7 +396,7 @@ def test_what_speaks_for_a_refusal_points_up_for_floors_and_ceilings(exam: Exam)
     def gate(name: str, limit: float, is_ceiling: bool) -> CalibratedGate:
         return CalibratedGate(name, name, lambda v: float(v.pixels.mean()), limit, is_ceiling, "", "{:.0f}")
 
-    found = find(Gates([gate("floor", 100.0, False), gate("ceiling", 220.0, True)]), exam.pixels)
+    found = ask_gates(Gates([gate("floor", 100.0, False), gate("ceiling", 220.0, True)]), exam.pixels)
     assert np.allclose(found.scores["floor"], -found.scores["ceiling"]) and found.passed.any()
 
 

@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -13,8 +13,8 @@ from typing import Any
 from edge.bundle.trusted import TrustedKeys
 from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE, FrameError, ImageFileError, UsageError
+from edge.inference.answer import answer_frame
 from edge.inference.classifier import Classifier
-from edge.inference.decision import LOW_CONFIDENCE
 from edge.inference.gates.base import Gates
 from edge.inference.gates.standard import standard_gates
 from edge.inference.images import IMAGE_SUFFIXES, read_image
@@ -134,8 +134,7 @@ def images_in(paths: Sequence[Path]) -> Iterator[Path]:
 
 
 def _classified(classifier: Classifier, gates: Gates, path: Path) -> dict[str, Any]:
-    """The record of an image: a class, or as the reason why none a gate's name, LOW_CONFIDENCE, or what is wrong with
-    the file."""
+    """The record of an image: the answer to it, or as the reason for none what is wrong with the file."""
     empty: dict[str, Any] = {"label": None, "reason": None, "detail": None, "probabilities": None, "gates": None}
     record = {"path": str(path), **empty, "latency_ms": None}
     try:
@@ -144,18 +143,10 @@ def _classified(classifier: Classifier, gates: Gates, path: Path) -> dict[str, A
         pixels = classifier.contract.prepare(frame)
     except (ImageFileError, FrameError) as error:
         return {**record, "reason": str(error)}
-    report = gates.check(pixels)
-    record["gates"] = report.values
-    if report.refusal is None:
-        verdict = classifier.classify_prepared(pixels)
-        if verdict.abstains:
-            record |= {"reason": LOW_CONFIDENCE, "detail": verdict.detail}
-        else:
-            record["label"] = verdict.label
-        record["probabilities"] = dict(zip(classifier.contract.labels, verdict.probabilities, strict=True))
-    else:
-        record |= {"reason": report.refusal.gate, "detail": report.refusal.detail}
-    return {**record, "latency_ms": round((perf_counter() - start) * 1e3, 3)}
+    found = asdict(answer_frame(gates, classifier, pixels))
+    if found["probabilities"] is not None:
+        found["probabilities"] = dict(zip(classifier.contract.labels, found["probabilities"], strict=True))
+    return {**record, **found, "latency_ms": round((perf_counter() - start) * 1e3, 3)}
 
 
 def _row(record: Mapping[str, Any]) -> str:

@@ -18,9 +18,9 @@ import numpy as np
 
 from edge.cameras.base import CameraMode, Frame
 from edge.errors import EndOfFrames
+from edge.inference.answer import answer
 from edge.inference.classifier import Verdict
 from edge.inference.contract import InputContract, Pixels, Scratch
-from edge.inference.decision import LOW_CONFIDENCE
 from edge.inference.gates.base import GateReport, Gates
 from edge.pipeline.counters import Counter, Counts
 from edge.pipeline.recorder import Recorder
@@ -280,21 +280,20 @@ class Pipeline:
             self._drop(job)
             return
         assert job.report is not None
-        verdict = job.verdict
-        label, reason, detail = _fate(job.report, verdict)
+        given = answer(job.report, job.verdict)
         image = None if job.pixels is None else encode_png(job.pixels)
         self._give_back_frame(job)
-        self._counter.add(**{"refused" if label is None else "classified": 1})
+        self._counter.add(**{"refused" if given.label is None else "classified": 1})
         self._recorder.add(
             Entry(
                 captured=job.at,
                 sequence=job.sequence,
                 source=job.source,
-                label=label,
-                reason=reason,
-                detail=detail,
-                probabilities=verdict.probabilities if verdict else None,
-                gates=job.report.values,
+                label=given.label,
+                reason=given.reason,
+                detail=given.detail,
+                probabilities=given.probabilities,
+                gates=given.gates,
                 latency_ms={name: round(ms, 3) for name, ms in job.latency_ms.items()},
                 image=image,
                 image_suffix=".png",
@@ -333,14 +332,6 @@ class Pipeline:
         buffer, job.prepared = job.prepared, None
         if buffer is not None:
             self._prepared_pool.put(buffer)
-
-
-def _fate(report: GateReport, verdict: Verdict | None) -> tuple[str | None, str | None, str | None]:
-    """Label, or reason and detail: the gate's, or that the model was not sure enough."""
-    if report.refusal is not None:
-        return None, report.refusal.gate, report.refusal.detail
-    assert verdict is not None  # what no gate refuses, the model was asked about
-    return (None, LOW_CONFIDENCE, verdict.detail) if verdict.abstains else (verdict.label, None, None)
 
 
 def _since(start: float) -> float:

@@ -14,11 +14,12 @@ import numpy.typing as npt
 
 from edge.commands.classify import images_in
 from edge.errors import FrameError, ImageFileError
+from edge.inference.answer import BatchAnswers
 from edge.inference.contract import InputContract, Pixels
 from edge.inference.decision import Decision
 from edge.inference.gates.base import Gates
 from edge.inference.images import read_image
-from models.decision.device_decision import Fates, GateFindings, answers, fates, find
+from models.decision.device_decision import GateFindings, answer_outputs, answers, ask_gates
 from models.decision.fit import calibration_record
 from models.decision.temperature import Outputs
 from models.evaluation.evaluation_set import Exam
@@ -82,7 +83,7 @@ def evaluate_abstention(
         these images are told from fields by `confidence` alone (by network) and by each of the `gates`' values alone.
     """
     with Progress("device decision", 1 + len(ood), progress) as bar:
-        own = find(gates, exam.pixels)
+        own = ask_gates(gates, exam.pixels)
         said = {name: _outputs(predict, exam.pixels, least[name]) for name, predict in networks.items()}
         bar.advance()
         sets = {}
@@ -99,7 +100,9 @@ def evaluate_abstention(
             "answer_from": dict(zip(exam.labels, decision.answer_from, strict=True)),
         },
         "gates": list(gates.names),
-        "fields": {name: _fields(exam, fates(decision, own.reasons, outputs)) for name, outputs in said.items()},
+        "fields": {
+            name: _fields(exam, answer_outputs(decision, own.reasons, outputs)) for name, outputs in said.items()
+        },
         "calibration": {n: calibration_record(o, decision.temperature, exam.truth) for n, o in said.items()},
         "ood": sets,
     }
@@ -162,11 +165,11 @@ def _ood(
     record: dict[str, Any] = {"images": count, "unreadable": ood.unreadable, "networks": {}, "auroc": {}}
     if not count:
         return record
-    theirs = find(gates, ood.pixels)
+    theirs = ask_gates(gates, ood.pixels)
     confidence = {}
     for name, predict in networks.items():
         outputs = _outputs(predict, ood.pixels, least[name])
-        found = fates(decision, theirs.reasons, outputs)
+        found = answer_outputs(decision, theirs.reasons, outputs)
         answered = Counter(found.called[found.answered].tolist())
         record["networks"][name] = {
             "refused": _share(int((~found.answered).sum()), count),
@@ -186,7 +189,7 @@ def _outputs(predict: Predict, pixels: Pixels, least: float) -> Outputs:
     return Outputs(np.asarray(predict(pixels), np.float64), least)
 
 
-def _fields(exam: Exam, found: Fates) -> dict[str, Any]:
+def _fields(exam: Exam, found: BatchAnswers) -> dict[str, Any]:
     count, answered = len(exam.truth), found.answered
     right = found.called == exam.truth
     malignant, missed, benign_refused = exam.is_malignant(), None, None
@@ -205,7 +208,7 @@ def _fields(exam: Exam, found: Fates) -> dict[str, Any]:
     }
 
 
-def _refused_by(found: Fates) -> dict[str, Any]:
+def _refused_by(found: BatchAnswers) -> dict[str, Any]:
     tally = Counter(reason for reason in found.reasons if reason is not None)
     return {reason: _share(number, len(found.reasons)) for reason, number in sorted(tally.items())}
 

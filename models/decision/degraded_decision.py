@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from edge.inference.answer import BatchAnswers
 from edge.inference.decision import LOW_CONFIDENCE, Decision
 from edge.inference.gates.base import Gates
-from models.decision.device_decision import Fates, fates, find
+from models.decision.device_decision import answer_outputs, ask_gates
 from models.decision.temperature import Outputs
 from models.evaluation.corruptions import CORRUPTIONS, SEVERITIES, USUAL
 from models.evaluation.evaluation_set import Exam
@@ -41,10 +42,10 @@ def evaluate_degraded(
         for corruption in CORRUPTIONS:
             for severity in SEVERITIES:
                 pixels = degraded(exam, corruption, severity)
-                reasons = find(gates, pixels).reasons
+                reasons = ask_gates(gates, pixels).reasons
                 for name, predict in networks.items():
                     outputs = Outputs(np.asarray(predict(pixels), np.float64), least[name])
-                    tallies[name][severity] += _tally(exam, fates(decision, reasons, outputs))
+                    tallies[name][severity] += _tally(exam, answer_outputs(decision, reasons, outputs))
                 bar.advance()
     return {key: _range(exam, severities, tallies) for key, severities in RANGES.items()}
 
@@ -64,7 +65,7 @@ def to_text(record: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _tally(exam: Exam, found: Fates) -> Tally:
+def _tally(exam: Exam, found: BatchAnswers) -> Tally:
     right = found.called == exam.truth
     counts = Counter(
         gates=sum(reason not in (None, LOW_CONFIDENCE) for reason in found.reasons),

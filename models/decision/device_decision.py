@@ -1,4 +1,4 @@
-"""What the device does with fields, for many at once: gates, then the network, then the threshold."""
+"""The device's gates and its answers, for many fields at once (`edge.inference.answer`)."""
 
 import logging
 from collections.abc import Sequence
@@ -8,13 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import FrameError
+from edge.inference.answer import BatchAnswers, answer_batch
 from edge.inference.contract import Pixels
-from edge.inference.decision import LOW_CONFIDENCE, Decision
+from edge.inference.decision import Decision
 from edge.inference.gates.base import Gates
 from edge.inference.gates.standard import standard_gates
 from models.decision.temperature import Outputs
 from models.evaluation.evaluation_set import Answers
-from models.statistics.validation import Floats, Indices
+from models.statistics.validation import Floats
 
 _log = logging.getLogger(__name__)
 
@@ -37,19 +38,6 @@ class GateFindings:
         return np.array([reason is None for reason in self.reasons], np.bool_)
 
 
-@dataclass(frozen=True)
-class Fates:
-    """What N fields came to: reasons (None where a class is answered), and the likeliest class called int (N,)."""
-
-    reasons: tuple[str | None, ...]
-    called: Indices
-
-    @property
-    def answered(self) -> npt.NDArray[np.bool_]:
-        """bool (N,)."""
-        return np.array([reason is None for reason in self.reasons], np.bool_)
-
-
 def gates_for(size: tuple[int, int]) -> Gates:
     """The device's gates; none, with a warning, for frames of a size that their limits are not for."""
     gates = standard_gates()
@@ -61,7 +49,7 @@ def gates_for(size: tuple[int, int]) -> Gates:
     return gates
 
 
-def find(gates: Gates, pixels: Pixels) -> GateFindings:
+def ask_gates(gates: Gates, pixels: Pixels) -> GateFindings:
     """Ask the gates about prepared pixels, uint8 (N, H, W, 3) RGB."""
     reasons: list[str | None] = []
     values: dict[str, list[float]] = {name: [] for name in gates.names}
@@ -82,9 +70,7 @@ def answers(outputs: Outputs, temperature: float) -> Answers:
     return Answers(called, calibrated[np.arange(len(called)), called])
 
 
-def fates(decision: Decision, reasons: Sequence[str | None], outputs: Outputs) -> Fates:
-    """Every field's class or reason, a gate's first; `outputs` are about all of them, also those a gate refuses."""
+def answer_outputs(decision: Decision, refused_by: Sequence[str | None], outputs: Outputs) -> BatchAnswers:
+    """The device's answers; `outputs` are about all fields, also those that a gate refuses."""
     said = answers(outputs, decision.temperature)
-    enough = said.confidence >= np.asarray(decision.answer_from)[said.called]
-    found = [reason or (None if sure else LOW_CONFIDENCE) for reason, sure in zip(reasons, enough, strict=True)]
-    return Fates(tuple(found), said.called)
+    return answer_batch(decision, refused_by, said.called, said.confidence)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from edge.inference.decision import Decision
 from edge.inference.gates.base import Gates
-from models.decision.device_decision import GateFindings, answers, find
+from models.decision.device_decision import GateFindings, answers, ask_gates
 from models.decision.operating_point import (
     MAJORITY,
     MARGIN,
@@ -209,7 +209,7 @@ def calibrate(
     """
     clean = {name: Outputs(_asked(predict, exam.pixels), least[name]) for name, predict in networks.items()}
     temperature = fit_temperature(exam.labels, clean, exam.truth)
-    findings = find(gates, exam.pixels)
+    findings = ask_gates(gates, exam.pixels)
     degraded, counted = _ask_degraded(exam, networks, gates, forms, progress)
     validation = {}
     for name, outputs in clean.items():
@@ -289,7 +289,7 @@ def _ask_degraded(
         for start in range(0, len(planned), _BATCH):
             batch = planned[start : start + _BATCH]
             pixels = np.stack([degraded_one(exam, *form) for form in batch])
-            passed = find(gates, pixels).passed
+            passed = ask_gates(gates, pixels).passed
             refused += int((~passed).sum())
             for name, predict in networks.items():
                 due = [k for k, form in enumerate(batch) if passed[k] and (name in THOROUGH or form in sampled)]

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,9 @@ def shared_dir() -> Path:
     return SHARED
 
 
-@pytest.fixture(scope="module")
-def drawn_once() -> Iterator[None]:
-    """Slides that several tests of a module look at through `sim:` are drawn once; drawing takes most of their time."""
+@pytest.fixture(scope="session")
+def specimens() -> Callable[[SimSettings, tuple[int, int]], Specimen]:
+    """`draw_specimen`, which draws each slide once a session."""
     drawn: dict[tuple[object, ...], Specimen] = {}
 
     def draw(settings: SimSettings, size: tuple[int, int]) -> Specimen:
@@ -48,8 +48,14 @@ def drawn_once() -> Iterator[None]:
             drawn[key] = draw_specimen(settings, size)
         return drawn[key]
 
+    return draw
+
+
+@pytest.fixture(scope="module")
+def drawn_once(specimens: Callable[[SimSettings, tuple[int, int]], Specimen]) -> Iterator[None]:
+    """Slides that tests look at through `sim:` are drawn once; drawing takes most of their time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("edge.cameras.simulated.draw_specimen", draw)
+        patch.setattr("edge.cameras.simulated.draw_specimen", specimens)
         yield
 
 

@@ -1,20 +1,36 @@
 """A residual network with linear bottlenecks for the tests of the search, and the fault that hurts it most in int8."""
 
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edge.inference.contract import FLOAT32
-from tests.small_world import CONTRACT, LABELS, SIZE, draw
+from tests.small_world import CONTRACT, LABELS, SIZE, draw, keras_archive
 
 CHANNELS = 8
 PRODUCERS, READERS = ("stem", "project"), ("expand", "last")  # of the activation that a residual ties together
 SHARES = (("train", 0, 20), ("validation", 20, 30), ("test", 30, 40))  # of each class's images
 
 
-def residual_network(seed: int = 5) -> Any:
-    """Trained on the drawn images: stem, x + project(depthwise(expand(x))), mean, dense."""
+def residual_network() -> Any:
+    """Trained on the drawn images, once a process; each caller gets a network of its own."""
+    import keras
+
+    with tempfile.TemporaryDirectory() as folder:
+        (path := Path(folder) / "model.keras").write_bytes(_trained())
+        return keras.saving.load_model(path, compile=False)
+
+
+@cache
+def _trained() -> bytes:
+    return keras_archive(_trained_network())
+
+
+def _trained_network(seed: int = 5) -> Any:
+    """stem, x + project(depthwise(expand(x))), mean, dense."""
     import keras
 
     keras.utils.set_random_seed(seed)

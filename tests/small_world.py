@@ -8,8 +8,10 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +91,22 @@ def trained_network(seed: int = 3) -> Any:
     return model
 
 
+def keras_archive(network: Any) -> bytes:
+    """What `network.save` writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        network.save(Path(folder) / "model.keras")
+        return (Path(folder) / "model.keras").read_bytes()
+
+
+@cache
+def trained_archive() -> bytes:
+    """`trained_network()` as a `.keras` file, trained once a process: many modules build a world."""
+    from models.support.quiet_tensorflow import import_tensorflow
+
+    import_tensorflow()
+    return keras_archive(trained_network())
+
+
 @dataclass(frozen=True)
 class World:
     """What the commands are given: a network with its contract, images with their split, a policy for few of them."""
@@ -101,13 +119,10 @@ class World:
 
     @classmethod
     def build(cls, root: Path) -> "World":
-        """All of it, in some five seconds, most of them TensorFlow's import."""
-        from models.support.quiet_tensorflow import import_tensorflow
-
-        import_tensorflow()
+        """All of it, the first time in some five seconds, most of them TensorFlow's import."""
         folder = root / "dots"
         folder.mkdir(parents=True)
-        trained_network().save(folder / "model.keras")
+        (folder / "model.keras").write_bytes(trained_archive())
         (folder / "contract.json").write_text(CONTRACT.to_json(), encoding="utf-8")
         data = write_images(root / "images")
         split = write_split(data, root / "split.csv")

@@ -109,18 +109,20 @@ def test_a_stop_does_not_wait_for_a_camera_that_hangs():
 def test_once_settled_no_stage_runs_and_a_capture_that_hangs_is_not_waited_for():
     """A thread inside a library while Python ends would end the process with an abort."""
 
+    judge = NumberJudge()
+
     class Slow(CountingCamera):
         hang = threading.Event()
 
         def capture(self, into=None):
             frame = super().capture(into)
-            if self._next > 3:
+            if len(judge.seen) >= 3:
                 self.hang.wait(20)  # in the middle of a capture when the last frame wanted is stored
             return frame
 
     never = pipeline(CountingCamera(), NumberJudge(), ListStore())
     assert never.settle(0)  # not even started
-    running = finished(pipeline(Slow(), NumberJudge(), ListStore(), frames=3))
+    running = finished(pipeline(Slow(), judge, ListStore(), frames=3))
     began = time.monotonic()
     assert not running.settle(0.1) and time.monotonic() - began < 2
     threading.Timer(0.2, Slow.hang.set).start()

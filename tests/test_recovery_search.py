@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -223,20 +224,27 @@ class After(StopRequested):
         return self.left < 0
 
 
+@cache
+def plain_file_and_answers(model: Path) -> tuple[bytes, np.ndarray]:
+    """The calibrated float file of a network, and its answers to the search's images; the same for many tests."""
+    network = load_float(model)
+    inputs = np.concatenate([CONTRACT.encode(p) for p in pixels()])
+    return calibrated(network, CONTRACT, pixels(3000)), network.predict(inputs)
+
+
 def prepared(world: Path, name: str, stop: StopRequested, tune: FineTuneSettings | None = None) -> Search:
-    model = load_float(world / name / "model.keras")
+    plain, answers = plain_file_and_answers(world / name / "model.keras")
     chosen = pixels()
     truth = np.arange(len(chosen)) % len(LABELS)
     images = SearchImages(chosen, truth, tuple(f"#{n}" for n in range(40)), ("0" * 64,), "drawn dots")
-    inputs = np.concatenate([CONTRACT.encode(p) for p in chosen])
     calibration = pixels(3000)
     return Search(
-        calibrated(model, CONTRACT, calibration),
+        plain,
         CONTRACT,
         "int8",
         {"40 drawn": lambda: _Given(calibration)},  # type: ignore[dict-item,return-value]
         images,
-        model.predict(inputs),
+        answers,
         Policy.load(world / "few.toml"),
         None if tune is None else (lambda: pixels(4000, 64)),
         stop,

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -319,6 +320,15 @@ def test_a_recipe_of_ones_own():
 # docs.studies.networks.synthetic_check
 
 
+@pytest.fixture(scope="module")
+def drawn_for_the_check() -> Iterator[None]:
+    """The fields that `check` asks about, drawn once: the first of many are those of a few."""
+    drawn = synthetic_fields(24, 3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("docs.studies.networks.synthetic_check.synthetic_fields", lambda count, seed: drawn[:count])
+        yield
+
+
 def _oracle(inputs: np.ndarray, firm: float = 0.9) -> np.ndarray:
     """Answers from the mean colour: no network, but it sees what it is shown."""
     colours = (inputs.mean(axis=(1, 2)) + 1) * 128
@@ -327,6 +337,7 @@ def _oracle(inputs: np.ndarray, firm: float = 0.9) -> np.ndarray:
     return np.where(np.eye(4)[nearest] > 0, firm, (1 - firm) / 3)
 
 
+@pytest.mark.usefixtures("drawn_for_the_check")
 def test_check_counts_and_judges():
     record = check(_oracle, CONTRACT, 24, 3)
     assert record["notice"] == SYNTHETIC_NOTICE
@@ -338,17 +349,19 @@ def test_check_counts_and_judges():
     assert record["verdict"] == "pass"
 
 
+@pytest.mark.usefixtures("drawn_for_the_check")
 def test_check_fails_an_undecided_network_and_one_that_knows_one_class():
-    assert check(lambda x: _oracle(x, 0.26), CONTRACT, 8)["verdict"] == "fail"
-    always = check(lambda x: np.tile([0.0, 0.0, 1.0, 0.0], (len(x), 1)), CONTRACT, 8)
+    assert check(lambda x: _oracle(x, 0.26), CONTRACT, 8, 3)["verdict"] == "fail"
+    always = check(lambda x: np.tile([0.0, 0.0, 1.0, 0.0], (len(x), 1)), CONTRACT, 8, 3)
     assert (always["classes_seen"], always["verdict"]) == (["Pre"], "fail")
 
 
+@pytest.mark.usefixtures("drawn_for_the_check")
 def test_check_refuses_what_are_no_probabilities():
     with pytest.raises(SyntheticCheckError, match=r"must return probabilities"):
-        check(lambda x: np.ones((len(x), 3)), CONTRACT, 4)
+        check(lambda x: np.ones((len(x), 3)), CONTRACT, 4, 3)
     with pytest.raises(SyntheticCheckError, match=r"must return probabilities"):
-        check(lambda x: np.ones((len(x), 4)), CONTRACT, 4)
+        check(lambda x: np.ones((len(x), 4)), CONTRACT, 4, 3)
     with pytest.raises(SyntheticCheckError, match=r"count must be >= 1; got 0"):
         check(_oracle, CONTRACT, 0)
 

@@ -11,7 +11,7 @@ from convert.errors import BrokenModelError
 from convert.quantization.postcheck import verify
 from convert.quantization.quantize import quantize
 from convert.tflite.inspection import inspect
-from convert.tflite.metadata import METADATA_NAME, read_metadata, with_metadata
+from convert.tflite.metadata import METADATA_NAME, with_metadata
 from tests.keras_models import CONTRACT, LABELS, small_network, smear_pixels
 from tests.test_quantize import run_tflite
 
@@ -38,7 +38,7 @@ def uint8(model) -> bytes:
 
 
 def test_what_is_written_is_read(int8):
-    info = read_metadata(with_metadata(int8, CONTRACT, name="tiny"))
+    info = inspect(with_metadata(int8, CONTRACT, name="tiny")).info
     assert info is not None
     assert info.name == "tiny"
     assert info.labels == LABELS
@@ -62,13 +62,13 @@ def test_writing_twice_gives_the_same_bytes_and_replaces(int8):
     once = with_metadata(int8, CONTRACT)
     assert with_metadata(once, CONTRACT) == once
     other = with_metadata(once, replace(CONTRACT, labels=("w", "x", "y", "z")))
-    assert read_metadata(other).labels == ("w", "x", "y", "z")
+    assert inspect(other).info.labels == ("w", "x", "y", "z")
     assert inspect(other).metadata_names.count(METADATA_NAME) == 1
 
 
 def test_normalization_follows_the_contract(int8):
     contract = replace(CONTRACT, scale=(0.5, 0.25, 1.0), offset=(-1.0, -2.0, 0.0), channel_order="BGR")
-    info = read_metadata(with_metadata(int8, contract))
+    info = inspect(with_metadata(int8, contract)).info
     assert (info.mean, info.std) == ((2.0, 8.0, 0.0), (2.0, 4.0, 1.0))
     assert "blue, green, red" in info.description
 
@@ -139,7 +139,6 @@ def test_mediapipe_shows_a_shuffled_label_list(model, classify):
 
 
 def test_a_file_without_metadata_has_none(int8):
-    assert read_metadata(int8) is None
     assert inspect(int8).info is None
 
 
@@ -149,12 +148,12 @@ def test_broken_files_are_refused(int8):
     with pytest.raises(BrokenModelError):
         with_metadata(int8[: len(int8) // 2], CONTRACT)
     with pytest.raises(BrokenModelError):
-        read_metadata(b"")
+        inspect(b"")
 
 
 def test_lost_labels_are_not_invented(int8):
     """The archive cut off: the rest still reads, without labels."""
     tagged = with_metadata(int8, CONTRACT)
-    info = read_metadata(tagged[: tagged.rindex(b"PK\x01\x02")])
+    info = inspect(tagged[: tagged.rindex(b"PK\x01\x02")]).info
     assert info is not None
     assert info.labels == ()

@@ -10,7 +10,7 @@ from convert.edgetpu.source_match import Check, compare
 from convert.errors import EdgeTpuModelError
 from convert.tflite.inspection import EDGE_TPU_OPERATOR
 from convert.tflite.metadata import broken_model
-from edge.inference.tflite.flatbuffer import Buffer
+from convert.tflite.schema import SchemaTable
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,5 +132,9 @@ def _is_compiled(operator: Operator) -> bool:
 
 def _options(model: bytes) -> dict[tuple[int, int], bytes]:
     """(subgraph, operator) -> its custom options."""
-    root = Buffer(model).root(b"TFL3")
-    return {(g, n): entry.raw(5) for g, graph in enumerate(root.tables(2)) for n, entry in enumerate(graph.tables(3))}
+    graphs = SchemaTable.root(model).tables("Subgraphs", "SubGraph")
+    return {
+        (g, n): entry.content("CustomOptions")
+        for g, graph in enumerate(graphs)
+        for n, entry in enumerate(graph.tables("Operators", "Operator"))
+    }

@@ -1,7 +1,6 @@
 """A TFLite file as a compiler sees it: operators with their options, and the values of small constants.
 
-`convert.tflite.inspection` takes the file apart; what only the Edge TPU's rules need is read here, by the same
-hardened reader.
+`convert.tflite.inspection` takes the file apart; what only the Edge TPU's rules need is read here, in the same way.
 """
 
 from dataclasses import dataclass
@@ -10,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convert.tflite.inspection import CUSTOM, Inspection, Node, TensorInfo, inspect, plain
+from convert.tflite.inspection import CUSTOM, Inspection, Node, TensorInfo, inspect, operator_number, plain
 from convert.tflite.metadata import broken_model
-from edge.inference.tflite.flatbuffer import Buffer, Table
+from convert.tflite.schema import SchemaTable, field
+from edge.inference.tflite.flatbuffer import Table
 from edge.inference.tflite.model_file import constant_span
 
 LONGEST_NAME = 80
@@ -46,9 +46,10 @@ class Operator:
         """The inputs that are there."""
         return tuple(tensor for tensor in self.inputs if tensor is not None)
 
-    def option(self, slot: int, code: str, default: int = 0) -> int:
-        """An integer option; its default where the operator has no options."""
-        return default if self.options is None else self.options.number(slot, code, default)
+    def option(self, kind: str, name: str) -> int:
+        """The integer `name` of its options, a table `kind` of the schema; the default where it has no options."""
+        place = field(kind, name)
+        return place.default if self.options is None else self.options.number(*place)
 
     def input(self, position: int) -> TensorInfo | None:
         """An input by its position; None when left out."""
@@ -126,27 +127,27 @@ def read_graph(model: bytes, name: str = "model") -> Graph:
 
 
 def _read(model: bytes, seen: Inspection) -> Graph:
-    root = Buffer(model).root(b"TFL3")
-    custom = [max(code.number(0, "b"), code.number(3, "i")) == CUSTOM for code in root.tables(1)]
-    spans = [constant_span(entry) for entry in root.tables(4)]
+    root = SchemaTable.root(model)
+    custom = [operator_number(code) == CUSTOM for code in root.tables("OperatorCodes", "OperatorCode")]
+    spans = [constant_span(entry.raw) for entry in root.tables("Buffers", "Buffer")]
     tensors: dict[tuple[int, int], TensorInfo] = {(t.subgraph, t.index): t for t in seen.tensors}
     variables, buffers, operators = set(), {}, []
     nodes = iter(seen.nodes)
-    for subgraph, graph in enumerate(root.tables(2)):
-        for index, entry in enumerate(graph.tables(0)):
-            buffers[(subgraph, index)] = entry.number(2, "I")
-            if entry.number(5, "B"):
+    for subgraph, graph in enumerate(root.tables("Subgraphs", "SubGraph")):
+        for index, entry in enumerate(graph.tables("Tensors", "Tensor")):
+            buffers[(subgraph, index)] = entry.number("Buffer")
+            if entry.number("IsVariable"):
                 variables.add((subgraph, index))
-        for index, entry in enumerate(graph.tables(3)):
+        for index, entry in enumerate(graph.tables("Operators", "Operator")):
             node = next(nodes)
             operators.append(
                 Operator(
                     node,
                     index,
-                    custom[entry.number(0, "I")],
+                    custom[entry.number("OpcodeIndex")],
                     tuple(None if i < 0 else tensors[(subgraph, i)] for i in node.inputs),
                     tuple(tensors[(subgraph, i)] for i in node.outputs),
-                    entry.table(4),
+                    entry.raw.table(field("Operator", "BuiltinOptions").slot),
                 )
             )
     return Graph(seen, tuple(operators), frozenset(variables), buffers, model, spans)

@@ -162,7 +162,8 @@ def _parameters(operator: Operator, graph: Graph) -> _Met:
 
 def _convolution(operator: Operator, graph: Graph) -> _Met:
     depthwise = operator.name == "DEPTHWISE_CONV_2D"
-    x, y = (operator.option(slot, "i", 1) for slot in ((5, 6) if depthwise else (4, 5)))
+    options = "DepthwiseConv2DOptions" if depthwise else "Conv2DOptions"
+    x, y = (operator.option(options, side) for side in ("DilationWFactor", "DilationHFactor"))
     if x != y:
         return "dilation", f"{x} and {y}"
     source, weights = operator.input(0), operator.input(1)
@@ -172,12 +173,18 @@ def _convolution(operator: Operator, graph: Graph) -> _Met:
 
 
 def _pooling(operator: Operator, graph: Graph) -> _Met:
-    return ("fused-activation", f"activation {operator.option(5, 'b')}") if operator.option(5, "b") else None
+    return _fused_activation(operator, "Pool2DOptions")
+
+
+def _fused_activation(operator: Operator, options: str) -> _Met:
+    activation = operator.option(options, "FusedActivationFunction")
+    return ("fused-activation", f"activation {activation}") if activation else None
 
 
 def _concatenation(operator: Operator, graph: Graph) -> _Met:
-    if operator.option(1, "b"):
-        return "fused-activation", f"activation {operator.option(1, 'b')}"
+    fused = _fused_activation(operator, "ConcatenationOptions")
+    if fused is not None:
+        return fused
     constants = [tensor for tensor in operator.given if graph.is_constant(tensor)]
     padding = len(operator.given) == 2 and len(constants) == 1 and graph.stands_for_zero(constants[0])
     return (
@@ -189,8 +196,9 @@ def _dense(operator: Operator, graph: Graph) -> _Met:
     weights = operator.input(1)
     if weights is not None and len(weights.scales) > 1:
         return "per-channel-dense", f"{called(weights, 'its weights')}: {len(weights.scales)} scales"
-    if operator.option(1, "b"):
-        return "dense-format", f"weights format {operator.option(1, 'b')}"
+    weights_format = operator.option("FullyConnectedOptions", "WeightsFormat")
+    if weights_format:
+        return "dense-format", f"weights format {weights_format}"
     rows = [tensor for tensor in operator.outputs if _has_rows(tensor)]
     if rows:
         return "dense-output", f"{called(rows[0], 'its output')} is {shape_text(rows[0])}"
@@ -244,7 +252,7 @@ def _split(operator: Operator, graph: Graph) -> _Met:
 
 def _pack(operator: Operator, graph: Graph) -> _Met:
     rank = len(operator.outputs[0].shape) if operator.outputs else 0
-    axis = operator.option(1, "i")
+    axis = operator.option("PackOptions", "Axis")
     return ("batch-axis", f"axis {axis}") if rank > 1 and axis % rank == 0 else None
 
 
@@ -272,7 +280,8 @@ def _strided_slice(operator: Operator, graph: Graph) -> _Met:
         return "constant-parameters", "its strides are no constant that can be read"
     if any(stride != 1 for stride in strides):
         return "strided-slice", f"strides {strides}"
-    masks = [name for slot, name in ((2, "ellipsis"), (3, "new-axis")) if operator.option(slot, "i")]
+    fields = (("EllipsisMask", "ellipsis"), ("NewAxisMask", "new-axis"))
+    masks = [name for field, name in fields if operator.option("StridedSliceOptions", field)]
     return ("strided-slice", f"{' and '.join(masks)} mask") if masks else None
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convert.errors import RecoveryError
+from convert.tflite.schema import names, pack_model
 
 Floats = npt.NDArray[np.float32]
 FLOAT32 = 0  # TensorType.FLOAT32
@@ -57,8 +58,8 @@ class FloatFile:
             raise RecoveryError(f"a model with one subgraph expected; got {len(self._tree.subgraphs)} (control flow)")
         self._schema: Any = schema
         self._graph = self._tree.subgraphs[0]
-        names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
-        self._kinds = [names[max(c.builtinCode, c.deprecatedBuiltinCode)] for c in self._tree.operatorCodes]
+        known = names("BuiltinOperator")
+        self._kinds = [known[max(c.builtinCode, c.deprecatedBuiltinCode)] for c in self._tree.operatorCodes]
 
     @property
     def operators(self) -> tuple[Operator, ...]:
@@ -153,11 +154,7 @@ class FloatFile:
 
     def pack(self) -> bytes:
         """The file as bytes."""
-        import flatbuffers
-
-        builder = flatbuffers.Builder(1 << 20)
-        builder.Finish(self._tree.Pack(builder), file_identifier=b"TFL3")
-        return bytes(builder.Output())
+        return pack_model(self._tree)
 
     def _readers(self, tensor: int) -> int:
         return sum(int(i) == tensor for op in self._graph.operators for i in op.inputs)

@@ -1,7 +1,7 @@
 """What is inside a TFLite file: operators with versions, tensors with quantization, ends, metadata.
 
 Reads the file only, never runs it, so that it works on models no interpreter here can load (an Edge TPU's, a
-newer version's), and says in one line when a file is broken. Slot numbers follow
+newer version's), and says in one line when a file is broken. Fields:
 https://github.com/google-ai-edge/LiteRT/blob/main/tflite/schema/schema.fbs
 """
 
@@ -9,7 +9,6 @@ import hashlib
 import math
 from collections import Counter
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +17,14 @@ import numpy.typing as npt
 
 from convert.errors import BrokenModelError
 from convert.tflite.metadata import METADATA_NAME, ModelInfo, broken_model, parse_metadata
+from convert.tflite.schema import SchemaTable, names
 from edge.errors import FlatbufferError
-from edge.inference.tflite.flatbuffer import Buffer, Table
 from edge.inference.tflite.model_file import LARGEST_MODEL_BYTES, constant_bytes, lies_behind
 from edge.system.files import read_at_most
 
 EDGE_TPU_OPERATOR = "edgetpu-custom-op"
 FLOAT_TYPES = frozenset({"float16", "bfloat16", "float32", "float64", "complex64", "complex128"})
 CUSTOM = 32  # BuiltinOperator.CUSTOM
-PLACEHOLDER = 127  # deprecated_builtin_code of operators numbered above it
 HIGHEST_RANK = 16
 
 
@@ -220,27 +218,27 @@ def inspect(model: bytes, name: str = "model") -> Inspection:
 
 
 def _inspect(model: bytes, name: str) -> Inspection:
-    root = Buffer(model).root(b"TFL3")
-    operators = [_operator_code(code) for code in root.tables(1)]
-    sizes = [(constant_bytes(entry), lies_behind(entry)) for entry in root.tables(4)]
-    graphs = list(root.tables(2))
+    root = SchemaTable.root(model)
+    operators = [_operator_code(code) for code in root.tables("OperatorCodes", "OperatorCode")]
+    sizes = [(constant_bytes(entry.raw), lies_behind(entry.raw)) for entry in root.tables("Buffers", "Buffer")]
+    graphs = list(root.tables("Subgraphs", "SubGraph"))
     if not graphs:
         raise FlatbufferError("no subgraph")
     nodes: list[Node] = []
     tensors: list[TensorInfo] = []
     ends: tuple[list[int], list[int]] = ([], [])
     for number, graph in enumerate(graphs):
-        own = [_tensor(entry, number, index, sizes) for index, entry in enumerate(graph.tables(0))]
-        nodes += [_node(entry, number, operators, len(own)) for entry in graph.tables(3)]
-        indices = _indices(graph, 1, len(own)), _indices(graph, 2, len(own))
+        own = [_tensor(entry, number, index, sizes) for index, entry in enumerate(graph.tables("Tensors", "Tensor"))]
+        nodes += [_node(entry, number, operators, len(own)) for entry in graph.tables("Operators", "Operator")]
+        indices = _indices(graph, "Inputs", len(own)), _indices(graph, "Outputs", len(own))
         ends = indices if number == 0 else ends
         tensors += own
     names, info = _metadata(root, model, name)
     return Inspection(
         file_bytes=len(model),
         sha256=hashlib.sha256(model).hexdigest(),
-        schema_version=root.number(0, "I"),
-        description=root.text(3),
+        schema_version=root.number("Version"),
+        description=root.text("Description"),
         subgraphs=len(graphs),
         nodes=tuple(nodes),
         tensors=tuple(tensors),
@@ -251,33 +249,38 @@ def _inspect(model: bytes, name: str) -> Inspection:
     )
 
 
-def _operator_code(code: Table) -> tuple[str, int]:
-    """(name, version). Codes above 127 stand in the newer 32-bit field, smaller ones in either."""
-    old, new = code.number(0, "b"), code.number(3, "i")
-    number = max(old, new) if old != PLACEHOLDER or new else old
-    name = code.text(1) if number == CUSTOM else _operator_names().get(number, f"BUILTIN_{number}")
-    return name or "CUSTOM", code.number(2, "i", 1)
+def operator_number(code: SchemaTable) -> int:
+    """BuiltinOperator of an OperatorCode. Numbers above 127 stand in the newer 32-bit field, smaller ones in either."""
+    return max(code.number("DeprecatedBuiltinCode"), code.number("BuiltinCode"))
 
 
-def _tensor(entry: Table, subgraph: int, index: int, sizes: list[tuple[int, bool]]) -> TensorInfo:
-    number = entry.number(2, "I")
+def _operator_code(code: SchemaTable) -> tuple[str, int]:
+    """(name, version)."""
+    number = operator_number(code)
+    name = code.text("CustomCode") if number == CUSTOM else names("BuiltinOperator").get(number, f"BUILTIN_{number}")
+    return name or "CUSTOM", code.number("Version")
+
+
+def _tensor(entry: SchemaTable, subgraph: int, index: int, sizes: list[tuple[int, bool]]) -> TensorInfo:
+    number = entry.number("Buffer")
     if number >= max(1, len(sizes)):
         raise FlatbufferError(f"tensor {index} uses buffer {number} of {len(sizes)}")
-    shape = tuple(int(n) for n in _short(entry.array(0, "i4")))
+    shape = tuple(int(n) for n in _short(entry.array("Shape", "i4")))
     if any(n < -1 for n in shape):
         raise FlatbufferError(f"tensor {index} has the shape {list(shape)}")
-    quantization = entry.table(4)
-    scales = quantization.array(2, "f4") if quantization else np.empty(0, np.float32)
+    kind = entry.number("Type")
+    quantization = entry.table("Quantization", "QuantizationParameters")
+    scales = quantization.array("Scale", "f4") if quantization else np.empty(0, np.float32)
     return TensorInfo(
         subgraph=subgraph,
         index=index,
-        name=entry.text(3),
-        dtype=_type_names().get(entry.number(1, "b"), f"type{entry.number(1, 'b')}"),
+        name=entry.text("Name"),
+        dtype=names("TensorType").get(kind, f"type{kind}").lower(),
         shape=shape,
-        signature=tuple(int(n) for n in _short(entry.array(7, "i4"))),
+        signature=tuple(int(n) for n in _short(entry.array("ShapeSignature", "i4"))),
         scales=scales,
-        zero_points=quantization.array(3, "i8") if quantization else np.empty(0, np.int64),
-        axis=quantization.number(6, "i") if quantization else 0,
+        zero_points=quantization.array("ZeroPoint", "i8") if quantization else np.empty(0, np.int64),
+        axis=quantization.number("QuantizedDimension") if quantization else 0,
         constant_bytes=sizes[number][0] if sizes else 0,
         behind=bool(sizes) and sizes[number][1],
     )
@@ -289,8 +292,8 @@ def _short(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return values
 
 
-def _node(entry: Table, subgraph: int, operators: list[tuple[str, int]], tensors: int) -> Node:
-    code = entry.number(0, "I")
+def _node(entry: SchemaTable, subgraph: int, operators: list[tuple[str, int]], tensors: int) -> Node:
+    code = entry.number("OpcodeIndex")
     if code >= len(operators):
         raise FlatbufferError(f"an operator uses code {code} of {len(operators)}")
     name, version = operators[code]
@@ -298,46 +301,32 @@ def _node(entry: Table, subgraph: int, operators: list[tuple[str, int]], tensors
         subgraph=subgraph,
         operator=name,
         version=version,
-        inputs=tuple(_indices(entry, 1, tensors, optional=True)),
-        outputs=tuple(_indices(entry, 2, tensors)),
-        custom_bytes=entry.span(5, 1)[1],
+        inputs=tuple(_indices(entry, "Inputs", tensors, optional=True)),
+        outputs=tuple(_indices(entry, "Outputs", tensors)),
+        custom_bytes=entry.length("CustomOptions"),
     )
 
 
-def _indices(table: Table, slot: int, tensors: int, optional: bool = False) -> list[int]:
-    values = table.array(slot, "i4")
+def _indices(table: SchemaTable, side: str, tensors: int, optional: bool = False) -> list[int]:
+    values = table.array(side, "i4")
     if len(values) and (values.min() < (-1 if optional else 0) or values.max() >= tensors):
         raise FlatbufferError(f"a tensor index beyond the {tensors} tensors there are")
     return [int(v) for v in values]
 
 
-def _metadata(root: Table, model: bytes, file: str) -> tuple[list[str], ModelInfo | None]:
+def _metadata(root: SchemaTable, model: bytes, file: str) -> tuple[list[str], ModelInfo | None]:
     """Names of the metadata entries, and the standard TFLite metadata when one of them is that."""
-    buffers = list(root.tables(4))
+    buffers = list(root.tables("Buffers", "Buffer"))
     names: list[str] = []
     info = None
-    for entry in root.tables(6):
-        name, number = entry.text(0), entry.number(1, "I")
+    for entry in root.tables("Metadata", "Metadata"):
+        name, number = entry.text("Name"), entry.number("Buffer")
         if number >= len(buffers):
             raise FlatbufferError(f"metadata {name!r} uses buffer {number} of {len(buffers)}")
         names.append(name)
         if name == METADATA_NAME and info is None:
-            info = parse_metadata(buffers[number].raw(0), model, file)
+            info = parse_metadata(buffers[number].content("Data"), model, file)
     return names, info
-
-
-@lru_cache(maxsize=1)
-def _operator_names() -> dict[int, str]:
-    from ai_edge_litert.schema_py_generated import BuiltinOperator
-
-    return {number: name for name, number in vars(BuiltinOperator).items() if isinstance(number, int)}
-
-
-@lru_cache(maxsize=1)
-def _type_names() -> dict[int, str]:
-    from ai_edge_litert.schema_py_generated import TensorType
-
-    return {number: name.lower() for name, number in vars(TensorType).items() if isinstance(number, int)}
 
 
 def _finite(value: Any) -> float | None:

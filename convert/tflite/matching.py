@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from convert.errors import DiagnoseError
 from convert.tflite.inspection import Inspection, Node, TensorInfo, inspect, plain
+from convert.tflite.schema import pack_model
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
@@ -260,8 +261,6 @@ class Parts:
         return Part(Runner(self._packed(operators, needed, place, inputs), keep_all=False), inputs)
 
     def _packed(self, operators: list[Any], needed: list[int], place: dict[int, int], inputs: tuple[int, ...]) -> bytes:
-        import flatbuffers
-
         tree, graph = self._schema.ModelT(), self._schema.SubGraphT()
         tree.version, tree.operatorCodes, tree.description = 3, self._tree.operatorCodes, ""
         tree.buffers, graph.tensors, graph.operators = [self._schema.BufferT()], [], []
@@ -281,9 +280,7 @@ class Parts:
         graph.inputs = [place[i] for i in inputs]
         graph.outputs = [place[int(operators[-1].outputs[0])]]
         tree.subgraphs = [graph]
-        builder = flatbuffers.Builder(1 << 16)
-        builder.Finish(tree.Pack(builder), file_identifier=b"TFL3")
-        return bytes(builder.Output())
+        return pack_model(tree)
 
     def _is_constant(self, index: int) -> bool:
         data = self._tree.buffers[self._graph.tensors[index].buffer].data

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from convert.errors import BrokenModelError
+from convert.tflite.schema import pack_model
 from edge.errors import FlatbufferError, ModelFileError
 from edge.inference.contract import InputContract
 from edge.inference.tflite.flatbuffer import Buffer, Table
@@ -94,9 +95,8 @@ def with_metadata(
         check_model(model)
     except ModelFileError as error:
         raise BrokenModelError(str(error)) from error
-    packed = _model_metadata(contract, io, name)
     tree = schema.ModelT.InitFromPackedBuf(model, 0)
-    data = np.frombuffer(packed, np.uint8)
+    data = np.frombuffer(_model_metadata(contract, io, name), np.uint8)
     there = [entry for entry in tree.metadata or [] if _text(entry.name) == METADATA_NAME]
     if there:  # replaced where it stands, so that writing twice gives the same bytes
         tree.buffers[there[0].buffer].data = data
@@ -106,24 +106,7 @@ def with_metadata(
         entry.name, entry.buffer = METADATA_NAME, len(tree.buffers)
         tree.buffers.append(buffer)
         tree.metadata = [*(tree.metadata or []), entry]
-    return _with_label_file(_packed_model(tree), contract.labels)
-
-
-def read_metadata(model: bytes) -> ModelInfo | None:
-    """The standard metadata of a TFLite file, None when it has none.
-
-    Raises:
-        BrokenModelError: the file or its metadata is damaged.
-    """
-    with broken_model("model"):
-        root = Buffer(model).root(b"TFL3")
-        entries = [entry.number(1, "I") for entry in root.tables(6) if entry.text(0) == METADATA_NAME]
-        if not entries:
-            return None
-        buffers = list(root.tables(4))
-        if entries[0] >= len(buffers):
-            raise FlatbufferError(f"metadata uses buffer {entries[0]} of {len(buffers)}")
-        return parse_metadata(buffers[entries[0]].raw(0), model, "model")
+    return _with_label_file(pack_model(tree), contract.labels)
 
 
 def parse_metadata(packed: bytes, model: bytes, name: str) -> ModelInfo:
@@ -199,14 +182,6 @@ def _finite(values: tuple[float, ...]) -> list[float | None]:
 
 def _text(name: bytes | str) -> str:
     return name.decode("utf-8", "replace") if isinstance(name, bytes) else name
-
-
-def _packed_model(tree: Any) -> bytes:
-    import flatbuffers
-
-    builder = flatbuffers.Builder(1 << 20)
-    builder.Finish(tree.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
 
 
 def _with_label_file(model: bytes, labels: tuple[str, ...]) -> bytes:

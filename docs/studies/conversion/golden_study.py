@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convert.certification.golden import Kinds, drawn
+from convert.tflite.schema import SchemaTable
 from edge.bundle import bundle as bundles
 from edge.bundle.bundle import Bundle
 from edge.commands.command_line import Outcome
@@ -26,8 +27,7 @@ from edge.commands.command_line import main as run
 from edge.errors import DONE, EdgeError
 from edge.inference.contract import Pixels
 from edge.inference.interpreters import open_interpreter
-from edge.inference.tflite.flatbuffer import Buffer
-from edge.inference.tflite.model_file import IDENTIFIER, constant_span
+from edge.inference.tflite.model_file import constant_span
 from edge.settings.trusted_keys import machine_keys
 from edge.system.option_values import switch, whole_number
 
@@ -136,9 +136,10 @@ def _answers(bundle: Bundle, model: bytes, images: Sequence[Pixels] | Pixels) ->
 
 def _damaged(model: bytes, count: int, seed: int) -> Iterator[bytes]:
     """Copies of the model with one bit of one constant flipped, bytes drawn evenly from all of them."""
-    root = Buffer(model).root(IDENTIFIER)
-    described = {item.number(1, "I") for item in root.tables(6)}  # labels and normalization compute nothing
-    spans = [constant_span(item) for number, item in enumerate(root.tables(4)) if number not in described]
+    root = SchemaTable.root(model)
+    described = {item.number("Buffer") for item in root.tables("Metadata", "Metadata")}  # they compute nothing
+    buffers = enumerate(root.tables("Buffers", "Buffer"))
+    spans = [constant_span(item.raw) for number, item in buffers if number not in described]
     places = np.concatenate([np.arange(start, start + size) for start, size in spans])
     rng = np.random.default_rng(seed)
     for place, bit in zip(rng.choice(places, count), rng.integers(0, 8, count), strict=True):

@@ -18,7 +18,7 @@ import pytest
 
 from convert.cli import COMMANDS
 from convert.commands.requests import EXIT_CODES
-from edge.bundle.bundle import bundle as bundles
+from edge.bundle import bundle as bundles
 from edge.commands.command_line import main
 from edge.settings.trusted_keys import machine_keys
 from tests.keras_models import edited

@@ -26,7 +26,7 @@ def record() -> dict:
 
 
 def shipped() -> GateLimits:
-    return GateLimits.from_toml((ROOT / "edge" / "gates.toml").read_text(encoding="utf-8"))
+    return GateLimits.from_toml((ROOT / "edge/inference/gates/gates.toml").read_text(encoding="utf-8"))
 
 
 def spread(name: str) -> np.ndarray:

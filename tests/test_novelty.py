@@ -27,7 +27,7 @@ def value(pixels: Pixels) -> float:
 
 
 def shipped_text() -> str:
-    return resources.files("edge").joinpath("novelty.json").read_text(encoding="utf-8")
+    return resources.files("edge.inference.gates").joinpath("novelty.json").read_text(encoding="utf-8")
 
 
 # --- what is like the training images passes; what is not, does not

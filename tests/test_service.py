@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from conftest import certified
 
-from edge.bundle.bundle import bundle as bundles
+from edge.bundle import bundle as bundles
 from edge.bundle.golden import Golden
 from edge.cli import COMMANDS
 from edge.commands.command_line import main

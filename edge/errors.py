@@ -177,6 +177,16 @@ class StoreFull(StoreError, OSError):  # noqa: N818
     exit_code: ClassVar[int] = 4
 
 
+class PageUnavailable(EdgeError, ImportError):  # noqa: N818  (the state of a machine, not a mistake)
+    """What pages are written with is not installed. Cure: install the extra the message names."""
+
+    exit_code: ClassVar[int] = 4
+
+
+class TemplateValueError(EdgeError, LookupError):
+    """A page's template names a value that it was not given. Cause: a fault of the program, or a record with a hole."""
+
+
 class UsageError(LeukoscopeError, ValueError):
     """The words of a command make no request. Cure: see `COMMAND --help`."""
 

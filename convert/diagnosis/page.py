@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from models.report.html_page import Markup, code, element, facts, image, page, section, table
+from edge.page import Picture, Table, render_page
 
 Record = Mapping[str, Any]
 WORST_SHOWN = 8
 NOTICE = "Research use only: not for diagnosis."
-_WORDS = {"fault": "FAULT", "sound": "NO FAULT"}
 
 
 def diagnosis_text(record: Record) -> str:
@@ -34,40 +33,19 @@ def diagnosis_text(record: Record) -> str:
 
 def diagnosis_page(record: Record, figure: bytes) -> str:
     """The page; `figure` is the PNG of `convert.diagnosis.figure`."""
-    verdict = record["verdict"]
-    banner = element(
-        "div",
-        element("div", _WORDS[verdict], css="word"),
-        element("p", _headline(record)),
-        css=f"banner {'fail' if verdict == 'fault' else 'pass'}",
+    description = "Error, share of the error at the logits, and use of the range, by layer"
+    return render_page(
+        "convert.diagnosis",
+        "diagnosis.html",
+        record=record,
+        notice=NOTICE,
+        headline=_headline(record),
+        figure=Picture(figure, "png", description),
+        causes=_causes(record),
+        layers=_layers(record),
+        weights=_weights(record),
+        ranges=_ranges(record),
     )
-    body = [
-        element("h1", f"Where does the error of {record['int8']['name']} come from?"),
-        element(
-            "p", f"Float network {record['network']['name']}, {record['images']} images: {record['origin']}", css="sub"
-        ),
-        element("div", NOTICE, css="notice"),
-        banner,
-        _causes(record),
-        section(
-            "Layer by layer",
-            image(figure, "png", "Error, share of the error at the logits, and use of the range, by layer"),
-            element("p", _LEGEND, css="note"),
-            _layers(record),
-        ),
-        _weights(record),
-        _calibration(record),
-        _ends(record),
-        _provenance(record),
-    ]
-    return page(f"Diagnosis of {record['int8']['name']}", body)
-
-
-_LEGEND = (
-    "All of a layer's error is what its int8 values differ from the float network's by. A part is inherited with its "
-    "inputs; the layer adds the rest: what it gave in int8, against its float operator on that same int8 input. "
-    "Alone: only this layer in int8, all behind it in float. A ReLU's clamp is no clipping."
-)
 
 
 def _headline(record: Record) -> str:
@@ -100,26 +78,26 @@ def _clipped(layer: Record) -> float:
     return float(layer["clipped_low"] + layer["clipped_high"])
 
 
-def _causes(record: Record) -> Markup:
+def _causes(record: Record) -> Table:
+    """Causes of weight by number, then remarks."""
     numbered = [
         *((str(k), cause) for k, cause in enumerate(_weighty(record), 1)),
-        *(("-", c) for c in _remarks(record)),
+        *(("-", cause) for cause in _remarks(record)),
     ]
-    if not numbered:
-        return section("Causes", element("p", "None: nothing here departs from what a sound int8 file shows."))
-    rows = [
-        [number, c["rule"], c["layer"] or "-", f"{c['evidence']:g} {c['measure']}", c["message"], c["cure"]]
-        for number, c in numbered
-    ]
-    note = element("p", "Numbered: causes of weight, from where a fault begins to where it shows. Others are remarks.")
-    return section("Causes", note, table(["", "Cause", "Layer", "Evidence", "What was found", "What to try"], rows))
+    return Table(
+        ("", "Cause", "Layer", "Evidence", "What was found", "What to try"),
+        [
+            (number, c["rule"], c["layer"] or "-", f"{c['evidence']:g} {c['measure']}", c["message"], c["cure"])
+            for number, c in numbered
+        ],
+    )
 
 
-def _layers(record: Record) -> Markup:
+def _layers(record: Record) -> Table:
     head = ["Layer", "Operator", "Total dB", "Adds dB", "Median channel dB", "Alone dB", "Share", "Cosine"]
     head += ["Codes used", "Clipped", "Dead", "Lost"]
     rows = [
-        [
+        (
             layer["name"],
             layer["operator"],
             f"{layer['sqnr_db']:.1f}",
@@ -132,17 +110,16 @@ def _layers(record: Record) -> Markup:
             f"{100 * _clipped(layer):.2f} %",
             f"{layer['dead_channels']}/{layer['channels']}",
             str(layer["lost_channels"]),
-        ]
+        )
         for layer in record["layers"]
     ]
-    note = "100 dB: no error. Dead: channels with one value on all images. Lost: alive in float, one code in int8."
-    return element("div", table(head, rows, range(2, 12)), element("p", note, css="note"))
+    return Table(head, rows, numbers=range(2, 12))
 
 
-def _weights(record: Record) -> Markup:
-    head = ["Layer", "Scales", "Greatest channel over median", "over the next", "Codes used", "dB", "Bias, steps off"]
+def _weights(record: Record) -> Table:
+    head = ("Layer", "Scales", "Greatest channel over median", "over the next", "Codes used", "dB", "Bias, steps off")
     rows = [
-        [
+        (
             w["name"],
             str(w["scales"]),
             f"{w['outlier']:.1f} (channel {w['loudest']})",
@@ -150,70 +127,23 @@ def _weights(record: Record) -> Markup:
             f"{100 * w['codes']:.0f} %",
             f"{w['sqnr_db']:.1f}",
             f"{w['bias_steps']:.2f}",
-        ]
+        )
         for w in record["weights"]
     ]
-    return section("Weights", table(head, rows, range(1, 7)))
+    return Table(head, rows, numbers=range(1, 7))
 
 
-def _calibration(record: Record) -> Markup:
-    found = record["calibration"]
-    growth = ", ".join(f"{100 * width:.0f} % after {n}" for n, width in found["growth"])
-    extremes = ", ".join(f"{e['image']} ({e['layers']} layers)" for e in found["extremes"]) or "none stands out"
-    like = found["looks_like_images"]
-    rows: list[tuple[str, str | Markup]] = [
-        ("Width of a range by number of images, median layer", growth),
-        ("Images that set most extremes", extremes),
-        ("Two halves of the images differ by", f"{100 * found['halves']:.1f} % of a range, median layer"),
-        ("Values beyond the recorded range", f"{found['touched']} of {found['telling']} layers"),
-        ("The recorded ranges look like those of", f"{like} images" if like else "as many images as here, or more"),
-        ("Calibration images by the bundle's record", str(found["recorded_images"] or "not known")),
-    ]
-    head = ["Layer", "Recorded width", "Measured width", "Beyond it by", "One image's width", "Halves differ"]
-    layers = [
-        [
+def _ranges(record: Record) -> Table:
+    head = ("Layer", "Recorded width", "Measured width", "Beyond it by", "One image's width", "Halves differ")
+    rows = [
+        (
             one["name"],
             f"{one['recorded']:.4g}",
             f"{one['measured']:.4g}",
             f"{100 * one['exceeds']:.1f} %",
             f"{100 * one['one_image']:.0f} %",
             f"{100 * one['halves']:.1f} %",
-        ]
-        for one in found["layers"]
+        )
+        for one in record["calibration"]["layers"]
     ]
-    return section(
-        "Calibration", facts(rows), element("h3", "Layers with a range of their own"), table(head, layers, range(1, 6))
-    )
-
-
-def _ends(record: Record) -> Markup:
-    ends = record["ends"]
-    rows: list[tuple[str, str | Markup]] = [
-        ("Pixels 0..255 become, by the contract", "{:.5g}..{:.5g}".format(*ends["given"])),
-        ("The input tensor holds", "{:.5g}..{:.5g}".format(*ends["held"])),
-        ("Pixel values it clips", f"{100 * ends['clipped']:.2f} %"),
-        ("Input codes that pixels reach", f"{100 * ends['codes']:.1f} %"),
-        ("Contract of the bundle differs in", ", ".join(ends["differs"]) or "nothing"),
-        ("Images whose first class is at the end of the output", f"{100 * ends['at_top']:.1f} %"),
-        ("Float's first class over its second", "least {:.1f}, median {:.1f} output steps".format(*ends["margins"])),
-        ("Closer than one step", f"{100 * ends['close']:.1f} % of the images"),
-        ("Equal in int8", f"{100 * ends['ties']:.1f} % of the images"),
-    ]
-    return section("Input and output", facts(rows))
-
-
-def _provenance(record: Record) -> Markup:
-    rows: list[tuple[str, str | Markup]] = [
-        ("Float network", code(record["network"]["sha256"])),
-        ("int8 file", code(record["int8"]["sha256"])),
-        ("Operators without a twin", ", ".join(record["unmatched"]) or "none"),
-        ("Seconds", ", ".join(f"{phase} {spent:g}" for phase, spent in record["seconds"].items())),
-        ("Processor time", f"{record['cpu_seconds']:g} s, imports included"),
-        ("Peak memory", f"{record['peak_rss_mb']} MB"),
-        ("Versions", ", ".join(f"{name} {version}" for name, version in record["versions"].items())),
-    ]
-    said = (
-        "The int8 file ran without a delegate, to read the values between; with one its outputs may differ by 1 step."
-    )
-    note = element("p", said, css="note")
-    return section("Provenance", facts(rows), note)
+    return Table(head, rows, numbers=range(1, 6))

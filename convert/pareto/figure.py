@@ -40,6 +40,8 @@ def pareto_figure(record: Record) -> "Figure":
     if handles:
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     heading(figure, _title(record))
+    figure.draw_without_rendering()  # the axes take their place, which texts beside points need to know
+    _texts(left, points, list(shapes))
     return figure  # type: ignore[no-any-return]
 
 
@@ -65,9 +67,6 @@ def _accuracy(axis: Any, points: Sequence[Record], shapes: Mapping[str, str]) ->
             axis.plot(_ms(p), _percent(p), shapes[p["network"]], zorder=4, ms=10, mfc="none", mec=INK, mew=1.1)
         if p["malignant_called_benign"]:
             axis.plot(_ms(p), _percent(p), "o", ms=14, mfc="none", mec=ORANGE, mew=1.4, zorder=3)
-            _beside(axis, p, str(p["malignant_called_benign"]), (9, -10), ORANGE)
-    for p in front:  # nothing else lies above and left of a point on the front
-        _beside(axis, p, _suffix(p["network"], list(shapes)), (-8, 5), INK)
     axis.set(xlabel="milliseconds of processor time an inference (median; left is better)", ylabel="accuracy, %")
     axis.set_xscale("log")
     plain_numbers(axis.xaxis)
@@ -94,15 +93,41 @@ def _look(form: str) -> dict[str, Any]:
     return {"ls": "", "color": colour, "mfc": "none" if form == "float32" else colour, "mec": colour, "mew": 1.2}
 
 
-def _beside(axis: Any, point: Record, text: str, shift: tuple[int, int], colour: str) -> None:
-    axis.annotate(
+def _texts(axis: Any, points: Sequence[Record], names: Sequence[str]) -> None:
+    """Names on the front, and how many malignant images a point calls Benign: where no point or other text lies."""
+    from matplotlib.transforms import Bbox
+
+    point_size = axis.figure.dpi / 72
+    places = [axis.transData.transform((_ms(p), _percent(p))) for p in points]
+    taken = [Bbox([place - 7 * point_size, place + 7 * point_size]) for place in places]
+    front = [(p, _suffix(p["network"], names), INK, ((-8, 5), (8, 5))) for p in points if p["front"]]
+    missed = [
+        (p, str(p["malignant_called_benign"]), ORANGE, ((9, -10), (9, 4), (-9, -10), (-9, 4), (0, -16), (0, 9)))
+        for p in points
+        if p["malignant_called_benign"]
+    ]
+    for point, text, colour, shifts in (*front, *missed):
+        tried = [_beside(axis, point, text, shift, colour) for shift in shifts]
+        boxes = [note.get_window_extent() for note in tried]
+        crowd = [box.count_overlaps(taken) + 9 * (box.x0 < axis.bbox.x0) for box in boxes]
+        best = crowd.index(min(crowd))
+        taken.append(boxes[best])
+        for note in tried[:best] + tried[best + 1 :]:
+            note.remove()
+
+
+def _beside(axis: Any, point: Record, text: str, shift: tuple[int, int], colour: str) -> Any:
+    """A text `shift` points from its point."""
+    across = (shift[0] > 0) - (shift[0] < 0)
+    return axis.annotate(
         text,
         (_ms(point), _percent(point)),
         xytext=shift,
         textcoords="offset points",
         fontsize=7.5,
         color=colour,
-        ha="right" if shift[0] < 0 else "left",
+        ha={-1: "right", 0: "center", 1: "left"}[across],
+        in_layout=False,
         zorder=5,
     )
 

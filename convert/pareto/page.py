@@ -1,9 +1,9 @@
 """A comparison for people: a table for a terminal and for documents, and a page that needs nothing from outside."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from models.report.html_page import Markup, code, element, facts, image, page, section, table
+from edge.page import Picture, Table, render_page
 
 Record = Mapping[str, Any]
 NOTICE = "Research use only: not for diagnosis."
@@ -123,43 +123,23 @@ def overlap(record: Record) -> list[str]:
 
 def pareto_page(record: Record, figure: bytes) -> str:
     """The page; `figure` is the PNG of `convert.pareto.figure`."""
-    body = [
-        element("h1", "Smaller and faster: what it costs"),
-        element("p", f"{record['images']} test images: {record['origin']}", css="sub"),
-        element("div", NOTICE, css="notice"),
-        image(figure, "png", "Accuracy against latency of every network, size and format, with the Pareto front"),
-        section(
-            "Points",
-            table(HEAD, rows(record), (5, 6, 7, 8, 9)),
-            *(element("p", t, css="note") for t in remarks(record)),
-        ),
-        _parity(record),
-        _networks(record),
-    ]
-    return page("Smaller and faster: what it costs", body)
-
-
-def _parity(record: Record) -> Markup:
-    found: Sequence[Sequence[str]] = [
-        (p["network"], p["parity"]["verdict"], "; ".join(p["parity"]["reasons"]) or "-")
-        for p in measured(record)
-        if p["parity"]
-    ]
-    note = element(
-        "p", "Each int8 file against its own float network, by the default policy (convert/parity/policy.toml)."
+    description = "Accuracy against latency of every network, size and format, with the Pareto front"
+    return render_page(
+        "convert.pareto",
+        "pareto.html",
+        record=record,
+        notice=NOTICE,
+        figure=Picture(figure, "png", description),
+        points=Table(HEAD, rows(record), numbers=range(5, 10)),
+        remarks=remarks(record),
+        parity=_parity(record),
     )
-    return section("Parity of the int8 files", note, table(("network", "verdict", "reasons"), found))
 
 
-def _networks(record: Record) -> Markup:
-    listed: list[tuple[str, str | Markup]] = []
-    for network in record["networks"]:
-        said = "as given"
-        if network["trained"]:
-            t = network["trained"]
-            said = f"trained from {t['start']}, {t['epochs']} epochs in {t['seconds'] / 60:.0f} minutes"
-        listed.append((network["name"], element("span", f"{said}; sha256 ", code(network["sha256"]))))
-    return section("Networks", facts(listed))
+def _parity(record: Record) -> Table:
+    found = [(p["network"], p["parity"]) for p in measured(record) if p["parity"]]
+    rows_ = [(network, parity["verdict"], "; ".join(parity["reasons"]) or "-") for network, parity in found]
+    return Table(("network", "verdict", "reasons"), rows_)
 
 
 def _threads(count: int) -> str:

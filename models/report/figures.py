@@ -293,6 +293,25 @@ def intervals_figure(
 
 
 @styled
+def colour_figure(points: Mapping[str, Sequence[Sequence[float]]]) -> "Figure":
+    """Mean green against mean blue, a dot an image, a colour a class.
+
+    Args:
+        points: class -> mean (R, G, B) of its images, each 0 to 255.
+    """
+    figure, axis = canvas(4.8, 3.3)
+    for k, some in enumerate(points.values()):
+        _, green, blue = np.asarray(some, float).reshape(-1, 3).T
+        axis.plot(green, blue, MARKERS[k % 6], color=SERIES[k % 6], ms=3.5, alpha=0.55, mew=0)
+    axis.set(xlabel="mean green", ylabel="mean blue")
+    axis.locator_params(nbins=6, integer=True)
+    legend = figure.legend(axis.lines, [""] * len(points), loc="outside right upper", markerscale=1.8)
+    for text, label in zip(legend.get_texts(), points, strict=True):
+        text.set(text=label, parse_math=False)  # a folder's name: no mathematics, and never hidden
+    return figure  # type: ignore[no-any-return]
+
+
+@styled
 def contact_sheet(
     images: Sequence[npt.NDArray[np.uint8]], captions: Sequence[str], columns: int = 6, title: str = ""
 ) -> "Figure":

@@ -1,6 +1,7 @@
 """A stand-in for litert-quantizer: a package of its shape that notes what it is told and hands out a given int8 file.
 
-It stands in a folder of its own, with a Python that finds it there: what `docs.studies.engine.study --python` asks for.
+It stands in a folder of its own, with a Python that finds it there: what the option `--python` of
+`docs.studies.engine.comparison` asks for.
 """
 
 import json

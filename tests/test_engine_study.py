@@ -1,4 +1,4 @@
-"""`docs.studies.engine.study`: wrong words, a missing engine, an engine that stands in, and what is read off files."""
+"""`docs.studies.engine.comparison`: wrong options, a missing engine, a stand-in for it, and what is read off files."""
 
 import json
 import subprocess
@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from convert.errors import DiagnoseError, EngineUnavailable, FloatModelError, QuantizationError
+from docs.studies.engine.comparison import BlowUp, blown_up, study
 from docs.studies.engine.facts import decisions, file_facts, reached_ranges, unlike
 from docs.studies.engine.runs import LITERT, ROWS, Inputs, check_engine, real_values, run_engine
-from docs.studies.engine.study import BlowUp, blown_up, study
 from edge.errors import UsageError
 from edge.inference.contract import FLOAT32
 from models.data.parts import Part
@@ -52,7 +52,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
 
 def asked(*words: str | Path) -> subprocess.CompletedProcess[str]:
     """The command as a user gives it."""
-    command = [sys.executable, "-m", "docs.studies.engine.study", "run", *map(str, words)]
+    command = [sys.executable, "-m", "docs.studies.engine.comparison", "run", *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300)
 
 

@@ -9,9 +9,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from docs.studies.novelty.alternatives import Network, Once
-from docs.studies.novelty.evidence import NETWORK, RECORD, _auroc, show
 from docs.studies.novelty.other_microscopes import MICROSCOPES, Microscope, through
 from docs.studies.novelty.page import with_tables
+from docs.studies.novelty.refusals import NETWORK, RECORD, _auroc, show
 from edge.errors import UsageError
 from edge.inference.gates.novelty import Novelty, shipped_novelty
 from edge.settings.trusted_keys import machine_keys

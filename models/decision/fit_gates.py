@@ -1,9 +1,9 @@
 """Limits of the quality gates, measured on the published fields that a network was trained and tuned on.
 
 `python -m docs.studies.gates.limits --data DIR --write edge/inference/gates/gates.toml` measures them (training and
-validation parts of
-the field-disjoint list, scale bar painted over), writes the limits, and then measures what they do: which share of the
-test part they refuse, by class, and what they catch (`docs/studies/gates/evidence.py`), as JSON and as a figure.
+validation parts of the field-disjoint list, scale bar painted over), writes the limits, and then measures what they do:
+which share of the test part they refuse, by class, and what they catch (`docs/studies/gates/refusals.py`), as JSON and
+as a figure.
 """
 
 import csv

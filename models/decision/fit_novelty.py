@@ -3,7 +3,7 @@
 `python -m models.decision.fit_novelty --data DIR --write edge/inference/gates/novelty.json` writes its file.
 
 Prototypes and covariance are fitted to the training part of the field-disjoint list; the limits are quantiles of the
-validation part, and of nothing else. What the gate then does is measured by `docs.studies.novelty.evidence`.
+validation part, and of nothing else. What the gate then does is measured by `docs.studies.novelty.refusals`.
 """
 
 import json as json_format

@@ -42,7 +42,7 @@ class LimitRule:
 
 
 # Together 1 % of the validation images, the larger part for stain, which tells more. The factors were set by
-# cross-fitting on training images (`docs.studies.novelty.evidence`): all gates together should refuse well below 2
+# cross-fitting on training images (`docs.studies.novelty.refusals`): all gates together should refuse well below 2
 # %. They
 # were raised once from 1.1 and 1.0, when refusals with those for low confidence came out at 2.1 % of the validation
 # fields, and at 2.2 and 2.6 % of the test fields (float, int8).

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from docs.studies.command import Study, output, run, write_record
 from edge.commands.command_line import Outcome
-from edge.commands.command_line import main as run
 from edge.errors import DONE, UsageError
 from edge.system.option_values import switch, whole_number
 
@@ -38,14 +38,12 @@ LONGEST_REASON = 300
 
 
 @dataclass(frozen=True)
-class MeasureRequest:
+class MeasureRequest(Study):
     """Run one command a few times."""
 
     words: str
     places: Mapping[str, Path]
     rounds: int
-    out: Path | None
-    json: bool
 
     def execute(self) -> Outcome:
         """The row; with `out` it is put into the file."""
@@ -55,8 +53,7 @@ class MeasureRequest:
             rounds.append(measure(self.words, self.places))
         row = {"words": self.words, "rounds": self.rounds, **min(rounds, key=lambda r: r["processor_s"])}
         if self.out is not None:
-            record = _merged(_read(self.out), row)
-            self.out.write_text(json_format.dumps(record, indent=1) + "\n", encoding="utf-8")
+            write_record(self.out, _merged(_read(self.out), row))
         return Outcome(DONE, row, "\n".join(table([row])))
 
 
@@ -166,7 +163,7 @@ def measure_words(
         raise UsageError(f"WORDS must begin with {', '.join(PACKAGES)} and a command; got {words!r}")
     places = {name: Path(path) for name, path in (("IMAGES", data), ("COMPILER", compiler)) if path}
     times = whole_number(rounds, "--rounds", at_least=1)
-    return MeasureRequest(words, places, times, Path(out) if out else None, switch(json, "--json"))
+    return MeasureRequest(words, places, times, **output(out, json))
 
 
 def show(file: str, json: bool = False) -> TableRequest:
@@ -180,4 +177,4 @@ def show(file: str, json: bool = False) -> TableRequest:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run("command_costs", {"measure": measure_words, "table": show}))
+    run({"measure": measure_words, "table": show})

@@ -1,12 +1,11 @@
 """Why int8 is as much faster as it is: the layers MobileNetV2 is made of, each kind by itself, float beside int8.
 
-    python -m docs.studies.conversion.kernel_benchmark run [--out docs/reference/kernel_benchmark.json]
+    python -m docs.studies.conversion.kernel_benchmark run --out FILE
 
 Three small networks with random weights (a common stem alone, the stem with eight 1x1 convolutions, the stem with eight
 3x3 depthwise convolutions, 192 channels at 56 x 56), timed alternately in one run on one thread.
 """
 
-import json as json_format
 import platform
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +16,10 @@ import numpy as np
 from convert.parity.latency import latency_ratio
 from convert.quantization.float_model import FloatModel
 from convert.quantization.quantize import float_tflite, quantize
+from docs.studies.command import Study, output, run
 from edge.commands.command_line import Outcome
-from edge.commands.command_line import main as run
-from edge.errors import DONE
 from edge.inference.contract import FLOAT32, InputContract
 from edge.inference.interpreters import open_interpreter
-from edge.system.option_values import switch
 from models.support.quiet_tensorflow import import_tensorflow
 
 LAYERS, CHANNELS, REPEATS = 8, 192, 200
@@ -30,11 +27,8 @@ SIZE = (224, 224)
 
 
 @dataclass(frozen=True)
-class KernelRequest:
+class KernelStudy(Study):
     """Time each kind of layer."""
-
-    out: Path | None
-    json: bool
 
     def execute(self) -> Outcome:
         """Milliseconds (minima) and ratios."""
@@ -54,13 +48,11 @@ class KernelRequest:
                 "ratio": round(found.ratio_min, 3),
             }
         record = {"machine": platform.machine(), "runtime": small.runtime, "version": small.version, "layers": rows}
-        if self.out is not None:
-            self.out.write_text(json_format.dumps(record, indent=1) + "\n", encoding="utf-8")
         lines = [
             f"{k:10} float {r['float_ms']:.3f} ms, int8 {r['int8_ms']:.3f} ms: {r['ratio']:.2f}x"
             for k, r in rows.items()
         ]
-        return Outcome(DONE, record, "\n".join(lines))
+        return self.finished(record, "\n".join(lines))
 
 
 def _network(kind: str) -> Any:
@@ -77,15 +69,15 @@ def _network(kind: str) -> Any:
     return keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(x))
 
 
-def kernels(out: str = "", json: bool = False) -> KernelRequest:
+def kernels(out: str = "", json: bool = False) -> KernelStudy:
     """Time 1x1 and depthwise convolutions, float beside int8.
 
     Args:
         out: JSON to write.
         json: print the record as JSON.
     """
-    return KernelRequest(Path(out) if out else None, switch(json, "--json"))
+    return KernelStudy(**output(out, json))
 
 
 if __name__ == "__main__":
-    raise SystemExit(run("kernel_benchmark", {"run": kernels}))
+    run({"run": kernels})

@@ -1,10 +1,9 @@
 """One quantizer in a process of its own: the same float TFLite file and images in, an int8 file and its cost out.
 
-Two engines. `tf` is what `convert.quantization.quantize` calls, TensorFlow's calibrator and MLIR quantizer, begun at
-the float
-TFLite file; `tf-measured` is its quantizer alone, with ranges measured by LiteRT's interpreter; both run under this
-Python. `litert` is litert-quantizer, which is no dependency of this project and runs under a Python that the user names
-(`docs/decisions/0022-engine.md`).
+Two engines. `tf` is what `convert.quantization.quantize` calls, TensorFlow's calibrator and MLIR quantizer, from the
+float TFLite file on; `tf-measured` is its quantizer alone, with ranges measured by LiteRT's interpreter; both run under
+this Python. `litert` is litert-quantizer, which is no dependency of this project and runs under a Python that the user
+names (`docs/decisions/0022-engine.md`).
 """
 
 import json

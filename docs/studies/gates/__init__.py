@@ -1,1 +1,1 @@
-"""Studies of the quality gates: limits, evidence and figures."""
+"""Studies of the quality gates: limits, refusals and figures."""

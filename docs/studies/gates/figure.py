@@ -19,7 +19,7 @@ TITLES = {
 
 
 def draw(record: Mapping[str, Any]) -> bytes:
-    """PNG of the record that `models.decision.fit_gates` writes."""
+    """PNG of the record that `docs.studies.gates.limits` writes."""
     return render(_figure(record))
 
 

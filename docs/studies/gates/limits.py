@@ -1,15 +1,20 @@
-"""The command that measures the limits of the gates."""
+"""Limits of the quality gates, measured on the published images, and what gates with these limits refuse.
 
-import json as json_format
+    python -m docs.studies.gates.limits --data IMAGES --others FOLDERS --write edge/inference/gates/gates.toml
+
+The shipped limits are those that this wrote.
+"""
+
 import logging
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from docs.studies.command import run, write_record
+from docs.studies.gates.figure import draw
+from docs.studies.gates.refusals import measured_refusals
 from edge.commands.command_line import Outcome
-from edge.commands.command_line import main as run
 from edge.errors import DONE
 from edge.inference.gates.quality import GateLimits, quality_gates
 from edge.system.files import require_file, write_whole
@@ -23,7 +28,7 @@ RECORD, FIGURE = Path("docs/reference/gates.json"), Path("docs/images/gates.png"
 
 
 @dataclass(frozen=True)
-class CalibrationRequest:
+class LimitsRequest:
     """Measure the limits, write them, and measure what they do."""
 
     data: Path
@@ -35,9 +40,6 @@ class CalibrationRequest:
 
     def execute(self) -> Outcome:
         """Writes three files. Exit 1 when the gates refuse more of the calibration fields than the budget."""
-        from docs.studies.gates.evidence import evidence
-        from docs.studies.gates.figure import draw
-
         for path, option in ((self.write, "--write"), (self.record, "--record"), (self.figure, "--figure")):
             require_file(path, option)
         parts = read_fields(self.data)
@@ -47,13 +49,13 @@ class CalibrationRequest:
         limits = limits_of(values)
         gates = quality_gates(limits)
         write_whole(self.write, limits_toml(limits, values))
-        record = evidence(gates, parts, self.others, _log.info)
+        record = measured_refusals(gates, parts, self.others, _log.info)
         record["limits"] = {
             name: {"limit": getattr(limits, name), "unit": rule.unit, "share": rule.share}
             for name, rule in RULES.items()
         }
         record["budget"], record["versions"] = BUDGET, versions()
-        write_whole(self.record, json_format.dumps(record, indent=1) + "\n")
+        write_record(self.record, record)
         write_whole(self.figure, draw(record))
         kept = record["published"]["calibration"]["share"] <= BUDGET
         return Outcome(DONE if kept else 1, record, _text(record))
@@ -75,7 +77,7 @@ def calibrate(
     figure: str = str(FIGURE),
     others: str = "",
     json: bool = False,
-) -> CalibrationRequest:
+) -> LimitsRequest:
     """Measure the limits of the gates on the published images.
 
     Args:
@@ -87,8 +89,8 @@ def calibrate(
         json: print the record as JSON.
     """
     others_ = Path(others) if others else None
-    return CalibrationRequest(Path(data), Path(write), Path(record), Path(figure), others_, switch(json, "--json"))
+    return LimitsRequest(Path(data), Path(write), Path(record), Path(figure), others_, switch(json, "--json"))
 
 
 if __name__ == "__main__":
-    raise SystemExit(run("docs.studies.gates.limits", {"calibrate": calibrate}, ["calibrate", *sys.argv[1:]]))
+    run({"calibrate": calibrate}, "calibrate")

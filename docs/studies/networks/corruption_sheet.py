@@ -1,4 +1,6 @@
-"""The contact sheet of the corruptions, on drawn smears: `python -m docs.studies.networks.corruption_sheet sheet PATH`.
+"""The contact sheet of the corruptions, on drawn smears.
+
+    python -m docs.studies.networks.corruption_sheet sheet PATH
 
 No image of a data set is in it, so it may be published.
 """
@@ -10,10 +12,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from docs.studies.command import run
 from edge.cameras.synthetic.recipes import RECIPES
 from edge.cameras.synthetic.smear import SYNTHETIC_NOTICE, VirtualSlide
 from edge.commands.command_line import Outcome
-from edge.commands.command_line import main as run
 from edge.errors import DONE
 from edge.inference.contract import InputContract, Pixels
 from edge.system.files import require_file, write_whole
@@ -96,4 +98,4 @@ def sheet(path: str, *, json: bool = False) -> SheetRequest:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run("corruption_sheet", {"sheet": sheet}))
+    run({"sheet": sheet})

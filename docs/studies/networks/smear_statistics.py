@@ -1,9 +1,9 @@
-"""What a published smear field looks like in numbers: where the constants of `edge/cameras/synthetic/recipes.py` come
-from.
+"""Figures of a published smear field, from which the constants of `edge/cameras/synthetic/recipes.py` come.
 
-`python -m docs.studies.networks.smear_statistics FOLDER` prints, for a folder that holds one folder of fields a
-class, the figures that the recipes of the virtual slide follow. No image is kept, and nothing is fitted to the answer
-of a network.
+    python -m docs.studies.networks.smear_statistics FOLDER
+
+prints, for a folder that holds one folder of fields a class, the figures that the recipes of the synthetic smear
+follow. No image is kept, and nothing is fitted to the answer of a network.
 
 Method, for one field of 224x224 pixels (squeezed from 4:3, so lengths are taken after stretching it to
 299x224): the illumination is a quadratic in x and y fitted through the bright pixels of every 56x56 block
@@ -15,8 +15,7 @@ the published files carry a scale bar, is left out. These densities are apparent
 have passed a camera's tone curve and JPEG.
 """
 
-import json
-import sys
+import json as json_format
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from docs.studies.command import Study, output, run
+from edge.commands.command_line import Outcome
 from edge.errors import FrameError
 from edge.inference.contract import Pixels
 from edge.inference.images import IMAGE_SUFFIXES, read_image
@@ -276,14 +277,31 @@ def _describe(fields: Sequence[FieldStatistics]) -> dict[str, Any]:
     return record
 
 
-def main(folder: Path) -> None:
-    """Print the figures of every class folder in `folder`, as a whole and by style, as JSON."""
-    result = {}
-    for part in sorted(p for p in folder.iterdir() if p.is_dir()):
-        fields = measure_folder(part)
-        result[part.name] = {"all": _describe(fields), "styles": styles(fields, 3)}
-    print(json.dumps(result, indent=1))
+@dataclass(frozen=True)
+class StatisticsStudy(Study):
+    """Measure every class folder in a folder."""
+
+    folder: Path
+
+    def execute(self) -> Outcome:
+        """The figures of each, as a whole and by style; as JSON also without `json`."""
+        record = {}
+        for part in sorted(p for p in self.folder.iterdir() if p.is_dir()):
+            fields = measure_folder(part)
+            record[part.name] = {"all": _describe(fields), "styles": styles(fields, 3)}
+        return self.finished(record, json_format.dumps(record, indent=1))
+
+
+def measure_classes(folder: str, out: str = "", json: bool = False) -> StatisticsStudy:
+    """Measure the fields of every class.
+
+    Args:
+        folder: with one sub-folder of fields a class.
+        out: JSON to write.
+        json: print the record as JSON, in one line.
+    """
+    return StatisticsStudy(Path(folder), **output(out, json))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    run({"measure": measure_classes}, "measure")

@@ -3,12 +3,10 @@
 A synthetic field says nothing about accuracy; it is asked only whether a network answers firmly on what a
 fresh clone is converted and demonstrated with, and whether all its classes occur.
 
-`python -m docs.studies.networks.synthetic_check sheet docs/images/virtual_slide.png` writes the contact sheet again,
-and
-`python -m docs.studies.networks.synthetic_check network FOLDER` asks a network.
+    python -m docs.studies.networks.synthetic_check network FOLDER
+    python -m docs.studies.networks.synthetic_check sheet docs/images/virtual_slide.png
 """
 
-import json as json_format
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +16,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from docs.studies.command import Study, output, run
 from edge.cameras.synthetic.recipes import RECIPES
 from edge.cameras.synthetic.smear import SYNTHETIC_NOTICE, VirtualSlide, synthetic_fields
 from edge.commands.command_line import Outcome
-from edge.commands.command_line import main as run
 from edge.errors import ANSWER_IS_NO, DONE
 from edge.inference.contract import FLOAT32, InputContract, Pixels
 from edge.system.option_values import switch, whole_number
@@ -158,14 +156,12 @@ class SheetRequest:
 
 
 @dataclass(frozen=True)
-class CheckRequest:
+class CheckRequest(Study):
     """Ask a network about synthetic fields."""
 
     folder: Path
     count: int
     seed: int
-    out: Path | None
-    json: bool
 
     def execute(self) -> Outcome:
         """Exit 1 when the network is undecided on too many of them or never names one of its classes."""
@@ -173,10 +169,8 @@ class CheckRequest:
 
         network, contract = load_network(self.folder)
         record = check(lambda inputs: network(inputs, training=False), contract, self.count, self.seed)
-        if self.out is not None:
-            self.out.write_text(json_format.dumps(record, indent=1) + "\n", encoding="utf-8")
         text = "\n".join(f"{key}: {value}" for key, value in record.items())
-        return Outcome(DONE if record["verdict"] == "pass" else ANSWER_IS_NO, record, text)
+        return self.finished(record, text, DONE if record["verdict"] == "pass" else ANSWER_IS_NO)
 
 
 def sheet(path: str, json: bool = False) -> SheetRequest:
@@ -200,9 +194,8 @@ def network(folder: str, count: str = "200", seed: str = "0", out: str = "", jso
         json: print the record as JSON.
     """
     fields = whole_number(count, "--count", at_least=1)
-    target = Path(out) if out else None
-    return CheckRequest(Path(folder), fields, whole_number(seed, "--seed"), target, switch(json, "--json"))
+    return CheckRequest(Path(folder), fields, whole_number(seed, "--seed"), **output(out, json))
 
 
 if __name__ == "__main__":
-    raise SystemExit(run("synthetic_check", {"sheet": sheet, "network": network}))
+    run({"sheet": sheet, "network": network})

@@ -1,10 +1,11 @@
 """How good the colour segmentation of white cells is: against drawn smears, whose truth is known, and against boxes
 that people drew around the white cells of other smears.
 
-`python -m docs.studies.networks.white_cell_check drawn` and `python -m docs.studies.networks.white_cell_check boxes
-FOLDER` (images with an
-`Annotations` folder of Pascal VOC XML, as Shenggan/BCCD_Dataset has). For the published fields no pixel-wise truth
-exists.
+    python -m docs.studies.networks.white_cell_check drawn
+    python -m docs.studies.networks.white_cell_check boxes FOLDER
+
+FOLDER holds images and an `Annotations` folder of Pascal VOC XML, as Shenggan/BCCD_Dataset has. For the published
+fields no pixel-wise truth exists.
 """
 
 from collections.abc import Sequence
@@ -17,10 +18,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from docs.studies.command import run
 from edge.cameras.synthetic.recipes import RECIPES
 from edge.cameras.synthetic.smear import VirtualSlide
 from edge.commands.command_line import Outcome
-from edge.commands.command_line import main as run
 from edge.errors import DONE, UsageError
 from edge.inference.contract import InputContract, Pixels
 from edge.inference.images import IMAGE_SUFFIXES, read_image
@@ -164,4 +165,4 @@ def boxes(folder: str, *, json: bool = False) -> CheckRequest:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run("white_cell_check", {"drawn": drawn, "boxes": boxes}))
+    run({"drawn": drawn, "boxes": boxes})

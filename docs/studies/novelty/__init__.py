@@ -1,1 +1,1 @@
-"""Studies of the novelty gate: evidence, alternatives, other microscopes."""
+"""Studies of the novelty gate: refusals, alternatives, other microscopes."""

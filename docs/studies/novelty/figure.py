@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def draw(record: Mapping[str, Any]) -> bytes:
-    """PNG of the record that `docs.studies.novelty.evidence` writes."""
+    """PNG of the record that `docs.studies.novelty.refusals` writes."""
     return render(_figure(record))
 
 

@@ -1,4 +1,4 @@
-"""The tables of docs/explanation/novelty.md, from the record that `docs.studies.novelty.evidence` writes."""
+"""The tables of docs/explanation/novelty.md, from the record that `docs.studies.novelty.refusals` writes."""
 
 import re
 from collections.abc import Mapping

@@ -1,16 +1,15 @@
 """TensorFlow's quantizer and litert-quantizer on the same float file and the same calibration images.
 
     python3 -m venv ENV; ENV/bin/pip install litert-quantizer
-    python -m docs.studies.engine.study run MODEL --data IMAGES --python ENV/bin/python --out FILE
+    python -m docs.studies.engine.comparison run MODEL --data IMAGES --python ENV/bin/python --out FILE
 
 What each writes, what that costs, what `convert.quantization.postcheck` and the Edge TPU preflight say of it, how it
-decides on the
-validation and the test part, how far its ranges lie from those the images reach, and its biases from the network's.
+decides on the validation and the test part, how far its ranges lie from those the images reach, and its biases from the
+network's.
 With `--blow-up` the network is first made hard on purpose: one channel's range far beyond the others', the function
 kept.
 """
 
-import json as json_format
 import logging
 import statistics
 import tempfile
@@ -29,14 +28,14 @@ from convert.parity.latency import latency_ratio
 from convert.quantization.float_model import FloatModel, infer_contract, load_float
 from convert.quantization.predictions import Floats, float_probabilities
 from convert.quantization.quantize import float_tflite, quantize, reach_both_ends
+from docs.studies.command import Study, output, run
 from docs.studies.engine.facts import decisions, file_facts, reached_ranges, unlike
 from docs.studies.engine.runs import ROWS, Inputs, Made, check_engine, run_engine
 from edge.commands.command_line import Outcome
-from edge.commands.command_line import main as run
-from edge.errors import DONE, UsageError
+from edge.errors import UsageError
 from edge.inference.contract import InputContract, Pixels
 from edge.inference.interpreters import open_interpreter
-from edge.system.option_values import switch, whole_number
+from edge.system.option_values import whole_number
 from models.data.parts import Part, load_part
 
 _log = logging.getLogger(__name__)
@@ -58,7 +57,7 @@ class BlowUp:
 
 
 @dataclass(frozen=True)
-class StudyRequest:
+class EngineStudy(Study):
     """Convert one network with every engine."""
 
     model: Path
@@ -68,8 +67,6 @@ class StudyRequest:
     images: int
     rounds: int
     blow_up: BlowUp | None
-    out: Path | None
-    json: bool
 
     def execute(self) -> Outcome:
         """A record an engine; nothing is judged."""
@@ -98,9 +95,7 @@ class StudyRequest:
             rows[0]["unlike_convert_quantize"] = unlike(made["tf"][0].model, quantize(model, contract, pixels))
         record = self._record(model, before, parts, contract)
         record |= {"calibration_images": len(pixels), "float_tflite_seconds": round(float_seconds, 2), "rows": rows}
-        if self.out is not None:
-            self.out.write_text(json_format.dumps(record, indent=1) + "\n", encoding="utf-8")
-        return Outcome(DONE, record, _table(rows))
+        return self.finished(record, _table(rows))
 
     def _calibration(self, source: Source, contract: InputContract, parts: dict[str, Part]) -> Pixels:
         """As `convert quantize` does it, with the two values that make the range whole."""
@@ -225,7 +220,7 @@ def study(
     blow_up: str = "",
     out: str = "",
     json: bool = False,
-) -> StudyRequest:
+) -> EngineStudy:
     """Weigh litert-quantizer against TensorFlow's quantizer on one network.
 
     Args:
@@ -247,7 +242,7 @@ def study(
             raise UsageError(f"--rows must be of {', '.join(ROWS)}; got {row!r}")
     if len(set(wanted)) < len(wanted) or "tf" in wanted[1:]:
         raise UsageError(f"--rows must name each once, tf first; got {rows}")
-    return StudyRequest(
+    return EngineStudy(
         Path(model),
         Path(data),
         Path(python),
@@ -255,8 +250,7 @@ def study(
         whole_number(images, "--images", at_least=1),
         whole_number(rounds, "--rounds", at_least=1),
         _blow_up(blow_up) if blow_up else None,
-        Path(out) if out else None,
-        switch(json, "--json"),
+        **output(out, json),
     )
 
 
@@ -269,4 +263,4 @@ def _blow_up(words: str) -> BlowUp:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run("engine_study", {"run": study}))
+    run({"run": study})

@@ -1,13 +1,13 @@
-"""What the novelty gate refuses: `python -m docs.studies.novelty.evidence --data DIR --others DIR`, once it is fitted.
+"""What the novelty gate refuses, once it is fitted.
+
+    python -m docs.studies.novelty.refusals --data IMAGES --others FOLDERS
 
 Published fields, other images, drawn fields, and stand-ins for what is not at hand: another microscope's fields
 (published test fields with other dyes, ground and magnification), and a stain, a class or a run of fields that the gate
 was not fitted to. A shipped network is asked too: what matters is the leukemia that passes and is called Benign.
 """
 
-import json as json_format
 import logging
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from docs.studies.gates.evidence import drawn_fields
+from docs.studies.command import run, write_record
+from docs.studies.gates.refusals import drawn_fields
 from docs.studies.novelty.alternatives import Network, alternatives
 from docs.studies.novelty.figure import draw
 from docs.studies.novelty.other_microscopes import MICROSCOPES, cut_out, through
 from docs.studies.novelty.page import with_tables
 from edge.commands.command_line import Outcome
-from edge.commands.command_line import main as run
 from edge.errors import DONE, UsageError
 from edge.inference.contract import Pixels
 from edge.inference.gates.novelty import Novelty, shipped_novelty
@@ -56,7 +56,7 @@ Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class NoveltyEvidenceRequest:
+class NoveltyRefusals:
     """Measure the shipped gate and write what it does."""
 
     data: Path
@@ -73,16 +73,16 @@ class NoveltyEvidenceRequest:
         require_file(self.record, "--record")
         require_file(self.figure, "--figure")
         parts, others = read_parts(self.data), read_others(self.others)
-        record = evidence(shipped_novelty(), parts, others)
+        record = measured_refusals(shipped_novelty(), parts, others)
         record["versions"] = versions()
-        write_whole(self.record, json_format.dumps(record, indent=1) + "\n")
+        write_record(self.record, record)
         write_whole(self.figure, draw(record))
         if self.page is not None:
             write_whole(self.page, with_tables(self.page.read_text(encoding="utf-8"), record))
         return Outcome(DONE, record, _text(record))
 
 
-def evidence(novelty: Novelty, parts: Mapping[str, Part], others: Mapping[str, Pixels]) -> dict[str, Any]:
+def measured_refusals(novelty: Novelty, parts: Mapping[str, Part], others: Mapping[str, Pixels]) -> dict[str, Any]:
     """The record of a gate on the published parts and on sets of other images by name."""
     test, network = parts["test"], Network(NETWORK)
     measured = {name: measure(part.pixels) for name, part in parts.items()}
@@ -292,7 +292,7 @@ def _alternatives(parts: Mapping[str, Part], others: Mapping[str, Pixels]) -> li
 
 def show(
     data: str, others: str, record: str = str(RECORD), figure: str = str(FIGURE), page: str = "", json: bool = False
-) -> NoveltyEvidenceRequest:
+) -> NoveltyRefusals:
     """Measure what the shipped novelty gate refuses.
 
     Args:
@@ -304,7 +304,7 @@ def show(
         json: print the record as JSON.
     """
     page_ = Path(page) if page else None
-    return NoveltyEvidenceRequest(Path(data), Path(others), Path(record), Path(figure), page_, switch(json, "--json"))
+    return NoveltyRefusals(Path(data), Path(others), Path(record), Path(figure), page_, switch(json, "--json"))
 
 
 def _text(record: Mapping[str, Any]) -> str:
@@ -319,4 +319,4 @@ def _text(record: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run("docs.studies.novelty.evidence", {"show": show}, ["show", *sys.argv[1:]]))
+    run({"show": show}, "show")

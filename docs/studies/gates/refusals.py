@@ -1,4 +1,4 @@
-"""What the gates refuse of good fields, and what they catch of spoilt ones: `models.decision.fit_gates` writes it down.
+"""What the gates refuse of good fields and catch of degraded ones, as `docs.studies.gates.limits` records it.
 
 Spoilt fields are the published test fields and drawn ones, degraded in steps. A shipped network is asked about them
 too: what matters is not how much is refused but what is wrong among that which passes.
@@ -7,24 +7,27 @@ too: what matters is not how much is refused but what is wrong among that which 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import cv2
 import numpy as np
 
 from docs.studies.gates.degradations import defocus, expose, motion, with_noise
 from docs.studies.gates.focus_measures import compare
+from docs.studies.networks.smear_statistics import SIDE, measure
+from edge.bundle import bundle
 from edge.cameras.synthetic.recipes import RECIPES
 from edge.cameras.synthetic.smear import VirtualSlide, synthetic_fields
+from edge.inference.classifier import Classifier
 from edge.inference.contract import InputContract, Pixels
 from edge.inference.gates.base import GateReport, Gates
 from edge.inference.gates.measures import View
 from edge.inference.images import IMAGE_SUFFIXES, read_image
+from edge.inference.interpreters import open_interpreter
 from edge.settings.trusted_keys import machine_keys
-from models.data.published import BENIGN, bundles
+from models.data.published import BENIGN, LABELS, bundles
+from models.decision.fit_gates import RULES, SIZE, Fields, counted, refusals, values_of
 from models.statistics.intervals import wilson
-
-if TYPE_CHECKING:
-    from models.decision.fit_gates import Fields
 
 NETWORK = "mobilenet_v2-int8"
 RADII = (0.0, 1.0, 2.0, 2.5, 3.0, 4.0, 6.0, 10.0, 16.0)  # px, of the disc
@@ -55,10 +58,8 @@ LADDERS = (
 )
 
 
-def evidence(gates: Gates, parts: "Mapping[str, Fields]", others: Path | None, say: Say) -> dict[str, Any]:
+def measured_refusals(gates: Gates, parts: Mapping[str, Fields], others: Path | None, say: Say) -> dict[str, Any]:
     """The record of `gates` on the published fields, by use in `parts`, and on whatever lies in the folder `others`."""
-    from models.decision.fit_gates import RULES, refusals
-
     calibration, test = parts["calibration"], parts["test"]
     record: dict[str, Any] = {"published": {}, "bar": {}}
     for use, fields in parts.items():
@@ -87,16 +88,11 @@ def drawn_fields(count: int, seed: int = SEED) -> list[Pixels]:
 
 
 def _contract() -> InputContract:
-    from models.data.published import LABELS
-    from models.decision.fit_gates import SIZE
-
     return InputContract(SIZE, LABELS)
 
 
-def _largest_difference(gates: Gates, fields: "Fields") -> dict[str, float]:
+def _largest_difference(gates: Gates, fields: Fields) -> dict[str, float]:
     """Gate's name -> the most that painting over the scale bar changes a value."""
-    from models.decision.fit_gates import values_of
-
     own, painted = values_of(gates, fields.pixels), values_of(gates, fields.without_bar)
     return {name: float(np.abs(own[name] - painted[name]).max()) for name in gates.names}
 
@@ -117,10 +113,6 @@ def _empties(gates: Gates, fields: Pixels) -> dict[str, Any]:
     White cells are found by another rule than the gate's (`docs.studies.networks.smear_statistics`: against a fitted
     illumination, opened by an ellipse), in the quarter enlarged to a whole field.
     """
-    import cv2
-
-    from docs.studies.networks.smear_statistics import SIDE, measure
-
     limit = next(r.limit for r in gates.check(fields[0]).readings if r.gate == "empty_field")
     counts = {"without": [0, 0], "with": [0, 0]}
     for field in fields[::2]:
@@ -138,11 +130,7 @@ def _empties(gates: Gates, fields: Pixels) -> dict[str, Any]:
     }
 
 
-def _spoilt_published(gates: Gates, test: "Fields", say: Say) -> Iterable[dict[str, Any]]:
-    from edge.bundle import bundle
-    from edge.inference.classifier import Classifier
-    from edge.inference.interpreters import open_interpreter
-
+def _spoilt_published(gates: Gates, test: Fields, say: Say) -> Iterable[dict[str, Any]]:
     shipped = bundle.load(bundles() / NETWORK, trust=machine_keys(), allow_unsigned=True)
     classifier = Classifier(shipped.contract, open_interpreter(shipped.model))
     for ladder in LADDERS:
@@ -190,8 +178,6 @@ def _spoilt_drawn(gates: Gates, say: Say) -> Iterable[dict[str, Any]]:
 
 
 def _row(gates: Gates, reports: Sequence[GateReport]) -> dict[str, Any]:
-    from models.decision.fit_gates import counted
-
     values = [report.values for report in reports]
     medians = {name: round(float(np.median([found[name] for found in values])), 3) for name in gates.names}
     return {**counted(gates.names, reports), "median": medians}

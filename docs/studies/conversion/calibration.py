@@ -1,13 +1,11 @@
 """Which way of choosing calibration images keeps an int8 model closest to its float original.
 
-    python -m docs.studies.conversion.calibration_study run MODEL --data IMAGES --out
-    docs/reference/calibration_study_NAME.json
+    python -m docs.studies.conversion.calibration run MODEL --data IMAGES --out FILE
 
 Every method, several seeds and sizes, each converted and compared on the validation part: the choice must not be made
 on the images that later judge it.
 """
 
-import json as json_format
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +20,13 @@ from convert.parity.comparison import benign_label, compare
 from convert.quantization.float_model import infer_contract, load_float
 from convert.quantization.predictions import device_probabilities, float_probabilities
 from convert.quantization.quantize import quantize
+from docs.studies.command import Study, output, run
 from edge.cameras.synthetic.smear import synthetic_fields
 from edge.commands.command_line import Outcome
-from edge.commands.command_line import main as run
-from edge.errors import DONE, UsageError
+from edge.errors import UsageError
 from edge.inference.classifier import Classifier
 from edge.inference.interpreters import open_interpreter
-from edge.system.option_values import switch, whole_number
+from edge.system.option_values import whole_number
 from models.data.parts import load_part
 
 _log = logging.getLogger(__name__)
@@ -37,7 +35,7 @@ SYNTHETIC = "synthetic"  # drawn fields, what a clone without images calibrates 
 
 
 @dataclass(frozen=True)
-class StudyRequest:
+class CalibrationStudy(Study):
     """Convert one model with every choice of calibration images."""
 
     model: Path
@@ -46,8 +44,6 @@ class StudyRequest:
     counts: tuple[int, ...]
     methods: tuple[str, ...]
     part: str
-    out: Path | None
-    json: bool
 
     def execute(self) -> Outcome:
         """A record a conversion; nothing is judged."""
@@ -95,9 +91,7 @@ class StudyRequest:
             drawn = synthetic(synthetic_fields(SYNTHETIC_CALIBRATION, 0), contract, 0)
             rows.append(measured(SYNTHETIC, drawn))
         record = {"model": model.name, "sha256": model.sha256, "part": self.part, "images": len(before), "rows": rows}
-        if self.out is not None:
-            self.out.write_text(json_format.dumps(record, indent=1) + "\n", encoding="utf-8")
-        return Outcome(DONE, record, _table(rows, len(before)))
+        return self.finished(record, _table(rows, len(before)))
 
 
 def _table(rows: list[dict[str, Any]], images: int) -> str:
@@ -121,7 +115,7 @@ def study(
     part: str = "validation",
     out: str = "",
     json: bool = False,
-) -> StudyRequest:
+) -> CalibrationStudy:
     """Compare ways of choosing calibration images on one model.
 
     Args:
@@ -139,10 +133,9 @@ def study(
     for way in ways:
         if way not in (*METHODS, SYNTHETIC):
             raise UsageError(f"--methods must be of {', '.join((*METHODS, SYNTHETIC))}; got {way!r}")
-    target = Path(out) if out else None
     draws = whole_number(seeds, "--seeds", at_least=1)
-    return StudyRequest(Path(model), Path(data), draws, sizes, ways, part, target, switch(json, "--json"))
+    return CalibrationStudy(Path(model), Path(data), draws, sizes, ways, part, **output(out, json))
 
 
 if __name__ == "__main__":
-    raise SystemExit(run("calibration_study", {"run": study}))
+    run({"run": study})

@@ -1,7 +1,6 @@
 """What the proof costs: `convert quantize` beside the bare TensorFlow converter, alternately, in one run.
 
-    python -m docs.studies.conversion.benchmark quantize MODEL --data IMAGES [--rounds 2] [--out
-    docs/reference/quantize_benchmark.json]
+    python -m docs.studies.conversion.proof_cost quantize MODEL --data IMAGES --out FILE
 
 Both calibrate on the same number of images and start as fresh processes. Overhead is what `convert quantize` spends
 beyond the work that any proven conversion must do: the bare conversion with its calibration, and the inference of
@@ -15,13 +14,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from docs.studies.command import Study, output, run
 from edge.commands.command_line import Outcome
-from edge.commands.command_line import main as run
-from edge.errors import DONE
-from edge.system.option_values import switch, whole_number
+from edge.system.option_values import whole_number
 
 _log = logging.getLogger(__name__)
 
@@ -44,11 +43,13 @@ open(sys.argv[3], "wb").write(converter.convert())
 _PROOF = ("compare", "latency")  # phases of the job that are parity inference
 
 
-class BenchmarkRequest:
+@dataclass(frozen=True)
+class ProofCostStudy(Study):
     """Time one model's conversion both ways."""
 
-    def __init__(self, model: Path, data: Path, rounds: int, out: Path | None, json: bool) -> None:
-        self.model, self.data, self.rounds, self.out, self.json = model, data, rounds, out, json
+    model: Path
+    data: Path
+    rounds: int
 
     def execute(self) -> Outcome:
         """Medians over the rounds."""
@@ -64,10 +65,8 @@ class BenchmarkRequest:
             "overhead_s": round(overhead, 3),
             "overhead_share": round(overhead / (median["bare_s"] + proof), 4),
         }
-        if self.out is not None:
-            self.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         lines = [f"{key:16} {value}" for key, value in record.items()]
-        return Outcome(DONE, record, "\n".join(lines))
+        return self.finished(record, "\n".join(lines))
 
     def _round(self, folder: Path, number: int) -> dict[str, float]:
         _log.info(f"round {number + 1} of {self.rounds}")
@@ -115,7 +114,7 @@ def _timed(command: list[str]) -> tuple[float, float]:
     return seconds, int(done.stdout) / 1024
 
 
-def benchmark(model: str, data: str, rounds: str = "2", out: str = "", json: bool = False) -> BenchmarkRequest:
+def benchmark(model: str, data: str, rounds: str = "2", out: str = "", json: bool = False) -> ProofCostStudy:
     """Time `convert quantize` beside the bare converter on the same model and images.
 
     Args:
@@ -125,14 +124,13 @@ def benchmark(model: str, data: str, rounds: str = "2", out: str = "", json: boo
         out: JSON to write.
         json: print the record as JSON.
     """
-    return BenchmarkRequest(
+    return ProofCostStudy(
         Path(model),
         Path(data),
         whole_number(rounds, "--rounds", at_least=1),
-        Path(out) if out else None,
-        switch(json, "--json"),
+        **output(out, json),
     )
 
 
 if __name__ == "__main__":
-    raise SystemExit(run("benchmark", {"quantize": benchmark}))
+    run({"quantize": benchmark})

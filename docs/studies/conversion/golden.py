@@ -1,6 +1,6 @@
 """What the golden images notice, and how far kinds of arithmetic lie apart: the figures behind the self-test's rules.
 
-    python -m docs.studies.conversion.golden_study run BUNDLE --out docs/reference/golden_study_NAME.json
+    python -m docs.studies.conversion.golden run BUNDLE --out FILE
 
 Single bits of the model's constants are flipped, as a worn card or a bad memory cell does, and each damaged model
 answers the golden images, as many drawn fields that nobody chose, and further drawn fields that stand for what a slide
@@ -20,16 +20,16 @@ import numpy.typing as npt
 
 from convert.certification.golden import Kinds, drawn
 from convert.tflite.schema import SchemaTable
+from docs.studies.command import Study, output, run
 from edge.bundle import bundle as bundles
 from edge.bundle.bundle import Bundle
 from edge.commands.command_line import Outcome
-from edge.commands.command_line import main as run
-from edge.errors import DONE, EdgeError
+from edge.errors import EdgeError
 from edge.inference.contract import Pixels
 from edge.inference.interpreters import open_interpreter
 from edge.inference.tflite.model_file import constant_span
 from edge.settings.trusted_keys import machine_keys
-from edge.system.option_values import switch, whole_number
+from edge.system.option_values import whole_number
 
 _log = logging.getLogger(__name__)
 
@@ -37,15 +37,13 @@ Outputs = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
-class StudyRequest:
+class GoldenStudy(Study):
     """Flip bits of one bundle's model, and ask its kinds."""
 
     bundle: Path
     flips: int
     fields: int
     seed: int
-    out: Path | None
-    json: bool
 
     def execute(self) -> Outcome:
         """A record; nothing is judged."""
@@ -60,9 +58,7 @@ class StudyRequest:
             "kinds": between_kinds(bundle, {"fields": fields, "golden": bundle.golden.inputs}),
             "flips": flipped(bundle, fields, self.flips, self.seed),
         }
-        if self.out is not None:
-            self.out.write_text(json_format.dumps(record, indent=1) + "\n", encoding="utf-8")
-        return Outcome(DONE, record, json_format.dumps(record, indent=1))
+        return self.finished(record, json_format.dumps(record, indent=1))
 
 
 def between_kinds(bundle: Bundle, sets: dict[str, Pixels]) -> list[dict[str, Any]]:
@@ -150,7 +146,7 @@ def _damaged(model: bytes, count: int, seed: int) -> Iterator[bytes]:
 
 def study(
     bundle: str, flips: str = "300", fields: str = "48", seed: str = "0", out: str = "", json: bool = False
-) -> StudyRequest:
+) -> GoldenStudy:
     """Flip single bits of a bundle's model and count what its golden images notice; compare its kinds of arithmetic.
 
     Args:
@@ -161,15 +157,14 @@ def study(
         out: JSON to write.
         json: print the record as JSON.
     """
-    return StudyRequest(
+    return GoldenStudy(
         Path(bundle),
         whole_number(flips, "--flips", at_least=1),
         whole_number(fields, "--fields", at_least=16),
         whole_number(seed, "--seed"),
-        Path(out) if out else None,
-        switch(json, "--json"),
+        **output(out, json),
     )
 
 
 if __name__ == "__main__":
-    raise SystemExit(run("golden_study", {"run": study}))
+    run({"run": study})

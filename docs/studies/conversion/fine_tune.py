@@ -1,13 +1,11 @@
 """What the fine-tune alone brings back: of rounding, and where one channel's range was blown up.
 
-    python -m docs.studies.conversion.recovery_fine_tune_study run MODEL --data IMAGES --out
-    docs/reference/fine_tune_study.json
+    python -m docs.studies.conversion.fine_tune run MODEL --data IMAGES --out FILE
 
 Trained on the training part, judged on the validation part and on drawn fields, by the float file's answers. The test
 part is not looked at.
 """
 
-import json as json_format
 import logging
 import resource
 import time
@@ -25,14 +23,13 @@ from convert.quantization.predictions import Floats, device_probabilities, float
 from convert.quantization.quantize import calibrated, quantized
 from convert.recovery.fine_tune import FineTuneSettings, fine_tune
 from convert.tflite.float_file import BIAS, WEIGHTS, FloatFile
+from docs.studies.command import Study, output, run
 from edge.cameras.synthetic.smear import synthetic_fields
 from edge.commands.command_line import Outcome
-from edge.commands.command_line import main as run
-from edge.errors import DONE
 from edge.inference.classifier import Classifier
 from edge.inference.contract import InputContract, Pixels
 from edge.inference.interpreters import open_interpreter
-from edge.system.option_values import switch, whole_number
+from edge.system.option_values import whole_number
 from models.data.parts import load_part
 
 _log = logging.getLogger(__name__)
@@ -42,15 +39,13 @@ CHANNEL = 3  # the one that is blown up
 
 
 @dataclass(frozen=True)
-class StudyRequest:
+class FineTuneStudy(Study):
     """Fine-tune one model once for each factor by which a channel is blown up; 1 leaves it as it is."""
 
     model: Path
     data: Path
     factors: tuple[int, ...]
     settings: FineTuneSettings
-    out: Path | None
-    json: bool
 
     def execute(self) -> Outcome:
         """A record a candidate; nothing is judged."""
@@ -88,9 +83,7 @@ class StudyRequest:
             "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
             "rows": rows,
         }
-        if self.out is not None:
-            self.out.write_text(json_format.dumps(record, indent=1) + "\n", encoding="utf-8")
-        return Outcome(DONE, record, "\n".join(_line(row) for row in rows))
+        return self.finished(record, "\n".join(_line(row) for row in rows))
 
 
 def blown_up(plain: bytes, factor: int) -> bytes:
@@ -149,7 +142,7 @@ def study(
     every: str = "50",
     out: str = "",
     json: bool = False,
-) -> StudyRequest:
+) -> FineTuneStudy:
     """Fine-tune one model as it is and with a channel blown up, and judge what comes back.
 
     Args:
@@ -165,8 +158,8 @@ def study(
     settings = FineTuneSettings(
         steps=whole_number(steps, "--steps", at_least=1), every=whole_number(every, "--every", at_least=1)
     )
-    return StudyRequest(Path(model), Path(data), numbers, settings, Path(out) if out else None, switch(json, "--json"))
+    return FineTuneStudy(Path(model), Path(data), numbers, settings, **output(out, json))
 
 
 if __name__ == "__main__":
-    raise SystemExit(run("fine_tune_study", {"run": study}))
+    run({"run": study})

@@ -1,7 +1,6 @@
 """What the search brings back of networks that post-training quantization hurts.
 
-    python -m docs.studies.conversion.recovery_study run --weights BACKBONE --data IMAGES --out
-    docs/reference/recovery.json
+    python -m docs.studies.conversion.recovery run --weights BACKBONE --data IMAGES --out FILE
 
 The hard case: MobileNetV2 whose batch norms are folded into its convolutions, with one channel of a linear activation
 blown up, and what reads it scaled down by as much. The float network answers as before; in int8 the scale of that
@@ -22,12 +21,11 @@ from convert.calibration.calibration_set import choose
 from convert.calibration.evaluation_data import Source
 from convert.certification.job import Settings, quantize_model
 from convert.parity.policy import Policy
+from docs.studies.command import Study, output, run
 from edge.bundle.bundle import SEARCH_LOG
 from edge.commands.command_line import Outcome
-from edge.commands.command_line import main as run
-from edge.errors import DONE
 from edge.inference.contract import InputContract, Pixels
-from edge.system.option_values import switch, whole_number
+from edge.system.option_values import whole_number
 from models.data.published import LABELS
 from models.networks.architectures import mobilenet_v2
 from models.training.loop import predict
@@ -59,14 +57,12 @@ CASES = {
 
 
 @dataclass(frozen=True)
-class StudyRequest:
+class RecoveryStudy(Study):
     """Search for an int8 file of each case."""
 
     weights: Path
     data: Path
     factor: int
-    out: Path | None
-    json: bool
 
     def execute(self) -> Outcome:
         """A record a case; nothing is judged."""
@@ -85,9 +81,7 @@ class StudyRequest:
                 rows.append(_searched(Path(folder), name, source))
                 _log.info(_line(rows[-1]))
         record = {"weights": self.weights.name, "factor": self.factor, "head_images": HEAD_IMAGES, "cases": rows}
-        if self.out is not None:
-            self.out.write_text(json_format.dumps(record, indent=1) + "\n", encoding="utf-8")
-        return Outcome(DONE, record, "\n".join(_line(row) for row in rows))
+        return self.finished(record, "\n".join(_line(row) for row in rows))
 
 
 def _fitted_head(network: Any, source: Source) -> list[Any]:
@@ -142,7 +136,7 @@ def _line(row: dict[str, Any]) -> str:
     )
 
 
-def study(*, weights: str, data: str, factor: str = "64", out: str = "", json: bool = False) -> StudyRequest:
+def study(*, weights: str, data: str, factor: str = "64", out: str = "", json: bool = False) -> RecoveryStudy:
     """Search for int8 files of three hard networks.
 
     Args:
@@ -152,14 +146,13 @@ def study(*, weights: str, data: str, factor: str = "64", out: str = "", json: b
         out: JSON to write.
         json: print the record as JSON.
     """
-    return StudyRequest(
+    return RecoveryStudy(
         Path(weights),
         Path(data),
         whole_number(factor, "--factor", at_least=1),
-        Path(out) if out else None,
-        switch(json, "--json"),
+        **output(out, json),
     )
 
 
 if __name__ == "__main__":
-    raise SystemExit(run("study", {"run": study}))
+    run({"run": study})

@@ -20,9 +20,13 @@ class TerminalHandler(logging.Handler):
 
 
 def show_log() -> None:
-    """Show what the project's own loggers say, from INFO on. Other packages' loggers stay as they are."""
+    """Show what the project's own loggers say, from INFO on. Other packages' loggers stay as they are.
+
+    The messages stop there: TensorFlow gives the root logger a handler of its own, which would print them again.
+    """
     for name in _FLOORS:
         logger = logging.getLogger(name)
         logger.setLevel(logging.INFO)
+        logger.propagate = False
         if not any(isinstance(handler, TerminalHandler) for handler in logger.handlers):
             logger.addHandler(TerminalHandler())

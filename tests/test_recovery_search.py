@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -25,10 +26,13 @@ from convert.recovery.images import SearchImages, calibrations, search_images
 from convert.recovery.interruption import StopRequested, stoppable
 from convert.recovery.recover import confirmed
 from convert.recovery.search import Search
+from convert.recovery.search_log import SearchLog, SearchSummary
 from convert.recovery.trials import FLIP_WEIGHS, Measures, Score
 from convert.tflite.float_file import WEIGHTED, WEIGHTS, FloatFile
 from edge.bundle import bundle as bundles
 from edge.settings.trusted_keys import machine_keys
+from models.data.published import bundles as shipped_bundles
+from models.support.records import record_text
 from tests.recovery_world import CONTRACT, LABELS, blow_up, pixels, residual_network, write_three_parts
 from tests.small_world import FEW_IMAGES, command, shell, write_images, write_policy
 
@@ -376,9 +380,19 @@ def test_a_little_less_drift_is_no_reason_and_much_less_is() -> None:
 def test_the_test_part_refutes_a_choice_that_loses_more() -> None:
     same = parity_of([1, 2, 3], [1, 2, 3], [1, 2, 3])
     worse = parity_of([1, 2, 3], [1, 1, 3], [1, 2, 3])
-    assert confirmed({}, same, worse)[1] is False and confirmed({}, worse, same)[1] is True
-    record, stands = confirmed({"trials": []}, same, same)
-    assert stands and record["test"]["confirmed"] and record["test"]["chosen"]["lost"] == 0
+    log = msgspec.json.decode((shipped_bundles() / "mobilenet_v2-int8/search.json").read_bytes(), type=SearchLog)
+    assert not confirmed(log, same, worse).test.confirmed and confirmed(log, worse, same).test.confirmed
+    found = confirmed(log, same, same).test
+    assert found.confirmed and found.chosen.lost == 0
+
+
+def test_the_shipped_log_is_read_and_written_byte_for_byte() -> None:
+    folder = shipped_bundles() / "mobilenet_v2-int8"
+    data = (folder / "search.json").read_bytes()
+    log = msgspec.json.decode(data, type=SearchLog)
+    assert record_text(msgspec.to_builtins(log)).encode() == data
+    certificate = json.loads((folder / "certificate.json").read_text(encoding="utf-8"))
+    assert msgspec.to_builtins(SearchSummary.of(log)) == certificate["search"]
 
 
 # --- its images

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from convert.calibration.calibration_set import set_digest
 from convert.errors import CertificateError
 from convert.parity.comparison import Parity
@@ -13,6 +15,7 @@ from convert.parity.latency import Latency
 from convert.parity.policy import Policy
 from convert.parity.verdict import Judgement
 from convert.quantization.findings import Finding
+from convert.recovery.search_log import SearchSummary
 from edge import RESEARCH_USE_ONLY
 from edge.inference.contract import InputContract
 from models.support.versions import versions
@@ -37,7 +40,7 @@ def certify(
     float_tflite_bytes: int | None,
     findings: Sequence[Finding] = (),
     golden: Mapping[str, Any] | None = None,
-    search: Mapping[str, Any] | None = None,
+    search: SearchSummary | None = None,
     request: str = "",
     seconds: Mapping[str, float] | None = None,
     created: datetime | None = None,
@@ -52,7 +55,7 @@ def certify(
         findings: what the verification of the file had to say.
         golden: what the golden images are and for which kinds their outputs are certified; None in a record that goes
             with no bundle.
-        search: how the file was searched for, where it was (`convert.recovery.recover.summary`).
+        search: what came of the search for the file, where there was one.
         request: fingerprint of what was asked for; equal requests need no second run.
         seconds: spent in each phase.
         created: an aware time; now when None.
@@ -101,7 +104,7 @@ def certify(
             "version": None if latency is None else latency.version,
         },
         **({} if golden is None else {"golden": dict(golden)}),
-        **({} if search is None else {"search": dict(search)}),
+        **({} if search is None else {"search": msgspec.to_builtins(search)}),
         "machine": {"architecture": platform.machine(), "system": platform.system()},
         "versions": versions(),
         "seconds": {phase: round(spent, 3) for phase, spent in (seconds or {}).items()},

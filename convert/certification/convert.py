@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import dataclass, replace
-from typing import Any
 
 from convert.calibration.evaluation_data import Evidence, Source
 from convert.parity.comparison import Parity, benign_label, compare
@@ -16,6 +15,7 @@ from convert.quantization.predictions import Floats, device_probabilities, float
 from convert.quantization.preprocessing_check import check_feeding
 from convert.quantization.quantize import Io, quantize
 from convert.recovery.recover import confirmed, recover
+from convert.recovery.search_log import SearchLog
 from convert.tflite.metadata import with_metadata
 from edge.inference.classifier import Classifier
 from edge.inference.contract import InputContract
@@ -48,7 +48,7 @@ class Converted:
     findings: tuple[Finding, ...]
     compared: Compared
     evidence: Evidence
-    log: dict[str, Any] | None = None
+    log: SearchLog | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,14 +84,15 @@ class Conversion:
         chosen = self._finished(found.model, replace(self.evidence, calibration=found.calibration))
         if found.is_plain:
             _log.info("  the search found nothing better than the plain file")
-            return replace(chosen, log=found.record)
+            return replace(chosen, log=found.log)
         plain = self._finished(found.plain, self.evidence)
-        log, stands = confirmed(found.record, plain.compared.parity, chosen.compared.parity)
-        if not stands:
-            _log.info(
-                "  on the test part the plain file decides more like float than the one chosen: the plain one is kept"
-            )
-        return replace(chosen if stands else plain, log=log)
+        log = confirmed(found.log, plain.compared.parity, chosen.compared.parity)
+        if log.test and log.test.confirmed:
+            return replace(chosen, log=log)
+        _log.info(
+            "  on the test part the plain file decides more like float than the one chosen: the plain one is kept"
+        )
+        return replace(plain, log=log)
 
     def _finished(self, converted: bytes, evidence: Evidence) -> Converted:
         """Metadata, verification, comparison."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from convert.calibration.evaluation_data import Evidence, Source, from_images, from_virtual_slides
 from convert.certification.certificate import certify
 from convert.certification.convert import Conversion, compare_files, float_side
@@ -23,8 +25,8 @@ from convert.parity.stopwatch import Stopwatch
 from convert.quantization.float_model import FloatModel, infer_contract, load_float
 from convert.quantization.postcheck import check_labels
 from convert.quantization.quantize import Io, float_tflite
-from convert.recovery.recover import FORMAT as SEARCH_FORMAT
-from convert.recovery.recover import summary
+from convert.recovery.search_log import FORMAT as SEARCH_FORMAT
+from convert.recovery.search_log import SearchSummary
 from edge.bundle import bundle as bundles
 from edge.errors import BundleError, GoldenMismatchError
 from edge.inference.contract import FLOAT32, InputContract
@@ -107,12 +109,12 @@ def quantize_model(
             float_tflite_bytes=latency.float_bytes,
             findings=made.findings,
             golden=golden_record,
-            search=None if made.log is None else summary(made.log),
+            search=None if made.log is None else SearchSummary.of(made.log),
             request=request,
             seconds=watch.seconds,
         )
         page = report(certificate, compared.before, compared.after, evidence, settings.images_in_report, made.log)
-        log = {} if made.log is None else {bundles.SEARCH_LOG: record_text(made.log).encode()}
+        log = {} if made.log is None else {bundles.SEARCH_LOG: record_text(msgspec.to_builtins(made.log)).encode()}
         bundles.write(
             folder,
             model=int8,

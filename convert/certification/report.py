@@ -12,6 +12,7 @@ import numpy.typing as npt
 from convert.certification.report_search import confirmation, trials
 from convert.certification.report_text import check_title, check_value, percent, points
 from convert.errors import ReportError
+from convert.recovery.search_log import SearchLog
 from edge.page import Picture, Table, render_page
 from models.report.figure_style import render
 from models.report.figures import confusion_figure, drift_figure, intervals_figure, reliability_figure
@@ -32,7 +33,7 @@ def report(
     int8_probabilities: npt.ArrayLike,
     evidence: "Evidence",
     images_in_report: bool = False,
-    log: Record | None = None,
+    log: SearchLog | None = None,
 ) -> str:
     """The page, UTF-8 text without any reference to the outside.
 

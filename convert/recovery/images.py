@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,7 @@ from convert.calibration.evaluation_data import Evidence, Source, choose_calibra
 from convert.calibration.selection import pixel_statistics
 from convert.errors import RecoveryError, TooFewImagesError
 from convert.quantization.float_model import FloatModel
+from convert.recovery.search_log import ImagesRecord
 from edge.cameras.synthetic.smear import synthetic_fields
 from edge.inference.contract import InputContract, Pixels
 from models.data.parts import load_part
@@ -39,14 +39,9 @@ class SearchImages:
     sha256s: tuple[str, ...]
     origin: str
 
-    def to_record(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        return {
-            "images": len(self.names),
-            "labelled": self.truth is not None,
-            "origin": self.origin,
-            "images_sha256": set_digest(self.sha256s),
-        }
+    def to_record(self) -> ImagesRecord:
+        """As `search.json` holds it."""
+        return ImagesRecord(len(self.names), self.truth is not None, self.origin, set_digest(self.sha256s))
 
 
 def search_images(source: Source | None, contract: InputContract, evidence: Evidence) -> SearchImages:

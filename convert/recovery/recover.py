@@ -5,7 +5,8 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+
+import msgspec
 
 from convert.calibration.calibration_set import Calibration
 from convert.calibration.evaluation_data import Evidence, Source
@@ -17,12 +18,10 @@ from convert.quantization.quantize import Io, calibrated, quantize, quantized
 from convert.recovery.images import calibrations, search_images, training_pixels
 from convert.recovery.interruption import stoppable
 from convert.recovery.search import Best, Search
+from convert.recovery.search_log import FORMAT, Confirmation, SearchLog, TestFigures, share
 from convert.recovery.trials import Score
 from edge.inference.contract import InputContract, Pixels
 from models.support.progress import Progress
-
-FORMAT = 1
-Record = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,14 +31,14 @@ class Recovered:
     Attributes:
         model: the int8 file it chose. plain: the one that plain post-training quantization gives.
         calibration: the set that `model` was calibrated on.
-        record: the log of the search, JSON-safe; what `search.json` holds once it is `confirmed`.
+        log: of the search; what `search.json` holds once it is `confirmed`.
         is_plain: the search found nothing better than the plain file.
     """
 
     model: bytes
     plain: bytes
     calibration: Calibration
-    record: Record
+    log: SearchLog
     is_plain: bool
 
 
@@ -77,24 +76,17 @@ def recover(
         quantize(model, contract, pixels, io) if is_plain else best.model,  # byte for byte that of no search
         quantized(base, io),
         search.calibration(best.trial.measures.calibration),
-        _record(search, best, time.perf_counter() - began),
+        _log(search, best, time.perf_counter() - began),
         is_plain,
     )
 
 
-def confirmed(record: Record, plain: Parity, chosen: Parity) -> tuple[Record, bool]:
-    """The log with what the test part says, and whether the choice stands: it does unless the plain file loses or
-    changes fewer of these images, which had no part in choosing."""
+def confirmed(log: SearchLog, plain: Parity, chosen: Parity) -> SearchLog:
+    """The log with what the test part says. The choice stands unless the plain file loses or changes fewer of these
+    images, which had no part in choosing."""
     ours, theirs = Score.of(chosen), Score.of(plain)
     stands = (ours.harm, ours.changed) <= (theirs.harm, theirs.changed)
-    test = {"plain": _figures(plain), "chosen": _figures(chosen), "confirmed": stands}
-    return {**record, "test": test}, stands
-
-
-def summary(record: Record) -> Record:
-    """What the certificate says of it; the whole log is in `search.json`."""
-    keys = ("chosen", "interrupted", "images", "test")
-    return {"trials": len(record["trials"]), **{key: record[key] for key in keys if key in record}}
+    return msgspec.structs.replace(log, test=Confirmation(TestFigures.of(plain), TestFigures.of(chosen), stands))
 
 
 def _training(source: Source | None, contract: InputContract, evidence: Evidence) -> Callable[[], Pixels] | None:
@@ -103,33 +95,17 @@ def _training(source: Source | None, contract: InputContract, evidence: Evidence
     return lambda: training_pixels(source, contract, evidence.calibration.seed)
 
 
-def _record(search: Search, best: Best, seconds: float) -> Record:
+def _log(search: Search, best: Best, seconds: float) -> SearchLog:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 if sys.platform == "darwin" else 1024)
-    first = search.trials[0].parity
-    return {
-        "format": FORMAT,
-        "chosen": best.trial.measures.to_record(),
-        "chosen_trial": search.trials.index(best.trial) + 1,
-        "interrupted": search.interrupted,
-        "images": search.images.to_record(),
-        "accuracy_float": None if first.accuracy_float is None else round(first.accuracy_float, 6),
-        "trials": [trial.to_record() for trial in search.trials],
-        "notes": list(search.notes),
-        "seconds": round(seconds, 1),
-        "peak_rss_mb": round(peak),
-    }
-
-
-def _figures(parity: Parity) -> Record:
-    return {
-        "images": parity.images,
-        "agreement": round(parity.agreement, 6),
-        "accuracy_float": None if parity.accuracy_float is None else round(parity.accuracy_float, 6),
-        "accuracy_int8": None if parity.accuracy_int8 is None else round(parity.accuracy_int8, 6),
-        "lost": parity.lost,
-        "gained": parity.gained,
-        "malignant_to_benign": parity.malignant_to_benign
-        if parity.judged == "labels"
-        else parity.called_malignant_to_benign,
-        "drift_mean": round(parity.drift_mean, 6),
-    }
+    return SearchLog(
+        format=FORMAT,
+        chosen=best.trial.measures.to_record(),
+        chosen_trial=search.trials.index(best.trial) + 1,
+        interrupted=search.interrupted,
+        images=search.images.to_record(),
+        accuracy_float=share(search.trials[0].parity.accuracy_float),
+        trials=[trial.to_record() for trial in search.trials],
+        notes=list(search.notes),
+        seconds=round(seconds, 1),
+        peak_rss_mb=round(peak),
+    )

@@ -1,11 +1,13 @@
 """One way to quantize, tried: which measures were taken, how the int8 file decides, and how good that is."""
 
 from dataclasses import dataclass
-from typing import Any
+
+import msgspec
 
 from convert.parity.comparison import Parity
 from convert.parity.verdict import Judgement
 from convert.recovery.range_estimators import MIN_MAX, Clipping
+from convert.recovery.search_log import MeasuresRecord, TrialRecord, share
 
 FLIP_WEIGHS = 10  # images lost that a malignant image turned Benign stands for
 SMALL_DRIFT_GAIN = 0.95  # a drift that is less by fewer than 5 % is no reason to prefer a file
@@ -43,16 +45,16 @@ class Measures:
         said += [f"fine-tuned {self.steps} steps"] if self.steps else []
         return ", ".join(said)
 
-    def to_record(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        return {
-            "calibration": self.calibration,
-            "ranges": str(self.clipping),
-            "equalized": self.equalized,
-            "equalized_behind_relu6": self.bounded,
-            "biases_corrected": self.corrected,
-            "fine_tune_steps": self.steps,
-        }
+    def to_record(self) -> MeasuresRecord:
+        """As `search.json` holds it."""
+        return MeasuresRecord(
+            calibration=self.calibration,
+            ranges=str(self.clipping),
+            equalized=self.equalized,
+            equalized_behind_relu6=self.bounded,
+            biases_corrected=self.corrected,
+            fine_tune_steps=self.steps,
+        )
 
 
 @dataclass(frozen=True)
@@ -100,21 +102,21 @@ class Trial:
         """Nothing is lost and next to nothing changed: no reason to go on to costlier measures."""
         return self.score.harm == 0 and self.parity.agreement >= ENOUGH_AGREEMENT
 
-    def to_record(self) -> dict[str, Any]:
-        """As JSON holds it."""
+    def to_record(self) -> TrialRecord:
+        """As `search.json` holds it."""
         parity = self.parity
-        return {
-            **self.measures.to_record(),
-            "agreement": round(parity.agreement, 6),
-            "accuracy_int8": None if parity.accuracy_int8 is None else round(parity.accuracy_int8, 6),
-            "lost": parity.lost,
-            "gained": parity.gained,
-            "malignant_to_benign": parity.malignant_to_benign,
-            "drift_mean": round(parity.drift_mean, 6),
-            "verdict": self.judgement.verdict,
-            "int8_sha256": self.sha256,
-            "seconds": round(self.seconds, 2),
-        }
+        return TrialRecord(
+            **msgspec.structs.asdict(self.measures.to_record()),
+            agreement=round(parity.agreement, 6),
+            accuracy_int8=share(parity.accuracy_int8),
+            lost=parity.lost,
+            gained=parity.gained,
+            malignant_to_benign=parity.malignant_to_benign,
+            drift_mean=round(parity.drift_mean, 6),
+            verdict=self.judgement.verdict,
+            int8_sha256=self.sha256,
+            seconds=round(self.seconds, 2),
+        )
 
     def to_text(self) -> str:
         """For a person who watches."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.commands.bench import BenchRequest, bench_request
+from edge.commands.bench import BenchRequest, bench
 from edge.commands.command_line import main
 from edge.diagnostics.bench import table
 from edge.diagnostics.bench_pipeline import pipeline_rate
@@ -27,6 +27,7 @@ from edge.diagnostics.bench_timing import (
 from edge.errors import DONE, StoreError, UsageError
 from edge.inference.gates.standard import standard_gates
 from edge.serving.serve import Served, serve
+from edge.settings.profile import Settings
 
 WORDS = {
     "bundle": "",
@@ -142,7 +143,7 @@ def test_memory_is_this_process(frame: Any) -> None:
 @pytest.mark.usefixtures("few_slices", "drawn_once")
 def test_the_record_has_its_stable_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     figure = tmp_path / "bench.png"
-    commands = {"bench": lambda: BenchRequest(None, 1, None, 10, tmp_path, None, figure, True)}
+    commands = {"bench": lambda: BenchRequest(Settings(), 10, tmp_path, None, figure, True)}
     pytest.importorskip("matplotlib")
     assert main("edge", commands, ["bench"]) == DONE
     record = json.loads(capsys.readouterr().out)
@@ -174,16 +175,16 @@ def test_mediapipe_answers_as_we_do(shared_dir: Path, frame: Any) -> None:
 )
 def test_wrong_words(words: dict[str, str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        bench_request(**{**WORDS, **words})
+        bench(**{**WORDS, **words})
 
 
 def test_a_missing_file_is_named_before_anything_is_timed(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"--mediapipe must be a uint8 \.tflite file.*nowhere"):
-        BenchRequest(None, 1, None, 10, tmp_path, tmp_path / "nowhere.tflite", None, True).execute()
+        BenchRequest(Settings(), 10, tmp_path, tmp_path / "nowhere.tflite").execute()
 
 
 def test_a_figure_needs_matplotlib_and_says_so_before_anything_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"--figure needs matplotlib.*leukoscope\[models\]"):
-        bench_request(**{**WORDS, "figure": "x.png"})
+        bench(**{**WORDS, "figure": "x.png"})

@@ -27,6 +27,7 @@ from edge.errors import BundleError, EdgeTpuUnavailable, GoldenMismatchError, Mo
 from edge.inference import edgetpu_delegate as edgetpu
 from edge.inference import interpreters
 from edge.serving.serve import serve
+from edge.settings.model import ModelSettings
 from edge.settings.profile import parse
 from edge.settings.trusted_keys import machine_keys
 from edge.system.machine import Machine
@@ -276,7 +277,7 @@ def tpu_bundle(bundle_parts: dict[str, Any], tmp_path: Path) -> Path:
 
 
 def served(path: Path, **words: Any) -> Any:
-    return serve(path, allow_unsigned=True, **words)
+    return serve(ModelSettings(path, **words), allow_unsigned=True)
 
 
 def test_a_bundle_served_on_the_chip(chip: Any, tpu_bundle: Path) -> None:

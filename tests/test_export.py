@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from edge.commands import export as export_command
 from edge.commands.command_line import main
-from edge.commands.export import export_request
 from edge.record import export as exports
 from edge.record.chain import canonical
 from edge.record.entries import Event
@@ -21,7 +21,7 @@ FILES = ["README.txt", "SHA256SUMS", "chain.json", "record.jsonl", "verdicts.csv
 
 
 def command(slide: str = "", to: str = "", store: str = "", json: bool = False) -> Any:
-    return export_request(slide=slide, to=to, store=store, json=json)
+    return export_command.export(slide=slide, to=to, store=store, json=json)
 
 
 def run(*words: object) -> int:

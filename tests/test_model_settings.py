@@ -1,4 +1,4 @@
-"""`[model]` of the profile and the words that come before it: one reading, in every command that opens a model."""
+"""`[model]` of the profile under the options of a command: one reading, in every command that opens a model."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,39 +6,35 @@ from typing import Any
 
 import pytest
 
-from edge.commands.bench import bench_request
-from edge.commands.classify import classify_request
-from edge.commands.run import run_request
-from edge.commands.selftest import selftest_request
+from edge.commands import bench as bench_command
+from edge.commands import classify as classify_command
+from edge.commands import run as run_command
+from edge.commands import selftest as selftest_command
 from edge.errors import SettingsError, UsageError
 from edge.settings.model import ModelSettings
 
 NOTHING = {"bundle": "", "runtime": "", "threads": "", "edgetpu": ""}
 PROFILE = ModelSettings(Path("/profile"), "litert", 3, "usb:0", True)
-SWITCHES = {"json": False, "allow_unsigned": False}
-UNCERTIFIED = {**SWITCHES, "allow_uncertified": False}
-RUN = {"camera": "", "slide": "unnamed", "frames": "", "every": False, "keep": "", "store": ""}
 
 
 def run(config: str, folder: Path, words: dict[str, str]) -> ModelSettings:
-    return run_request(**words, **UNCERTIFIED, **RUN, config=config).settings.model
+    return run_command.run(**words, config=config).settings.model
 
 
 def selftest(config: str, folder: Path, words: dict[str, str]) -> ModelSettings:
-    return selftest_request(**words, **UNCERTIFIED, store=str(folder), trusted="", config=config).settings.model
+    return selftest_command.selftest(**words, store=str(folder), config=config).settings.model
 
 
 def classify(config: str, folder: Path, words: dict[str, str]) -> ModelSettings:
-    return classify_request(["x.png"], **words, **UNCERTIFIED, ungated=False, config=config).model
+    return classify_command.classify("x.png", **words, config=config).model
 
 
 def bench(config: str, folder: Path, words: dict[str, str]) -> ModelSettings:
-    made = bench_request(**words, **SWITCHES, frames="10", mediapipe="", figure="", config=config)
-    return ModelSettings(made.bundle, made.runtime, made.threads, made.edgetpu, made.fallback)
+    return bench_command.bench(**words, frames="10", config=config).settings.model
 
 
 def test_what_is_left_out_is_the_profile_s() -> None:
-    assert PROFILE.with_words(**NOTHING) == PROFILE
+    assert PROFILE.with_options(**NOTHING) == PROFILE
 
 
 @pytest.mark.parametrize(
@@ -51,7 +47,7 @@ def test_what_is_left_out_is_the_profile_s() -> None:
     ],
 )
 def test_a_word_comes_before_the_profile(word: str, given: str, taken: Any) -> None:
-    assert PROFILE.with_words(**{**NOTHING, word: given}) == replace(PROFILE, **{word: taken})
+    assert PROFILE.with_options(**{**NOTHING, word: given}) == replace(PROFILE, **{word: taken})
 
 
 @pytest.mark.parametrize(
@@ -65,7 +61,7 @@ def test_a_word_comes_before_the_profile(word: str, given: str, taken: Any) -> N
 )
 def test_wrong_words(word: str, given: str, error: type[Exception], said: str) -> None:
     with pytest.raises(error, match=said):
-        PROFILE.with_words(**{**NOTHING, word: given})
+        PROFILE.with_options(**{**NOTHING, word: given})
 
 
 @pytest.mark.parametrize("command", [run, selftest, classify, bench])

@@ -15,15 +15,15 @@ from typing import Any
 
 import pytest
 
+from edge.commands import verify as verify_command
 from edge.commands.command_line import main
-from edge.commands.verify import verify_request
 from edge.errors import StoreBusy, StoreError, StoreFull
 from edge.record.audit import verify
 from edge.record.entries import Event
 from edge.record.store import Store
 from tests.records import INFO, NOON, PNG, fill, later, tamper, verdict
 
-COMMANDS = {"verify": lambda store="", json=False: verify_request(store=store, json=json)}
+COMMANDS = {"verify": verify_command.verify}
 
 
 def files(folder: Path) -> list[str]:

@@ -478,7 +478,7 @@ def test_a_defect_is_told_from_an_answer(tmp_path: Path) -> None:
     """Exit code 1 keeps the service down; an exception that nobody foresaw must not."""
     code = "import sys, edge.cli, edge.commands.classify\n"
     code += "def broken(*a, **k): raise ZeroDivisionError\n"
-    code += "edge.commands.classify.classify_request = broken; sys.argv = ['edge', 'classify', 'x']; edge.cli.main()"
+    code += "edge.commands.classify.classify = broken; sys.argv = ['edge', 'classify', 'x']; edge.cli.main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 70 and "ZeroDivisionError" in done.stderr
 

@@ -1,27 +1,23 @@
-"""`edge classify`: images on disk to verdicts on standard output, one line each as soon as it is known."""
+"""The `edge classify` command: images on disk to verdicts on standard output, one line each as soon as it is known."""
 
 import json as json_format
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edge.bundle.trusted import TrustedKeys
 from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE, FrameError, ImageFileError, UsageError
-from edge.inference.answer import answer_frame
-from edge.inference.classifier import Classifier
-from edge.inference.gates.base import Gates
-from edge.inference.gates.standard import standard_gates
-from edge.inference.images import IMAGE_SUFFIXES, read_image
-from edge.serving.serve import RESEARCH_USE, serve
 from edge.settings.model import ModelSettings
-from edge.settings.trusted_keys import machine_profile
-from edge.system.option_values import switch
+from edge.system.option_values import optional_path
+
+if TYPE_CHECKING:
+    from edge.inference.classifier import Classifier
+    from edge.inference.gates.base import Gates
 
 _log = logging.getLogger(__name__)
 
@@ -49,14 +45,14 @@ class ClassifyRequest:
         Raises:
             UsageError: a path that does not exist, or a folder without images; nothing is classified then.
         """
+        from edge.bundle.trusted import TrustedKeys
+        from edge.inference.images import images_in
+        from edge.serving.serve import RESEARCH_USE, serve
+
         images = list(images_in(self.paths))
         _log.info(RESEARCH_USE)
         served = serve(
-            self.model.bundle,
-            runtime=self.model.runtime,
-            threads=self.model.threads,
-            edgetpu=self.model.edgetpu,
-            fallback=self.model.fallback,
+            self.model,
             trust=TrustedKeys.load(self.keys),
             allow_uncertified=self.allow_uncertified,
             allow_unsigned=self.allow_unsigned,
@@ -79,8 +75,11 @@ class ClassifyRequest:
         counts += [f"{unread} not readable"] if unread else []
         return Outcome(ANSWER_IS_NO if unread else DONE, record=[], text=", ".join(counts))
 
-    def _gates(self, size: tuple[int, int]) -> Gates:
+    def _gates(self, size: tuple[int, int]) -> "Gates":
         """The gates; none, with a warning, for a model whose frames their limits are not for."""
+        from edge.inference.gates.base import Gates
+        from edge.inference.gates.standard import standard_gates
+
         gates = standard_gates() if self.gated else Gates(())
         try:
             gates.require_size(size)
@@ -90,51 +89,58 @@ class ClassifyRequest:
         return gates
 
 
-def classify_request(
-    paths: Sequence[str],
-    *,
-    bundle: str,
-    threads: str,
-    runtime: str,
-    json: object,
-    ungated: object,
-    allow_uncertified: object,
-    allow_unsigned: object = False,
-    config: str = "",
+def classify(
+    *paths: str,
+    bundle: str = "",
+    threads: str = "",
+    runtime: str = "",
     edgetpu: str = "",
+    json: bool = False,
+    ungated: bool = False,
+    config: str = "",
+    allow_uncertified: bool = False,
+    allow_unsigned: bool = False,
 ) -> ClassifyRequest:
-    """The request that the words of a command line make, over the profile; UsageError where they make none."""
+    """Say what a certified model makes of images. Research use only: no verdict here is a diagnosis.
+
+    One line an image, in the order given, folders searched through and sorted by name. An image that cannot be
+    judged (out of focus, empty, ...) gets the reason instead of a class. One that cannot be read gets a line with
+    the reason too; the others are classified all the same, and the exit code is 1.
+
+    Args:
+        paths: images, or folders of images.
+        bundle: folder of a model with its certificate; the shipped mobilenet_v2-int8 when left out.
+        threads: for one inference.
+        runtime: litert, tflite_runtime or tf_lite; the first that is installed when left out.
+        edgetpu: usb, pci, usb:N or pci:N: run the model compiled for the Edge TPU there; the CPU when left out.
+        json: print one JSON object an image: path, label, reason, probabilities, latency_ms.
+        ungated: ask the model about every image, also those that cannot be judged.
+        config: profile; /etc/leukoscope/edge.toml where it exists. Options here come before it.
+        allow_uncertified: use a bundle whose certificate does not say "pass".
+        allow_unsigned: use a bundle that no key trusted here signed; every record of it says so.
+    """
+    from edge.settings.trusted_keys import machine_profile
+
     if not paths:
         raise UsageError("edge classify needs the path of an image or a folder")
-    settings = machine_profile(Path(config) if config else None)
+    settings = machine_profile(optional_path(config))
     model = ModelSettings() if settings is None else settings.model
     return ClassifyRequest(
         paths=tuple(Path(path) for path in paths),
-        model=model.with_words(bundle=bundle, runtime=runtime, threads=threads, edgetpu=edgetpu),
-        json=switch(json, "--json"),
-        gated=not switch(ungated, "--ungated"),
-        allow_uncertified=switch(allow_uncertified, "--allow-uncertified"),
-        allow_unsigned=switch(allow_unsigned, "--allow-unsigned"),
+        model=model.with_options(bundle=bundle, runtime=runtime, threads=threads, edgetpu=edgetpu),
+        json=json,
+        gated=not ungated,
+        allow_uncertified=allow_uncertified,
+        allow_unsigned=allow_unsigned,
         keys=None if settings is None else settings.trust.keys,
     )
 
 
-def images_in(paths: Sequence[Path]) -> Iterator[Path]:
-    """Named files as they are (whatever their suffix), folders as the images in them; UsageError where none is."""
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
-            if not inside:
-                raise UsageError(f"{path}: no images in this folder ({', '.join(sorted(IMAGE_SUFFIXES))})")
-            yield from inside
-        elif path.exists():
-            yield path
-        else:
-            raise UsageError(f"{path}: no such image or folder")
-
-
-def _classified(classifier: Classifier, gates: Gates, path: Path) -> dict[str, Any]:
+def _classified(classifier: "Classifier", gates: "Gates", path: Path) -> dict[str, Any]:
     """The record of an image: the answer to it, or as the reason for none what is wrong with the file."""
+    from edge.inference.answer import answer_frame
+    from edge.inference.images import read_image
+
     empty: dict[str, Any] = {"label": None, "reason": None, "detail": None, "probabilities": None, "gates": None}
     record = {"path": str(path), **empty, "latency_ms": None}
     try:

@@ -10,17 +10,19 @@ import inspect
 import io
 import json
 import os
+import pkgutil
 import re
 import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from edge.commands.terminal_log import show_log
 from edge.errors import DONE, MACHINE_LACKS, WRONG_REQUEST, LeukoscopeError, UsageError
+from edge.system.option_values import switch
 from edge.system.streams import given_back
 
 DEFECT = 70  # EX_SOFTWARE of sysexits.h: an exception that nobody foresaw, with its traceback
@@ -50,7 +52,31 @@ class Request(Protocol):
         """Do the work. Notes and progress go to standard error."""
 
 
-Command = Callable[..., Request]
+Command = Callable[..., Request]  # options as text, switches as bool; its docstring is the help
+
+
+class Commands(Mapping[str, Command]):
+    """The commands of a console script: word to `module:function`, imported when the word is looked up.
+
+    So a command line imports only what its own command needs; only the list of all commands imports all of them.
+
+    >>> commands = Commands({"join": "posixpath:join"})
+    >>> commands["join"]("a", "b")
+    'a/b'
+    """
+
+    def __init__(self, functions: Mapping[str, str]) -> None:
+        self._functions = functions
+
+    def __getitem__(self, word: str) -> Command:
+        command: Command = pkgutil.resolve_name(self._functions[word])
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._functions)
+
+    def __len__(self) -> int:
+        return len(self._functions)
 
 
 def main(name: str, commands: Mapping[str, Command], argv: Sequence[str] | None = None) -> int:
@@ -58,7 +84,8 @@ def main(name: str, commands: Mapping[str, Command], argv: Sequence[str] | None 
 
     Args:
         name: console script, shown in help.
-        commands: command word to function; a `bool` default marks a switch, other options arrive as text.
+        commands: command word to function; a `bool` default marks a switch, which arrives as a bool; other options
+            arrive as text.
         argv: words after the script's name; `sys.argv[1:]` when None.
     """
     words = list(sys.argv[1:] if argv is None else argv)
@@ -101,7 +128,9 @@ class _Parsed:
 
 
 def _parse(name: str, commands: Mapping[str, Command], words: list[str]) -> Request | None:
-    """The request the words make, or None when they asked for help (which is then printed)."""
+    """The request that a command line makes; None when it asks for help, which is then printed."""
+    if not words:
+        raise UsageError(f"{name} needs a command, one of: {', '.join(commands)} (see `{name} --help`)")
     import fire
 
     fire.core.Display = lambda lines, out: print("\n".join(lines), file=out)  # no pager
@@ -109,7 +138,8 @@ def _parse(name: str, commands: Mapping[str, Command], words: list[str]) -> Requ
     if {"--help", "-h"} & set(words):  # wherever it stands: `edge classify x.png --help` runs nothing
         words = [*(words[:1] if words[0] in commands else []), "--help"]
     _refuse_unknown_words(name, commands, words)
-    table = {word: _wrapped(command) for word, command in commands.items()}
+    needed = words[:1] if words[0] in commands else commands  # all of them for the list that --help prints
+    table = {word: _wrapped(commands[word]) for word in needed}
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
@@ -120,20 +150,24 @@ def _parse(name: str, commands: Mapping[str, Command], words: list[str]) -> Requ
             print(_plain_help(said.getvalue()))
             return None
         raise UsageError(_one_line(f"{name} {words[0]}", stop)) from None
-    if isinstance(result, _Parsed):
-        return result._request
-    raise UsageError(f"{name} needs a command, one of: {', '.join(commands)} (see `{name} --help`)")
+    assert isinstance(result, _Parsed)
+    return result._request
 
 
 def _wrapped(command: Command) -> Callable[..., _Parsed]:
-    """`command` with text-only parameters, its result hidden from Fire."""
+    """`command` with every option left as text but switches, its result hidden from Fire."""
     import functools
 
     import fire
 
+    switches = _switches(command)
+
     @functools.wraps(command)
     def parsed(*args: Any, **kwargs: Any) -> _Parsed:
-        return _Parsed(command(*args, **kwargs))
+        given = inspect.signature(command).bind(*args, **kwargs)
+        for name in [each for each in given.arguments if each in switches]:
+            given.arguments[name] = switch(given.arguments[name], f"--{name.rstrip('_').replace('_', '-')}")
+        return _Parsed(command(*given.args, **given.kwargs))
 
     fire.decorators.SetParseFn(str)(parsed)
     return parsed

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.commands.command_line import Outcome
-from edge.diagnostics.doctor import _named, diagnose, record, table
 from edge.errors import DONE, MACHINE_LACKS
 from edge.system.machine import Machine
-from edge.system.option_values import switch
+from edge.system.option_values import optional_path
 
 
 @dataclass(frozen=True)
@@ -24,22 +23,32 @@ class DoctorRequest:
             Code 4 when a finding is "missing", else 0. Record: `findings` (name, state, found, cure), `missing`
             and `warnings` (names).
         """
+        from edge.diagnostics.doctor import diagnose, record, table
+
         findings = diagnose(self.machine)
-        return Outcome(MACHINE_LACKS if _named(findings, "missing") else DONE, record(findings), table(findings))
+        found = record(findings)
+        return Outcome(MACHINE_LACKS if found["missing"] else DONE, found, table(findings))
 
 
-def doctor_request(*, config: str, store: str, json: object) -> DoctorRequest:
-    """The request that the words of a command line make; SettingsError for a profile that cannot be read."""
-    from edge.record.location import default_store
+def doctor(config: str = "", store: str = "", json: bool = False) -> DoctorRequest:
+    """Look at this machine: what the instrument needs, whether it is there, and the cure where it is not.
+
+    Exit code 4 when something needed is missing.
+
+    Args:
+        config: profile; /etc/leukoscope/edge.toml where it exists.
+        store: folder of the record.
+        json: print one JSON object.
+    """
     from edge.settings.profile import load
 
-    settings = load(Path(config) if config else None)
+    settings = load(optional_path(config))
     machine = Machine(
-        store=Path(store) if store else settings.record.folder or default_store(),
+        store=Path(store) if store else settings.store,
         camera=settings.camera_uri,
         bundle=settings.model.bundle,
         keys=settings.trust.keys,
         edgetpu=settings.model.edgetpu or "",
         fallback=settings.model.fallback,
     )
-    return DoctorRequest(machine, switch(json, "--json"))
+    return DoctorRequest(machine, json)

@@ -5,10 +5,6 @@ from pathlib import Path
 
 from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE, UsageError
-from edge.record.entries import SLIDE
-from edge.record.export import export
-from edge.record.location import require_record, store_folder
-from edge.system.option_values import switch
 
 
 @dataclass(frozen=True)
@@ -26,8 +22,11 @@ class ExportRequest:
         Raises:
             UsageError: no record, no such slide, or an unusable target.
         """
+        from edge.record import export
+        from edge.record.location import require_record
+
         require_record(self.store)
-        tally, checked = export(self.store, self.slide, self.to)
+        tally, checked = export.export(self.store, self.slide, self.to)
         findings = [*checked.findings, *tally.problems]
         record = {
             "slide": self.slide,
@@ -45,10 +44,20 @@ class ExportRequest:
         return Outcome(ANSWER_IS_NO if findings else DONE, record=record, text=text)
 
 
-def export_request(*, slide: str, to: str, store: str, json: object) -> ExportRequest:
-    """The request that the words of a command line make; UsageError where they make none."""
+def export(slide: str, to: str, store: str = "", json: bool = False) -> ExportRequest:
+    """Write what is recorded of a slide to a folder: CSV, JSON lines, images and checksums.
+
+    Args:
+        slide: its name.
+        to: folder, new or empty.
+        store: folder of the record.
+        json: print one JSON object.
+    """
+    from edge.record.entries import SLIDE
+    from edge.record.location import store_folder
+
     if not SLIDE.fullmatch(slide):
         raise UsageError(f"--slide must be 1 to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit; got {slide!r}")
     if not to:
         raise UsageError("edge export needs --to: the folder to be made")
-    return ExportRequest(store=store_folder(store), slide=slide, to=Path(to), json=switch(json, "--json"))
+    return ExportRequest(store_folder(store), slide, Path(to), json)

@@ -3,22 +3,22 @@
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge.commands.command_line import Outcome
 from edge.errors import DONE, StoreBusy, UsageError
-from edge.record.location import default_store, require_record
-from edge.record.retention import PruneReport, Retention, apply
-from edge.record.store import Store
-from edge.system.clock import Clock
-from edge.system.option_values import switch
+from edge.system.option_values import optional_path
+
+if TYPE_CHECKING:
+    from edge.record.retention import Retention
 
 
 @dataclass(frozen=True)
-class RetentionRequest:
+class PruneRequest:
     """Apply limits once to the record in `store`; `by_profile`: the profile's, which a run applies itself as well."""
 
     store: Path
-    retention: Retention
+    retention: "Retention"
     json: bool
     by_profile: bool = False
 
@@ -28,6 +28,11 @@ class RetentionRequest:
         Raises:
             UsageError: there is no record in that folder. StoreBusy: a run goes on there, under other limits.
         """
+        from edge.record.location import require_record
+        from edge.record.retention import apply
+        from edge.record.store import Store
+        from edge.system.clock import Clock
+
         if self.by_profile and not self.retention.limited:
             return self._nothing("the profile sets no limit under [retention]: nothing was removed")
         if self.by_profile and not self.store.is_dir():
@@ -44,34 +49,48 @@ class RetentionRequest:
         return Outcome(DONE, record=asdict(report), text=str(report))
 
     def _nothing(self, why: str) -> Outcome:
+        from edge.record.retention import PruneReport
+
         return Outcome(DONE, record=asdict(PruneReport(held_back=why)), text=why)
 
 
-def retention_request(
-    *, store: str, days: str, gigabytes: str, also_unexported: object, config: str, json: object
-) -> RetentionRequest:
-    """The request that the words of a command line make: their limits, else the profile's.
+def prune(
+    store: str = "",
+    days: str = "",
+    gigabytes: str = "",
+    also_unexported: bool = False,
+    config: str = "",
+    json: bool = False,
+) -> PruneRequest:
+    """Make room in a record: remove the oldest entries and their images, and note in the record that it was done.
 
-    Raises:
-        UsageError: neither words nor a profile. SettingsError: a profile that cannot be read.
+    Without DAYS and GIGABYTES the limits are the profile's; a run that goes on applies those itself, and nothing is
+    left to do (exit code 0). With them, a record that a run writes to is refused (exit code 4).
+
+    Args:
+        store: folder of the record.
+        days: keep what is younger.
+        gigabytes: keep so much of 10^9 bytes.
+        also_unexported: remove also what was never exported.
+        config: profile; /etc/leukoscope/edge.toml where it exists. Options here come before it.
+        json: print one JSON object.
     """
     from edge.bundle.trusted import DEFAULT_PROFILE
-    from edge.settings.profile import load  # which needs `Retention`
+    from edge.record.retention import Retention
+    from edge.settings.profile import load
 
     by_profile = not days and not gigabytes
-    unexported = switch(also_unexported, "--also-unexported")
     if by_profile and not config and not DEFAULT_PROFILE.exists():
         raise UsageError("edge prune needs --days or --gigabytes, or a profile that says how much is to be kept")
-    if by_profile and unexported:
+    if by_profile and also_unexported:
         raise UsageError(
             "--also-unexported goes with --days or --gigabytes; for the profile's limits it says so itself"
         )
-    settings = load(Path(config) if config else None)
+    settings = load(optional_path(config)).with_options(store=store)
     retention = settings.retention
     if not by_profile:
-        retention = Retention(_positive(days, "--days"), _positive(gigabytes, "--gigabytes"), not unexported)
-    folder = Path(store) if store else settings.record.folder or default_store()
-    return RetentionRequest(folder, retention, switch(json, "--json"), by_profile)
+        retention = Retention(_positive(days, "--days"), _positive(gigabytes, "--gigabytes"), not also_unexported)
+    return PruneRequest(settings.store, retention, json, by_profile)
 
 
 def _positive(text: str, option: str) -> float | None:

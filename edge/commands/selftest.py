@@ -1,17 +1,15 @@
 """The `edge selftest` command."""
 
 import logging
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from edge.bundle.trusted import TrustedKeys
 from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE, BundleError, ModelFileError
-from edge.record.location import default_store
-from edge.serving.selftest import SelfTester
-from edge.serving.serve import serve
-from edge.settings.profile import Settings, load
-from edge.system.option_values import switch
+from edge.system.option_values import optional_path
+
+if TYPE_CHECKING:
+    from edge.settings.profile import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -20,8 +18,7 @@ _log = logging.getLogger(__name__)
 class SelfTestRequest:
     """Test one bundle on this machine."""
 
-    settings: Settings
-    store: Path
+    settings: "Settings"
     json: bool
     allow_uncertified: bool
     allow_unsigned: bool
@@ -35,16 +32,15 @@ class SelfTestRequest:
         Raises:
             BundleError: missing, altered, not signed by a trusted key, not certified. InterpreterUnavailable: none.
         """
-        model = self.settings.model
-        tester = SelfTester(self.store)
+        from edge.bundle.trusted import TrustedKeys
+        from edge.serving.selftest import SelfTester
+        from edge.serving.serve import serve
+
+        settings, tester = self.settings, SelfTester(self.settings.store)
         try:
             served = serve(
-                model.bundle,
-                runtime=model.runtime,
-                threads=model.threads,
-                edgetpu=model.edgetpu,
-                fallback=model.fallback,
-                trust=TrustedKeys.load(self.settings.trust.keys),
+                settings.model,
+                trust=TrustedKeys.load(settings.trust.keys),
                 allow_uncertified=self.allow_uncertified,
                 allow_unsigned=self.allow_unsigned,
                 any_name=True,
@@ -52,34 +48,45 @@ class SelfTestRequest:
             )
             found = tester.examine(served.bundle, served.classifier.interpreter)
         except (BundleError, ModelFileError) as error:
-            tester.failed(str(model.bundle or "the shipped bundle"), error)
+            tester.failed(str(settings.model.bundle or "the shipped bundle"), error)
             raise
         if not found.passed:
             _log.error(f"{found.detail}")
         return Outcome(DONE if found.passed else ANSWER_IS_NO, found.as_record(), found.text())
 
 
-def selftest_request(
-    *,
-    bundle: str,
-    runtime: str,
-    threads: str,
-    edgetpu: str,
-    store: str,
-    trusted: str,
-    config: str,
-    json: object,
-    allow_uncertified: object,
-    allow_unsigned: object,
+def selftest(
+    bundle: str = "",
+    runtime: str = "",
+    threads: str = "",
+    edgetpu: str = "",
+    store: str = "",
+    trusted: str = "",
+    config: str = "",
+    json: bool = False,
+    allow_uncertified: bool = False,
+    allow_unsigned: bool = False,
 ) -> SelfTestRequest:
-    """The request that the words of a command line make, over the profile; UsageError where they make none."""
-    settings = load(Path(config) if config else None)
-    model = settings.model.with_words(bundle=bundle, runtime=runtime, threads=threads, edgetpu=edgetpu)
-    trust = replace(settings.trust, keys=Path(trusted)) if trusted else settings.trust
-    return SelfTestRequest(
-        settings=replace(settings, model=model, trust=trust),
-        store=Path(store) if store else settings.record.folder or default_store(),
-        json=switch(json, "--json"),
-        allow_uncertified=switch(allow_uncertified, "--allow-uncertified"),
-        allow_unsigned=switch(allow_unsigned, "--allow-unsigned"),
+    """Prove that this machine answers as its bundle was certified: replay the golden images, and time it.
+
+    Exit code 1 when an image is answered otherwise. An inference far slower than expected is a warning. The outcome is
+    kept beside the record, where `edge doctor` shows it. `edge run` does the same at its start and once a day.
+
+    Args:
+        bundle: folder of a model with its certificate; the one that would run when left out.
+        runtime: litert, tflite_runtime or tf_lite; the first that is installed when left out.
+        edgetpu: usb, pci, usb:N or pci:N: run the model compiled for the Edge TPU there; the CPU when left out.
+        threads: for one inference.
+        store: folder of the record, beside whose files the outcome is kept.
+        trusted: folder of trusted keys; the profile's, or the machine's own, when left out.
+        config: profile; /etc/leukoscope/edge.toml where it exists. Options here come before it.
+        json: print one JSON object: passed, images, differing, invoke_ms, expected_ms, warnings.
+        allow_uncertified: use a bundle whose certificate does not say "pass".
+        allow_unsigned: use a bundle that no key trusted here signed.
+    """
+    from edge.settings.profile import load
+
+    settings = load(optional_path(config)).with_options(
+        bundle=bundle, runtime=runtime, threads=threads, edgetpu=edgetpu, store=store, trusted=trusted
     )
+    return SelfTestRequest(settings, json, allow_uncertified, allow_unsigned)

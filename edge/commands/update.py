@@ -1,25 +1,21 @@
-"""`edge update`, `edge rollback` and `edge slots`: requests, and what they print."""
+"""The `edge update` command."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edge.bundle.statement import BUNDLE_NAME
-from edge.bundle.trusted import TrustedKeys
 from edge.commands.command_line import Outcome
-from edge.errors import ANSWER_IS_NO, DONE, UpdateError, UpdateSourceError, UsageError
-from edge.settings.profile import Settings, load
-from edge.system.clock import kernel_synchronized
-from edge.system.option_values import switch
-from edge.update.candidates import Candidate, Terms
-from edge.update.rollout import device_id
-from edge.update.sandboxed_selftest import Proof
-from edge.update.slots import Slots, default_slots
-from edge.update.sources import find, is_repository
-from edge.update.status import described
-from edge.update.updater import QUIET, QUIET_IN_A_REPOSITORY, Done, roll_back, update
+from edge.errors import DONE, UpdateError, UpdateSourceError, UsageError
+from edge.system.option_values import optional_path
+
+if TYPE_CHECKING:
+    from edge.settings.profile import Settings
+    from edge.update.candidates import Candidate
+    from edge.update.sandboxed_selftest import Proof
+    from edge.update.slots import Slots
+    from edge.update.updater import Done
 
 _log = logging.getLogger(__name__)
 
@@ -29,13 +25,11 @@ class UpdateRequest:
     """One update. `name` "" is the name of the bundle that serves, any where none does."""
 
     source: str
-    settings: Settings
+    settings: "Settings"
     slots: Path
     name: str
-    trusted: Path | None
     root: Path | None
-    cache: Path
-    proof: Proof
+    proof: "Proof"
     allow_older: bool
     allow_unsigned: bool
     retry: bool
@@ -51,14 +45,20 @@ class UpdateRequest:
         Raises:
             UpdateError: what is offered is refused (1), the source or the disk fails (4), another update runs (4).
         """
-        slots, trust = Slots(self.slots), TrustedKeys.load(self.trusted)
+        from edge.bundle.trusted import TrustedKeys
+        from edge.update.candidates import Terms
+        from edge.update.slots import Slots
+        from edge.update.sources import is_repository
+        from edge.update.updater import QUIET, QUIET_IN_A_REPOSITORY, update
+
+        slots, trust = Slots(self.slots), TrustedKeys.load(self.settings.trust.keys)
         for warning in trust.warnings:
             _log.warning(f"{warning}")
-        terms = Terms(trust, self._name(slots), self.allow_unsigned, self.allow_older, self.retry)
+        name = self.name or _name_that_serves(slots)
         done = update(
             slots,
-            lambda: self._candidates(terms.name),
-            terms,
+            lambda: self._candidates(name),
+            Terms(trust, name, self.allow_unsigned, self.allow_older, self.retry),
             self.proof,
             source=self.source,
             quiet=QUIET_IN_A_REPOSITORY if is_repository(self.source) else QUIET,
@@ -68,17 +68,11 @@ class UpdateRequest:
             _log.warning("this bundle is not signed: it serves only a run that says --allow-unsigned too")
         return Outcome(DONE, _record(done), _text(done, self.slots))
 
-    def _name(self, slots: Slots) -> str:
-        name = self.name or self.settings.update.name
-        if not name:
-            try:
-                current = slots.current()
-            except UpdateError:
-                current = None
-            name = current.name if current else ""
-        return name
+    def _candidates(self, name: str) -> "Iterable[Candidate]":
+        from edge.system.clock import kernel_synchronized
+        from edge.update.rollout import device_id
+        from edge.update.sources import find, is_repository
 
-    def _candidates(self, name: str) -> Iterable[Candidate]:
         if not is_repository(self.source):
             return find(self.source)
         try:
@@ -88,120 +82,93 @@ class UpdateRequest:
         if kernel_synchronized() is False:
             _log.warning("nothing keeps this machine's clock: whether the repository is fresh is judged by it")
         device = device_id(self.settings.update.device)
-        root = bootstrap_root(self.root or self.settings.update.root)
-        return offered(Repository(self.source, root, self.cache), device, name)
+        cache = self.slots.parent / "tuf"
+        return offered(Repository(self.source, bootstrap_root(self.root), cache), device, name)
 
 
-@dataclass(frozen=True)
-class RollbackRequest:
-    """Go back to the other slot."""
-
-    slots: Path
-    proof: Proof
-    why: str
-    json: bool
-
-    def execute(self) -> Outcome:
-        """Switch; UpdateError (1) where there is nothing good to go back to."""
-        now, before = roll_back(Slots(self.slots), self.proof, why=self.why)
-        record = {"action": "rolled_back", "current": str(now), "before": str(before) if before else None}
-        text = f"{now} serves from the next start of the service on" + (f"; {before} served before" if before else "")
-        return Outcome(DONE, record, text)
-
-
-@dataclass(frozen=True)
-class SlotsRequest:
-    """Show the slots."""
-
-    slots: Path
-    trusted: Path | None
-    allow_unsigned: bool
-    json: bool
-
-    def execute(self) -> Outcome:
-        """Code 0, or 1 when the current slot does not verify."""
-        slots = Slots(self.slots)
-        record = described(slots, TrustedKeys.load(self.trusted), allow_unsigned=self.allow_unsigned)
-        code = ANSWER_IS_NO if record["populated"] and not record["sound"] else DONE
-        return Outcome(code, record, "\n".join(_lines(record)))
-
-
-def update_request(
-    source: str,
+def update(
+    source: str = "",
     *,
-    config: str,
-    slots: str,
-    trusted: str,
-    root: str,
-    name: str,
-    allow_older: object,
-    allow_unsigned: object,
-    retry: object,
-    check: object,
-    json: object,
+    name: str = "",
+    check: bool = False,
+    allow_older: bool = False,
+    allow_unsigned: bool = False,
+    retry: bool = False,
+    root: str = "",
+    config: str = "",
+    slots: str = "",
+    trusted: str = "",
+    json: bool = False,
 ) -> UpdateRequest:
-    """The request that the words of a command line make, over the profile; UsageError where they make none."""
-    settings = load(Path(config) if config else None)
+    """Install a bundle into the idle slot: verified, self-tested, switched to, on trial until it served healthily.
+
+    What serves now is left as it is, and comes back by itself when the new one fails. Exit code 0 when it was installed
+    or nothing is to be done, 1 when what is offered is refused, 4 when the source or the disk fails or another update
+    is under way.
+
+    Args:
+        source: a bundle's folder or .zip file, a folder or stick with several, an https URL of a .zip, or the URL of a
+            TUF repository; the profile's when left out.
+        name: of the bundles wanted; the one that serves when left out.
+        check: say what would be installed, and change nothing.
+        allow_older: also a version that is not newer.
+        allow_unsigned: also a bundle that no key trusted here signed; history and records say so.
+        retry: also a bundle that this device went back from.
+        root: root metadata of the repository; /etc/leukoscope/tuf/root.json when left out.
+        config: profile; /etc/leukoscope/edge.toml where it exists. Options here come before it.
+        slots: folder of the slots; /var/lib/leukoscope/bundles when left out.
+        trusted: folder of trusted keys; the profile's, or the machine's own, when left out.
+        json: print one JSON object.
+    """
+    from edge.bundle.statement import BUNDLE_NAME
+    from edge.settings.profile import load
+    from edge.update.slots import default_slots
+
+    settings = load(optional_path(config)).with_options(trusted=trusted)
     source = source or settings.update.source
     if not source:
         raise UsageError("edge update needs a SOURCE, or [update] source in the profile")
-    wanted = name or settings.update.name
-    if wanted and not BUNDLE_NAME.fullmatch(wanted):
-        raise UsageError(f"--name must be the name of a bundle, 1 to 64 of A-Z a-z 0-9 . _ -; got {wanted!r}")
-    folder = Path(slots) if slots else default_slots()
-    unsigned = switch(allow_unsigned, "--allow-unsigned")
-    keys = Path(trusted) if trusted else settings.trust.keys
+    name = name or settings.update.name
+    if name and not BUNDLE_NAME.fullmatch(name):
+        raise UsageError(f"--name must be the name of a bundle, 1 to 64 of A-Z a-z 0-9 . _ -; got {name!r}")
     return UpdateRequest(
         source=source,
         settings=settings,
-        slots=folder,
-        name=wanted,
-        trusted=keys,
-        root=Path(root) if root else None,
-        cache=folder.parent / "tuf",
-        proof=_proof(settings, config, keys, unsigned),
-        allow_older=switch(allow_older, "--allow-older"),
-        allow_unsigned=unsigned,
-        retry=switch(retry, "--retry"),
-        check=switch(check, "--check"),
-        json=switch(json, "--json"),
+        slots=optional_path(slots) or default_slots(),
+        name=name,
+        root=optional_path(root) or settings.update.root,
+        proof=proof_as_served(settings, config, allow_unsigned),
+        allow_older=allow_older,
+        allow_unsigned=allow_unsigned,
+        retry=retry,
+        check=check,
+        json=json,
     )
 
 
-def rollback_request(
-    *, config: str, slots: str, trusted: str, why: str, allow_unsigned: object, json: object
-) -> RollbackRequest:
-    """The request that the words of a command line make."""
-    settings = load(Path(config) if config else None)
-    keys = Path(trusted) if trusted else settings.trust.keys
-    proof = _proof(settings, config, keys, switch(allow_unsigned, "--allow-unsigned"))
-    return RollbackRequest(
-        Path(slots) if slots else default_slots(), proof, why or "rolled back by hand", switch(json, "--json")
-    )
+def proof_as_served(settings: "Settings", config: str, allow_unsigned: bool) -> "Proof":
+    """The self-test of a new bundle with the profile, keys and interpreter that the service has."""
+    from edge.update.sandboxed_selftest import Proof
 
-
-def slots_request(*, config: str, slots: str, trusted: str, allow_unsigned: object, json: object) -> SlotsRequest:
-    """The request that the words of a command line make."""
-    settings = load(Path(config) if config else None)
-    return SlotsRequest(
-        Path(slots) if slots else default_slots(),
-        Path(trusted) if trusted else settings.trust.keys,
-        switch(allow_unsigned, "--allow-unsigned"),
-        switch(json, "--json"),
-    )
-
-
-def _proof(settings: Settings, config: str, trusted: Path | None, allow_unsigned: bool) -> Proof:
+    keys = settings.trust.keys
     return Proof(
         config=Path(config).absolute() if config else None,
-        trusted=None if trusted is None else trusted.absolute(),
+        trusted=None if keys is None else keys.absolute(),
         runtime=settings.model.runtime,
         threads=settings.model.threads,
         allow_unsigned=allow_unsigned,
     )
 
 
-def _record(done: Done) -> dict[str, Any]:
+def _name_that_serves(slots: "Slots") -> str:
+    try:
+        current = slots.current()
+    except UpdateError:
+        return ""
+    return current.name if current else ""
+
+
+def _record(done: "Done") -> dict[str, Any]:
     offer = done.offer
     return {
         "action": done.action,
@@ -213,35 +180,10 @@ def _record(done: Done) -> dict[str, Any]:
     }
 
 
-def _text(done: Done, slots: Path) -> str:
+def _text(done: "Done", slots: Path) -> str:
     first = {
         "installed": f"{done.offer} is installed as {done.place}; it serves, on trial, from the next start on",
         "would_install": f"{done.offer} would be installed from {done.offer.candidate.origin if done.offer else ''}",
         "nothing": f"nothing to do for {slots}",
     }[done.action]
     return "\n".join([first, *(f"passed over: {each}" for each in done.passed_over)])
-
-
-def _lines(record: Mapping[str, Any]) -> list[str]:
-    """For a person."""
-    if not record["populated"]:
-        return [f"{record['folder']}: nothing was installed; the bundle of this installation runs"]
-    lines = []
-    for slot, bundle in record["slots"].items():
-        if bundle is None:
-            lines.append(f"  {slot}  empty")
-            continue
-        serves = record["current"] == f"{slot}/{bundle['name']}"
-        mark = ("on trial" if record["on_trial"] else "serves") if serves else "spare"
-        version = f"version {bundle['version']}" if bundle["version"] else "unsigned"
-        line = f"{'*' if serves else ' '} {slot}  {bundle['name']} {version}  {mark}  {bundle['fault'] or ''}"
-        lines.append(line.rstrip())
-    if record["fault"]:
-        lines.append(f"fault: {record['fault']}")
-    lines += [f"gone back from: {r['name']} version {r['version']}: {r['why']}" for r in record["rejected"]]
-    lines += [
-        f"{each['utc'][:19]}Z  {each['what']:<12}{each.get('name') or ''} {each.get('version') or ''}  "
-        f"{each.get('why') or each.get('source') or ''}".rstrip()
-        for each in record["history"]
-    ]
-    return lines

@@ -6,9 +6,6 @@ from pathlib import Path
 
 from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE
-from edge.record.audit import verify
-from edge.record.location import require_record, store_folder
-from edge.system.option_values import switch
 
 _log = logging.getLogger(__name__)
 
@@ -26,11 +23,21 @@ class VerifyRequest:
         Raises:
             UsageError: there is no record in that folder.
         """
+        from edge.record import audit
+        from edge.record.location import require_record
+
         require_record(self.store)
-        report = verify(self.store, say=_log.info)
+        report = audit.verify(self.store, say=_log.info)
         return Outcome(DONE if report.sound else ANSWER_IS_NO, record=report.as_record(), text=report.text())
 
 
-def verify_request(*, store: str, json: object) -> VerifyRequest:
-    """The request that the words of a command line make."""
-    return VerifyRequest(store=store_folder(store), json=switch(json, "--json"))
+def verify(store: str = "", json: bool = False) -> VerifyRequest:
+    """Check a record: its chain, its images and its counts. Exit code 1 when something was changed or is missing.
+
+    Args:
+        store: folder of the record.
+        json: print one JSON object.
+    """
+    from edge.record.location import store_folder
+
+    return VerifyRequest(store_folder(store), json)

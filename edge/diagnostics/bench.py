@@ -1,10 +1,94 @@
-"""`edge bench`: what a frame costs here, stage by stage, beside the bare interpreter in one interleaved run."""
+"""What `edge bench` measures and shows: what a frame costs here, stage by stage, beside the bare interpreter."""
 
+import logging
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-FEWEST_FRAMES = 10
+import cv2
+import numpy as np
+
+from edge.bundle.trusted import TrustedKeys
+from edge.diagnostics import board
+from edge.diagnostics.bench_timing import (
+    Times,
+    compare,
+    contenders,
+    drawn_frame,
+    interleaved,
+    median,
+    mediapipe_classifier,
+    peak_rss_mb,
+    percentiles,
+    stages,
+)
+from edge.serving.serve import Served, serve
+from edge.settings.model import ModelSettings
+from edge.system.machine import Machine
+
+_log = logging.getLogger(__name__)
+
 BUSY_LOAD = 0.5  # processes that wanted to run in the minute before
+
+
+def measure(
+    model: ModelSettings,
+    *,
+    trust: TrustedKeys,
+    allow_unsigned: bool,
+    frames: int,
+    folder: Path,
+    mediapipe: Path | None,
+) -> dict[str, Any]:
+    """Stages, pipeline and contenders, timed in interleaved rounds.
+
+    Args:
+        model, trust, allow_unsigned: as `edge.serving.serve.serve`.
+        frames: rounds, at least `FEWEST_FRAMES`.
+        folder: existing folder on the disk that counts; the pipeline's record is made in it and removed.
+        mediapipe: uint8 file with metadata, measured beside the bundle.
+
+    Returns:
+        What `edge bench --json` prints: the medians, and `details`.
+    """
+    from edge.diagnostics.bench_pipeline import pipeline_rate
+
+    machine = Machine()
+    before, load = board.hottest_c(machine), os.getloadavg()[0]
+    cv2.setNumThreads(model.threads)
+    served = serve(model, trust=trust, allow_unsigned=allow_unsigned)
+    classifier, frame = served.classifier, drawn_frame()
+    _log.info("pipeline and bare interpreter, in turns")
+    rates = pipeline_rate(served, frame, frames, folder)
+    peak_mb = peak_rss_mb()  # before the virtual microscope and others' packages come in
+    _log.info(f"stages: {frames} frames")
+    timed = {**stages(classifier, frame, frames), "store": rates.store_ms}
+    _log.info(f"contenders: {frames} rounds")
+    with mediapipe_classifier(mediapipe) as others:
+        times = interleaved(contenders(classifier, frame, others), frames)
+    return {
+        "bundle": served.bundle.name,
+        "runtime": classifier.interpreter.runtime,
+        "threads": model.threads,
+        **{f"{name}_ms": round(median(values), 4) for name, values in times.items()},
+        "pipeline_fps": round(median(rates.pipeline_fps), 1),
+        "invoke_fps": round(median(rates.invoke_fps), 1),
+        "peak_rss_mb": round(peak_mb, 1),
+        "details": {
+            **_about(served, machine),
+            "frames": frames,
+            "load_before": round(load, 2),
+            "contenders": {name: percentiles(values) for name, values in times.items()},
+            "against_invoke": {n: compare(v, times["invoke"]) for n, v in times.items() if n != "invoke"},
+            "against_mediapipe": _against_mediapipe(times),
+            "stages": {name: percentiles(values) for name, values in timed.items()},
+            "novelty_share": compare(timed["novelty"], timed["invoke"])["ratio"],
+            "pipeline": rates.record(),
+            "temperature_c": {"before": before, "after": board.hottest_c(machine)},
+            "throttled": board.throttled(machine)[0],
+        },
+    }
 
 
 def table(record: Mapping[str, Any]) -> str:
@@ -53,3 +137,29 @@ def _ratio(against: Mapping[str, float] | None) -> str:
         return ""
     interval = f"{against['ratio_low']:.3f} to {against['ratio_high']:.3f}"
     return f"   x {against['ratio']:.3f} ({interval}), {against['difference_ms']:+.3f} ms"
+
+
+def _against_mediapipe(times: Times) -> dict[str, dict[str, float]]:
+    pairs = ((f"frame_{size}", f"mediapipe_{size}") for size in ("224", "1280x960"))
+    return {ours: compare(times[ours], times[theirs]) for ours, theirs in pairs if theirs in times}
+
+
+def _about(served: Served, machine: Machine) -> dict[str, Any]:
+    interpreter = served.classifier.interpreter
+    return {
+        "digest": served.bundle.digest,
+        "bundle_version": served.bundle.provenance.version,
+        "signed_by": served.bundle.provenance.signed_by,
+        "runtime_version": interpreter.version,
+        "kind": interpreter.kind,
+        "instead": served.instead or None,
+        "board": machine.text("proc/device-tree/model") or _processor(machine) or machine.architecture,
+        "opencv": cv2.__version__,
+        "numpy": np.__version__,
+        "frames_from": "a drawn field; speed does not depend on what a frame shows",
+    }
+
+
+def _processor(machine: Machine) -> str:
+    lines = (machine.text("proc/cpuinfo") or "").splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")

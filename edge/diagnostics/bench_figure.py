@@ -22,7 +22,7 @@ def draw(record: Mapping[str, Any], path: Path) -> None:
         path: suffix .png, .svg or .pdf.
 
     Raises:
-        ImportError: no matplotlib (`bench_request` looks for it before anything is timed).
+        ImportError: no matplotlib (`edge bench` looks for it before anything is timed).
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

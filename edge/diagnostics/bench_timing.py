@@ -22,6 +22,7 @@ from edge.inference.contract import Pixels, Scratch
 from edge.inference.interpreters import Interpreter
 
 FRAME_SIZE = (1280, 960)  # (width, height) of a camera's frame, pixels
+FEWEST_FRAMES = 10
 WARM_UP = 10
 _RESAMPLES = 1000
 

@@ -1,11 +1,12 @@
 """Image files to frames, one decoder for every floor of the project."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from edge.errors import FrameError, ImageFileError
+from edge.errors import FrameError, ImageFileError, UsageError
 from edge.inference.contract import Pixels, check_frame
 from edge.system.files import read_at_most
 
@@ -45,3 +46,17 @@ def decode_image(data: bytes, name: str) -> Pixels:
     except FrameError as error:
         raise ImageFileError(f"{name}: {error}") from error
     return frame  # type: ignore[return-value]
+
+
+def images_in(paths: Sequence[Path]) -> Iterator[Path]:
+    """Named files as they are (whatever their suffix), folders as the images in them; UsageError where none is."""
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+            if not inside:
+                raise UsageError(f"{path}: no images in this folder ({', '.join(sorted(IMAGE_SUFFIXES))})")
+            yield from inside
+        elif path.exists():
+            yield path
+        else:
+            raise UsageError(f"{path}: no such image or folder")

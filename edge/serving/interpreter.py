@@ -3,60 +3,42 @@
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from edge.bundle.bundle import Bundle
 from edge.errors import BundleError, EdgeTpuUnavailable
 from edge.inference.edgetpu_delegate import LIBRARY, TRIAL_S, device_name, slow_usb
 from edge.inference.interpreters import Interpreter, open_interpreter
+from edge.settings.model import ModelSettings
 from edge.system.isolation import examine
 from edge.system.machine import Finding, Machine
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Opened:
-    """An interpreter, and why it is not the one that was asked for ("" when it is)."""
+def open_on_edgetpu(bundle: Bundle, model: ModelSettings) -> tuple[Interpreter, str]:
+    """The interpreter of a bundle on the Edge TPU that `model.edgetpu` names.
 
-    interpreter: Interpreter
-    instead: str = ""
-
-
-def open_for(
-    bundle: Bundle,
-    *,
-    device: str | None,
-    fallback: bool = False,
-    runtime: str | None = None,
-    threads: int = 1,
-    machine: Machine | None = None,
-) -> Opened:
-    """The interpreter that a bundle is to run on.
-
-    Args:
-        device: None for the CPU, else as `device_name` takes it.
-        fallback: run `model.tflite` on the CPU when the Edge TPU cannot be used; said, and in `Opened.instead`.
+    Returns:
+        The interpreter, and why it is the CPU's with `model.tflite` after all; "" when it is not. Only
+        `model.fallback` allows that.
 
     Raises:
         BundleError: no model for the Edge TPU is in the bundle.
-        EdgeTpuUnavailable: it cannot be used, and falling back was not asked for.
+        EdgeTpuUnavailable: it cannot be used, and falling back is not allowed.
         InterpreterUnavailable, ModelFileError: as `open_interpreter`.
     """
-    if device is None:
-        return Opened(open_interpreter(bundle.model, runtime=runtime, threads=threads))
+    assert model.edgetpu is not None
     if bundle.compiled is None:
         raise BundleError(
             f"{bundle.path}: holds no model compiled for the Edge TPU; make one with `convert compile --edgetpu BUNDLE`"
         )
-    found = Machine() if machine is None else machine
     try:
-        return Opened(open_edgetpu(bundle.compiled, device, runtime=runtime, threads=threads, machine=found))
+        return open_edgetpu(bundle.compiled, model.edgetpu, runtime=model.runtime, threads=model.threads), ""
     except EdgeTpuUnavailable as error:
-        if not fallback:
+        if not model.fallback:
             raise
         _log.warning(f"{error}; the CPU does the work, as the profile allows (model.fallback)")
-        return Opened(open_interpreter(bundle.model, runtime=runtime, threads=threads), str(error))
+        return open_interpreter(bundle.model, runtime=model.runtime, threads=model.threads), str(error)
 
 
 def open_edgetpu(

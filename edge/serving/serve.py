@@ -12,6 +12,7 @@ from edge.bundle.trusted import TrustedKeys
 from edge.errors import BundleError
 from edge.inference.classifier import Classifier
 from edge.inference.interpreters import Interpreter, open_interpreter
+from edge.settings.model import ModelSettings
 from edge.settings.trusted_keys import machine_keys
 from edge.update.slots import Slots, default_slots
 
@@ -28,29 +29,23 @@ class Served:
     bundle: Bundle
     classifier: Classifier
     replay: Replay | None = None  # of the golden inputs; None where that was left to the caller
-    instead: str = ""  # why the CPU does what the Edge TPU was asked for
+    instead: str = ""  # why the CPU does the work of the Edge TPU
 
 
 def serve(
-    path: Path | None = None,
+    model: ModelSettings | None = None,
     *,
-    runtime: str | None = None,
-    threads: int = 1,
     trust: TrustedKeys | None = None,
     allow_uncertified: bool = False,
     allow_unsigned: bool = False,
     any_name: bool = False,
     prove: bool = True,
-    edgetpu: str | None = None,
-    fallback: bool = False,
 ) -> Served:
     """Load a bundle and replay its golden inputs. What is doubtful about it is said on standard error.
 
     Args:
-        path: the bundle's folder; None is `bundle_to_run`.
-        runtime: one of `edge.inference.runtimes.RUNTIMES`; None is the first installed.
+        model: the bundle, and what runs it; its `bundle` None is `bundle_to_run`.
         trust, allow_uncertified, allow_unsigned, any_name: as `edge.bundle.bundle.load`.
-        edgetpu, fallback: a device instead of the CPU, and the CPU instead of it (`edge.serving.interpreter.open_for`).
         prove: False leaves the golden replay to the caller, who must not serve before it.
 
     Raises:
@@ -59,11 +54,12 @@ def serve(
         TrustError, TrustUnavailable, SettingsError: the trusted keys cannot be read.
         InterpreterUnavailable: no interpreter. EdgeTpuUnavailable: no such Edge TPU, or not usable.
     """
+    model = model or ModelSettings()
     trust = machine_keys() if trust is None else trust
     for warning in trust.warnings:
         _log.warning(f"{warning}")
     bundle = bundles.load(
-        path or bundle_to_run(),
+        model.bundle or bundle_to_run(),
         trust=trust,
         allow_uncertified=allow_uncertified,
         allow_unsigned=allow_unsigned,
@@ -75,21 +71,18 @@ def serve(
         _log.warning(f"{bundle.name} was judged on drawn fields only; its accuracy is not known")
     if not bundle.certified:
         _log.warning(f"the certificate of {bundle.name} says {bundle.certificate['verdict']!r}")
-    interpreter, instead = _interpreter(bundle, runtime, threads, edgetpu, fallback)
+    interpreter, instead = _interpreter(bundle, model)
     classifier = Classifier(bundle.contract, interpreter)
     return Served(bundle, classifier, bundles.require_golden(bundle, interpreter) if prove else None, instead)
 
 
-def _interpreter(
-    bundle: Bundle, runtime: str | None, threads: int, edgetpu: str | None, fallback: bool
-) -> tuple[Interpreter, str]:
-    """The interpreter, and why it is the CPU's where an Edge TPU was asked for."""
-    if edgetpu is None:
-        return open_interpreter(bundle.model, runtime=runtime, threads=threads), ""
-    from edge.serving.interpreter import open_for
+def _interpreter(bundle: Bundle, model: ModelSettings) -> tuple[Interpreter, str]:
+    """The interpreter, and why it is the CPU's where an Edge TPU is wanted."""
+    if model.edgetpu is None:
+        return open_interpreter(bundle.model, runtime=model.runtime, threads=model.threads), ""
+    from edge.serving.interpreter import open_on_edgetpu
 
-    opened = open_for(bundle, device=edgetpu, fallback=fallback, runtime=runtime, threads=threads)
-    return opened.interpreter, opened.instead
+    return open_on_edgetpu(bundle, model)
 
 
 def bundle_to_run() -> Path:

@@ -1,4 +1,4 @@
-"""`[model]` of the profile, and the words of a command line that come before it: read in one way by every command.
+"""`[model]` of the profile, and the options that override it: read in one way by every command.
 
 Apart from `edge.settings.profile`, which is slower to import than a command without a profile may take.
 """
@@ -26,8 +26,13 @@ class ModelSettings:
         if self.fallback and self.edgetpu is None:
             raise SettingsError("model.fallback is about model.edgetpu, which is not given")
 
-    def with_words(self, *, bundle: str, runtime: str, threads: str, edgetpu: str) -> "ModelSettings":
-        """These settings with what a command line says instead; "" is what it leaves out.
+    def with_options(
+        self, *, bundle: str = "", runtime: str = "", threads: str = "", edgetpu: str = ""
+    ) -> "ModelSettings":
+        """These settings under a command's options; "" is an option that is left out.
+
+        >>> ModelSettings(threads=3).with_options(runtime="litert")
+        ModelSettings(bundle=None, runtime='litert', threads=3, edgetpu=None, fallback=False)
 
         Raises:
             UsageError: no such runtime, or number of threads. SettingsError: no such device.

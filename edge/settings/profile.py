@@ -49,7 +49,7 @@ import difflib
 import math
 import tomllib
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -58,6 +58,7 @@ from edge.cameras.base import CameraSettings
 from edge.errors import CameraSettingsError, SettingsError
 from edge.inference.runtimes import MOST_THREADS, RUNTIMES
 from edge.record.image_sampling import KEEP, Keep
+from edge.record.location import default_store
 from edge.record.retention import Retention
 from edge.settings.model import ModelSettings
 from edge.system.files import read_at_most
@@ -115,6 +116,33 @@ class Settings:
     record: RecordSettings = field(default_factory=RecordSettings)
     retention: Retention = field(default_factory=Retention)
     selftest: SelfTestSettings = field(default_factory=SelfTestSettings)
+
+    @property
+    def store(self) -> Path:
+        """Folder of the record."""
+        return self.record.folder or default_store()
+
+    def with_options(
+        self,
+        *,
+        bundle: str = "",
+        runtime: str = "",
+        threads: str = "",
+        edgetpu: str = "",
+        store: str = "",
+        trusted: str = "",
+    ) -> "Settings":
+        """These settings under the options that commands share; "" is an option that is left out.
+
+        Raises:
+            UsageError, SettingsError: as `ModelSettings.with_options`.
+        """
+        return replace(
+            self,
+            model=self.model.with_options(bundle=bundle, runtime=runtime, threads=threads, edgetpu=edgetpu),
+            record=replace(self.record, folder=Path(store)) if store else self.record,
+            trust=replace(self.trust, keys=Path(trusted)) if trusted else self.trust,
+        )
 
     def as_record(self) -> dict[str, Any]:
         """JSON-serializable, for the record of a run."""

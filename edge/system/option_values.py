@@ -1,6 +1,7 @@
-"""The text of a command's option as a value: switches, choices, whole numbers."""
+"""The text of a command's option as a value: switches, choices, whole numbers, paths."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from edge.errors import UsageError
 
@@ -32,3 +33,8 @@ def whole_number(value: str | int, option: str, at_least: int = 0, at_most: int 
     if at_most is not None and number > at_most:
         raise UsageError(f"{option} must be at most {at_most}; got {number}")
     return number
+
+
+def optional_path(value: str) -> Path | None:
+    """`value` as a path; None for "", an option that is left out."""
+    return Path(value) if value else None

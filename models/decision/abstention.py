@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.commands.classify import images_in
 from edge.errors import FrameError, ImageFileError
 from edge.inference.answer import BatchAnswers
 from edge.inference.contract import InputContract, Pixels
 from edge.inference.decision import Decision
 from edge.inference.gates.base import Gates
-from edge.inference.images import read_image
+from edge.inference.images import images_in, read_image
 from models.decision.device_decision import GateFindings, answer_outputs, answers, ask_gates
 from models.decision.fit import calibration_record
 from models.decision.temperature import Outputs

@@ -1,0 +1,343 @@
+"""One run of the instrument: a camera's frames to stored verdicts, until a signal ends it."""
+
+import hashlib
+import json as json_format
+import logging
+import signal
+import threading
+from collections import Counter as Tally
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from types import FrameType
+
+from edge.bundle.bundle import Bundle
+from edge.bundle.trusted import TrustedKeys
+from edge.cameras.backends import open_camera
+from edge.cameras.base import Camera
+from edge.cameras.supervised import CameraEvent, SupervisedCamera
+from edge.commands.command_line import Outcome
+from edge.errors import (
+    DONE,
+    MACHINE_LACKS,
+    CameraError,
+    GoldenMismatchError,
+    LeukoscopeError,
+    ModelFileError,
+    StoreFull,
+    UpdateError,
+)
+from edge.inference.gates.standard import standard_gates
+from edge.pipeline.counters import Counts
+from edge.pipeline.housekeeping import Housekeeping
+from edge.pipeline.pipeline import Pipeline
+from edge.pipeline.recorder import Recorder
+from edge.pipeline.watchdog import Watchdog
+from edge.record.entries import RunInfo, Stored
+from edge.record.formatting import heading, stored_line, stored_record
+from edge.record.image_sampling import Keeper
+from edge.record.store import Store
+from edge.serving.boot import Start, start
+from edge.serving.selftest import SelfTester
+from edge.serving.selftest_schedule import DailySelfTest, record_failure
+from edge.serving.serve import RESEARCH_USE, Served, serve
+from edge.serving.slot_watch import SlotWatch
+from edge.serving.trust_watch import TrustWatch
+from edge.settings.profile import Settings
+from edge.system.clock import Clock
+from edge.system.sd_notify import Notifier
+from edge.system.tuning import settle_in
+from edge.update.slots import Slots, default_slots
+
+_log = logging.getLogger(__name__)
+
+_TICK_S = 0.25
+_LOOK_AT_BUNDLE_EVERY = 8  # ticks
+_STOP_GRACE_S = 1.0  # after which a camera that still blocks is closed under its thread
+_SETTLE_S = 2.0  # for stages to end that have nothing left to do; a capture that hangs is not waited for longer
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """One run. `frames` None is until stopped; `every` judges each frame, however long it takes."""
+
+    settings: Settings
+    slide: str
+    frames: int | None
+    every: bool
+    json: bool
+    allow_uncertified: bool
+    allow_unsigned: bool = False
+
+    def execute(self) -> Outcome:
+        """Run until the frames are judged, a replay ends, or SIGINT or SIGTERM comes.
+
+        Returns:
+            Code 0 and the counts; 4 when the disk had no room for the last verdicts.
+
+        Raises:
+            GoldenMismatchError: a self-test failed, at the start or later; the record says so, and it exits with 1.
+            LeukoscopeError: no bundle, camera or store; what was stored before is safe.
+        """
+        settle_in()
+        _log.info(RESEARCH_USE)
+        folder, notifier = self.settings.store, Notifier.from_environment()
+        slots = Slots(default_slots())
+        try:
+            begun = self._start(slots)
+        except (GoldenMismatchError, ModelFileError, UpdateError) as error:
+            notifier.stopping(f"the self-test failed: {error}")
+            SelfTester(folder).failed(str(self.settings.model.bundle or "the shipped bundle"), error)
+            record_failure(folder, str(error))
+            raise
+        watch = SlotWatch(slots, begun, named=self.settings.model.bundle is not None)
+        with watch.serving():
+            camera = open_camera(self.settings.camera_uri)
+            if camera.notice:
+                _log.warning(f"{camera.notice}")
+            with stop_signals() as stop, Store.open(folder) as store:
+                return _Run(self, begun, watch, camera, store, stop, notifier).outcome()
+
+    def _start(self, slots: Slots) -> Start:
+        """The bundle that is named; else a slot's, the other one's where the current fails; else the shipped one."""
+        named = self.settings.model.bundle
+        if named is None and slots.populated:
+            return start(slots, lambda place: self._serve(slots.path(place)))
+        return Start(self._serve(named))
+
+    def _serve(self, bundle: Path | None) -> Served:
+        return serve(
+            replace(self.settings.model, bundle=bundle),
+            trust=TrustedKeys.load(self.settings.trust.keys),
+            allow_uncertified=self.allow_uncertified,
+            allow_unsigned=self.allow_unsigned,
+        )
+
+
+class _Run:
+    """What lives as long as one run: the pipeline, its recorder, and what is looked after beside them."""
+
+    def __init__(
+        self,
+        request: RunRequest,
+        begun: Start,
+        slots: SlotWatch,
+        camera: Camera,
+        store: Store,
+        stop: threading.Event,
+        notifier: Notifier,
+    ) -> None:
+        served = begun.served
+        self._request, self._served, self._slots, self._camera = request, served, slots, camera
+        self._store, self._stop, self._clock, self._notifier = store, stop, Clock(), notifier
+        self._tally: Tally[str] = Tally()
+        self._reader_left = False
+        settings = request.settings
+        gates = standard_gates().without(settings.gates_off)
+        gates.require_size(served.bundle.contract.size)
+        self._run = store.begin(self._info(), self._clock.now())
+        self._recorder = Recorder(
+            store,
+            self._run,
+            clock=self._clock,
+            count=settings.record.commit_count,
+            wait_s=settings.record.commit_ms / 1e3,
+            on_stored=self._announce,
+            on_state=_log.info,
+            housekeeping=Housekeeping(store, settings.retention, self._clock),
+        )
+        for kind, detail in begun.events:
+            self._recorder.event(kind, detail)
+        if served.bundle.signed is None and request.allow_unsigned:
+            self._event("unsigned", f"--allow-unsigned: no trusted key signed {served.bundle.name}")
+        if served.instead:
+            self._event("edgetpu_unavailable", f"the CPU does its work: {served.instead}")
+        for gate in settings.gates_off:
+            self._event("gate_off", f"the profile turns the gate {gate} off")
+        self._supervised = SupervisedCamera(
+            camera, settings.camera, on_event=self._camera_event, timeout_s=settings.timeout_s, stop=stop
+        )
+        self._selftest = DailySelfTest(
+            SelfTester(store.folder), served, self._event, every_s=3600 * settings.selftest.every_hours
+        )
+        every = request.every or not camera.live
+        keep = settings.record.keep or ("none" if camera.kind == "replay" else "every" if every else "second")
+        self._pipeline = Pipeline(
+            self._supervised,
+            gates,
+            served.classifier,
+            self._recorder,
+            keeper=Keeper(keep),
+            clock=self._clock,
+            every=every,
+            frames=request.frames,
+            between=self._selftest,
+        )
+        self._watchdog = Watchdog(
+            notifier,
+            self._pipeline,
+            self._supervised,
+            self._recorder,
+            on_hang=lambda hang: self._event("hang", hang),
+            timeout_s=settings.timeout_s,
+        )
+
+    def outcome(self) -> Outcome:
+        why = "failed"
+        try:
+            self._selftest.at_start()
+            self._supervised.start()
+            if not self._request.json:
+                print(heading(self._served.bundle.provenance), flush=True)
+            self._pipeline.start()
+            self._notifier.ready(f"{self._served.bundle.name} serves")
+            why = self._watch()
+        except CameraError as error:
+            why = f"camera: {error}"
+            raise
+        except LeukoscopeError as error:
+            why = str(error)
+            raise
+        finally:
+            self._notifier.stopping(why)
+            self._supervised.close()
+            self._pipeline.settle(_SETTLE_S)
+            counts = self._pipeline.counts
+            self._close_run(counts, why)
+        text = f"{counts.stored} stored of {counts.captured} captured ({counts.dropped} dropped for newer ones); "
+        text += ", ".join(f"{name} {number}" for name, number in sorted(self._tally.items())) or "no verdict"
+        if counts.unstored:
+            _log.error(f"no room for the last {counts.unstored} verdicts; they were not announced")
+        code = MACHINE_LACKS if counts.unstored else DONE
+        if self._request.json:  # standard output carries verdicts only
+            _log.info(text)
+        return Outcome(code, record=[], text=text)
+
+    def _close_run(self, counts: Counts, why: str) -> None:
+        """Store the last events and the counts; with no room for them the run shows as not ended."""
+        try:
+            if self._recorder.commit():
+                self._store.end(self._run, self._clock.now(), counts.as_dict(), why)
+        except StoreFull as error:
+            _log.warning(f"the end of the run is not recorded: {error}")
+
+    def _watch(self) -> str:
+        """Wait for the end, with an eye on clock and bundle; why it ended."""
+        bundle, trust, ticks = _BundleWatch(self._served.bundle), self._trust_watch(), 0
+        told, withdrawn = False, ""
+        while not self._pipeline.join(_TICK_S):
+            ticks += 1
+            self._watchdog.look(stopping=told)
+            jump = self._clock.jumped()
+            if jump is not None:
+                self._event("clock_jump", f"the clock moved by {jump:+.1f} s")
+            if ticks % _LOOK_AT_BUNDLE_EVERY == 0:
+                if change := bundle.change():
+                    self._event("bundle_changed", change)
+                self._look_at_slots()
+                if not withdrawn and (withdrawn := trust.withdrawn()):
+                    self._event("bundle_withdrawn", f"{withdrawn}; the run ends")
+                    self._stop.set()
+            if self._stop.is_set() and not told:
+                told = True
+                self._pipeline.stop()
+                if not self._pipeline.join(_STOP_GRACE_S):
+                    self._supervised.close()
+        return withdrawn or self._slots.switched or ("stopped" if told else "complete")
+
+    def _trust_watch(self) -> TrustWatch:
+        bundle, request = self._served.bundle, self._request
+        keys, allowed = request.settings.trust.keys, request.allow_unsigned
+        return TrustWatch(bundle.path, bundle.manifest, bundle.signature, keys, allow_unsigned=allowed)
+
+    def _look_at_slots(self) -> None:
+        """Confirm a bundle on trial; end in order once another one is to serve."""
+        for kind, detail in self._slots.look(self._pipeline.counts.classified):
+            self._event(kind, detail)
+        if self._slots.switched:
+            self._stop.set()
+
+    def _info(self) -> RunInfo:
+        bundle, interpreter = self._served.bundle, self._served.classifier.interpreter
+        return RunInfo(
+            slide=self._request.slide,
+            camera=self._camera.uri,
+            simulated=bool(self._camera.notice),
+            bundle=bundle.name,
+            bundle_digest=bundle.digest,
+            certified=bundle.certified,
+            signed_by=bundle.provenance.signed_by,
+            bundle_version=bundle.provenance.version,
+            runtime=interpreter.runtime,
+            runtime_version=interpreter.version,
+            kind=interpreter.kind,
+            labels=bundle.contract.labels,
+            software=f"leukoscope {metadata.version('leukoscope')}",
+            settings=json_format.dumps(self._request.settings.as_record(), sort_keys=True),
+        )
+
+    def _announce(self, stored: list[Stored]) -> None:
+        """Say what is stored; a reader that has gone ends the run, as it ends any command."""
+        bundle, simulated = self._served.bundle, bool(self._camera.notice)
+        for each in stored:
+            self._tally[each.entry.label or f"refused: {each.entry.reason}"] += 1
+        if self._reader_left:
+            return
+        try:
+            for each in stored:
+                if self._request.json:
+                    record = stored_record(
+                        each, bundle.contract.labels, simulated=simulated, provenance=bundle.provenance
+                    )
+                    print(json_format.dumps(record, allow_nan=False))
+                else:
+                    print(stored_line(each, simulated=simulated))
+            print(end="", flush=True)
+        except BrokenPipeError:
+            self._reader_left = True
+            self._stop.set()
+
+    def _camera_event(self, event: CameraEvent) -> None:
+        self._event(event.kind, event.detail)
+
+    def _event(self, kind: str, detail: str) -> None:
+        _log.info(f"{kind}: {detail}")
+        self._recorder.event(kind, detail)
+
+
+class _BundleWatch:
+    """Notices that the bundle on disk is no longer the one in memory, which goes on running."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._manifest, self._digest, self._said = bundle.path / "manifest.json", bundle.digest, False
+
+    def change(self) -> str:
+        """One sentence, once; "" while all is as it was."""
+        try:
+            same = hashlib.sha256(self._manifest.read_bytes()).hexdigest() == self._digest
+        except OSError:
+            same = False
+        if same or self._said:
+            return ""
+        self._said = True
+        return f"{self._manifest.parent} was changed on disk; the run goes on with bundle {self._digest[:12]} in memory"
+
+
+@contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set; a second signal interrupts as usual."""
+    stop = threading.Event()
+
+    def told(number: int, frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {number: signal.signal(number, told) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

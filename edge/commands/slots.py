@@ -1,0 +1,75 @@
+"""The `edge slots` command."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge.commands.command_line import Outcome
+from edge.errors import ANSWER_IS_NO, DONE
+from edge.system.option_values import optional_path
+
+
+@dataclass(frozen=True)
+class SlotsRequest:
+    """Show the slots. `keys` None is the machine's default folder of trusted keys."""
+
+    slots: Path
+    keys: Path | None
+    allow_unsigned: bool
+    json: bool
+
+    def execute(self) -> Outcome:
+        """Code 0, or 1 when the current slot does not verify."""
+        from edge.bundle.trusted import TrustedKeys
+        from edge.update.slots import Slots
+        from edge.update.status import described
+
+        record = described(Slots(self.slots), TrustedKeys.load(self.keys), allow_unsigned=self.allow_unsigned)
+        code = ANSWER_IS_NO if record["populated"] and not record["sound"] else DONE
+        return Outcome(code, record, _text(record))
+
+
+def slots(
+    slots: str = "", trusted: str = "", config: str = "", allow_unsigned: bool = False, json: bool = False
+) -> SlotsRequest:
+    """Show both slots: which bundle serves, which is spare, what is on trial, and what happened last.
+
+    Exit code 1 when the bundle that serves does not verify.
+
+    Args:
+        slots: folder of the slots; /var/lib/leukoscope/bundles when left out.
+        trusted: folder of trusted keys; the profile's, or the machine's own, when left out.
+        config: profile; /etc/leukoscope/edge.toml where it exists.
+        allow_unsigned: take a bundle that no key trusted here signed for sound.
+        json: print one JSON object.
+    """
+    from edge.settings.profile import load
+    from edge.update.slots import default_slots
+
+    settings = load(optional_path(config)).with_options(trusted=trusted)
+    return SlotsRequest(optional_path(slots) or default_slots(), settings.trust.keys, allow_unsigned, json)
+
+
+def _text(record: Mapping[str, Any]) -> str:
+    if not record["populated"]:
+        return f"{record['folder']}: nothing was installed; the bundle of this installation runs"
+    lines = []
+    for slot, bundle in record["slots"].items():
+        if bundle is None:
+            lines.append(f"  {slot}  empty")
+            continue
+        serves = record["current"] == f"{slot}/{bundle['name']}"
+        mark = ("on trial" if record["on_trial"] else "serves") if serves else "spare"
+        version = f"version {bundle['version']}" if bundle["version"] else "unsigned"
+        line = f"{'*' if serves else ' '} {slot}  {bundle['name']} {version}  {mark}  {bundle['fault'] or ''}"
+        lines.append(line.rstrip())
+    if record["fault"]:
+        lines.append(f"fault: {record['fault']}")
+    lines += [f"gone back from: {r['name']} version {r['version']}: {r['why']}" for r in record["rejected"]]
+    lines += [
+        f"{each['utc'][:19]}Z  {each['what']:<12}{each.get('name') or ''} {each.get('version') or ''}  "
+        f"{each.get('why') or each.get('source') or ''}".rstrip()
+        for each in record["history"]
+    ]
+    return "\n".join(lines)

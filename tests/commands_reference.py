@@ -18,7 +18,8 @@ COMMANDS = {"convert": convert.cli.COMMANDS, "models": models.cli.COMMANDS, "edg
 HEAD = """# Commands
 
 What `--help` says, put here by `python -m tests.commands_reference --write`. An option's value follows it as a word or
-after `=`: `--out FOLDER`, `--out=FOLDER`.
+after `=`: `--out FOLDER`, `--out=FOLDER`. `leukoscope edge`, `leukoscope models` and `leukoscope convert` are the same
+commands under one name, for machines where `convert` is ImageMagick's.
 
 The same everywhere: with `--json` standard output holds JSON and nothing else; notes, progress and errors go to
 standard error; an error is one line that begins with `error:`, and `LEUKOSCOPE_DEBUG=1` adds the traceback.

@@ -48,15 +48,15 @@ def copy(source: str, *, count: str = "3", dry_run: bool = False, from_: str = "
     values = {
         "source": source,
         "count": whole_number(count, "--count", 1),
-        "dry_run": switch(dry_run, "--dry-run"),
+        "dry_run": dry_run,
         "from": from_,
     }
-    return Shown(values, switch(json, "--json"))
+    return Shown(values, json)
 
 
 def many(*paths: str, json: bool = False) -> Shown:
     """Take many paths."""
-    return Shown({"paths": list(paths)}, switch(json, "--json"))
+    return Shown({"paths": list(paths)}, json)
 
 
 COMMANDS = {"copy": copy, "many": many}

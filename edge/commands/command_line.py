@@ -99,15 +99,15 @@ def main(name: str, commands: Mapping[str, Command], argv: Sequence[str] | None 
             outcome = request.execute()
             _show(outcome, request.json)
     except LeukoscopeError as error:
-        return _fail(str(error), error.exit_code)
+        return fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        return _fail("interrupted; nothing half-written was left behind", INTERRUPTED)
+        return fail("interrupted; nothing half-written was left behind", INTERRUPTED)
     except BrokenPipeError:  # whoever read our output has seen enough: `edge classify ... | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains while it closes standard output
         return DONE
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _fail(f"{where}{error.strerror or error}", _os_error_code(error))
+        return fail(f"{where}{error.strerror or error}", _os_error_code(error))
     return outcome.code
 
 
@@ -208,7 +208,7 @@ def _refuse_unknown_words(name: str, commands: Mapping[str, Command], words: lis
     if not words or words[0] == "--help":
         return
     if words[0] not in commands:
-        near = _nearest(words[0], commands)
+        near = nearest(words[0], commands)
         raise UsageError(f"{name} has no command {words[0]}{near} (see `{name} --help`)")
     if "--" in words[1:]:
         raise UsageError(f"-- is not used by {name}; name a file that begins with a dash as ./-FILE")
@@ -220,13 +220,14 @@ def _refuse_unknown_words(name: str, commands: Mapping[str, Command], words: lis
             continue
         option, equals, _ = word.lstrip("-").replace("-", "_").partition("=")
         if not word.startswith("--") or option not in known:
-            near = _nearest(option, known, "--")
+            near = nearest(option, known, "--")
             raise UsageError(f"{name} {words[0]} has no option {word.split('=')[0]}{near}")
         if option not in switches and not equals and (following is None or following.startswith("--")):
             raise UsageError(f"{word} needs a value")
 
 
-def _nearest(word: str, known: Iterable[str], dashes: str = "") -> str:
+def nearest(word: str, known: Iterable[str], dashes: str = "") -> str:
+    """`; did you mean WORD?` for the known word most like this one, "" where none is."""
     import difflib
 
     near = difflib.get_close_matches(word, sorted(known), n=1)
@@ -280,7 +281,8 @@ def _show(outcome: Outcome, as_json: bool) -> None:
         print(json.dumps(record, allow_nan=False), flush=True)
 
 
-def _fail(message: str, code: int) -> int:
+def fail(message: str, code: int) -> int:
+    """Say in one line on standard error why a command ends, and return its exit code."""
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     if os.environ.get("LEUKOSCOPE_DEBUG") == "1":
         traceback.print_exc()

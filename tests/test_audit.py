@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from models.data.dataset import ImageSet, scan
 from models.data.field_groups import Overlap
 from models.data.shortcut_probe import FEWEST_GROUPS, REGIONS, SIDE, enough_groups, fixed_marks, guess, judge_border
 from models.report.audit_page import page
+from tests.page_checks import SCRIPT, check_page, scripted
 
 CLASSES = ("bright & blue", "calm")
 EACH = 30
@@ -160,6 +162,14 @@ def test_the_page_is_whole_self_contained_and_escaped(planted: tuple[dict, Image
     assert all(source.startswith("data:image/") for source in sources)
     assert not re.search(r"https?://|<script", html)
     assert all(finding["text"] in unescape(html) for finding in record["findings"])
+
+
+def test_no_text_of_the_set_becomes_markup(planted: tuple[dict, ImageSet]) -> None:
+    record, image_set = planted
+    named = ("counts", "share", "classes", "points")
+    nasty = scripted(record, {"stop", "care", "note", "duplicate", *REGIONS}, named)
+    samples = tuple(replace(s, name=SCRIPT + s.name, label=SCRIPT + s.label) for s in image_set.samples)
+    check_page(lambda: page(nasty, replace(image_set, samples=samples)))
 
 
 def test_known_overlaps_are_taken_and_the_page_needs_none(tmp_path: Path) -> None:

@@ -17,11 +17,13 @@ import pytest
 
 from convert.certification.golden import certified_golden
 from convert.cli import COMMANDS
+from convert.diagnosis.page import diagnosis_page
 from edge.bundle import bundle as bundles
 from edge.commands.command_line import main
 from edge.inference.contract import InputContract
 from models.data.published import bundles as shipped_bundles
 from tests.keras_models import edited
+from tests.page_checks import check_page, scripted
 from tests.small_world import CONTRACT, ROOT, World, command, is_one_line, shell, write_images
 
 SHIPPED = shipped_bundles()
@@ -97,6 +99,8 @@ def test_the_installed_command_names_the_fault_and_writes_it_down(world: World, 
     assert page.count("<img ") == 1 and "data:image/png" in page  # the figure, and no image of the data set
     assert not re.search(r"https?://|<script|src=\"(?!data:)", page)
     assert "FAULT" in page and "saturated-activation" in page
+    nasty = scripted(record, {"fault"}, ("versions", "seconds"))
+    check_page(lambda: diagnosis_page(nasty, b"\x89PNG"))
 
 
 def as_bundle(folder: Path, int8: Path, contract: InputContract, calibration_images: int) -> Path:

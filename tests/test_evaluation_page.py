@@ -1,6 +1,7 @@
 """The evaluation page says what the records say, and nothing when they are of another network."""
 
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from models.data.published import TRAINED, trained
 from models.report.evaluation_page import evaluation_page
 from models.report.model_records import Dossier, PageError
 from models.report.requirements import goals
+from tests.page_checks import check_page, scripted
 
 
 def copy(folder: Path, to: Path) -> Path:
@@ -127,6 +129,26 @@ def test_a_missing_evaluation_names_the_command(tmp_path: Path) -> None:
     (folder / "evaluation.json").unlink()
     with pytest.raises(PageError, match="models evaluate NAME"):
         Dossier.read(folder)
+
+
+def test_no_text_of_the_records_becomes_markup() -> None:
+    named = (
+        "classes",
+        "corruptions",
+        "answer_from",
+        "refused_by",
+        "answered",
+        "versions",
+        "groups",
+        "schemes",
+        "epochs",
+    )
+    dossiers = []
+    for name in TRAINED:
+        found = Dossier.read(trained(name))
+        records = {stem: scripted(record, (), named) for stem, record in found.records.items()}
+        dossiers.append(replace(found, records=records))
+    check_page(lambda: evaluation_page(dossiers))
 
 
 def test_text_of_a_record_cannot_become_markup(tmp_path: Path) -> None:

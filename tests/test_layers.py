@@ -70,8 +70,8 @@ def test_heavy_imports_live_inside_functions(package: str) -> None:
 
 
 # What a module may import beyond that, where it is there: the Pi's own packages, what verifies signatures and fetches
-# updates, and what an option of `edge bench` compares with and draws with. `tf.lite` is reached by name, through
-# importlib, and only when asked for.
+# updates, what pages are written with, and what an option of `edge bench` compares with and draws with. `tf.lite` is
+# reached by name, through importlib, and only when asked for.
 BEYOND = {
     "edge/bundle/keys.py": {"cryptography", "securesystemslib"},
     "edge/bundle/envelope.py": {"securesystemslib"},
@@ -79,6 +79,7 @@ BEYOND = {
     "edge/update/repository.py": {"tuf"},
     "edge/inference/interpreters.py": {"tensorflow"},
     "edge/cameras/picamera2.py": {"picamera2", "libcamera"},
+    "edge/page/rendering.py": {"jinja2"},
     "edge/diagnostics/cameras.py": {"picamera2", "libcamera"},
     "edge/diagnostics/bench_figure.py": {"matplotlib"},
     "edge/diagnostics/bench_timing.py": {"mediapipe"},

@@ -36,6 +36,7 @@ from models.data.split import Split
 from models.report.figure_style import render
 from models.training.background_swap import no_lessons
 from tests import pareto_tables
+from tests.page_checks import check_page, scripted
 from tests.small_world import CONTRACT, LABELS, World
 
 Point = dict[str, Any]
@@ -417,6 +418,11 @@ def test_the_page_needs_nothing_and_escapes() -> None:
     assert "<b>" not in page and "&lt;b&gt;" in page and "data:image/png" in page
     assert not re.search(r"https?://|<script|src=\"(?!data:)", page)
     assert "trained from a, 3 epochs in 10 minutes" in page
+
+
+def test_no_text_of_the_record_becomes_markup() -> None:
+    nasty = scripted(record(*FOUR), {"mapped", "partly", "yes", "perhaps", "no"})
+    check_page(lambda: pareto_page(nasty, b"\x89PNG"))
 
 
 @pytest.mark.parametrize("points", [(), FOUR[3:], FOUR[:1], FOUR], ids=["none", "no figure", "one", "all"])

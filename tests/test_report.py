@@ -1,17 +1,22 @@
 """The page: self-contained, escaped, complete, and refused for other probabilities than the certificate's."""
 
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import msgspec
 import pytest
 from test_certificate import facts
 
 from convert.certification.certificate import certify
 from convert.certification.report import report
-from convert.certification.report_text import parity_text, percent, points
+from convert.certification.report_text import CHECK_TITLES, parity_text, percent, points
 from convert.errors import ReportError
+from convert.recovery.search_log import SearchLog
+from models.data.published import bundles
+from tests.page_checks import SCRIPT, check_page, scripted
 
 
 class Checker(HTMLParser):
@@ -112,6 +117,18 @@ def test_names_are_escaped() -> None:
     html = report(certify(**arguments), before, after, arguments["evidence"])
     assert "<script>" not in html and "&lt;script&gt;" in html and "a&amp;b&lt;c&gt;.keras" in html
     parsed(html)
+
+
+def test_no_text_of_certificate_or_search_becomes_markup() -> None:
+    arguments, before, after = facts(changed=(1, 2))
+    certificate = certify(**arguments)
+    words = {*CHECK_TITLES, "percent", "points", "images", "pass", "fail", "inconclusive", "labels", "agreement"}
+    nasty = scripted(certificate, words, ("classes", "versions", "answer_from"))
+    nasty["contract"]["decision"] = {"temperature": 1.5, "answer_from": {SCRIPT: 0.9}}
+    evidence = replace(arguments["evidence"], names=tuple(SCRIPT + name for name in arguments["evidence"].names))
+    log = json.loads((bundles() / "mobilenet_v2-int8" / "search.json").read_text("utf-8"))
+    search = msgspec.convert(scripted(log, words), SearchLog)
+    check_page(lambda: report(nasty, before, after, evidence, images_in_report=True, log=search))
 
 
 def test_many_classes_still_make_a_page() -> None:

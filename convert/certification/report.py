@@ -13,7 +13,8 @@ from convert.certification.report_search import confirmation, trials
 from convert.certification.report_text import check_title, check_value, percent, points
 from convert.errors import ReportError
 from convert.recovery.search_log import SearchLog
-from edge.page import Picture, Table, render_page
+from edge.page.rendering import render_page
+from edge.page.values import Picture, Table
 from models.report.figure_style import render
 from models.report.figures import confusion_figure, drift_figure, intervals_figure, reliability_figure
 from models.statistics.intervals import wilson

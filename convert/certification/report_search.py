@@ -2,7 +2,7 @@
 
 from convert.certification.report_text import percent
 from convert.recovery.search_log import SearchLog
-from edge.page import Table
+from edge.page.values import Table
 
 
 def trials(log: SearchLog) -> Table:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from edge.page import Picture, Table, render_page
+from edge.page.rendering import render_page
+from edge.page.values import Picture, Table
 
 Record = Mapping[str, Any]
 NOTICE = "Research use only: not for diagnosis."

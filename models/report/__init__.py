@@ -10,7 +10,6 @@ __all__ = [
     "explanation_figures",
     "figure_style",
     "figures",
-    "html_page",
     "model_records",
     "requirements",
     "robustness_figure",

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge import RESEARCH_USE_ONLY
-from edge.page import Picture, Table, render_page
+from edge.page.rendering import render_page
+from edge.page.values import Picture, Table
 from models.networks.model_pair import FLOAT, INT8
 from models.report.model_records import COMMANDS, Dossier, PageError, Record
 from models.report.requirements import Goal, goals, percent, ranged

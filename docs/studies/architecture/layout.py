@@ -7,6 +7,7 @@ ordered by the mean position of their neighbours, above and below in turns.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import fmean
 
 _SWEEPS, _RELAXATIONS = 24, 40
 
@@ -97,7 +98,7 @@ def abscissas(layout: Layout, widths: Mapping[str, float], left: float, right: f
     x = dict.fromkeys(neighbours, (left + right) / 2)
     for _ in range(_RELAXATIONS):
         for row in layout.rows:
-            wanted = {name: sum(x[other] for other in neighbours[name]) / len(neighbours[name]) for name in row}
+            wanted = {name: fmean(x[other] for other in neighbours[name] or [name]) for name in row}
             x |= _apart(row, wanted, widths, left, right)
     begin = min(place - widths[name] / 2 for name, place in x.items())
     end = max(place + widths[name] / 2 for name, place in x.items())

@@ -3,12 +3,18 @@
 from pathlib import Path
 
 from convert.calibration.calibration_set import DEFAULT_COUNT
+from convert.calibration.evaluation_data import ImageFolder
 from convert.calibration.selection import METHODS
+from convert.certification.settings import Settings
+from convert.commands.calibration import CalibrationRequest
+from convert.commands.compile import CompileRequest
 from convert.commands.diagnose import DiagnoseRequest
-from convert.commands.edgetpu import CompileRequest, PreflightRequest
 from convert.commands.golden import GoldenRequest
-from convert.commands.requests import CalibrationRequest, InspectRequest, ParityRequest, QuantizeRequest, SummaryRequest
+from convert.commands.inspect import InspectRequest, PreflightRequest
+from convert.commands.parity import ParityRequest
+from convert.commands.quantize import QuantizeRequest
 from convert.commands.signing import KeygenRequest, PackRequest, SignRequest, VerifyRequest
+from convert.commands.summary import SummaryRequest
 from convert.edgetpu.compiler import DEFAULT_TIMEOUT_S
 from convert.parity.policy import Policy
 from edge.bundle.statement import LARGEST_VERSION
@@ -69,21 +75,23 @@ def quantize(
         raise UsageError(f"--method must be one of {', '.join(METHODS)}; got {method!r}")
     if split and not data:
         raise UsageError("--split divides images: give --data too")
+    settings = Settings(
+        _policy(policy, data),
+        "int8" if io == "int8" else "uint8",
+        whole_number(calibration_images, "--calibration-images", at_least=1),
+        method,
+        whole_number(seed, "--seed"),
+        switch(images_in_report, "--images-in-report"),
+        switch(force, "--force"),
+        switch(search, "--search"),
+    )
     return QuantizeRequest(
-        models=tuple(_model(word) for word in models or TRAINED),
-        contract=_path(contract),
-        data=_path(data),
-        split=_path(split),
-        policy=_policy(policy, data),
-        out=Path(out),
-        io="int8" if io == "int8" else "uint8",
-        calibration_count=whole_number(calibration_images, "--calibration-images", at_least=1),
-        method=method,
-        seed=whole_number(seed, "--seed"),
-        images_in_report=switch(images_in_report, "--images-in-report"),
-        force=switch(force, "--force"),
-        search=switch(search, "--search"),
-        json=switch(json, "--json"),
+        tuple(_model(word) for word in models or TRAINED),
+        _path(contract),
+        _images(data, split),
+        settings,
+        Path(out),
+        switch(json, "--json"),
     )
 
 
@@ -114,8 +122,7 @@ def parity(
         _model(model),
         Path(int8),
         _path(contract),
-        _path(data),
-        _path(split),
+        _images(data, split),
         _policy(policy, data),
         _path(report),
         switch(json, "--json"),
@@ -457,8 +464,12 @@ def _path(text: str) -> Path | None:
     return Path(text) if text else None
 
 
+def _images(data: str, split: str) -> ImageFolder | None:
+    return ImageFolder(Path(data), _path(split)) if data else None
+
+
 def _policy(text: str, data: str) -> Policy:
-    """The policy asked for; else the one for real images, or the one for drawn fields where there are none."""
+    """The policy named; else the shipped one for real images, or for synthetic fields where there are no images."""
     if text:
         return Policy.load(Path(text))
     return Policy.default() if data else Policy.synthetic()

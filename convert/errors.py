@@ -54,7 +54,7 @@ class EngineUnavailable(ConvertError, ModuleNotFoundError):  # noqa: N818  (the 
     exit_code: ClassVar[int] = 4
 
 
-class FeedingError(ConvertError, ValueError):
+class PreprocessingError(ConvertError, ValueError):
     """A contract that is not what the network was trained with. Cure: correct what the message names.
 
     Attributes:

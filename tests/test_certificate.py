@@ -14,8 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.calibration.calibration_set import Calibration, set_digest
-from convert.calibration.evaluation_data import Evidence
-from convert.certification.certificate import certify
+from convert.calibration.evaluation_data import ConversionImages
+from convert.certification import certificate
+from convert.certification.conversion import Converted
+from convert.certification.float_reference import Compared, FloatReference
+from convert.certification.speed import Speed
 from convert.errors import CertificateError
 from convert.parity.comparison import compare
 from convert.parity.latency import Latency
@@ -36,7 +39,7 @@ def sha(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def evidence_of(images: int, labelled: bool = True) -> Evidence:
+def evidence_of(images: int, labelled: bool = True) -> ConversionImages:
     """`images` small evaluation images beside a calibration set of eight others."""
     rng = np.random.default_rng(0)
     chosen = tuple(f"train/{i}" for i in range(8))
@@ -47,7 +50,7 @@ def evidence_of(images: int, labelled: bool = True) -> Evidence:
     )
     names = tuple(f"test/{i}" for i in range(images))
     truth = np.arange(images) % 4 if labelled else None
-    return Evidence(calibration, pixels, truth, names, tuple(map(sha, names)), "the test part of a split")
+    return ConversionImages(calibration, pixels, truth, names, tuple(map(sha, names)), "the test part of a split")
 
 
 def outputs(indices: np.ndarray) -> np.ndarray:
@@ -59,7 +62,7 @@ def outputs(indices: np.ndarray) -> np.ndarray:
 def facts(
     images: int = 480, labelled: bool = True, changed: tuple[int, ...] = ()
 ) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
-    """Arguments of `certify`, and both models' probabilities."""
+    """What is certified, and both models' probabilities."""
     evidence = evidence_of(images, labelled)
     truth = np.arange(images) % 4
     called = truth.copy()
@@ -83,6 +86,20 @@ def facts(
         "created": MOMENT,
     }
     return arguments, before, after
+
+
+def certify(**facts: Any) -> dict[str, Any]:
+    """A certificate of `facts`."""
+    nothing = np.empty((0, 4), np.float32)
+    images, compared = facts["evidence"], Compared(nothing, nothing, facts["parity"], facts["judgement"])
+    return certificate.certify(
+        FloatReference(facts["model"], facts["contract"], images, facts["policy"], nothing),
+        Converted(facts["int8"], facts["findings"], images.calibration, compared),
+        Speed(facts["latency"], facts["float_tflite_bytes"]),
+        request=facts["request"],
+        seconds=facts["seconds"],
+        created=facts["created"],
+    )
 
 
 def test_everything_stands_in_it() -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from convert.cli import COMMANDS
-from convert.commands.requests import EXIT_CODES
+from convert.parity.verdict import EXIT_CODES
 from edge.bundle import bundle as bundles
 from edge.commands.command_line import main
 from edge.settings.trusted_keys import machine_keys

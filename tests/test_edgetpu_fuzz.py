@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from convert.commands.edgetpu import PreflightRequest
-from convert.commands.requests import InspectRequest
+from convert.commands.inspect import InspectRequest, PreflightRequest
 from convert.errors import BrokenModelError, EdgeTpuModelError
 from tests.edgetpu_compiled import compiled
 from tests.edgetpu_damage import KINDS, damaged

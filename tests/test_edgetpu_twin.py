@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from convert.commands.edgetpu import PreflightRequest
+from convert.commands.inspect import PreflightRequest
 from convert.edgetpu.compiled import Compiled, read_compiled
 from convert.errors import BrokenModelError
 from tests.edgetpu_compiled import compiled, option_map, several_chips

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convert.errors import FeedingError
+from convert.errors import PreprocessingError
 from convert.quantization.predictions import float_probabilities
-from convert.quantization.preprocessing_check import check_feeding
+from convert.quantization.preprocessing_check import check_preprocessing
 from edge.inference.contract import InputContract
 
 LABELS = ("a", "b", "c")
@@ -35,7 +35,7 @@ class Eye:
 
 def check(contract: InputContract, eye: Any = None, truth: Any = TRUTH) -> None:
     eye = eye or Eye()
-    check_feeding(eye, contract, PIXELS, truth, float_probabilities(eye, contract, PIXELS))
+    check_preprocessing(eye, contract, PIXELS, truth, float_probabilities(eye, contract, PIXELS))
 
 
 def test_the_right_contract_is_not_refused() -> None:
@@ -53,7 +53,7 @@ def test_the_right_contract_is_not_refused() -> None:
 def test_a_wrong_one_is_refused_by_name(rule: str, change: dict[str, Any]) -> None:
     wrong = replace(CONTRACT, **change)
     truth = np.array([wrong.labels.index(LABELS[k]) for k in TRUTH])
-    with pytest.raises(FeedingError, match=f"^{rule}: ") as caught:
+    with pytest.raises(PreprocessingError, match=f"^{rule}: ") as caught:
         check(wrong, truth=truth)
     assert caught.value.rule == rule and caught.value.exit_code == 2
 
@@ -71,4 +71,4 @@ def test_guessing_is_not_mistaken_for_a_wrong_contract(seed: int) -> None:
 def test_too_few_images_say_nothing() -> None:
     eye, few = Eye(), slice(0, 6)
     shuffled = (TRUTH[few] + 1) % 3
-    check_feeding(eye, CONTRACT, PIXELS[few], shuffled, float_probabilities(eye, CONTRACT, PIXELS[few]))
+    check_preprocessing(eye, CONTRACT, PIXELS[few], shuffled, float_probabilities(eye, CONTRACT, PIXELS[few]))

@@ -14,7 +14,7 @@ import pytest
 
 import convert.cli
 import models.cli
-from convert.commands.requests import EXIT_CODES
+from convert.parity.verdict import EXIT_CODES
 from edge.bundle import bundle as bundles
 from edge.commands.command_line import main
 from edge.settings.trusted_keys import machine_keys

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from test_certificate import facts
+from test_certificate import certify, facts
 
-from convert.certification.certificate import certify
 from convert.certification.report import report
 from convert.certification.report_text import CHECK_TITLES, parity_text, percent, points
 from convert.errors import ReportError

@@ -137,14 +137,14 @@ def test_drawn_fields_tell_an_intact_file_from_a_broken_one(name: str) -> None:
 
     from ai_edge_litert import schema_py_generated as schema
 
-    from convert.calibration.evaluation_data import from_virtual_slides
+    from convert.calibration.evaluation_data import from_synthetic_fields
     from convert.parity.comparison import compare
     from convert.parity.verdict import judge
     from convert.quantization.float_model import load_float
     from convert.quantization.predictions import device_probabilities, float_probabilities
 
     bundle = bundles.load(bundle_folder() / f"{name}-int8", trust=machine_keys())
-    evidence = from_virtual_slides(bundle.contract)
+    evidence = from_synthetic_fields(bundle.contract)
     before = float_probabilities(load_float(trained(name) / "model.keras"), bundle.contract, evidence.pixels)
 
     tree = schema.ModelT.InitFromObj(schema.Model.GetRootAs(bundle.model, 0))

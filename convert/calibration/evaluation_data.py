@@ -1,9 +1,10 @@
-"""What a model is calibrated on and what it is judged with: images where given, else drawn fields."""
+"""Calibration and evaluation images of a conversion: from a data set, else synthetic fields."""
 
 import contextlib
 import hashlib
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from models.data.parts import load_part, scan_for, split_for
 from models.data.split import Split
 from models.training.training_statistics import TrainingStatistics
 
+_log = logging.getLogger(__name__)
+
 SYNTHETIC_CALIBRATION = 120
 SYNTHETIC_EVALUATION = 400
 # Drawn from seeds far apart, so that no field calibrates and judges.
@@ -29,7 +32,7 @@ _CALIBRATION_SEED, _EVALUATION_SEED = 0, 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class ConversionImages:
     """A calibration set and an evaluation set that share no image and no microscope field.
 
     Attributes:
@@ -72,9 +75,33 @@ class Source:
         return cls(root, image_set, division, origin)
 
 
+@dataclass(frozen=True)
+class ImageFolder:
+    """A data set that is scanned once its classes are known: a model's labels are the names of the class folders.
+
+    Attributes:
+        split: as in `models.data.parts.split_for`.
+
+    >>> ImageFolder(Path("absent")).source(("Benign", "Early"))
+    Traceback (most recent call last):
+    models.errors.DatasetError: data must be a folder of class folders; absent does not exist
+    """
+
+    root: Path
+    split: Path | None = None
+    _sources: dict[tuple[str, ...], Source] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def source(self, labels: tuple[str, ...]) -> Source:
+        """The images of these classes; each set of labels is scanned once."""
+        if labels not in self._sources:
+            _log.info(f"scanning {self.root}")
+            self._sources[labels] = Source.open(self.root, labels, self.split)
+        return self._sources[labels]
+
+
 def from_images(
     source: Source, model: FloatModel, contract: InputContract, *, count: int, seed: int, method: str
-) -> Evidence:
+) -> ConversionImages:
     """Calibration from the training part, evaluation from the test part.
 
     Raises:
@@ -87,7 +114,7 @@ def from_images(
     division = f"images: {source.origin}; {len(training)} may calibrate, {len(test.samples)} judge"
     notes = (division, *(f.to_text() for f in calibration.findings if f.severity == "warn"))
     sha256s = tuple(sample.sha256 for sample in test.samples)
-    return Evidence(
+    return ConversionImages(
         calibration,
         test.pixels,
         test.truth,
@@ -134,17 +161,17 @@ def choose_calibration(
     ).require()
 
 
-def from_virtual_slides(contract: InputContract) -> Evidence:
+def from_synthetic_fields(contract: InputContract) -> ConversionImages:
     """Drawn fields for both sets: enough to watch agreement, never an accuracy."""
     return _drawn(contract, SYNTHETIC_CALIBRATION, SYNTHETIC_EVALUATION)
 
 
 @lru_cache(maxsize=1)  # drawing is the longest step of such a run, and the shipped networks are fed alike
-def _drawn(contract: InputContract, calibrating: int, judging: int) -> Evidence:
+def _drawn(contract: InputContract, calibrating: int, judging: int) -> ConversionImages:
     calibration = synthetic(synthetic_fields(calibrating, _CALIBRATION_SEED), contract, _CALIBRATION_SEED)
     frames = synthetic_fields(judging, _EVALUATION_SEED)
     pixels = np.stack([contract.prepare(frame) for _, frame in frames])
-    return Evidence(
+    return ConversionImages(
         calibration.require(),
         pixels,
         None,

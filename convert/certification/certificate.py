@@ -2,45 +2,33 @@
 
 import hashlib
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-from convert.calibration.calibration_set import set_digest
+from convert.calibration.calibration_set import Calibration, set_digest
+from convert.calibration.evaluation_data import ConversionImages
+from convert.certification.conversion import Converted
+from convert.certification.float_reference import FloatReference
+from convert.certification.speed import Speed
 from convert.errors import CertificateError
 from convert.parity.comparison import Parity
-from convert.parity.latency import Latency
-from convert.parity.policy import Policy
-from convert.parity.verdict import Judgement
-from convert.quantization.findings import Finding
 from convert.recovery.search_log import SearchSummary
 from edge import RESEARCH_USE_ONLY
 from edge.inference.contract import InputContract
 from models.support.versions import versions
 
-if TYPE_CHECKING:
-    from convert.calibration.evaluation_data import Evidence
-    from convert.quantization.float_model import FloatModel
-
 CERTIFICATE_FORMAT = 1
 
 
 def certify(
+    reference: FloatReference,
+    converted: Converted,
+    speed: Speed,
     *,
-    model: "FloatModel",
-    int8: bytes,
-    contract: InputContract,
-    evidence: "Evidence",
-    parity: Parity,
-    judgement: Judgement,
-    policy: Policy,
-    latency: Latency | None,
-    float_tflite_bytes: int | None,
-    findings: Sequence[Finding] = (),
     golden: Mapping[str, Any] | None = None,
-    search: SearchSummary | None = None,
     request: str = "",
     seconds: Mapping[str, float] | None = None,
     created: datetime | None = None,
@@ -48,15 +36,12 @@ def certify(
     """The certificate of one int8 model, JSON-safe.
 
     Args:
-        model, int8: what was compared: the float model, and the bytes of the TFLite file.
-        evidence: the images both sets came from; they may share none.
-        parity, judgement, policy: what was found, the verdict, and the thresholds it follows from.
-        latency, float_tflite_bytes: of the same network as float TFLite, in one run; None where not measured.
-        findings: what the verification of the file had to say.
+        reference: the float model, and the images and policy that judge.
+        converted: the int8 file as found by the comparison with it.
+        speed: of both, in one run.
         golden: what the golden images are and for which kinds their outputs are certified; None in a record that goes
             with no bundle.
-        search: what came of the search for the file, where there was one.
-        request: fingerprint of what was asked for; equal requests need no second run.
+        request: fingerprint of what the file was made from; equal requests need no second run.
         seconds: spent in each phase.
         created: an aware time; now when None.
 
@@ -64,7 +49,9 @@ def certify(
         CertificateError: the facts contradict each other: an image both calibrates and judges, or the
             comparison is not of these images.
     """
-    _check(evidence, parity, contract)
+    model, contract, images, int8 = reference.model, reference.contract, reference.images, converted.int8
+    parity, judgement, latency = converted.compared.parity, converted.compared.judgement, speed.latency
+    _check(converted.calibration, images, parity, contract)
     moment = (created or datetime.now(UTC)).astimezone(UTC)
     return {
         "format": CERTIFICATE_FORMAT,
@@ -72,47 +59,46 @@ def certify(
         "verdict": judgement.verdict,
         "reasons": list(judgement.reasons),
         "judged": parity.judged,
-        "synthetic": evidence.synthetic,
+        "synthetic": images.synthetic,
         "labelled": parity.judged == "labels",
         "created": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "request": request,
         "float_model": {"name": model.name, "file": model.path.name, "sha256": model.sha256},
         "int8_model": {"sha256": hashlib.sha256(int8).hexdigest(), "bytes": len(int8)},
-        "float_tflite_bytes": float_tflite_bytes,
+        "float_tflite_bytes": speed.float_tflite_bytes,
         "contract": {
             "sha256": hashlib.sha256(contract.to_json().encode()).hexdigest(),
             "size": list(contract.size),
             "labels": list(contract.labels),
             **_decision(contract),
         },
-        "calibration": _calibration(evidence),
+        "calibration": _calibration(converted.calibration),
         "evaluation": {
-            "images": len(evidence.names),
+            "images": len(images.names),
             "labelled": parity.judged == "labels",
-            "synthetic": evidence.synthetic,
-            "origin": evidence.origin,
-            "images_sha256": set_digest(evidence.sha256s),
+            "synthetic": images.synthetic,
+            "origin": images.origin,
+            "images_sha256": set_digest(images.sha256s),
         },
-        "policy": policy.to_record(),
+        "policy": reference.policy.to_record(),
         "checks": [check.to_record() for check in judgement.checks],
         "parity": {**parity.to_record(), "verdict": judgement.verdict},
-        "latency": None if latency is None else latency.to_record(),
-        "verification": [finding.to_record() for finding in findings],
+        "latency": latency.to_record(),
+        "verification": [finding.to_record() for finding in converted.findings],
         "interpreter": {
             "kind": parity.kind,
-            "runtime": None if latency is None else latency.runtime,
-            "version": None if latency is None else latency.version,
+            "runtime": latency.runtime,
+            "version": latency.version,
         },
         **({} if golden is None else {"golden": dict(golden)}),
-        **({} if search is None else {"search": msgspec.to_builtins(search)}),
+        **({} if converted.search is None else {"search": msgspec.to_builtins(SearchSummary.of(converted.search))}),
         "machine": {"architecture": platform.machine(), "system": platform.system()},
         "versions": versions(),
         "seconds": {phase: round(spent, 3) for phase, spent in (seconds or {}).items()},
     }
 
 
-def _calibration(evidence: "Evidence") -> dict[str, Any]:
-    chosen = evidence.calibration
+def _calibration(chosen: Calibration) -> dict[str, Any]:
     return {
         "images": len(chosen.names),
         "method": chosen.method,
@@ -133,16 +119,16 @@ def _decision(contract: InputContract) -> dict[str, Any]:
     return {"decision": {"temperature": decision.temperature, "answer_from": answer_from}}
 
 
-def _check(evidence: "Evidence", parity: Parity, contract: InputContract) -> None:
-    shared = set(evidence.calibration.sha256s) & set(evidence.sha256s)
+def _check(calibration: Calibration, images: ConversionImages, parity: Parity, contract: InputContract) -> None:
+    shared = set(calibration.sha256s) & set(images.sha256s)
     if shared:
-        names = [n for n, sha in zip(evidence.names, evidence.sha256s, strict=True) if sha in shared]
+        names = [n for n, sha in zip(images.names, images.sha256s, strict=True) if sha in shared]
         raise CertificateError(f"calibration and evaluation must share no image; both hold {', '.join(names[:3])}")
-    if parity.images != len(evidence.names):
+    if parity.images != len(images.names):
         raise CertificateError(
-            f"parity must be of the {len(evidence.names)} evaluation images; got one of {parity.images}"
+            f"parity must be of the {len(images.names)} evaluation images; got one of {parity.images}"
         )
-    if (parity.judged == "labels") != (evidence.truth is not None):
+    if (parity.judged == "labels") != (images.truth is not None):
         raise CertificateError("parity must be judged by labels exactly where the evaluation images have them")
     if parity.labels != contract.labels:
         raise CertificateError(

@@ -20,7 +20,7 @@ from models.report.figures import confusion_figure, drift_figure, intervals_figu
 from models.statistics.intervals import wilson
 
 if TYPE_CHECKING:
-    from convert.calibration.evaluation_data import Evidence
+    from convert.calibration.evaluation_data import ConversionImages
 
 
 Record = dict[str, Any]
@@ -32,7 +32,7 @@ def report(
     certificate: Record,
     float_probabilities: npt.ArrayLike,
     int8_probabilities: npt.ArrayLike,
-    evidence: "Evidence",
+    evidence: "ConversionImages",
     images_in_report: bool = False,
     log: SearchLog | None = None,
 ) -> str:
@@ -201,7 +201,7 @@ def _changed(listed: list[Record]) -> Table:
     return Table(("Image", "True", "Float", "int8", "Float's margin"), rows, numbers={4}, code={0})
 
 
-def _thumbnails(changed: list[Record], evidence: "Evidence") -> list[Picture]:
+def _thumbnails(changed: list[Record], evidence: "ConversionImages") -> list[Picture]:
     import cv2
 
     at = {name: i for i, name in enumerate(evidence.names)}

@@ -35,6 +35,11 @@ def percent(share: float | None, digits: int = 2) -> str:
     return f"{text} %"
 
 
+def column_percent(share: float | None) -> str:
+    """0.9912 -> "99.12 %", always with two digits."""
+    return "-" if share is None else f"{100 * share:.2f} %"
+
+
 def points(share: float | None, digits: int = 2) -> str:
     """A difference of shares in percentage points, with its sign unless it is 0."""
     if share is None:

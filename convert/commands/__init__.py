@@ -1,3 +1,15 @@
 """Commands of `convert`: requests that are checked when made and carried out by `execute`."""
 
-__all__ = ["diagnose", "edgetpu", "golden", "pareto", "publish", "requests", "signing"]
+__all__ = [
+    "calibration",
+    "compile",
+    "diagnose",
+    "golden",
+    "inspect",
+    "pareto",
+    "parity",
+    "publish",
+    "quantize",
+    "signing",
+    "summary",
+]

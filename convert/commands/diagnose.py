@@ -35,18 +35,14 @@ class DiagnoseRequest:
 
     def execute(self) -> Outcome:
         """Exit 1 when a cause of weight was found, 3 with too few images."""
-        from convert.calibration.evaluation_data import Source
+        from convert.calibration.evaluation_data import ImageFolder
         from convert.diagnosis.job import diagnose
         from convert.diagnosis.page import diagnosis_text
 
         if self.out is not None:
             require_writable(self.out, "--out")
-
-        def source(labels: tuple[str, ...]) -> Source:
-            _log.info(f"scanning {self.data}")
-            return Source.open(self.data, labels, self.split)
-
-        found = diagnose(self.model, self.int8, self.contract, source, self.images)
+        data = ImageFolder(self.data, self.split)
+        found = diagnose(self.model, self.int8, self.contract, data, self.images)
         if self.out is not None:
             _write(self.out, found.record)
         code = ANSWER_IS_NO if found.record["verdict"] == "fault" else DONE

@@ -1,11 +1,16 @@
-"""The figures of conversions as tables, always from the files that hold them."""
+"""The `convert summary` command: the figures of the shipped networks as a table, from the files that hold them."""
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from convert.certification.report_text import column_percent
 from convert.errors import ConvertError
+from edge.commands.command_line import Outcome
+from edge.errors import ANSWER_IS_NO, DONE
+from edge.system.files import write_whole
 from models.data.published import TRAINED, bundles, trained
 
 BEGIN, END = "<!-- summary:begin -->", "<!-- summary:end -->"
@@ -17,31 +22,23 @@ class SummaryError(ConvertError, ValueError):
     """A document without a place for the table, or a shipped record that is missing. Cure: what the message names."""
 
 
-def verdict_table(certificates: Sequence[Mapping[str, Any]]) -> str:
-    """What `convert quantize` prints: a line a model, aligned for a terminal."""
-    header = ("model", "verdict", "images", "agree", "float", "int8", "mal->ben", "MB", "speed-up")
-    rows = [header]
-    for c in certificates:
-        parity, latency = c["parity"], c["latency"]
-        rows.append(
-            (
-                c["float_model"]["name"],
-                c["verdict"],
-                f"{parity['images']}{' synthetic' if c['synthetic'] else ''}",
-                _percent(parity["agreement"]),
-                _percent(parity["accuracy_float"]),
-                _percent(parity["accuracy_int8"]),
-                "-" if parity["malignant_to_benign"] is None else str(parity["malignant_to_benign"]),
-                f"{c['int8_model']['bytes'] / 1e6:.2f}",
-                "-" if latency is None else f"{latency['ratio']:.1f}x",
-            )
-        )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    for c in certificates:
-        lines += [f"{c['float_model']['name']}: {reason}" for reason in c["reasons"]]
-    lines.append(certificates[0]["notice"] if certificates else "")
-    return "\n".join(lines)
+@dataclass(frozen=True)
+class SummaryRequest:
+    """The figures of the shipped networks as one table, from the files that hold them."""
+
+    check: Path | None
+    write: Path | None
+    json: bool
+
+    def execute(self) -> Outcome:
+        """With `check`, exit 1 when the document's table is not the files'; with `write`, put it there."""
+        table = shipped_table()
+        if self.check is not None and table_in(self.check.read_text(encoding="utf-8")) != table:
+            return Outcome(ANSWER_IS_NO, {"current": False}, f"{self.check}: its table is not the files'")
+        if self.write is not None:
+            text = self.write.read_text(encoding="utf-8")
+            write_whole(self.write, with_table(text, table))
+        return Outcome(DONE, {"rows": shipped_rows()}, table)
 
 
 def shipped_rows() -> list[dict[str, Any]]:
@@ -106,7 +103,7 @@ def shipped_table() -> str:
                 [_with_interval(row, "accuracy_float") for row in rows],
             ),
             line("accuracy, int8, same images", [_with_interval(row, "accuracy_int8") for row in rows]),
-            line("top-1 agreement, float and int8", [_percent(row["agreement"]) for row in rows]),
+            line("top-1 agreement, float and int8", [column_percent(row["agreement"]) for row in rows]),
             line(
                 "malignant images the float network calls Benign",
                 [str(row["malignant_called_benign"]) for row in rows],
@@ -125,11 +122,11 @@ def shipped_table() -> str:
             ),
             line(
                 "accuracy on degraded fields, severities 1 to 3, float and int8",
-                [" and ".join(_percent(share) for share in row["degraded"].values()) for row in rows],
+                [" and ".join(column_percent(share) for share in row["degraded"].values()) for row in rows],
             ),
             line(
                 "verdicts that change when scale bars are exchanged between classes, int8",
-                [_percent(row["bars_changed"]) for row in rows],
+                [column_percent(row["bars_changed"]) for row in rows],
             ),
             line(
                 "mean confidence, and with the white cells painted out, int8",
@@ -185,10 +182,6 @@ def _read(path: Path) -> dict[str, Any]:
     return record
 
 
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.2f} %"
-
-
 def _with_interval(row: Mapping[str, Any], name: str) -> str:
     low, high = row[f"{name}_interval"]
-    return f"{_percent(row[name])} ({100 * low:.2f} to {100 * high:.2f})"
+    return f"{column_percent(row[name])} ({100 * low:.2f} to {100 * high:.2f})"

@@ -16,7 +16,7 @@ from convert.diagnosis.io_tensors import Ends
 from convert.diagnosis.layer_effects import Effect
 from convert.diagnosis.ranges import EXCEEDS, Calibrated
 from convert.diagnosis.weights import STRAY, Weights
-from convert.errors import FeedingError
+from convert.errors import PreprocessingError
 
 RULES = (
     "input-scale",
@@ -98,7 +98,7 @@ class Findings:
     weights: tuple[Weights, ...]
     calibrated: Calibrated
     ends: Ends
-    feeding: FeedingError | None
+    feeding: PreprocessingError | None
     logits: str
     unmatched: tuple[str, ...]
     equalized: tuple[str, ...]

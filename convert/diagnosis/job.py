@@ -9,7 +9,6 @@ import contextlib
 import resource
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from convert.calibration.calibration_set import choose
-from convert.calibration.evaluation_data import Source
+from convert.calibration.evaluation_data import ImageFolder, Source
 from convert.diagnosis.activations import Activations, Layer
 from convert.diagnosis.causes import Cause, Findings, causes
 from convert.diagnosis.io_tensors import contract_differences, look_at_ends
@@ -25,11 +24,11 @@ from convert.diagnosis.layer_effects import Seen, effects
 from convert.diagnosis.ranges import calibrated
 from convert.diagnosis.rescaling import in_scales_of
 from convert.diagnosis.weights import Weights, weigh
-from convert.errors import DiagnoseError, FeedingError, TooFewImagesError
+from convert.errors import DiagnoseError, PreprocessingError, TooFewImagesError
 from convert.parity.stopwatch import Stopwatch
 from convert.quantization.float_model import FloatModel, infer_contract, load_float
 from convert.quantization.postcheck import check_labels
-from convert.quantization.preprocessing_check import check_feeding
+from convert.quantization.preprocessing_check import check_preprocessing
 from convert.quantization.quantize import float_tflite
 from convert.tflite.inspection import TensorInfo, inspect
 from convert.tflite.matching import Matched, match
@@ -85,7 +84,7 @@ def diagnose(
     model_path: Path,
     int8_path: Path,
     contract_file: Path | None,
-    open_source: Callable[[tuple[str, ...]], Source],
+    data: ImageFolder,
     count: int,
 ) -> Diagnosis:
     """Diagnose one pair.
@@ -93,7 +92,7 @@ def diagnose(
     Args:
         model_path: the float network. int8_path: a TFLite file or a bundle.
         contract_file: what the network is fed; found beside it or inferred when None.
-        open_source: from the contract's labels to images.
+        data: a folder a class.
         count: images wanted, in equal numbers a class.
 
     Raises:
@@ -107,7 +106,7 @@ def diagnose(
         contract = infer_contract(model, contract_file).contract
         differs = check_pair(model, contract, int8)
     with watch("images"):
-        images = choose_images(open_source(contract.labels), contract, count)
+        images = choose_images(data.source(contract.labels), contract, count)
     with watch("convert"):
         plain_model = float_tflite(model)
         names = layer_names(model.network)
@@ -260,11 +259,11 @@ def _run(
     return activations.layers(), kept, np.stack(before), np.stack(after)
 
 
-def _feeding(model: FloatModel, contract: InputContract, images: Images, before: Any) -> FeedingError | None:
+def _feeding(model: FloatModel, contract: InputContract, images: Images, before: Any) -> PreprocessingError | None:
     try:
         with silenced():
-            check_feeding(model, contract, images.pixels, images.truth, before)
-    except FeedingError as error:
+            check_preprocessing(model, contract, images.pixels, images.truth, before)
+    except PreprocessingError as error:
         return error
     return None
 

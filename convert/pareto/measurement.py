@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from convert.calibration.evaluation_data import Evidence, Source, from_images
+from convert.calibration.evaluation_data import ConversionImages, Source, from_images
 from convert.edgetpu.preflight import preflight
 from convert.errors import QuantizationError, VerificationError
 from convert.pareto.formats import converted
@@ -21,7 +21,7 @@ from convert.parity.policy import Policy
 from convert.parity.verdict import judge
 from convert.quantization.float_model import FloatModel, infer_contract
 from convert.quantization.predictions import Floats, float_probabilities
-from convert.quantization.preprocessing_check import check_feeding
+from convert.quantization.preprocessing_check import check_preprocessing
 from edge.errors import ContractError, ModelFileError
 from edge.inference.classifier import Classifier
 from edge.inference.contract import InputContract
@@ -48,7 +48,7 @@ class Candidate:
     name: str
     model: FloatModel
     contract: InputContract
-    evidence: Evidence
+    evidence: ConversionImages
     probabilities: Floats
 
     @property
@@ -62,14 +62,14 @@ def candidate(name: str, model: FloatModel, source: Source, known: bool = False)
     """A network ready to be converted; how it is fed is tried out unless that is `known`, since it was trained here.
 
     Raises:
-        ContractError, CalibrationError, FeedingError: as `convert quantize` refuses it.
+        ContractError, CalibrationError, PreprocessingError: as `convert quantize` refuses it.
     """
     contract = infer_contract(model).contract.undecided()
     evidence = from_images(source, model, contract, count=CALIBRATION_IMAGES, seed=SEED, method="random")
     probabilities = float_probabilities(model, contract, evidence.pixels)
     assert evidence.truth is not None
     if not known:
-        check_feeding(model, contract, evidence.pixels, evidence.truth, probabilities)
+        check_preprocessing(model, contract, evidence.pixels, evidence.truth, probabilities)
     return Candidate(name, model, contract, evidence, probabilities)
 
 

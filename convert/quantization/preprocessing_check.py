@@ -1,7 +1,7 @@
-"""Is the float model fed as it was trained? A wrong contract makes both models wrong alike, so parity cannot see it.
+"""Check of a contract against labelled images: is the float model's preprocessing the one it was trained with?
 
-With labels it can be seen: the same network names many more images rightly when fed otherwise (red and blue
-exchanged, another range of values) or when its labels are put in another order.
+A wrong contract makes float and int8 model wrong alike, so parity cannot see it. Labels can: the same network is right
+on many more images with other preprocessing (red and blue exchanged, another range of values) or other label order.
 """
 
 from collections.abc import Iterator
@@ -10,22 +10,22 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from convert.errors import FeedingError
+from convert.errors import PreprocessingError
 from convert.quantization.float_model import FloatModel
 from convert.quantization.predictions import Floats, float_probabilities
 from edge.inference.contract import InputContract, Pixels
 from models.statistics.intervals import mcnemar_exact
 from models.statistics.validation import Indices, confusion_matrix
 
-SURE_ENOUGH = 0.9  # accuracy from which on nothing else is tried: another feeding could hardly do better by chance
+SURE_ENOUGH = 0.9  # accuracy from which on nothing else is tried: another contract could hardly do better by chance
 LEAST_GAIN = 0.1  # of accuracy
-CHANCE = 1e-3  # exact McNemar; strict, since several feedings are tried
-MOST_IMAGES = 200  # on which other feedings are tried
+CHANCE = 1e-3  # exact McNemar; strict, since several contracts are tried
+MOST_IMAGES = 200  # on which other contracts are tried
 IMAGES_A_CLASS = 5  # below it the best order of many labels fits noise
 RANGES = {"-1..1": (1 / 128, -1.0), "0..1": (1 / 255, 0.0), "0..255": (1.0, 0.0)}
 
 
-def check_feeding(
+def check_preprocessing(
     model: FloatModel, contract: InputContract, pixels: Pixels, truth: Indices, probabilities: Floats
 ) -> None:
     """Refuse a contract under which the network does far worse than under one that differs in a single point.
@@ -37,7 +37,7 @@ def check_feeding(
         probabilities: of the float model for them, float (N, classes).
 
     Raises:
-        FeedingError: by the rule's name: "label-order", "channel-order" or "value-range".
+        PreprocessingError: by the rule's name: "label-order", "channel-order" or "value-range".
     """
     some = np.linspace(0, len(truth) - 1, min(len(truth), MOST_IMAGES)).astype(np.int64)
     called = probabilities.argmax(axis=1)[some]
@@ -57,7 +57,7 @@ def check_feeding(
             tried.append((float(found.mean()), "label-order", f"if its outputs are called {labels}"))
     if tried:
         accuracy, rule, how = max(tried, key=lambda one: one[0])
-        raise FeedingError(
+        raise PreprocessingError(
             rule,
             f"as the contract says, the float model names {100 * right.mean():.1f} % of {len(some)} images rightly;"
             f" {100 * accuracy:.1f} % {how}",

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convert.calibration.calibration_set import Calibration, choose, set_digest
-from convert.calibration.evaluation_data import Evidence, Source, choose_calibration
+from convert.calibration.evaluation_data import ConversionImages, Source, choose_calibration
 from convert.calibration.selection import pixel_statistics
 from convert.errors import RecoveryError, TooFewImagesError
 from convert.quantization.float_model import FloatModel
@@ -44,7 +44,7 @@ class SearchImages:
         return ImagesRecord(len(self.names), self.truth is not None, self.origin, set_digest(self.sha256s))
 
 
-def search_images(source: Source | None, contract: InputContract, evidence: Evidence) -> SearchImages:
+def search_images(source: Source | None, contract: InputContract, evidence: ConversionImages) -> SearchImages:
     """Images that neither calibrate nor judge.
 
     Raises:
@@ -76,7 +76,7 @@ def search_images(source: Source | None, contract: InputContract, evidence: Evid
 
 
 def calibrations(
-    source: Source | None, model: FloatModel, contract: InputContract, evidence: Evidence
+    source: Source | None, model: FloatModel, contract: InputContract, evidence: ConversionImages
 ) -> dict[str, Callable[[], Calibration]]:
     """The calibration set asked for, first, and others to try, made when they are called for: chosen to cover the
     training images, and twice as large."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from convert.calibration.calibration_set import Calibration
-from convert.calibration.evaluation_data import Evidence, Source
+from convert.calibration.evaluation_data import ConversionImages, Source
 from convert.parity.comparison import Parity
 from convert.parity.policy import Policy
 from convert.quantization.float_model import FloatModel
@@ -43,7 +43,12 @@ class Recovered:
 
 
 def recover(
-    model: FloatModel, contract: InputContract, source: Source | None, evidence: Evidence, policy: Policy, io: Io
+    model: FloatModel,
+    contract: InputContract,
+    source: Source | None,
+    evidence: ConversionImages,
+    policy: Policy,
+    io: Io,
 ) -> Recovered:
     """Search for the int8 file that decides most like the float network. Ctrl-C ends it with the best so far.
 
@@ -67,7 +72,7 @@ def recover(
             images,
             before,
             policy,
-            _training(source, contract, evidence),
+            _training(source, contract, evidence.calibration.seed),
             stop,
         )
         best = search.run()
@@ -89,10 +94,10 @@ def confirmed(log: SearchLog, plain: Parity, chosen: Parity) -> SearchLog:
     return msgspec.structs.replace(log, test=Confirmation(TestFigures.of(plain), TestFigures.of(chosen), stands))
 
 
-def _training(source: Source | None, contract: InputContract, evidence: Evidence) -> Callable[[], Pixels] | None:
+def _training(source: Source | None, contract: InputContract, seed: int) -> Callable[[], Pixels] | None:
     if source is None:
         return None
-    return lambda: training_pixels(source, contract, evidence.calibration.seed)
+    return lambda: training_pixels(source, contract, seed)
 
 
 def _log(search: Search, best: Best, seconds: float) -> SearchLog:

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from convert.calibration.calibration_set import choose
-from convert.calibration.evaluation_data import Source
-from convert.certification.job import Settings, quantize_model
+from convert.calibration.evaluation_data import ImageFolder, Source
+from convert.certification.job import quantize_model
+from convert.certification.settings import Settings
 from convert.parity.policy import Policy
 from docs.studies.command import Study, output, run
 from edge.bundle.bundle import SEARCH_LOG
@@ -66,7 +67,8 @@ class RecoveryStudy(Study):
 
     def execute(self) -> Outcome:
         """A record a case; nothing is judged."""
-        source = Source.open(self.data, LABELS, None)
+        images = ImageFolder(self.data)
+        source = images.source(LABELS)
         head = None
         rows: list[dict[str, Any]] = []
         with tempfile.TemporaryDirectory() as folder:
@@ -78,7 +80,7 @@ class RecoveryStudy(Study):
                 (Path(folder) / name).mkdir()
                 network.save(Path(folder) / name / "model.keras")
                 (Path(folder) / name / "contract.json").write_text(CONTRACT.to_json(), encoding="utf-8")
-                rows.append(_searched(Path(folder), name, source))
+                rows.append(_searched(Path(folder), name, images))
                 _log.info(_line(rows[-1]))
         record = {"weights": self.weights.name, "factor": self.factor, "head_images": HEAD_IMAGES, "cases": rows}
         return self.finished(record, "\n".join(_line(row) for row in rows))
@@ -118,11 +120,9 @@ def _blow_up(network: Any, case: Case, factor: int) -> None:
         backbone.get_layer(name).set_weights([kernel, *bias])
 
 
-def _searched(folder: Path, name: str, source: Source) -> dict[str, Any]:
+def _searched(folder: Path, name: str, images: ImageFolder) -> dict[str, Any]:
     settings = Settings(Policy.default(), search=True)
-    certificate = quantize_model(
-        folder / name / "model.keras", None, lambda labels: source, settings, folder / "bundles"
-    )
+    certificate = quantize_model(folder / name / "model.keras", None, images, settings, folder / "bundles")
     log = json_format.loads((folder / "bundles" / f"{name}-int8" / SEARCH_LOG).read_text(encoding="utf-8"))
     return {"case": name, "verdict": certificate["verdict"], **log}
 

@@ -1,13 +1,11 @@
-"""What `convert inspect --edgetpu` and `convert compile --edgetpu` do: frozen requests, checked when made."""
+"""The `convert compile` command."""
 
 import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convert.edgetpu.compiled import read_compiled
 from convert.edgetpu.compiler import Compilation, compile_model, find_compiler
-from convert.edgetpu.preflight import preflight
 from convert.errors import BrokenModelError
 from convert.tflite.inspection import inspect
 from edge.commands.command_line import Outcome
@@ -16,31 +14,6 @@ from edge.inference.tflite.model_file import LARGEST_MODEL_BYTES
 from edge.system.files import read_at_most, require_writable
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class PreflightRequest:
-    """Say what becomes of a file on the Edge TPU; of a compiled one, what is inside.
-
-    Attributes:
-        plain: the file that a compiled one should have been made from; None where nothing is to be compared.
-    """
-
-    file: Path
-    plain: Path | None
-    json: bool
-
-    def execute(self) -> Outcome:
-        """Exit 0 when all of it runs on the Edge TPU, its executables can be read, and the twin, where one is given,
-        belongs to it; else 1."""
-        model = read_at_most(self.file, LARGEST_MODEL_BYTES, BrokenModelError)
-        if self.plain is None and not inspect(model, str(self.file)).edgetpu_compiled:
-            found = preflight(model, str(self.file))
-            return Outcome(DONE if found.verdict == "mapped" else ANSWER_IS_NO, found.to_record(), found.to_text())
-        twin = None if self.plain is None else read_at_most(self.plain, LARGEST_MODEL_BYTES, BrokenModelError)
-        compiled = read_compiled(model, str(self.file), twin, str(self.plain))
-        good = compiled.verdict == "mapped" and compiled.readable and compiled.belongs is not False
-        return Outcome(DONE if good else ANSWER_IS_NO, compiled.to_record(), compiled.to_text())
 
 
 @dataclass(frozen=True)

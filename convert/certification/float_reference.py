@@ -1,0 +1,73 @@
+"""The float side of a parity check: what the float model answers, and every int8 file held against it."""
+
+from dataclasses import dataclass
+
+from convert.calibration.evaluation_data import ConversionImages
+from convert.parity.comparison import Parity, benign_label, compare
+from convert.parity.policy import Policy
+from convert.parity.verdict import Judgement, judge
+from convert.quantization.float_model import FloatModel
+from convert.quantization.predictions import Floats, device_probabilities, float_probabilities
+from convert.quantization.preprocessing_check import check_preprocessing
+from edge.inference.classifier import Classifier
+from edge.inference.contract import InputContract
+from edge.inference.interpreters import open_interpreter
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """An int8 file's answers against the float model's.
+
+    Attributes:
+        float_probabilities, int8_probabilities: float32 (N, classes), row i of each for evaluation image i.
+    """
+
+    float_probabilities: Floats
+    int8_probabilities: Floats
+    parity: Parity
+    judgement: Judgement
+
+
+@dataclass(frozen=True, eq=False)
+class FloatReference:
+    """A float model with what judges its int8 files, and its own answers to the evaluation images.
+
+    Attributes:
+        probabilities: float32 (N, classes).
+    """
+
+    model: FloatModel
+    contract: InputContract
+    images: ConversionImages
+    policy: Policy
+    probabilities: Floats
+
+    @classmethod
+    def measure(
+        cls, model: FloatModel, contract: InputContract, images: ConversionImages, policy: Policy
+    ) -> "FloatReference":
+        """Run the float model on the evaluation images.
+
+        Raises:
+            PreprocessingError: their labels show that the model was not trained with this contract.
+        """
+        probabilities = float_probabilities(model, contract, images.pixels)
+        if images.truth is not None:
+            check_preprocessing(model, contract, images.pixels, images.truth, probabilities)
+        return cls(model, contract, images, policy, probabilities)
+
+    def compare(self, int8: bytes) -> Compared:
+        """An int8 file on the device's own path, against the float model, judged by the policy."""
+        interpreter = open_interpreter(int8)
+        answers = device_probabilities(Classifier(self.contract, interpreter), self.images.pixels)
+        parity = compare(
+            self.contract.labels,
+            self.probabilities,
+            answers,
+            self.images.truth,
+            benign=benign_label(self.contract.labels),
+            names=self.images.names,
+            kind=interpreter.kind,
+            decided_margin=self.policy.decided_margin,
+        )
+        return Compared(self.probabilities, answers, parity, judge(parity, self.policy))

@@ -1,0 +1,59 @@
+"""Parity of a float model with an int8 file that exists: `convert parity`."""
+
+from pathlib import Path
+from typing import Any
+
+from convert.calibration.evaluation_data import ImageFolder
+from convert.certification.certificate import certify
+from convert.certification.conversion import Converted
+from convert.certification.float_reference import FloatReference
+from convert.certification.job import choose_images
+from convert.certification.report import report
+from convert.certification.report_text import parity_text
+from convert.certification.settings import Settings
+from convert.certification.speed import measure_speed
+from convert.parity.policy import Policy
+from convert.quantization.float_model import infer_contract, load_float
+from convert.quantization.postcheck import check_labels
+from edge.bundle import bundle as bundles
+from edge.errors import BundleError
+from edge.inference.contract import InputContract
+from edge.inference.tflite.model_file import read_model
+from edge.settings.trusted_keys import machine_keys
+from edge.system.files import write_whole
+
+
+def judge_pair(
+    model_path: Path,
+    int8_path: Path,
+    contract_file: Path | None,
+    data: ImageFolder | None,
+    policy: Policy,
+    page: Path | None,
+) -> tuple[dict[str, Any], str]:
+    """Compare a float model with an int8 file or bundle; the record and a table for a terminal."""
+    model = load_float(model_path)
+    contract = infer_contract(model, contract_file).contract
+    int8 = _read_int8(int8_path, contract)
+    check_labels(int8, contract)
+    images = choose_images(model, contract, None if data is None else data.source(contract.labels), Settings(policy))
+    reference = FloatReference.measure(model, contract, images, policy)
+    compared = reference.compare(int8)
+    if page is not None:
+        speed = measure_speed(model, int8, contract, images.pixels)
+        certificate = certify(reference, Converted(int8, (), images.calibration, compared), speed)
+        write_whole(page, report(certificate, compared.float_probabilities, compared.int8_probabilities, images))
+    record = {**compared.parity.to_record(), **compared.judgement.to_record(), "synthetic": images.synthetic}
+    return record, parity_text(compared.parity, compared.judgement)
+
+
+def _read_int8(path: Path, contract: InputContract) -> bytes:
+    """The bytes of a TFLite file, or of the model in a bundle whose contract is `contract`."""
+    if not path.is_dir():
+        return read_model(path)
+    bundle = bundles.load(path, trust=machine_keys(), allow_uncertified=True, allow_unsigned=True)
+    for name, wanted in vars(contract.undecided()).items():
+        found = getattr(bundle.contract, name)
+        if name != "decision" and found != wanted:  # outputs are compared before a decision is taken
+            raise BundleError(f"the bundle's contract is not the model's: {name} {found}, not {wanted}")
+    return bundle.model

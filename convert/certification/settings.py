@@ -1,0 +1,30 @@
+"""Settings of a conversion: how models are calibrated, converted and judged."""
+
+from dataclasses import dataclass
+
+from convert.parity.policy import Policy
+from convert.quantization.quantize import Io
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How models are converted and judged; see `convert quantize --help`.
+
+    Attributes:
+        calibration_count, method, seed: of the calibration set.
+        images_in_report: embed the images that changed class, which a published bundle must not hold.
+        force: convert again even when nothing has changed.
+        search: look for the int8 file that decides most like the float network.
+
+    >>> Settings(Policy.default()).io
+    'int8'
+    """
+
+    policy: Policy
+    io: Io = "int8"
+    calibration_count: int = 200
+    method: str = "random"
+    seed: int = 0
+    images_in_report: bool = False
+    force: bool = False
+    search: bool = False

@@ -27,13 +27,13 @@ def colour(line: str) -> tuple[int, int, int]:
     return FAINT if line == "..." or line.startswith("#") else INK
 
 
-def draw(text: str, to: Path) -> None:
+def draw(text: str, to: Path, width: int = WIDTH) -> None:
     """Write the picture; needs pillow, and the font that comes with matplotlib."""
     from matplotlib import font_manager
     from PIL import Image, ImageDraw, ImageFont
 
     font = ImageFont.truetype(font_manager.findfont("DejaVu Sans Mono"), SIZE)
-    shown = lines_of(text)
+    shown = lines_of(text, width)
     step, cell = round(SIZE * LEADING), font.getlength("m")
     size = (round(2 * MARGIN + cell * max(map(len, shown))), 2 * MARGIN + step * len(shown))
     picture = Image.new("RGB", size, GROUND)
@@ -44,11 +44,11 @@ def draw(text: str, to: Path) -> None:
 
 
 def main(words: list[str]) -> int:
-    """TEXT PICTURE."""
-    if len(words) != 2:
-        print("error: usage: python -m tests.terminal_picture TEXT.txt PICTURE.png", file=sys.stderr)
+    """TEXT PICTURE [WIDTH]."""
+    if len(words) not in (2, 3):
+        print("error: usage: python -m tests.terminal_picture TEXT.txt PICTURE.png [WIDTH]", file=sys.stderr)
         return 2
-    draw(Path(words[0]).read_text(encoding="utf-8"), Path(words[1]))
+    draw(Path(words[0]).read_text(encoding="utf-8"), Path(words[1]), int((words[2:] or [WIDTH])[0]))
     return 0
 
 

@@ -117,8 +117,8 @@ def test_accuracies_reach_what_was_asked(name: str) -> None:
     assert row["accuracy_float"] >= {"mobilenet_v2": 0.990, "custom_cnn": 0.970}[name]
 
 
-def test_readme_shows_the_files_figures() -> None:
-    assert table_in((ROOT / "README.md").read_text(encoding="utf-8")) == shipped_table()
+def test_the_results_page_shows_the_files_figures() -> None:
+    assert table_in((ROOT / "docs" / "reference" / "results.md").read_text(encoding="utf-8")) == shipped_table()
 
 
 def test_no_image_of_a_data_set_is_tracked() -> None:

@@ -12,12 +12,14 @@
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from edge.errors import MACHINE_LACKS, GoldenMismatchError, LeukoscopeError, SettingsError, UpdateError
 from edge.serving.serve import Served
 from edge.update.slots import Place, Slots
-from edge.update.state import SLOTS, Rejected, State
+from edge.update.state import NO_STATE, SLOTS, Rejected, State
 from edge.update.trial import MOST_BOOTS, RunningTrial, boot_id, held_against
 
 _log = logging.getLogger(__name__)
@@ -94,7 +96,7 @@ class _Starter:
         """The current place, the state (begun anew where it is damaged), and why there is no place."""
         try:
             with self._slots.changing():
-                state = self._slots.renew_damaged_state({})
+                state = self._slots.renew_damaged_state()
         except (OSError, UpdateError) as error:
             _log.warning(f"{self._slots.folder} cannot be written: {error}")
             state = self._read_state()
@@ -107,7 +109,7 @@ class _Starter:
         try:
             return self._slots.state()
         except UpdateError:
-            return State()
+            return NO_STATE
 
     def _others(self, current: Place | None) -> list[Place]:
         """Where else a bundle stands, one that was gone back from last."""

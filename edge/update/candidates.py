@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -11,7 +11,7 @@ from edge.bundle.policy import MANIFEST, SIGNATURE, permit
 from edge.bundle.statement import BUNDLE_NAME
 from edge.bundle.trusted import TrustedKeys
 from edge.errors import MACHINE_LACKS, BundleError, LeukoscopeError
-from edge.update.state import State
+from edge.update.state import NO_STATE, State
 
 # Why a candidate is not installed. "installed": it serves already; "later": a rollout has not come to this device;
 # "older": than what was confirmed here; "rejected": this device went back from it; "other": of another name;
@@ -101,7 +101,7 @@ class PassedOver:
 class Standing:
     """What the device has: its state, and name, version and digest of the current bundle, None without one."""
 
-    state: State = field(default_factory=State)
+    state: State = NO_STATE
     name: str | None = None
     version: int | None = None
     digest: str | None = None

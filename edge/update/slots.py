@@ -29,7 +29,7 @@ from edge.system.clock import Clock
 from edge.system.durable import Durable, own_as_parent
 from edge.system.folders import read_named
 from edge.update.history import History
-from edge.update.state import LARGEST_STATE_BYTES, SLOTS, State
+from edge.update.state import LARGEST_STATE_BYTES, NO_STATE, SLOTS, State
 
 STATE_FOLDER = Path("/var/lib/leukoscope")
 CURRENT, STATE = "current", "state.json"
@@ -184,7 +184,7 @@ class Slots:
             with path.open("rb") as stream:
                 data = stream.read(LARGEST_STATE_BYTES + 1)
         except FileNotFoundError:
-            return State()
+            return NO_STATE
         except OSError as error:
             raise SlotStateError(f"{path}: {error.strerror}") from error
         try:
@@ -224,18 +224,17 @@ class Slots:
         """Append to the history."""
         self.history.add(self._clock.now(), what, fields)
 
-    def renew_damaged_state(self, floors: dict[str, int]) -> State:
-        """The state; one that cannot be read is put aside for a person to see, and begun anew with `floors`."""
+    def renew_damaged_state(self) -> State:
+        """The state; one that cannot be read is put aside for a person to see, and begun anew."""
         try:
             return self.state()
         except SlotStateError as error:
             path, aside = self.folder / STATE, self.folder / f"{STATE}.damaged"
             with suppress(OSError):
                 path.replace(aside)
-            state = State(floors=floors)
-            self.save("renew state", state)
-            self.note("state_renewed", why=f"{error}; kept as {aside.name}, begun anew with floors {floors}")
-            return state
+            self.save("renew state", NO_STATE)
+            self.note("state_renewed", why=f"{error}; kept as {aside.name}, begun anew")
+            return NO_STATE
 
 
 @contextmanager

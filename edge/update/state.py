@@ -1,23 +1,26 @@
-"""What a device knows about its slots beyond what stands in them: the trial, versions seen, bundles rejected."""
+"""The state of the slots beyond what stands in them: the trial, versions confirmed, bundles rejected."""
 
 import json
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from edge.bundle.statement import BUNDLE_NAME, LARGEST_VERSION
 from edge.errors import SlotStateError
 
-FORMAT = 1
 LARGEST_STATE_BYTES = 256 * 2**10
 SLOTS = ("a", "b")
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 _MOST_REJECTED = 16
 
+Slot = Annotated[str, Meta(pattern=r"\A[ab]\Z")]
+Digest = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+Name = Annotated[str, Meta(pattern=rf"\A(?:{BUNDLE_NAME.pattern})\Z")]
+Version = Annotated[int, Meta(ge=1, le=LARGEST_VERSION)]
 
-@dataclass(frozen=True)
-class Trial:
+
+class Trial(Struct, frozen=True, forbid_unknown_fields=True):
     """A bundle that was switched to and has not served healthily yet.
 
     Attributes:
@@ -25,32 +28,35 @@ class Trial:
         starts: boot ids of the starts of the service that did not end cleanly, oldest first.
     """
 
-    slot: str
-    digest: str
-    starts: tuple[str, ...] = ()
+    slot: Slot
+    digest: Digest
+    starts: tuple[str, ...]
 
     def without(self, boot: str) -> "Trial":
         """Without the start in this boot: it ended in order."""
-        return Trial(self.slot, self.digest, tuple(each for each in self.starts if each != boot))
+        return replace(self, starts=tuple(each for each in self.starts if each != boot))
 
 
-@dataclass(frozen=True)
-class Rejected:
+class Rejected(Struct, frozen=True, forbid_unknown_fields=True):
     """A bundle that this device went back from; it is not installed again unless told."""
 
-    digest: str
-    name: str
-    version: int | None
+    digest: Digest
+    name: Name
+    version: Version | None
     why: str
 
 
-@dataclass(frozen=True)
-class State:
-    """All of it. `floors`: name of a bundle to the highest version that was confirmed here."""
+class State(Struct, frozen=True, forbid_unknown_fields=True):
+    """All of it, as `state.json` holds it. `floors`: name of a bundle to the highest version that was confirmed here.
 
-    trial: Trial | None = None
-    floors: Mapping[str, int] = field(default_factory=dict)
-    rejected: tuple[Rejected, ...] = ()
+    >>> NO_STATE.confirm("tiny-int8", 3).to_json()
+    b'{"floors": {"tiny-int8": 3}, "format": 1, "rejected": [], "trial": null}\\n'
+    """
+
+    trial: Trial | None
+    floors: dict[Name, Version]
+    rejected: tuple[Rejected, ...]
+    format: Literal[1] = 1
 
     def rejection(self, digest: str) -> Rejected | None:
         """Why this bundle is not to be installed again."""
@@ -74,65 +80,15 @@ class State:
 
     def to_json(self) -> bytes:
         """One line; what `from_json` reads."""
-        trial = None
-        if self.trial is not None:
-            trial = {"slot": self.trial.slot, "digest": self.trial.digest, "starts": list(self.trial.starts)}
-        record = {
-            "format": FORMAT,
-            "trial": trial,
-            "floors": dict(sorted(self.floors.items())),
-            "rejected": [
-                {"digest": r.digest, "name": r.name, "version": r.version, "why": r.why} for r in self.rejected
-            ],
-        }
-        return json.dumps(record, sort_keys=True).encode() + b"\n"
+        return json.dumps(msgspec.to_builtins(self), sort_keys=True).encode() + b"\n"
 
     @classmethod
     def from_json(cls, data: bytes) -> "State":
-        """Read `to_json`, or SlotStateError: anything missing, unknown or of another type."""
+        """Read `to_json`, or SlotStateError: anything missing, unknown or of another type, with its path."""
         try:
-            record = json.loads(data)
-            _keys(record, {"format", "trial", "floors", "rejected"})
-            if record["format"] != FORMAT:
-                raise ValueError(f"format {record['format']!r}, and {FORMAT} is known here")
-            floors = {_matched(BUNDLE_NAME, name): _version(number) for name, number in record["floors"].items()}
-            return cls(_trial(record["trial"]), floors, tuple(_rejected(each) for each in record["rejected"]))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            return msgspec.json.decode(data, type=cls)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise SlotStateError(f"not the state of a slots folder: {error}") from error
 
 
-def _trial(record: Any) -> Trial | None:
-    if record is None:
-        return None
-    _keys(record, {"slot", "digest", "starts"})
-    if record["slot"] not in SLOTS:
-        raise ValueError(f"slot {record['slot']!r}")
-    starts = record["starts"]
-    if not isinstance(starts, list) or not all(isinstance(each, str) for each in starts):
-        raise ValueError("starts must be texts")
-    return Trial(record["slot"], _matched(_DIGEST, record["digest"]), tuple(starts))
-
-
-def _rejected(record: Any) -> Rejected:
-    _keys(record, {"digest", "name", "version", "why"})
-    version = None if record["version"] is None else _version(record["version"])
-    if not isinstance(record["why"], str):
-        raise ValueError("why must be a text")
-    return Rejected(_matched(_DIGEST, record["digest"]), _matched(BUNDLE_NAME, record["name"]), version, record["why"])
-
-
-def _keys(record: Any, keys: set[str]) -> None:
-    if not isinstance(record, dict) or set(record) != keys:
-        raise ValueError(f"must hold {', '.join(sorted(keys))}")
-
-
-def _matched(pattern: re.Pattern[str], value: Any) -> str:
-    if not isinstance(value, str) or not pattern.fullmatch(value):
-        raise ValueError(f"{value!r} is not of the form expected")
-    return value
-
-
-def _version(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST_VERSION:
-        raise ValueError(f"version {value!r}")
-    return value
+NO_STATE = State(trial=None, floors={}, rejected=())

@@ -15,9 +15,10 @@ microscope. A hang shows within the watchdog's seconds and a leak in the memory 
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from time import monotonic
+
+from msgspec.structs import replace
 
 from edge.errors import UpdateError
 from edge.update.slots import Place, Slots

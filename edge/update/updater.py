@@ -18,8 +18,10 @@ anew.
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from edge.bundle import bundle as bundles
 from edge.bundle.provenance import Provenance
@@ -129,7 +131,7 @@ def roll_back(slots: Slots, prove: Prove, *, why: str) -> tuple[Place, Place | N
         identity = slots.identity(other) if other else None
         if other is None or identity is None:
             raise UpdateError(f"{slots.folder}: there is no other good slot to go back to")
-        rejection = slots.renew_damaged_state({}).rejection(identity.digest)
+        rejection = slots.renew_damaged_state().rejection(identity.digest)
         if rejection is not None:
             raise UpdateError(
                 f"{other}: there is no other good slot to go back to: this bundle was gone back from "
@@ -138,7 +140,7 @@ def roll_back(slots: Slots, prove: Prove, *, why: str) -> tuple[Place, Place | N
         prove(slots.path(other))
         with slots.changing():
             left = slots.identity(current) if current else None
-            state = replace(slots.renew_damaged_state({}), trial=None)
+            state = replace(slots.renew_damaged_state(), trial=None)
             slots.switch("switch back", other)
             if current and left:
                 state = state.reject(Rejected(left.digest, current.name, left.version, why))
@@ -184,8 +186,8 @@ def _install(
         _clear(slots, idle)
         slots.durable.rename("place", slots.folder / STAGING, slots.folder / idle)
         place = Place(idle, offer.name)
-        state = slots.renew_damaged_state({}).accept(offer.digest)
-        slots.save("mark", replace(state, trial=Trial(idle, offer.digest)))
+        state = slots.renew_damaged_state().accept(offer.digest)
+        slots.save("mark", replace(state, trial=Trial(idle, offer.digest, starts=())))
         slots.switch("switch", place)
         slots.note("installed", **_shown(offer), slot=idle, source=source)
     return place
@@ -203,7 +205,7 @@ def _stage(slots: Slots, folder: Path, files: Mapping[str, bytes]) -> None:
 def _return_from_trial(slots: Slots) -> Place | None:
     """The current place; from one on trial the confirmed one is switched to first: it must not be overwritten."""
     current = _current(slots)
-    state = slots.renew_damaged_state({})
+    state = slots.renew_damaged_state()
     if current is None or not slots.on_trial(current, state):
         return current
     confirmed = slots.place(slots.idle(current))
@@ -229,7 +231,7 @@ def _clean(slots: Slots) -> None:
 
 
 def _standing(slots: Slots) -> Standing:
-    state = slots.renew_damaged_state({})
+    state = slots.renew_damaged_state()
     current = _current(slots)
     identity = slots.identity(current) if current else None
     if current is None or identity is None:

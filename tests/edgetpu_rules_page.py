@@ -19,6 +19,7 @@ from convert.edgetpu.limits import (
     WIDE_DENSE_INPUTS,
 )
 from convert.edgetpu.rules import COMPILER, RULES, SURE, Effect
+from tests.project.paragraphs import wrapped
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "edgetpu-rules.md"
 HEAD = f"""# What Coral's compiler does, rule by rule
@@ -64,24 +65,28 @@ def _lists() -> str:
     lines = [
         "## Lists",
         "",
-        f"**Operators that may be mapped**: {', '.join(sorted(SUPPORTED))}.",
+        wrapped(f"**Operators that may be mapped**: {', '.join(sorted(SUPPORTED))}."),
         "",
         f"**Custom operators that stay behind the compiled part**: {', '.join(sorted(KNOWN_CUSTOM))}.",
         "",
-        "**The newest version that the compiler can know**; a log shows the next one refused for "
-        + ", ".join(sorted(REFUSED_FROM))
-        + ", the others are an upper bound:",
+        wrapped(
+            "**The newest version that the compiler can know**; a log shows the next one refused for "
+            + ", ".join(sorted(REFUSED_FROM))
+            + ", the others are an upper bound:"
+        ),
         "",
         "| version | operators |",
         "|---|---|",
         *(f"| {version} | {', '.join(sorted(names))} |" for version, names in sorted(newest.items(), reverse=True)),
         "",
-        f"**On the chip**: about {ON_CHIP_BYTES:,} bytes for parameters, instructions and activations together. Up to "
-        f"{SURELY_FITS_BYTES:,} bytes of parameters are taken to stay there, but for a few KiB, where they and twice "
-        f"the largest activation are {SURELY_FIT_TOGETHER_BYTES:,} bytes at most, no constant is larger than "
-        f"{LARGE_CONSTANT_BYTES:,}, no dense layer leads from more than {WIDE_DENSE_INPUTS:,} inputs to "
-        f"{FEW_DENSE_OUTPUTS} outputs or less, and there is no PRELU. In logs, 6.5 MiB found room in one model and 1.9 "
-        "of 4.4 MiB in another.",
+        wrapped(
+            f"**On the chip**: about {ON_CHIP_BYTES:,} bytes for parameters, instructions and activations together. Up "
+            f"to {SURELY_FITS_BYTES:,} bytes of parameters are taken to stay there, but for a few KiB, where they and "
+            f"twice the largest activation are {SURELY_FIT_TOGETHER_BYTES:,} bytes at most, no constant is larger than "
+            f"{LARGE_CONSTANT_BYTES:,}, no dense layer leads from more than {WIDE_DENSE_INPUTS:,} inputs to "
+            f"{FEW_DENSE_OUTPUTS} outputs or less, and there is no PRELU. In logs, 6.5 MiB found room in one model and "
+            "1.9 of 4.4 MiB in another."
+        ),
         "",
     ]
     return "\n".join(lines)

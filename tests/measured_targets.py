@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.project.paragraphs import wrapped
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "explanation" / "runtime.md"
 REFERENCE = ROOT / "docs" / "reference"
@@ -141,7 +143,7 @@ def table_in(text: str) -> str:
 def _circumstances(bench: dict[str, Any]) -> str:
     details = bench["details"]
     bare, stages = details["contenders"]["invoke"], details["stages"]
-    return (
+    return wrapped(
         f"`bench.json`: {bench['bundle']}, {bench['runtime']} {details['runtime_version']}, {bench['threads']} "
         f"thread{'s' if bench['threads'] > 1 else ''}, {details['board']}, {details['frames']} rounds; intervals are "
         f"95 %. Bare `invoke()` took {bare['min']:.2f} ms at best, {bare['p50']:.2f} at the median and "

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from convert.pareto.page import markdown, measured, overlap
+from tests.project.paragraphs import wrapped
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "how-to" / "choose-a-size.md"
@@ -29,7 +30,7 @@ def block(name: str, reference: Path = REFERENCE) -> str:
 def _circumstances(record: dict[str, Any]) -> str:
     reference = record["reference"]
     points = measured(record)
-    return (
+    return wrapped(
         f"{record['images']} images of the test part, {record['origin']}. The reference is `{reference['bundle']}`,"
         f" {reference['median_ms']:.2f} ms here; {record['runtime']} {record['runtime_version']}, kind"
         f" {reference['kind']} for int8, {record['threads']} thread, {record['rounds']} rounds in turns, on"
@@ -67,7 +68,7 @@ def costs(reference: Path = REFERENCE) -> str:
     minutes = ", ".join(f"{n['name']} {n['trained']['seconds'] / 60:.0f}" for n in trained)
     short, epochs = one["networks"][0]["trained"]["epochs"], trained[0]["trained"]["epochs"]
     learning = f"{one['seconds']['train']:.0f} s"
-    return (
+    return wrapped(
         f"**What a comparison takes**, on two cores. One network in four formats (`pareto_custom_cnn.json`):"
         f" {said(custom)}; most of it is int16x8 on {custom['images']} images. One variant of MobileNetV2 at 160"
         f" pixels, trained for {short} epoch, as int8 alone (`pareto_one_variant.json`): {said(one)}, of which"

@@ -15,6 +15,7 @@ import os
 import platform
 import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -151,9 +152,11 @@ def page(record: dict[str, Any]) -> str:
     lines = [
         "# How long provisioning takes",
         "",
-        f"Written by `{record['command']}` from `provisioning.json`, measured on {record['machine']}. The command is",
-        "`install.sh --offline FOLDER --digest HEX --trust KEY --bundle SIGNED --first-verdict`, without",
-        "network, in a stock root file system; it ends with a stored verdict. Then the same command again.",
+        _wrapped(
+            f"Written by `{record['command']}` from `provisioning.json`, measured on {record['machine']}. The command "
+            "is `install.sh --offline FOLDER --digest HEX --trust KEY --bundle SIGNED --first-verdict`, without "
+            "network, in a stock root file system; it ends with a stored verdict. Then the same command again."
+        ),
         "",
         "| release | architecture | how | first verdict after | again | the second changed | offline folder |",
         "|---|---|---|---|---|---|---|",
@@ -167,11 +170,16 @@ def page(record: dict[str, Any]) -> str:
         )
     lines += [
         "",
-        "No board was measured: a Pi's card and processor are neither of these. Left out of the comparison is what a",
-        "running system writes by itself:",
-        ", ".join(f"`/{path}`" for path in VOLATILE) + ".",
+        _wrapped(
+            "No board was measured: a Pi's card and processor are neither of these. Left out of the comparison is what "
+            "a running system writes by itself: " + ", ".join(f"`/{path}`" for path in VOLATILE) + "."
+        ),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
 
 
 def main() -> int:

@@ -31,7 +31,7 @@ def test_no_shipped_network_is_made_worse() -> None:
 
 
 def test_the_labels_kept_on_drawn_fields_are_the_files() -> None:
-    text = recovery_tables.PAGE.read_text(encoding="utf-8")
+    text = " ".join(recovery_tables.PAGE.read_text(encoding="utf-8").split())
     kept = {}
     for which in ("plain", "searched"):
         record = json.loads((recovery_tables.REFERENCE / f"drawn_parity_{which}.json").read_text(encoding="utf-8"))

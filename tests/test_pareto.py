@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -26,6 +27,7 @@ from convert.pareto.grid import VARIED, Variant, variants_of, variants_of_shippe
 from convert.pareto.measurement import Candidate, candidate, measured
 from convert.pareto.memory_probe import peak_of
 from convert.pareto.page import markdown, pareto_page, pareto_text, rows
+from convert.pareto.record import Comparison, JudgedPoint, from_record, read_comparison
 from convert.pareto.timing import LEAST_ROUNDS, against, turns
 from convert.quantization.float_model import load_float
 from convert.tflite.inspection import inspect
@@ -34,6 +36,7 @@ from edge.inference.interpreters import open_interpreter
 from models.data.published import trained
 from models.data.split import Split
 from models.report.figure_style import render
+from models.support.records import record_text
 from models.training.background_swap import no_lessons
 from tests import pareto_tables
 from tests.page_checks import check_page, scripted
@@ -166,24 +169,24 @@ def test_what_is_counted_by_hand(who: Candidate) -> None:
     answers[np.arange(len(who.truth)), who.truth] = 0.97
     sound = measurement.judged(who, "float32", answers)
     images = len(who.truth)
-    assert (sound["right"], sound["malignant_called_benign"], sound["parity"]) == (images, 0, None)
+    assert (sound.right, sound.malignant_called_benign, sound.parity) == (images, 0, None)
     benign, early = int(np.flatnonzero(who.truth == 0)[0]), int(np.flatnonzero(who.truth == 1)[0])
     answers[early], answers[benign] = (0.97, 0.01, 0.01, 0.01), (0.01, 0.01, 0.97, 0.01)
     altered = measurement.judged(who, "int8", answers)
-    assert altered["right"] == images - 2 and altered["malignant_called_benign"] == 1
-    low, high = altered["accuracy_interval"]
-    assert low < altered["accuracy"] == (images - 2) / images < high
-    assert altered["parity"]["verdict"] == "fail" and "malignant-to-benign" in altered["parity"]["reasons"][0]
+    assert altered.right == images - 2 and altered.malignant_called_benign == 1
+    low, high = altered.accuracy_interval
+    assert low < altered.accuracy == (images - 2) / images < high
+    assert altered.parity.verdict == "fail" and "malignant-to-benign" in altered.parity.reasons[0]
     stranger = replace(who, contract=replace(who.contract, labels=("a", "b", "c", "d")))
-    assert measurement.judged(stranger, "float32", answers)["malignant_called_benign"] is None
+    assert measurement.judged(stranger, "float32", answers).malignant_called_benign is None
 
 
 def test_a_point_is_kept_and_measured_again_when_its_file_is_another(
     who: Candidate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = measured(who, "int8", tmp_path)
-    assert first["problem"] is None and first["edgetpu"]["verdict"] == "mapped" and first["edgetpu"]["fits"] == "yes"
-    assert first["bytes"] == (tmp_path / "dots-int8.tflite").stat().st_size
+    assert isinstance(first, JudgedPoint) and first.edgetpu.verdict == "mapped" and first.edgetpu.fits == "yes"
+    assert first.bytes == (tmp_path / "dots-int8.tflite").stat().st_size
     calls: list[str] = []
 
     def watched(*words: Any) -> bytes:
@@ -210,7 +213,7 @@ def test_what_cannot_be_converted_or_run_is_a_line(
 
     monkeypatch.setattr(measurement, "converted" if where == "convert" else "open_interpreter", fails)
     found = measured(who, "int16x8", tmp_path)
-    assert found["problem"] == "no such kernel" and "accuracy" not in found
+    assert found.problem == "no such kernel" and not isinstance(found, JudgedPoint)
 
 
 def test_turns_run_everybody_and_warm_each(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,8 +297,8 @@ def test_a_variant_is_trained_once(
     file = lessons(tmp_path)
     assert load_float(file).size == (32, 32)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["begun.json", "contract.json", "model.keras", "training.json"]
-    assert lesson.told(tmp_path)["epochs"] == 1 and lesson.told(tmp_path)["start"] == "dots"
-    assert lesson.told(trained(VARIED)) is None  # its record is of another kind
+    assert lesson.training_of(tmp_path).epochs == 1 and lesson.training_of(tmp_path).start == "dots"
+    assert lesson.training_of(trained(VARIED)) is None  # its record is of another kind
     before = file.read_bytes()
     trained_again: list[int] = []
 
@@ -340,19 +343,39 @@ def test_an_interrupted_training_continues(
     assert not (tmp_path / "checkpoint").exists()
 
 
+PREDICTED = {
+    "verdict": "mapped",
+    "mapped": 10,
+    "cpu": 0,
+    "refused": 0,
+    "subgraphs": 1,
+    "rules": [],
+    "parameter_bytes": 497_400,
+    "largest_activation_bytes": 401_408,
+    "on_chip_bytes": 8_388_608,
+    "fits": "yes",
+    "streamed_bytes_at_least": 0,
+}
+
+
 def point(network: str, form: str, accuracy: float, ms: float, on_front: bool = False, **more: Any) -> Point:
     found: Point = {
         "network": network,
         "format": form,
         "size": [224, 224],
+        "file": f"{network}-{form}.tflite",
         "problem": None,
         "bytes": 2_735_651,
+        "sha256": "ef" * 32,
+        "kind": "A",
+        "right": 500,
+        "agreed_with_float": 509,
         "accuracy": accuracy,
         "accuracy_interval": [accuracy - 0.01, min(1.0, accuracy + 0.01)],
         "images": 509,
         "malignant_called_benign": 0,
         "parity": {"verdict": "pass", "reasons": []} if form == "int8" else None,
-        "edgetpu": {"verdict": "mapped", "subgraphs": 1, "fits": "yes"},
+        "edgetpu": PREDICTED,
         "latency": {"median_ms": ms, "min_ms": ms, "wall_ms": ms, "ratio": ms / 4, "ratio_low": 1.0, "ratio_high": 1.1},
         "peak_rss_mb": 70.2,
         "front": on_front,
@@ -360,8 +383,11 @@ def point(network: str, form: str, accuracy: float, ms: float, on_front: bool = 
     return found | more
 
 
-def record(*points: Point, interrupted: bool = False) -> dict[str, Any]:
-    return {
+def record(*points: Point, interrupted: bool = False) -> Comparison:
+    whole = {
+        "format": 1,
+        "calibration_images": 200,
+        "versions": {},
         "interrupted": interrupted,
         "wanted": 8,
         "images": 509,
@@ -373,11 +399,18 @@ def record(*points: Point, interrupted: bool = False) -> dict[str, Any]:
                 "name": "b",
                 "size": [96, 96],
                 "sha256": "cd" * 32,
-                "trained": {"start": "a", "epochs": 3, "seconds": 600, "validation_accuracy": 0.9},
+                "trained": {"width": 1.0, "start": "a", "epochs": 3, "seconds": 600, "validation_accuracy": 0.9},
             },
         ],
         "points": list(points),
-        "reference": {"bundle": "mobilenet_v2-int8", "median_ms": 4.0, "kind": "A"},
+        "reference": {
+            "bundle": "mobilenet_v2-int8",
+            "sha256": "",
+            "kind": "A",
+            "median_ms": 4.0,
+            "min_ms": 4.0,
+            "wall_ms": 4.0,
+        },
         "runtime": "litert",
         "runtime_version": "2.3.0",
         "threads": 1,
@@ -388,13 +421,14 @@ def record(*points: Point, interrupted: bool = False) -> dict[str, Any]:
         "cpu_seconds": 1.0,
         "peak_rss_mb": 900,
     }
+    return from_record(whole)
 
 
 FOUR = (
     point("a", "int8", 0.98, 4.0, on_front=True),
-    point("a", "float32", 0.99, 8.0, on_front=True, edgetpu={"verdict": "refused", "subgraphs": 0, "fits": "yes"}),
+    point("a", "float32", 0.99, 8.0, on_front=True, edgetpu=PREDICTED | {"verdict": "refused", "subgraphs": 0}),
     point("b", "int8", 0.70, 1.0, on_front=True, malignant_called_benign=3, peak_rss_mb=None),
-    {"network": "b", "format": "int16x8", "size": [96, 96], "problem": "litert cannot run it"},
+    {"network": "b", "format": "int16x8", "size": [96, 96], "file": "b.tflite", "problem": "litert cannot run it"},
 )
 
 
@@ -445,11 +479,23 @@ def test_the_tables_in_the_how_to_are_the_records() -> None:
 
 def test_the_front_in_the_records_is_their_points() -> None:
     for name in pareto_tables.NAMES:
-        kept = json.loads((pareto_tables.REFERENCE / f"pareto_{name}.json").read_text(encoding="utf-8"))
-        points = [p for p in kept["points"] if p["problem"] is None]
-        assert not kept["interrupted"] and len(points) == kept["wanted"] >= 4
-        assert front([(p["accuracy"], p["latency"]["median_ms"]) for p in points]) == tuple(p["front"] for p in points)
-        assert {p["images"] for p in points} == {509}
+        kept = read_comparison(pareto_tables.REFERENCE / f"pareto_{name}.json")
+        points = kept.measured
+        assert not kept.interrupted and len(points) == kept.wanted >= 4
+        assert front([(p.accuracy, p.latency.median_ms) for p in points]) == tuple(p.front for p in points)
+        assert {p.images for p in points} == {509}
+
+
+@pytest.mark.parametrize("path", sorted(pareto_tables.REFERENCE.glob("pareto_*.json")), ids=lambda path: path.stem)
+def test_a_record_is_read_and_written_byte_for_byte(path: Path) -> None:
+    assert record_text(read_comparison(path).to_record()) == path.read_text(encoding="utf-8")
+
+
+def test_a_wrong_key_of_a_record_is_named() -> None:
+    wrong = record(*FOUR).to_record()
+    wrong["points"][0]["edgetpu"]["fits"] = "maybe"
+    with pytest.raises(msgspec.ValidationError, match=r"\$\.edgetpu\.fits"):
+        from_record(wrong)
 
 
 def test_every_format_has_a_colour_of_its_own() -> None:

@@ -19,6 +19,7 @@ from convert.pareto.grid import (
     variants_of,
     variants_of_shipped,
 )
+from convert.pareto.record import Comparison
 from edge.commands.command_line import INTERRUPTED, Outcome
 from edge.errors import ANSWER_IS_NO, DONE, UsageError
 from edge.system.files import require_writable, write_whole
@@ -54,16 +55,16 @@ class ParetoRequest:
     def execute(self) -> Outcome:
         """Exit 0 when every point was tried, 1 when none could be measured, 130 when interrupted."""
         from convert.pareto.job import Settings, compare_variants
-        from convert.pareto.page import measured, pareto_text
+        from convert.pareto.page import pareto_text
 
         variants = self._variants()
         require_writable(self.out, "--out")
         (self.out / "points").mkdir(exist_ok=True)
         settings = Settings(variants, self.formats, self.data, self.split, self.epochs, self.out)
-        record = compare_variants(settings)
-        self._write(record)
-        code = INTERRUPTED if record["interrupted"] else DONE if measured(record) else ANSWER_IS_NO
-        return Outcome(code, record, pareto_text(record))
+        found = compare_variants(settings)
+        self._write(found)
+        code = INTERRUPTED if found.interrupted else DONE if found.measured else ANSWER_IS_NO
+        return Outcome(code, found.to_record(), pareto_text(found))
 
     def _variants(self) -> tuple[Variant, ...]:
         """Networks to compare; weights are opened to see which width they fit.
@@ -78,17 +79,17 @@ class ParetoRequest:
         needed = [width for width in self.widths if width != OWN_WIDTH]
         return variants_of_shipped(self.widths, self.sizes, fitting(self.weights, needed))
 
-    def _write(self, record: dict[str, object]) -> None:
+    def _write(self, found: Comparison) -> None:
         from convert.pareto.figure import pareto_figure
         from convert.pareto.page import pareto_page
         from models.report.figure_style import render
         from models.support.records import record_text
 
-        png = render(pareto_figure(record))
-        page = pareto_page(record, png)
+        png = render(pareto_figure(found))
+        page = pareto_page(found, png)
         write_whole(self.out / FIGURE, png)
         write_whole(self.out / PAGE, page)
-        write_whole(self.out / RECORD, record_text(record))
+        write_whole(self.out / RECORD, record_text(found.to_record()))
         _log.info(f"written: {self.out / PAGE}, {FIGURE}, {RECORD}")
 
 

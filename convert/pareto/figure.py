@@ -7,22 +7,21 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from convert.pareto.formats import FORMATS
-from convert.pareto.page import measured
+from convert.pareto.record import Comparison, TimedPoint
 from models.report.figure_style import GREY, INK, MARKERS, ORANGE, SERIES, canvas, heading, plain_numbers, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Record = Mapping[str, Any]
 COLOURS = dict(zip(FORMATS, (SERIES[0], SERIES[3], SERIES[5], SERIES[2]), strict=True))
 LONGEST_NAME = 26
 
 
 @styled
-def pareto_figure(record: Record) -> "Figure":
+def pareto_figure(record: Comparison) -> "Figure":
     """From a record of `convert pareto`; without a measured point, axes that say so."""
-    points = measured(record)
-    names = list(dict.fromkeys(point["network"] for point in record["points"]))
+    points = record.measured
+    names = list(dict.fromkeys(point.network for point in record.points))
     shapes = {name: MARKERS[k % len(MARKERS)] for k, name in enumerate(names)}
     figure, (left, right) = canvas(9.6, 2.9 + 0.28 * max(4, len(names)), 1, 2, width_ratios=(2.1, 1))
     _accuracy(left, points, shapes)
@@ -30,11 +29,11 @@ def pareto_figure(record: Record) -> "Figure":
     handles = [
         left.plot([], [], "o", ms=7, label=form, **_look(form))[0]
         for form in FORMATS
-        if any(point["format"] == form for point in points)
+        if any(point.format == form for point in points)
     ]
     if points:
         handles.append(left.plot([], [], "-", color=INK, lw=1.2, label="Pareto front (bars: 95 % intervals)")[0])
-    if any(point["malignant_called_benign"] for point in points):
+    if any(point.malignant_called_benign for point in points):
         missed = {"marker": "o", "ms": 12, "mfc": "none", "mec": ORANGE, "mew": 1.4, "ls": ""}
         handles.append(left.plot([], [], **missed, label="calls malignant images Benign (how many)")[0])
     if handles:
@@ -45,27 +44,27 @@ def pareto_figure(record: Record) -> "Figure":
     return figure  # type: ignore[no-any-return]
 
 
-def _title(record: Record) -> str:
-    if not measured(record):
+def _title(record: Comparison) -> str:
+    if not record.measured:
         return "no point was measured"
-    cut = f"; interrupted, {len(record['points'])} of {record['wanted']} points" if record["interrupted"] else ""
+    cut = f"; interrupted, {len(record.points)} of {record.wanted} points" if record.interrupted else ""
     return (
-        f"{record['images']} test images; {record['runtime']} {record['runtime_version']},"
-        f" {record['threads']} thread{'' if record['threads'] == 1 else 's'}, {record['board']}{cut}"
+        f"{record.images} test images; {record.runtime} {record.runtime_version},"
+        f" {record.threads} thread{'' if record.threads == 1 else 's'}, {record.board}{cut}"
     )
 
 
-def _accuracy(axis: Any, points: Sequence[Record], shapes: Mapping[str, str]) -> None:
-    front = sorted((p for p in points if p["front"]), key=_ms)
+def _accuracy(axis: Any, points: Sequence[TimedPoint], shapes: Mapping[str, str]) -> None:
+    front = sorted((p for p in points if p.front), key=_ms)
     axis.plot([_ms(p) for p in front], [_percent(p) for p in front], "-", color=INK, lw=1.2, zorder=2)
     for p in front:
-        low, high = (100 * v for v in p["accuracy_interval"])
+        low, high = (100 * v for v in p.accuracy_interval)
         axis.plot([_ms(p)] * 2, [low, high], "-", color=GREY, lw=0.9, zorder=1)
     for p in points:
-        axis.plot(_ms(p), _percent(p), shapes[p["network"]], zorder=4, ms=6.5, **_look(p["format"]))
-        if p["front"]:
-            axis.plot(_ms(p), _percent(p), shapes[p["network"]], zorder=4, ms=10, mfc="none", mec=INK, mew=1.1)
-        if p["malignant_called_benign"]:
+        axis.plot(_ms(p), _percent(p), shapes[p.network], zorder=4, ms=6.5, **_look(p.format))
+        if p.front:
+            axis.plot(_ms(p), _percent(p), shapes[p.network], zorder=4, ms=10, mfc="none", mec=INK, mew=1.1)
+        if p.malignant_called_benign:
             axis.plot(_ms(p), _percent(p), "o", ms=14, mfc="none", mec=ORANGE, mew=1.4, zorder=3)
     axis.set(xlabel="milliseconds of processor time an inference (median; left is better)", ylabel="accuracy, %")
     axis.set_xscale("log")
@@ -76,10 +75,10 @@ def _accuracy(axis: Any, points: Sequence[Record], shapes: Mapping[str, str]) ->
     axis.set_title("accuracy against latency")
 
 
-def _files(axis: Any, points: Sequence[Record], names: Sequence[str], shapes: Mapping[str, str]) -> None:
+def _files(axis: Any, points: Sequence[TimedPoint], names: Sequence[str], shapes: Mapping[str, str]) -> None:
     for p in points:
-        row = names.index(p["network"])
-        axis.plot(p["bytes"] / 1e6, row, shapes[p["network"]], ms=7, **_look(p["format"]))
+        row = names.index(p.network)
+        axis.plot(p.bytes / 1e6, row, shapes[p.network], ms=7, **_look(p.format))
     axis.set_yticks(range(len(names)), [f"{_short(name)}" for name in names])
     axis.set(xlabel="file, MB", xlim=(0, None), ylim=(max(len(names), 1) - 0.5, -0.5))
     axis.tick_params(axis="y", length=0)
@@ -93,18 +92,18 @@ def _look(form: str) -> dict[str, Any]:
     return {"ls": "", "color": colour, "mfc": "none" if form == "float32" else colour, "mec": colour, "mew": 1.2}
 
 
-def _texts(axis: Any, points: Sequence[Record], names: Sequence[str]) -> None:
+def _texts(axis: Any, points: Sequence[TimedPoint], names: Sequence[str]) -> None:
     """Names on the front, and how many malignant images a point calls Benign: where no point or other text lies."""
     from matplotlib.transforms import Bbox
 
     point_size = axis.figure.dpi / 72
     places = [axis.transData.transform((_ms(p), _percent(p))) for p in points]
     taken = [Bbox([place - 7 * point_size, place + 7 * point_size]) for place in places]
-    front = [(p, _suffix(p["network"], names), INK, ((-8, 5), (8, 5))) for p in points if p["front"]]
+    front = [(p, _suffix(p.network, names), INK, ((-8, 5), (8, 5))) for p in points if p.front]
     missed = [
-        (p, str(p["malignant_called_benign"]), ORANGE, ((9, -10), (9, 4), (-9, -10), (-9, 4), (0, -16), (0, 9)))
+        (p, str(p.malignant_called_benign), ORANGE, ((9, -10), (9, 4), (-9, -10), (-9, 4), (0, -16), (0, 9)))
         for p in points
-        if p["malignant_called_benign"]
+        if p.malignant_called_benign
     ]
     for point, text, colour, shifts in (*front, *missed):
         tried = [_beside(axis, point, text, shift, colour) for shift in shifts]
@@ -116,7 +115,7 @@ def _texts(axis: Any, points: Sequence[Record], names: Sequence[str]) -> None:
             note.remove()
 
 
-def _beside(axis: Any, point: Record, text: str, shift: tuple[int, int], colour: str) -> Any:
+def _beside(axis: Any, point: TimedPoint, text: str, shift: tuple[int, int], colour: str) -> Any:
     """A text `shift` points from its point."""
     across = (shift[0] > 0) - (shift[0] < 0)
     return axis.annotate(
@@ -140,12 +139,12 @@ def _log_ticks(axis: Any, values: Sequence[float]) -> None:
     axis.set_xticks([tick for tick in every if min(values) / 1.6 <= tick <= 1.6 * max(values)])
 
 
-def _ms(point: Record) -> float:
-    return float(point["latency"]["median_ms"])
+def _ms(point: TimedPoint) -> float:
+    return float(point.latency.median_ms)
 
 
-def _percent(point: Record) -> float:
-    return 100 * float(point["accuracy"])
+def _percent(point: TimedPoint) -> float:
+    return 100 * float(point.accuracy)
 
 
 def _suffix(name: str, names: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from convert.calibration.evaluation_data import Source
 from convert.pareto.grid import VARIED, Variant
+from convert.pareto.record import Training
 from edge.inference.contract import InputContract
 from edge.system.files import write_whole
 from models.data.dataset import Sample
@@ -116,18 +117,18 @@ def learned(pupil: Pupil, source: Source, folder: Path) -> Path:
     return folder / NETWORK
 
 
-def told(folder: Path) -> dict[str, Any] | None:
-    """What a comparison says of a variant's training, JSON-safe; None of a network that is no variant made here."""
+def training_of(folder: Path) -> Training | None:
+    """What a comparison says of a variant's training; None of a network that is no variant made here."""
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         epochs = record["history"]
-        return {
-            "width": record["width"],
-            "start": record["start"],
-            "epochs": len(epochs),
-            "seconds": round(sum(epoch["seconds"] for epoch in epochs)),
-            "validation_accuracy": min(epochs, key=lambda epoch: epoch["val_loss"])["val_accuracy"],
-        }
+        return Training(
+            width=record["width"],
+            start=record["start"],
+            epochs=len(epochs),
+            seconds=round(sum(epoch["seconds"] for epoch in epochs)),
+            validation_accuracy=min(epochs, key=lambda epoch: epoch["val_loss"])["val_accuracy"],
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -9,20 +9,22 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from convert.calibration.evaluation_data import Source
 from convert.errors import ParetoError, TooFewImagesError
-from convert.pareto.fine_tune import learned, pupil, told
+from convert.pareto.fine_tune import learned, pupil, training_of
 from convert.pareto.front import front
 from convert.pareto.grid import VARIED, Variant
-from convert.pareto.measurement import CALIBRATION_IMAGES, Record, candidate, measured
+from convert.pareto.measurement import CALIBRATION_IMAGES, candidate, measured
 from convert.pareto.memory_probe import peak_of
+from convert.pareto.record import FORMAT, Comparison, JudgedPoint, Latency, Network, Point, Reference, TimedPoint
 from convert.pareto.timing import FEWER_ROUNDS, ROUNDS, against, board, turns
 from convert.parity.stopwatch import Stopwatch
 from convert.quantization.float_model import FloatModel, infer_contract, load_float
@@ -38,7 +40,6 @@ from models.support.versions import versions
 
 _log = logging.getLogger(__name__)
 
-FORMAT = 1
 LEAST_IMAGES = 20  # of the test part: with fewer, one image weighs more than formats ever differ by
 REFERENCE = f"{VARIED}-int8"
 POINTS, VARIANTS = "points", "variants"
@@ -61,11 +62,11 @@ class Settings:
         return len(self.variants) * len(self.formats)
 
 
-def compare_variants(settings: Settings) -> Record:
+def compare_variants(settings: Settings) -> Comparison:
     """Measure every point.
 
     Returns:
-        The record that `pareto.json` holds; its `interrupted` tells whether all of it was done.
+        What `pareto.json` holds; `interrupted` tells whether all of it was done.
 
     Raises:
         LeukoscopeError: networks or images that are not what they must be.
@@ -81,33 +82,45 @@ def compare_variants(settings: Settings) -> Record:
         source = Source.open(settings.data, labels, settings.split)
         require_enough(source, labels)
     points, networks, interrupted = _points(settings, given, source, watch)
-    done = [point for point in points if point["problem"] is None]
+    done = [point for point in points if isinstance(point, JudgedPoint)]
     _log.info(f"timing {len(done)} points in turns")
     with watch("latency"):
         rounds = FEWER_ROUNDS if interrupted else ROUNDS
         timing = timed(done, settings.out / POINTS, rounds)
-        interrupted = interrupted or timing["rounds"] < rounds
     with watch("memory"):
-        for point in done:
-            point["peak_rss_mb"] = peak_of(settings.out / POINTS / point["file"])
-    for point, on_front in zip(done, front([(p["accuracy"], p["latency"]["median_ms"]) for p in done]), strict=True):
-        point["front"] = on_front
-    return {
-        "format": FORMAT,
-        "interrupted": interrupted,
-        "wanted": settings.wanted,
-        "labels": list(labels),
-        "images": done[0]["images"] if done else 0,
-        "origin": source.origin,
-        "calibration_images": CALIBRATION_IMAGES,
-        "networks": networks,
-        "points": points,
-        **timing,
-        "cpu_seconds": round(time.process_time(), 1),
-        "seconds": {phase: round(spent, 1) for phase, spent in watch.seconds.items()},
-        "peak_rss_mb": round(_peak_mb()),
-        "versions": versions(),
+        peaks = {point.file: peak_of(settings.out / POINTS / point.file) for point in done}
+    on_front = front([(point.accuracy, timing.latency[point.file].median_ms) for point in done])
+    whole = {
+        point.file: TimedPoint(
+            **msgspec.structs.asdict(point),
+            latency=timing.latency[point.file],
+            peak_rss_mb=peaks[point.file],
+            front=on_it,
+        )
+        for point, on_it in zip(done, on_front, strict=True)
     }
+    return Comparison(
+        format=FORMAT,
+        interrupted=interrupted or timing.rounds < rounds,
+        wanted=settings.wanted,
+        labels=list(labels),
+        images=done[0].images if done else 0,
+        origin=source.origin,
+        calibration_images=CALIBRATION_IMAGES,
+        networks=networks,
+        points=[whole.get(point.file, point) for point in points],
+        reference=timing.reference,
+        runtime=timing.engine.runtime,
+        runtime_version=timing.engine.version,
+        threads=timing.engine.threads,
+        rounds=timing.rounds,
+        board=board(),
+        load_before=round(timing.load, 2),
+        cpu_seconds=round(time.process_time(), 1),
+        seconds={phase: round(spent, 1) for phase, spent in watch.seconds.items()},
+        peak_rss_mb=round(_peak_mb()),
+        versions=versions(),
+    )
 
 
 def common_labels(given: dict[str, FloatModel]) -> tuple[str, ...]:
@@ -144,10 +157,21 @@ def require_enough(source: Source, labels: Sequence[str]) -> None:
         )
 
 
-def timed(points: Sequence[Record], folder: Path, rounds: int) -> Record:
-    """Time all points beside the shipped int8 network, and give each its `latency`."""
+@dataclass(frozen=True, eq=False)
+class Timing:
+    """All points timed: `latency` by file, the reference and its engine, whole rounds, the load before them."""
+
+    latency: Mapping[str, Latency]
+    reference: Reference
+    engine: Interpreter
+    rounds: int
+    load: float
+
+
+def timed(points: Sequence[JudgedPoint], folder: Path, rounds: int) -> Timing:
+    """Time all points beside the shipped int8 network."""
     reference = bundles.load(shipped_bundles() / REFERENCE, trust=machine_keys(), allow_unsigned=True)
-    engines = {point["file"]: open_interpreter(folder / point["file"]) for point in points}
+    engines = {point.file: open_interpreter(folder / point.file) for point in points}
     engines[REFERENCE] = open_interpreter(reference.model)
     load = os.getloadavg()[0]
     rng = np.random.default_rng(0)
@@ -155,38 +179,26 @@ def timed(points: Sequence[Record], folder: Path, rounds: int) -> Record:
         engine.invoke(_noise(engine, rng))  # set once; what an input shows makes no difference to its time
     times = turns({name: raw_interpreter(engine).invoke for name, engine in engines.items()}, rounds)
     found = against(times, REFERENCE)
-    for point in points:
-        point["latency"] = found[point["file"]].to_record()
-    by = engines[REFERENCE]
-    return {
-        "reference": {
-            "bundle": REFERENCE,
-            "sha256": reference.certificate["int8_model"]["sha256"],
-            "kind": by.kind,
-            **{name: value for name, value in found[REFERENCE].to_record().items() if name.endswith("_ms")},
-        },
-        "runtime": by.runtime,
-        "runtime_version": by.version,
-        "threads": by.threads,
-        "rounds": len(times[REFERENCE]),
-        "board": board(),
-        "load_before": round(load, 2),
-    }
+    engine, own = engines[REFERENCE], found[REFERENCE]
+    sha256 = reference.certificate["int8_model"]["sha256"]
+    timed_beside = Reference(REFERENCE, sha256, engine.kind, own.median_ms, own.min_ms, own.wall_ms)
+    return Timing(found, timed_beside, engine, len(times[REFERENCE]), load)
 
 
 def _points(
     settings: Settings, given: dict[str, FloatModel], source: Source, watch: Stopwatch
-) -> tuple[list[Record], list[Record], bool]:
+) -> tuple[list[Point], list[Network], bool]:
     """(points, networks, whether it was interrupted); KeyboardInterrupt passes where there is no point yet."""
-    points: list[Record] = []
-    networks: list[Record] = []
+    points: list[Point] = []
+    networks: list[Network] = []
     try:
         for variant in settings.variants:
             _log.info(f"{variant.name}")
             model = given[variant.name] if variant.name in given else _trained(settings, variant, source, watch)
             with watch("judge float"):
                 who = candidate(variant.name, model, source, known=variant.path is None)
-            networks.append(_network(variant, model))
+            trained_here = training_of(model.path.parent)
+            networks.append(Network(variant.name, model.sha256, list(model.size), trained_here))
             for form in settings.formats:
                 with watch("convert and judge"):
                     points.append(measured(who, form, settings.out / POINTS))
@@ -214,20 +226,14 @@ def _trained(settings: Settings, variant: Variant, source: Source, watch: Stopwa
     return load_float(file)
 
 
-def _network(variant: Variant, model: FloatModel) -> Record:
-    """What is known of a network: its size, and how it was trained where that was done here, now or before."""
-    record: Record = {"name": variant.name, "sha256": model.sha256, "size": list(model.size)}
-    return record | {"trained": told(model.path.parent)}
-
-
 def _shipped_contract() -> InputContract:
     return InputContract.load(trained(VARIED) / "contract.json")
 
 
-def _said(point: Record) -> str:
-    if point["problem"] is not None:
-        return str(point["problem"])
-    return f"{100 * point['accuracy']:.2f} % of {point['images']} images, {point['bytes'] / 1e6:.2f} MB"
+def _said(point: Point) -> str:
+    if not isinstance(point, JudgedPoint):
+        return str(point.problem)
+    return f"{100 * point.accuracy:.2f} % of {point.images} images, {point.bytes / 1e6:.2f} MB"
 
 
 def _noise(engine: Interpreter, rng: np.random.Generator) -> Any:

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from convert.calibration.evaluation_data import ConversionImages, Source, from_images
 from convert.edgetpu.preflight import preflight
 from convert.errors import QuantizationError, VerificationError
 from convert.pareto.formats import converted
+from convert.pareto.record import Accuracy, EdgeTpu, JudgedPoint, Parity, Point
 from convert.parity.comparison import benign_label, compare
 from convert.parity.policy import Policy
 from convert.parity.verdict import judge
@@ -34,7 +36,6 @@ from models.support.versions import versions
 
 CALIBRATION_IMAGES, SEED = 200, 0  # as `convert quantize` by default
 RULES = 1  # raised when what is measured changes: what was kept by fewer is measured again
-Record = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,44 +74,39 @@ def candidate(name: str, model: FloatModel, source: Source, known: bool = False)
     return Candidate(name, model, contract, evidence, probabilities)
 
 
-def measured(who: Candidate, form: str, folder: Path) -> Record:
-    """One network in one format, JSON-safe; from `folder` where it was measured before.
+def measured(who: Candidate, form: str, folder: Path) -> Point:
+    """One network in one format; from `folder` where it was measured before.
 
     Returns:
-        `problem` None and all the figures, or `problem` a line that says why there are none. The file itself is
+        A `JudgedPoint`, or a point whose `problem` says why there are no figures. The file itself is
         `folder/NAME-FORMAT.tflite`.
     """
     file, kept = folder / f"{who.name}-{form}.tflite", folder / f"{who.name}-{form}.json"
     key = _key(who, form)
     found = _kept(kept, file, key)
     if found is None:
-        found = {
-            "network": who.name,
-            "format": form,
-            "size": list(who.contract.size),
-            "file": file.name,
-            **_figures(who, form, file),
-        }
-        write_json(kept, {"key": key, "point": found})
+        found = _measured(who, form, file)
+        write_json(kept, {"key": key, "point": msgspec.to_builtins(found)})
     return found
 
 
-def _figures(who: Candidate, form: str, file: Path) -> Record:
+def _measured(who: Candidate, form: str, file: Path) -> Point:
+    point = Point(network=who.name, format=form, size=list(who.contract.size), file=file.name, problem=None)
     try:
         model = converted(who.model, who.contract, who.evidence.calibration.pixels, form)
         write_whole(file, model)
         interpreter = open_interpreter(model)
         answers = _answers(who, form, interpreter)
     except (QuantizationError, VerificationError, ModelFileError, ContractError) as error:
-        return {"problem": " ".join(str(error).split())}
-    return {
-        "problem": None,
-        "bytes": len(model),
-        "sha256": hashlib.sha256(model).hexdigest(),
-        "kind": interpreter.kind,
-        **judged(who, form, answers),
-        "edgetpu": edgetpu_record(model, file.name),
-    }
+        return msgspec.structs.replace(point, problem=" ".join(str(error).split()))
+    return JudgedPoint(
+        **msgspec.structs.asdict(point),
+        bytes=len(model),
+        sha256=hashlib.sha256(model).hexdigest(),
+        kind=interpreter.kind,
+        **msgspec.structs.asdict(judged(who, form, answers)),
+        edgetpu=edgetpu_record(model, file.name),
+    )
 
 
 def _answers(who: Candidate, form: str, interpreter: Interpreter) -> Floats:
@@ -123,7 +119,7 @@ def _answers(who: Candidate, form: str, interpreter: Interpreter) -> Floats:
     return np.stack(found)
 
 
-def judged(who: Candidate, form: str, answers: Floats) -> Record:
+def judged(who: Candidate, form: str, answers: Floats) -> Accuracy:
     """Accuracy with its interval, malignant images called Benign, agreement with the float network; of int8 what
     `convert parity` says by the default policy."""
     truth, called = who.truth, answers.argmax(axis=1)
@@ -133,18 +129,19 @@ def judged(who: Candidate, form: str, answers: Floats) -> Record:
     if benign is not None:
         is_benign = who.contract.labels.index(benign)
         missed = int(((called == is_benign) & (truth != is_benign)).sum())
-    return {
-        "images": images,
-        "right": right,
-        "accuracy": right / images,
-        "accuracy_interval": wilson(right, images).to_record(),
-        "malignant_called_benign": missed,
-        "agreed_with_float": int((called == who.probabilities.argmax(axis=1)).sum()),
-        "parity": parity_record(who, answers) if form == "int8" else None,
-    }
+    interval = wilson(right, images)
+    return Accuracy(
+        images=images,
+        right=right,
+        accuracy=right / images,
+        accuracy_interval=(float(interval.low), float(interval.high)),
+        malignant_called_benign=missed,
+        agreed_with_float=int((called == who.probabilities.argmax(axis=1)).sum()),
+        parity=parity_record(who, answers) if form == "int8" else None,
+    )
 
 
-def parity_record(who: Candidate, answers: Floats) -> Record:
+def parity_record(who: Candidate, answers: Floats) -> Parity:
     """Verdict and reasons of `convert.parity.verdict` with the default policy."""
     policy = Policy.default()
     found = compare(
@@ -157,14 +154,13 @@ def parity_record(who: Candidate, answers: Floats) -> Record:
         decided_margin=policy.decided_margin,
     )
     judgement = judge(found, policy)
-    return {"verdict": judgement.verdict, "reasons": list(judgement.reasons)}
+    return Parity(judgement.verdict, list(judgement.reasons))
 
 
-def edgetpu_record(model: bytes, name: str) -> Record:
+def edgetpu_record(model: bytes, name: str) -> EdgeTpu:
     """What `convert inspect --edgetpu` predicts, without the list of operators."""
     found = preflight(model, name).to_record()
-    kept = ("verdict", "mapped", "cpu", "refused", "subgraphs")
-    return {**{key: found[key] for key in kept}, "rules": sorted(found["rules"]), **found["memory"]}
+    return msgspec.convert({**found, **found["memory"], "rules": sorted(found["rules"])}, EdgeTpu)
 
 
 def _key(who: Candidate, form: str) -> str:
@@ -182,14 +178,15 @@ def _key(who: Candidate, form: str) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _kept(path: Path, file: Path, key: str) -> Record | None:
+def _kept(path: Path, file: Path, key: str) -> Point | None:
     """What was measured before under the same key, if the file it is about is still the same."""
     try:
         stored: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if stored["key"] != key:
             return None
-        point: Record = dict(stored["point"])
-        same = point["problem"] is not None or point["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
-        return point if same else None
-    except (OSError, ValueError, KeyError, TypeError):
+        if stored["point"]["problem"] is not None:
+            return msgspec.convert(stored["point"], Point)
+        point = msgspec.convert(stored["point"], JudgedPoint)
+        return point if point.sha256 == hashlib.sha256(file.read_bytes()).hexdigest() else None
+    except (OSError, ValueError, KeyError, TypeError):  # msgspec.ValidationError is a ValueError
         return None

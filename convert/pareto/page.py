@@ -1,12 +1,9 @@
 """A comparison for people: a table for a terminal and for documents, and a page that needs nothing from outside."""
 
-from collections.abc import Mapping
-from typing import Any
-
+from convert.pareto.record import Comparison, EdgeTpu
 from edge.page.rendering import render_page
 from edge.page.values import Picture, Table
 
-Record = Mapping[str, Any]
 NOTICE = "Research use only: not for diagnosis."
 HEAD = (
     "",
@@ -26,41 +23,36 @@ FRONT = "*"
 _FITS = {"yes": "fits", "perhaps": "may stream", "no": "streams"}
 
 
-def rows(record: Record) -> list[tuple[str, ...]]:
+def rows(record: Comparison) -> list[tuple[str, ...]]:
     """A row a point that could be measured, in the order of `HEAD`; those on the front begin with `FRONT`."""
     return [
         (
-            FRONT if point["front"] else "",
-            point["network"],
-            "x".join(map(str, point["size"])),
-            point["format"],
-            "{:.2f} ({:.2f} to {:.2f})".format(*(100 * v for v in (point["accuracy"], *point["accuracy_interval"]))),
-            "-" if point["malignant_called_benign"] is None else str(point["malignant_called_benign"]),
-            f"{point['latency']['median_ms']:.2f}",
-            f"{point['latency']['ratio']:.2f}",
-            f"{point['bytes'] / 1e6:.2f}",
-            "-" if point["peak_rss_mb"] is None else f"{point['peak_rss_mb']:.0f}",
-            edgetpu_text(point["edgetpu"]),
-            point["parity"]["verdict"] if point["parity"] else "-",
+            FRONT if point.front else "",
+            point.network,
+            "x".join(map(str, point.size)),
+            point.format,
+            "{:.2f} ({:.2f} to {:.2f})".format(*(100 * v for v in (point.accuracy, *point.accuracy_interval))),
+            "-" if point.malignant_called_benign is None else str(point.malignant_called_benign),
+            f"{point.latency.median_ms:.2f}",
+            f"{point.latency.ratio:.2f}",
+            f"{point.bytes / 1e6:.2f}",
+            "-" if point.peak_rss_mb is None else f"{point.peak_rss_mb:.0f}",
+            edgetpu_text(point.edgetpu),
+            point.parity.verdict if point.parity else "-",
         )
-        for point in measured(record)
+        for point in record.measured
     ]
 
 
-def measured(record: Record) -> list[Record]:
-    """The points that have figures, as they stand in the record."""
-    return [point for point in record["points"] if point["problem"] is None]
-
-
-def edgetpu_text(found: Record) -> str:
+def edgetpu_text(found: EdgeTpu) -> str:
     """In a few words: "mapped, 1 subgraph, fits", or what becomes of it instead."""
-    if found["verdict"] not in ("mapped", "partly"):
-        return str(found["verdict"])
-    subgraphs = f"{found['subgraphs']} subgraph{'' if found['subgraphs'] == 1 else 's'}"
-    return f"{found['verdict']}, {subgraphs}, {_FITS[found['fits']]}"
+    if found.verdict not in ("mapped", "partly"):
+        return str(found.verdict)
+    subgraphs = f"{found.subgraphs} subgraph{'' if found.subgraphs == 1 else 's'}"
+    return f"{found.verdict}, {subgraphs}, {_FITS[found.fits]}"
 
 
-def pareto_text(record: Record) -> str:
+def pareto_text(record: Comparison) -> str:
     """The table set for a terminal, and what has to be said beside it."""
     shown = [("", *HEAD[1:4], "accuracy (95 %)", "M>B", "ms", "ratio", "MB", "peak", *HEAD[10:]), *rows(record)]
     widths = [max(len(row[k]) for row in shown) for k in range(len(HEAD))]
@@ -74,7 +66,7 @@ def pareto_text(record: Record) -> str:
     return "\n".join([*(line.rstrip() for line in lines), "", *remarks(record)])
 
 
-def markdown(record: Record) -> str:
+def markdown(record: Comparison) -> str:
     """The same table for a document; front points in bold."""
     head = [f"| {' | '.join(HEAD[1:])} |", "|" + "---|" * (len(HEAD) - 1)]
     body = []
@@ -84,45 +76,43 @@ def markdown(record: Record) -> str:
     return "\n".join([*head, *body])
 
 
-def remarks(record: Record) -> list[str]:
+def remarks(record: Comparison) -> list[str]:
     """What the table leaves unsaid: how to read it, what did not run, what it cost."""
-    reference = record["reference"]
+    reference = record.reference
     lines = [
         f"{FRONT}: on the Pareto front, no other point is as accurate and faster; M>B: malignant images called Benign",
         "ms: processor time of an inference on one thread, its latency where nothing else runs; load here"
-        f" {record['load_before']}",
-        f"ratio: against {reference['bundle']} ({reference['median_ms']:.2f} ms), in turns, {record['rounds']} rounds;"
-        f" {record['runtime']} {record['runtime_version']} (kind {reference['kind']}), {_threads(record['threads'])},"
-        f" {record['board']}",
-        f"{record['images']} test images: {record['origin']}",
+        f" {record.load_before}",
+        f"ratio: against {reference.bundle} ({reference.median_ms:.2f} ms), in turns, {record.rounds} rounds;"
+        f" {record.runtime} {record.runtime_version} (kind {reference.kind}), {_threads(record.threads)},"
+        f" {record.board}",
+        f"{record.images} test images: {record.origin}",
     ]
     lines += overlap(record)
-    lines += [f"{p['network']} {p['format']}: not measured: {p['problem']}" for p in record["points"] if p["problem"]]
-    if record["interrupted"]:
-        lines.append(f"interrupted: {len(record['points'])} of {record['wanted']} points; the same command continues")
+    lines += [f"{p.network} {p.format}: not measured: {p.problem}" for p in record.points if p.problem]
+    if record.interrupted:
+        lines.append(f"interrupted: {len(record.points)} of {record.wanted} points; the same command continues")
     lines.append(
-        f"{sum(record['seconds'].values()):.0f} s; {record['cpu_seconds']:.0f} s of processor time; peak memory"
-        f" {record['peak_rss_mb']} MB"
+        f"{sum(record.seconds.values()):.0f} s; {record.cpu_seconds:.0f} s of processor time; peak memory"
+        f" {record.peak_rss_mb} MB"
     )
     return lines
 
 
-def overlap(record: Record) -> list[str]:
+def overlap(record: Comparison) -> list[str]:
     """Which points on the front have an interval that overlaps the most accurate one's."""
-    on_front = [point for point in measured(record) if point["front"]]
+    on_front = [point for point in record.measured if point.front]
     if len(on_front) < 2:
         return []
-    best = max(on_front, key=lambda point: float(point["accuracy"]))
-    alike = [p for p in on_front if p is not best and p["accuracy_interval"][1] >= best["accuracy_interval"][0]]
+    best = max(on_front, key=lambda point: float(point.accuracy))
+    alike = [p for p in on_front if p is not best and p.accuracy_interval[1] >= best.accuracy_interval[0]]
     if not alike:
         return []
-    names = ", ".join(f"{p['network']} {p['format']}" for p in alike)
-    return [
-        f"intervals that overlap that of {best['network']} {best['format']}, the most accurate on the front: {names}"
-    ]
+    names = ", ".join(f"{p.network} {p.format}" for p in alike)
+    return [f"intervals that overlap that of {best.network} {best.format}, the most accurate on the front: {names}"]
 
 
-def pareto_page(record: Record, figure: bytes) -> str:
+def pareto_page(record: Comparison, figure: bytes) -> str:
     """The page; `figure` is the PNG of `convert.pareto.figure`."""
     description = "Accuracy against latency of every network, size and format, with the Pareto front"
     return render_page(
@@ -137,9 +127,9 @@ def pareto_page(record: Record, figure: bytes) -> str:
     )
 
 
-def _parity(record: Record) -> Table:
-    found = [(p["network"], p["parity"]) for p in measured(record) if p["parity"]]
-    rows_ = [(network, parity["verdict"], "; ".join(parity["reasons"]) or "-") for network, parity in found]
+def _parity(record: Comparison) -> Table:
+    found = [(p.network, p.parity) for p in record.measured if p.parity]
+    rows_ = [(network, parity.verdict, "; ".join(parity.reasons) or "-") for network, parity in found]
     return Table(("network", "verdict", "reasons"), rows_)
 
 

@@ -8,9 +8,8 @@ short ones.
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
 
+from convert.pareto.record import Latency
 from edge.diagnostics.bench_timing import compare, median
 from edge.system.machine import Machine
 
@@ -21,23 +20,6 @@ SLOW_MS = 50.0  # from here on the caches that another model left cold cost noth
 Calls = Mapping[str, Callable[[], object]]
 Clocks = tuple[Callable[[], float], Callable[[], float]]  # seconds: of this thread's processor time, and on the wall
 Times = dict[str, list[tuple[float, float]]]  # milliseconds by both, round by round
-
-
-@dataclass(frozen=True)
-class Timed:
-    """Milliseconds of one point: processor time, and by the wall; and the ratio of processor times to the
-    reference's in the same rounds."""
-
-    median_ms: float
-    min_ms: float
-    wall_ms: float
-    ratio: float
-    ratio_low: float
-    ratio_high: float
-
-    def to_record(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        return {name: round(value, 4) for name, value in vars(self).items()}
 
 
 def turns(calls: Calls, rounds: int, clocks: Clocks = (time.thread_time, time.perf_counter)) -> Times:
@@ -73,16 +55,15 @@ def turns(calls: Calls, rounds: int, clocks: Clocks = (time.thread_time, time.pe
     return {name: values[:whole] for name, values in times.items()}
 
 
-def against(times: Times, reference: str) -> dict[str, Timed]:
+def against(times: Times, reference: str) -> dict[str, Latency]:
     """Every call's times, and their ratio to the reference's, by rounds (`edge.diagnostics.bench_timing.compare`)."""
     found = {}
     processor = {name: [spent for spent, _ in values] for name, values in times.items()}
     for name, values in processor.items():
         ratios = compare(values, processor[reference])
         wall = median([spent for _, spent in times[name]])
-        found[name] = Timed(
-            median(values), min(values), wall, ratios["ratio"], ratios["ratio_low"], ratios["ratio_high"]
-        )
+        figures = (median(values), min(values), wall, ratios["ratio"], ratios["ratio_low"], ratios["ratio_high"])
+        found[name] = Latency(*(round(figure, 4) for figure in figures))
     return found
 
 

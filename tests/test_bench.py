@@ -13,21 +13,12 @@ from edge.commands.bench import BenchRequest, bench
 from edge.commands.command_line import main
 from edge.diagnostics.bench import table
 from edge.diagnostics.bench_pipeline import pipeline_rate
-from edge.diagnostics.bench_timing import (
-    WARM_UP,
-    compare,
-    contenders,
-    drawn_frame,
-    interleaved,
-    mediapipe_classifier,
-    peak_rss_mb,
-    percentiles,
-    stages,
-)
+from edge.diagnostics.bench_timing import WARM_UP, contenders, drawn_frame, mediapipe_classifier, peak_rss_mb, stages
 from edge.errors import DONE, StoreError, UsageError
 from edge.inference.gates.standard import standard_gates
 from edge.serving.serve import Served, serve
 from edge.settings.profile import Settings
+from edge.system.interleaved_timing import compare, interleaved, percentiles
 
 WORDS = {
     "bundle": "",

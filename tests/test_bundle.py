@@ -134,7 +134,7 @@ def test_files_and_links_under_the_name_are_not_replaced(
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")])
-@pytest.mark.parametrize("step", ["_write_synced", "_sync_folder", "_take_name"])
+@pytest.mark.parametrize("step", ["write_new", "sync_path", "_take_name"])
 @pytest.mark.parametrize("existing", [True, False])
 def test_a_failure_leaves_what_was_there(
     bundle_parts: dict[str, Any],
@@ -151,7 +151,7 @@ def test_a_failure_leaves_what_was_there(
 
     def fail(*arguments: Any) -> None:
         calls.append(arguments)
-        if len(calls) == (3 if step == "_write_synced" else 1):
+        if len(calls) == (3 if step == "write_new" else 1):
             raise error
         real(*arguments)
 

@@ -536,13 +536,13 @@ def lines(process: subprocess.Popen[str]) -> Iterator[str]:
 KILLED = """
 import os, signal, sys
 import edge.system.folders
-written, write = [], edge.system.folders._write_synced
+written, write = [], edge.system.folders.write_new
 def write_and_die(path, data):
     write(path, data)
     written.append(path)
     if len(written) == 3:
         os.kill(os.getpid(), signal.SIGKILL)
-edge.system.folders._write_synced = write_and_die
+edge.system.folders.write_new = write_and_die
 from convert.cli import COMMANDS
 from edge.commands.command_line import main
 main("convert", COMMANDS, sys.argv[1:])
@@ -567,7 +567,7 @@ def test_killed_while_the_bundle_is_written(world: World, out: Path, run: Run) -
 def test_ctrl_c_while_the_bundle_is_written(world: World, out: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     import edge.system.folders
 
-    before, written, write = digest(out), [], edge.system.folders._write_synced
+    before, written, write = digest(out), [], edge.system.folders.write_new
 
     def interrupted(path: Path, data: bytes) -> None:
         write(path, data)
@@ -575,6 +575,6 @@ def test_ctrl_c_while_the_bundle_is_written(world: World, out: Path, run: Run, m
         if len(written) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(edge.system.folders, "_write_synced", interrupted)
+    monkeypatch.setattr(edge.system.folders, "write_new", interrupted)
     run("quantize", "--int8", world.model, *judged(world), "--out", out, "--force").refused(130, "interrupted")
     assert names(out) == ["dots-int8"] and digest(out) == before

@@ -214,7 +214,7 @@ def per_channel_dense(bench: Bench) -> bytes:
     import tensorflow as tf
 
     from convert.quantization.quantize import _converter, _representative
-    from models.support.quiet_tensorflow import silenced
+    from edge.system.streams import silenced
 
     with silenced() as silence:
         converter = _converter(bench.network)

@@ -19,6 +19,7 @@ from edge.inference.interpreters import available_runtimes, kind_of, open_interp
 from edge.inference.runtimes import RUNTIMES
 from edge.inference.tflite.flatbuffer import Buffer, Table
 from edge.inference.tflite.model_file import check_model
+from edge.system.streams import stderr_without
 
 
 @pytest.fixture(params=RUNTIMES)
@@ -141,7 +142,7 @@ def test_nothing_is_said_while_loading(
 
 
 def test_what_others_say_meanwhile_is_kept(capfd: pytest.CaptureFixture[str]) -> None:
-    with interpreters._quiet_delegate():
+    with stderr_without(interpreters._GREETING):
         os.write(2, b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\nkeep me\n")
     assert capfd.readouterr().err == "keep me\n"
 

@@ -28,7 +28,7 @@ from convert.pareto.measurement import Candidate, candidate, measured
 from convert.pareto.memory_probe import peak_of
 from convert.pareto.page import markdown, pareto_page, pareto_text, rows
 from convert.pareto.record import Comparison, JudgedPoint, from_record, read_comparison
-from convert.pareto.timing import LEAST_ROUNDS, against, turns
+from convert.pareto.timing import LEAST_ROUNDS, against, timed_in_turns
 from convert.quantization.float_model import load_float
 from convert.tflite.inspection import inspect
 from edge.errors import ModelFileError
@@ -229,7 +229,7 @@ def test_turns_run_everybody_and_warm_each(monkeypatch: pytest.MonkeyPatch) -> N
         return call
 
     calls = {"a": spend("a", 2.0), "b": spend("b", 4.0), "slow": spend("slow", 500.0)}
-    times = turns(calls, 30, (lambda: now[0], lambda: 10 * now[0]))
+    times = timed_in_turns(calls, 30, (lambda: now[0], lambda: 10 * now[0]))
     assert {name: len(values) for name, values in times.items()} == {"a": 30, "b": 30, "slow": 30}
     assert ran.count("a") == ran.count("b") == 62 and ran.count("slow") == 32
     found = against(times, "a")
@@ -252,9 +252,9 @@ def test_an_interrupted_timing_keeps_whole_rounds(after: int) -> None:
     calls: dict[str, Callable[[], object]] = {"a": interrupted, "b": lambda: None}
     if after < LEAST_ROUNDS:
         with pytest.raises(KeyboardInterrupt):
-            turns(calls, 40)
+            timed_in_turns(calls, 40)
         return
-    times = turns(calls, 40)
+    times = timed_in_turns(calls, 40)
     assert {len(values) for values in times.values()} == {after}
 
 

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -23,7 +24,6 @@ from convert.quantization.float_model import load_float
 from convert.quantization.quantize import calibrated
 from convert.recovery.fine_tune import FineTuneSettings
 from convert.recovery.images import SearchImages, calibrations, search_images
-from convert.recovery.interruption import StopRequested, stoppable
 from convert.recovery.recover import confirmed
 from convert.recovery.search import Search
 from convert.recovery.search_log import SearchLog, SearchSummary
@@ -31,6 +31,7 @@ from convert.recovery.trials import FLIP_WEIGHS, Measures, Score
 from convert.tflite.float_file import WEIGHTED, WEIGHTS, FloatFile
 from edge.bundle import bundle as bundles
 from edge.settings.trusted_keys import machine_keys
+from edge.system.interrupts import stop_on
 from models.data.published import bundles as shipped_bundles
 from models.support.records import record_text
 from tests.recovery_world import CONTRACT, LABELS, blow_up, pixels, residual_network, write_three_parts
@@ -201,10 +202,10 @@ def test_ctrl_c_keeps_the_best_so_far(world, tmp_path) -> None:
 def test_a_second_ctrl_c_gives_up_and_leaves_nothing() -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
     try:
-        with stoppable() as asked:
+        with stop_on(signal.SIGINT) as asked:
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(0.01)
-            assert asked()
+            assert asked.is_set()
             with pytest.raises(KeyboardInterrupt):
                 os.kill(os.getpid(), signal.SIGINT)
                 time.sleep(1)
@@ -216,11 +217,10 @@ def test_a_second_ctrl_c_gives_up_and_leaves_nothing() -> None:
 # --- the search in this process, where its end can be chosen
 
 
-class After(StopRequested):
+class After:
     """Asks to stop at the n-th time of asking."""
 
     def __init__(self, polls: int) -> None:
-        super().__init__()
         self.left = polls
 
     def __call__(self) -> bool:
@@ -236,7 +236,7 @@ def plain_file_and_answers(model: Path) -> tuple[bytes, np.ndarray]:
     return calibrated(network, CONTRACT, pixels(3000)), network.predict(inputs)
 
 
-def prepared(world: Path, name: str, stop: StopRequested, tune: FineTuneSettings | None = None) -> Search:
+def prepared(world: Path, name: str, stop: Callable[[], bool], tune: FineTuneSettings | None = None) -> Search:
     plain, answers = plain_file_and_answers(world / name / "model.keras")
     chosen = pixels()
     truth = np.arange(len(chosen)) % len(LABELS)

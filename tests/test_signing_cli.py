@@ -9,13 +9,11 @@ import stat
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from convert.cli import COMMANDS
 from convert.errors import SigningError
-from convert.signing import signing
 from convert.signing.keys import load_private
 from convert.signing.signing import sign, version_of
 from edge.bundle import bundle
@@ -98,18 +96,17 @@ def test_a_name_is_a_name(tmp_path: Path, name: str) -> None:
 
 
 def test_half_a_pair_does_not_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from convert.signing import keys as signing_keys
+    real, synced = os.fsync, list[int]()
 
-    real = signing_keys._write_new
-
-    def full(path: Path, *more: Any) -> None:
-        real(path, *more)
-        if path.suffix == ".pub":
+    def full(descriptor: int) -> None:
+        synced.append(descriptor)
+        if len(synced) == 2:
             raise OSError(28, "No space left on device")
+        real(descriptor)
 
-    monkeypatch.setattr(signing_keys, "_write_new", full)
+    monkeypatch.setattr(os, "fsync", full)
     assert run("keygen", "a", "--to", tmp_path) == 4
-    assert list(tmp_path.iterdir()) == []
+    assert len(synced) == 2 and list(tmp_path.iterdir()) == []
 
 
 def test_passphrases(tmp_path: Path, copy: Path, capsys: Said, keys: Path) -> None:
@@ -287,7 +284,7 @@ def test_a_failure_leaves_the_old_signature(copy: Path, keys: Path, monkeypatch:
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(signing.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     assert run("sign", copy, "--key", keys / "officer.key", "--replace") == 4
     assert (copy / "manifest.sig").read_bytes() == before
     assert [path.name for path in copy.parent.iterdir()] == [copy.name]

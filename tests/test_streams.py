@@ -17,9 +17,8 @@ import pytest
 
 from edge.commands.command_line import INTERRUPTED, Outcome, main
 from edge.errors import DONE
-from edge.inference import interpreters
-from edge.system.streams import STREAMS, given_back
-from models.support import quiet_tensorflow as silence
+from edge.system import streams
+from edge.system.streams import STREAMS, HeldBack, given_back, silenced, stderr_without
 
 ROOT = Path(__file__).parents[1]
 LINE = "error: interrupted; nothing half-written was left behind\n"
@@ -38,7 +37,7 @@ class Work:
 
 
 def under_tensorflow() -> None:
-    with silence.silenced() as held:
+    with silenced() as held:
         noise()
         with held.lifted():
             print("half of it", file=sys.stderr, flush=True)
@@ -46,8 +45,8 @@ def under_tensorflow() -> None:
 
 
 def under_a_runtime() -> None:
-    interpreters._stderr_lock = threading.Lock()  # as in a new process: the one before ended where it was interrupted
-    with interpreters._quiet_delegate():
+    streams._lock = threading.Lock()  # as in a new process: the one before ended where it was interrupted
+    with stderr_without(b"XNNPACK"):
         os.write(2, b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\n")
 
 
@@ -60,10 +59,10 @@ def noise() -> None:
 BLOCKS: dict[str, tuple[Callable[[], None], set[CodeType]]] = {
     "silenced": (
         under_tensorflow,
-        {silence.Silence.begin.__code__, silence.Silence.end.__code__}
-        | {f.__wrapped__.__code__ for f in (silence.silenced, silence.Silence.lifted)},  # type: ignore[attr-defined]
+        {HeldBack.begin.__code__, HeldBack.end.__code__}
+        | {f.__wrapped__.__code__ for f in (silenced, HeldBack.lifted)},  # type: ignore[attr-defined]
     ),
-    "quiet delegate": (under_a_runtime, {interpreters._quiet_delegate.__wrapped__.__code__}),  # type: ignore[attr-defined]
+    "without a line": (under_a_runtime, {stderr_without.__wrapped__.__code__}),  # type: ignore[attr-defined]
 }
 
 
@@ -118,7 +117,7 @@ def test_without_giving_back_the_line_is_lost(capfd: pytest.CaptureFixture[str])
     kept = {stream: os.dup(stream) for stream in STREAMS}
     try:
         with tempfile.TemporaryFile() as held:
-            silence.Silence(held.fileno()).begin()
+            HeldBack(held.fileno()).begin()
             print("lost", file=sys.stderr, flush=True)
             held.seek(0)
             assert held.read() == b"lost\n"
@@ -132,7 +131,7 @@ def test_without_giving_back_the_line_is_lost(capfd: pytest.CaptureFixture[str])
 def test_given_back_after_an_exchange_that_nobody_undid(capfd: pytest.CaptureFixture[str]) -> None:
     python = sys.stdout, sys.stderr
     with given_back(), tempfile.TemporaryFile() as held:
-        silence.Silence(held.fileno()).begin()
+        HeldBack(held.fileno()).begin()
         noise()
     assert (sys.stdout, sys.stderr) == python
     print("out")

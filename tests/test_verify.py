@@ -11,7 +11,7 @@ from convert.errors import BrokenModelError, VerificationError
 from convert.quantization.postcheck import dynamic_tensors, verify
 from convert.quantization.quantize import float_tflite, quantize
 from convert.tflite.metadata import with_metadata
-from models.support.quiet_tensorflow import silenced
+from edge.system.streams import silenced
 from tests.keras_models import CONTRACT, LABELS, edited, small_network, smear_pixels
 
 keras = pytest.importorskip("keras", reason="conversion needs TensorFlow")

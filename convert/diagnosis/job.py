@@ -37,10 +37,10 @@ from edge.errors import ContractError
 from edge.inference.contract import FLOAT32, InputContract, Pixels, Quantization
 from edge.inference.tflite.model_file import read_model
 from edge.settings.trusted_keys import machine_keys
+from edge.system.streams import silenced
 from models.data.dataset import Sample
 from models.data.split import SplitError
 from models.support.progress import Progress
-from models.support.quiet_tensorflow import silenced
 from models.support.versions import versions
 
 FORMAT = 1

@@ -20,7 +20,8 @@ from convert.quantization.postcheck import verify
 from convert.quantization.quantize import LONGEST_REASON, float_tflite, quantize, reach_both_ends
 from convert.tflite.metadata import with_metadata
 from edge.inference.contract import FLOAT32, InputContract, Pixels
-from models.support.quiet_tensorflow import import_tensorflow, silenced
+from edge.system.streams import silenced
+from models.support.quiet_tensorflow import import_tensorflow
 
 FORMATS = ("int8", "int16x8", "float16", "float32")
 

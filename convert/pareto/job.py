@@ -25,7 +25,7 @@ from convert.pareto.grid import VARIED, Variant
 from convert.pareto.measurement import CALIBRATION_IMAGES, candidate, measured
 from convert.pareto.memory_probe import peak_of
 from convert.pareto.record import FORMAT, Comparison, JudgedPoint, Latency, Network, Point, Reference, TimedPoint
-from convert.pareto.timing import FEWER_ROUNDS, ROUNDS, against, board, turns
+from convert.pareto.timing import FEWER_ROUNDS, ROUNDS, against, board, timed_in_turns
 from convert.parity.stopwatch import Stopwatch
 from convert.quantization.float_model import FloatModel, infer_contract, load_float
 from edge.bundle import bundle as bundles
@@ -177,7 +177,7 @@ def timed(points: Sequence[JudgedPoint], folder: Path, rounds: int) -> Timing:
     rng = np.random.default_rng(0)
     for engine in engines.values():
         engine.invoke(_noise(engine, rng))  # set once; what an input shows makes no difference to its time
-    times = turns({name: raw_interpreter(engine).invoke for name, engine in engines.items()}, rounds)
+    times = timed_in_turns({name: raw_interpreter(engine).invoke for name, engine in engines.items()}, rounds)
     found = against(times, REFERENCE)
     engine, own = engines[REFERENCE], found[REFERENCE]
     sha256 = reference.certificate["int8_model"]["sha256"]

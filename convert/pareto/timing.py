@@ -5,24 +5,22 @@ nothing else runs; where something does, the clock on the wall tells of that too
 short ones.
 """
 
-import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from convert.pareto.record import Latency
-from edge.diagnostics.bench_timing import compare, median
+from edge.system.interleaved_timing import Calls, compare, median, shuffled, turns
 from edge.system.machine import Machine
 
 ROUNDS, FEWER_ROUNDS = 40, 10  # timed inferences of each point; the latter after an interruption
 LEAST_ROUNDS = 5  # from which a median is worth showing, when the timing itself is interrupted
 SLOW_MS = 50.0  # from here on the caches that another model left cold cost nothing worth a second run
 
-Calls = Mapping[str, Callable[[], object]]
 Clocks = tuple[Callable[[], float], Callable[[], float]]  # seconds: of this thread's processor time, and on the wall
 Times = dict[str, list[tuple[float, float]]]  # milliseconds by both, round by round
 
 
-def turns(calls: Calls, rounds: int, clocks: Clocks = (time.thread_time, time.perf_counter)) -> Times:
+def timed_in_turns(calls: Calls, rounds: int, clocks: Clocks = (time.thread_time, time.perf_counter)) -> Times:
     """Milliseconds of every call in every round by both clocks; each round runs all of them, in an order drawn anew.
 
     A call runs once untimed right before it is timed, since a device runs one model alone: with the other models in
@@ -32,22 +30,19 @@ def turns(calls: Calls, rounds: int, clocks: Clocks = (time.thread_time, time.pe
     Raises:
         KeyboardInterrupt: before `LEAST_ROUNDS` were whole; later, those that are whole are returned.
     """
-    order, shuffle = list(calls), random.Random(0).shuffle
     times: Times = {name: [] for name in calls}
     slow: set[str] = set()
     try:
-        for round_ in range(rounds + 1):
-            shuffle(order)
-            for name in order:
-                if name not in slow:
-                    calls[name]()
-                start = clocks[0](), clocks[1]()
+        for name, round_ in turns(calls, rounds, warm_up=1, reorder=shuffled()):
+            if name not in slow:
                 calls[name]()
-                spent = (clocks[0]() - start[0]) * 1e3, (clocks[1]() - start[1]) * 1e3
-                if round_:
-                    times[name].append(spent)
-                elif spent[0] > SLOW_MS:
-                    slow.add(name)
+            start = clocks[0](), clocks[1]()
+            calls[name]()
+            spent = (clocks[0]() - start[0]) * 1e3, (clocks[1]() - start[1]) * 1e3
+            if round_ >= 0:
+                times[name].append(spent)
+            elif spent[0] > SLOW_MS:
+                slow.add(name)
     except KeyboardInterrupt:
         if min(map(len, times.values())) < LEAST_ROUNDS:
             raise
@@ -56,7 +51,7 @@ def turns(calls: Calls, rounds: int, clocks: Clocks = (time.thread_time, time.pe
 
 
 def against(times: Times, reference: str) -> dict[str, Latency]:
-    """Every call's times, and their ratio to the reference's, by rounds (`edge.diagnostics.bench_timing.compare`)."""
+    """Every call's times, and their ratio to the reference's, by rounds (`edge.system.interleaved_timing.compare`)."""
     found = {}
     processor = {name: [spent for spent, _ in values] for name, values in times.items()}
     for name, values in processor.items():

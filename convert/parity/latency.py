@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from convert.errors import LatencyError
 from edge.inference.interpreters import Interpreter
+from edge.system.interleaved_timing import turns
 
 Tensor = npt.NDArray[Any]
 _WARM_UP = 3  # inferences of each, not counted: first touches of memory and the processor's clock
@@ -65,18 +66,16 @@ def latency_ratio(
         LatencyError: an argument does not fit, by name.
     """
     _check(float_interpreter, int8_interpreter, tensors, repeats)
-    jobs = (float_interpreter, int8_interpreter)
-    for _ in range(_WARM_UP):
-        for job, tensor in zip(jobs, tensors[0], strict=True):
-            job.invoke(tensor)
-    spent: tuple[list[int], list[int]] = ([], [])
-    for repeat in range(repeats):
-        pair = tensors[repeat % len(tensors)]
-        for which in (0, 1) if repeat % 2 == 0 else (1, 0):
-            start = clock()
-            jobs[which].invoke(pair[which])
-            spent[which].append(clock() - start)
-    (float_ms, float_min), (int8_ms, int8_min) = (_milliseconds(times) for times in spent)
+    interpreters = {"float": float_interpreter, "int8": int8_interpreter}
+    spent: dict[str, list[int]] = {name: [] for name in interpreters}
+    for name, repeat in turns(interpreters, repeats, warm_up=_WARM_UP, reorder=list.reverse):
+        float_tensor, int8_tensor = tensors[max(repeat, 0) % len(tensors)]
+        start = clock()
+        interpreters[name].invoke(float_tensor if name == "float" else int8_tensor)
+        elapsed = clock() - start
+        if repeat >= 0:
+            spent[name].append(elapsed)
+    (float_ms, float_min), (int8_ms, int8_min) = (_milliseconds(times) for times in spent.values())
     return Latency(
         float_ms=float_ms,
         float_min_ms=float_min,

@@ -17,7 +17,8 @@ import numpy.typing as npt
 from convert.errors import FloatModelError
 from edge.errors import ContractError
 from edge.inference.contract import InputContract
-from models.support.quiet_tensorflow import import_tensorflow, silenced
+from edge.system.streams import silenced
+from models.support.quiet_tensorflow import import_tensorflow
 
 Floats = npt.NDArray[np.float32]
 PREDICT_BATCH = 32

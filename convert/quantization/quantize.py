@@ -16,7 +16,8 @@ from convert.errors import CalibrationError, QuantizationError
 from convert.quantization.float_model import FloatModel, check_fits
 from edge.inference.contract import FLOAT32, InputContract, Pixels
 from edge.inference.tflite.model_file import check_model
-from models.support.quiet_tensorflow import Silence, import_tensorflow, silenced
+from edge.system.streams import HeldBack, silenced
+from models.support.quiet_tensorflow import import_tensorflow
 
 Io = Literal["int8", "uint8"]
 Progress = Callable[[int, int], None]
@@ -171,7 +172,7 @@ def _check_pixels(pixels: Pixels, contract: InputContract) -> None:
 
 
 def _representative(
-    pixels: Pixels, contract: InputContract, silence: Silence, progress: Progress | None
+    pixels: Pixels, contract: InputContract, silence: HeldBack, progress: Progress | None
 ) -> Callable[[], Iterator[list[npt.NDArray[np.float32]]]]:
     """The converter's representative dataset: every image once, through the contract."""
     changed = reach_both_ends(pixels, contract)

@@ -1,6 +1,8 @@
 """`convert quantize --int8 --search` for one network: search on the validation part, confirm on the test part."""
 
+import logging
 import resource
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -16,12 +18,14 @@ from convert.quantization.float_model import FloatModel
 from convert.quantization.predictions import float_probabilities
 from convert.quantization.quantize import Io, calibrated, quantize, quantized
 from convert.recovery.images import calibrations, search_images, training_pixels
-from convert.recovery.interruption import stoppable
 from convert.recovery.search import Best, Search
 from convert.recovery.search_log import FORMAT, Confirmation, SearchLog, TestFigures, share
 from convert.recovery.trials import Score
 from edge.inference.contract import InputContract, Pixels
+from edge.system.interrupts import stop_on
 from models.support.progress import Progress
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +67,7 @@ def recover(
     pixels = evidence.calibration.pixels
     with Progress("calibrating", len(pixels)) as bar:
         base = calibrated(model, contract, pixels, lambda done, of: bar.advance())
-    with stoppable() as stop:
+    with stop_on(signal.SIGINT, on_first=_say_stopping) as stop:
         search = Search(
             base,
             contract,
@@ -73,7 +77,7 @@ def recover(
             before,
             policy,
             _training(source, contract, evidence.calibration.seed),
-            stop,
+            stop.is_set,
         )
         best = search.run()
     is_plain = best.trial is search.trials[0]
@@ -81,9 +85,13 @@ def recover(
         quantize(model, contract, pixels, io) if is_plain else best.model,  # byte for byte that of no search
         quantized(base, io),
         search.calibration(best.trial.measures.calibration),
-        _log(search, best, time.perf_counter() - began),
+        _search_log(search, best, time.perf_counter() - began),
         is_plain,
     )
+
+
+def _say_stopping() -> None:
+    _log.info("  stopping: the best file so far is kept and judged; Ctrl-C again to give up")
 
 
 def confirmed(log: SearchLog, plain: Parity, chosen: Parity) -> SearchLog:
@@ -100,7 +108,7 @@ def _training(source: Source | None, contract: InputContract, seed: int) -> Call
     return lambda: training_pixels(source, contract, seed)
 
 
-def _log(search: Search, best: Best, seconds: float) -> SearchLog:
+def _search_log(search: Search, best: Best, seconds: float) -> SearchLog:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 if sys.platform == "darwin" else 1024)
     return SearchLog(
         format=FORMAT,

@@ -26,7 +26,6 @@ from convert.recovery.bias_correction import correct_biases
 from convert.recovery.equalization import equalize, groups
 from convert.recovery.fine_tune import FineTuneSettings, fine_tune
 from convert.recovery.images import SearchImages
-from convert.recovery.interruption import SearchStopped, StopRequested
 from convert.recovery.range_estimators import Clipping, set_ranges
 from convert.recovery.trials import Measures, Score, Trial
 from convert.tflite.float_file import FloatFile
@@ -39,6 +38,10 @@ _log = logging.getLogger(__name__)
 
 RANGES = (Clipping("average"), Clipping("percentile", 1e-4), Clipping("percentile", 1e-3), Clipping("mse"))
 FINE_TUNE = FineTuneSettings()
+
+
+class SearchStopped(Exception):  # noqa: N818  (not an error: what unwinds a trial that is not finished)
+    """The search was told to end in the middle of a trial; no signal may unwind through the converter."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +76,7 @@ class Search:
     before: Floats
     policy: Policy
     training: Callable[[], Pixels] | None
-    should_stop: StopRequested
+    should_stop: Callable[[], bool]
     fine_tune: FineTuneSettings = FINE_TUNE
     trials: list[Trial] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

@@ -11,6 +11,7 @@ from typing import Any
 from edge.bundle.keys import LARGEST_KEY_BYTES, PublicKey
 from edge.bundle.statement import BUNDLE_NAME
 from edge.errors import KeyFileError, UsageError
+from edge.system.durable import write_new
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +68,8 @@ def generate(name: str, folder: Path, passphrase: bytes | None) -> tuple[Path, P
     written: list[Path] = []
     try:
         for path, data, mode in ((key_path, pem, 0o600), (public_path, public_pem, 0o644)):
-            _write_new(path, data, mode, written)
+            write_new(path, data, mode)
+            written.append(path)
     except BaseException:
         for path in written:
             with suppress(OSError):
@@ -137,15 +139,6 @@ def read_small(path: Path, limit: int) -> bytes:
     if len(data) > limit:
         raise KeyFileError(f"{path}: larger than {limit} bytes")
     return data
-
-
-def _write_new(path: Path, data: bytes, mode: int, written: list[Path]) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    written.append(path)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 def _warn_if_others_may_read(path: Path) -> None:

@@ -1,8 +1,5 @@
 """Signing a bundle: a statement about its manifest, beside it in `manifest.sig`; and the bundle as one file."""
 
-import os
-import secrets
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +15,8 @@ from edge.bundle.policy import SIGNATURE
 from edge.bundle.statement import PAYLOAD_TYPE, Statement, time_text
 from edge.bundle.trusted import TrustedKeys
 from edge.errors import SignatureError
-from edge.system.files import read_at_most
+from edge.system.durable import sync_path
+from edge.system.files import read_at_most, write_whole
 from edge.system.folders import read_folder
 
 LARGEST_ZIP_BYTES = 2**20 * (sum(FILE_LIMITS.values()) // 2**20 + 1)
@@ -155,18 +153,5 @@ def _write(path: Path, data: bytes) -> None:
     """`manifest.sig` in one step; what is unfinished lies beside the folder, where no bundle is spoilt by it."""
     assert len(data) <= LARGEST_ENVELOPE_BYTES
     folder = path.resolve()
-    staging = folder.parent / f".{folder.name}.{SIGNATURE}.{secrets.token_hex(6)}.partial"
-    try:
-        with staging.open("xb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        staging.replace(folder / SIGNATURE)
-    finally:
-        with suppress(OSError):
-            staging.unlink(missing_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    write_whole(folder / SIGNATURE, data, staging_folder=folder.parent)
+    sync_path(folder)

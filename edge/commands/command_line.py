@@ -12,9 +12,7 @@ import json
 import os
 import pkgutil
 import re
-import signal
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +20,7 @@ from typing import Any, Protocol
 
 from edge.commands.terminal_log import show_log
 from edge.errors import DONE, MACHINE_LACKS, WRONG_REQUEST, LeukoscopeError, UsageError
+from edge.system.interrupts import unwind_on_sigterm
 from edge.system.option_values import switch
 from edge.system.streams import given_back
 
@@ -89,7 +88,7 @@ def main(name: str, commands: Mapping[str, Command], argv: Sequence[str] | None 
         argv: words after the script's name; `sys.argv[1:]` when None.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    _end_cleanly_when_told()
+    unwind_on_sigterm()
     show_log()
     try:
         with given_back():  # before anything is said of what ended it
@@ -109,12 +108,6 @@ def main(name: str, commands: Mapping[str, Command], argv: Sequence[str] | None 
         where = f"{error.filename}: " if error.filename else ""
         return fail(f"{where}{error.strerror or error}", _os_error_code(error))
     return outcome.code
-
-
-def _end_cleanly_when_told() -> None:
-    """SIGTERM, which services and `kill` send, unwinds as Ctrl-C does, so that nothing half-written stays behind."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 class _Parsed:

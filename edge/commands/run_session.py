@@ -6,12 +6,9 @@ import logging
 import signal
 import threading
 from collections import Counter as Tally
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from types import FrameType
 
 from edge.bundle.bundle import Bundle
 from edge.bundle.trusted import TrustedKeys
@@ -47,6 +44,7 @@ from edge.serving.slot_watch import SlotWatch
 from edge.serving.trust_watch import TrustWatch
 from edge.settings.profile import Settings
 from edge.system.clock import Clock
+from edge.system.interrupts import stop_on
 from edge.system.sd_notify import Notifier
 from edge.system.tuning import settle_in
 from edge.update.slots import Slots, default_slots
@@ -97,7 +95,7 @@ class RunRequest:
             camera = open_camera(self.settings.camera_uri)
             if camera.notice:
                 _log.warning(f"{camera.notice}")
-            with stop_signals() as stop, Store.open(folder) as store:
+            with stop_on(signal.SIGINT, signal.SIGTERM) as stop, Store.open(folder) as store:
                 return _Run(self, begun, watch, camera, store, stop, notifier).outcome()
 
     def _start(self, slots: Slots) -> Start:
@@ -323,21 +321,3 @@ class _BundleWatch:
             return ""
         self._said = True
         return f"{self._manifest.parent} was changed on disk; the run goes on with bundle {self._digest[:12]} in memory"
-
-
-@contextmanager
-def stop_signals() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set; a second signal interrupts as usual."""
-    stop = threading.Event()
-
-    def told(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    before = {number: signal.signal(number, told) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -11,20 +11,10 @@ import numpy as np
 
 from edge.bundle.trusted import TrustedKeys
 from edge.diagnostics import board
-from edge.diagnostics.bench_timing import (
-    Times,
-    compare,
-    contenders,
-    drawn_frame,
-    interleaved,
-    median,
-    mediapipe_classifier,
-    peak_rss_mb,
-    percentiles,
-    stages,
-)
+from edge.diagnostics.bench_timing import contenders, drawn_frame, mediapipe_classifier, peak_rss_mb, stages
 from edge.serving.serve import Served, serve
 from edge.settings.model import ModelSettings
+from edge.system.interleaved_timing import Times, compare, interleaved, median, percentiles
 from edge.system.machine import Machine
 
 _log = logging.getLogger(__name__)

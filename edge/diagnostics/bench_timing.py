@@ -1,13 +1,8 @@
-"""How `edge bench` times: stages of one frame, and contenders in one interleaved run.
+"""What `edge bench` times: the stages of one frame, and the contenders of one interleaved run."""
 
-Clocks drift with heat and neighbours, so nothing is timed alone: every round runs all contenders once, in an order
-drawn anew, and what is compared is compared within rounds.
-"""
-
-import random
 import resource
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,14 +15,11 @@ from edge.errors import UsageError
 from edge.inference.classifier import Classifier
 from edge.inference.contract import Pixels, Scratch
 from edge.inference.interpreters import Interpreter
+from edge.system.interleaved_timing import Times
 
 FRAME_SIZE = (1280, 960)  # (width, height) of a camera's frame, pixels
 FEWEST_FRAMES = 10
 WARM_UP = 10
-_RESAMPLES = 1000
-
-Contenders = Mapping[str, Callable[[], object]]
-Times = dict[str, list[float]]
 
 
 def drawn_frame() -> Pixels:
@@ -107,21 +99,6 @@ def stages(classifier: Classifier, frame: Pixels, count: int) -> Times:
     return times
 
 
-def interleaved(calls: Contenders, rounds: int, seed: int = 0) -> Times:
-    """Milliseconds of every call in every round; each round runs all of them once, in an order drawn anew."""
-    order, shuffle = list(calls), random.Random(seed).shuffle
-    times: Times = {name: [] for name in calls}
-    for round_ in range(rounds + WARM_UP):
-        shuffle(order)
-        for name in order:
-            start = time.perf_counter()
-            calls[name]()
-            elapsed = (time.perf_counter() - start) * 1e3
-            if round_ >= WARM_UP:
-                times[name].append(elapsed)
-    return times
-
-
 def raw_interpreter(interpreter: Interpreter) -> Any:
     """The runtime's own object behind our Protocol, allocated, its input set."""
     return interpreter._engine  # type: ignore[attr-defined]  # only a benchmark has business there
@@ -162,39 +139,6 @@ def mediapipe_classifier(model: Path | None) -> Iterator[Callable[[Pixels], obje
         raise UsageError(f"--mediapipe: {model}: MediaPipe refuses it: {' '.join(str(error).split())}") from error
     with opened as classifier:
         yield lambda pixels: classifier.classify(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=pixels))
-
-
-def median(values: Sequence[float]) -> float:
-    """The middle one, as a float."""
-    return float(np.median(values))
-
-
-def percentiles(values: Sequence[float]) -> dict[str, float]:
-    """Count, minimum, p50, p90 and p99, milliseconds."""
-    p50, p90, p99 = np.percentile(values, (50, 90, 99))
-    named = {"min": min(values), "p50": p50, "p90": p90, "p99": p99}
-    return {"count": len(values), **{name: round(float(value), 4) for name, value in named.items()}}
-
-
-def compare(ours: Sequence[float], theirs: Sequence[float], seed: int = 0) -> dict[str, float]:
-    """How two contenders of one interleaved run compare.
-
-    Returns:
-        `ratio`: median over the rounds of ours / theirs, with a 95 % percentile bootstrap interval over rounds
-        (`ratio_low`, `ratio_high`; Efron and Tibshirani 1993, ch. 13); `ratio_of_minima`; `difference_ms`:
-        median over the rounds of ours - theirs, milliseconds.
-    """
-    a, b = np.asarray(ours), np.asarray(theirs)
-    drawn = np.random.default_rng(seed).integers(0, len(a), (_RESAMPLES, len(a)))
-    low, high = np.percentile(np.median((a / b)[drawn], axis=1), (2.5, 97.5))
-    values = {
-        "ratio": np.median(a / b),
-        "ratio_low": low,
-        "ratio_high": high,
-        "ratio_of_minima": a.min() / b.min(),
-        "difference_ms": np.median(a - b),
-    }
-    return {name: round(float(value), 4) for name, value in values.items()}
 
 
 def peak_rss_mb() -> float:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from edge.system.durable import sync_stream
 from edge.system.machine import Finding, Machine
 
 FULL_MIB, NEARLY_FULL_MIB = 100, 1024
@@ -56,12 +57,12 @@ def _speed(folder: Path) -> tuple[float, float]:
         start = time.perf_counter()
         for _ in range(_WRITTEN_MIB):
             probe.write(block)
-        os.fsync(probe.fileno())
+        sync_stream(probe)
         rate = _WRITTEN_MIB * 2**20 / 1e6 / (time.perf_counter() - start)
         commits = []
         for _ in range(_COMMITS):
             start = time.perf_counter()
             probe.write(block[:_PAGE])
-            os.fsync(probe.fileno())
+            sync_stream(probe)
             commits.append((time.perf_counter() - start) * 1e3)
     return rate, sorted(commits)[_COMMITS // 2]

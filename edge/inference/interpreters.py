@@ -16,8 +16,6 @@ import importlib.util
 import os
 import platform
 import sys
-import tempfile
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -34,6 +32,7 @@ from edge.errors import ContractError, EdgeTpuUnavailable, InterpreterUnavailabl
 from edge.inference.contract import Quantization
 from edge.inference.runtimes import KIND_EDGETPU, MOST_THREADS, RUNTIMES
 from edge.inference.tflite.model_file import check_model, read_model
+from edge.system.streams import stderr_without
 
 _Kernels = Literal["delegate", "builtin", "reference"]
 _RESOLVERS: dict[_Kernels, str] = {  # names in the runtimes' OpResolverType
@@ -42,6 +41,7 @@ _RESOLVERS: dict[_Kernels, str] = {  # names in the runtimes' OpResolverType
     "reference": "BUILTIN_REF",
 }
 _EDGETPU_OP = "edgetpu-custom-op"
+_GREETING = b"XNNPACK delegate for CPU"  # the runtimes say so at every load, from C++, and offer no switch for it
 _THROWN = (ValueError, RuntimeError, TypeError, MemoryError, SystemError, OverflowError)  # by the runtimes
 
 
@@ -259,7 +259,7 @@ class _TFLite:
         more = self._edgetpu(module, edgetpu)
         resolvers = _resolvers(module)
         resolver = getattr(resolvers, _RESOLVERS[kernels])
-        with self._narrowed("cannot load"), _quiet_delegate(), warnings.catch_warnings():
+        with self._narrowed("cannot load"), stderr_without(_GREETING), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # tf.lite announces its own removal at every construction
             engine = module.Interpreter(
                 model_content=model, num_threads=threads, experimental_op_resolver_type=resolver, **more
@@ -385,35 +385,3 @@ def _line(error: BaseException) -> str:
     """The first telling line of a runtime's message."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__
-
-
-_stderr_lock = threading.Lock()
-
-
-@contextmanager
-def _quiet_delegate() -> Iterator[None]:
-    """Keep "INFO: Created TensorFlow Lite XNNPACK delegate for CPU." off standard error; let everything else
-    through.
-
-    The runtimes write it from C++ to file descriptor 2 and offer no switch for it. What they say is held back
-    while a model loads and then repeated without that line.
-    """
-    with _stderr_lock:
-        try:
-            saved = os.dup(2)
-        except OSError:  # standard error is closed
-            yield
-            return
-        with tempfile.TemporaryFile() as held:
-            sys.stderr.flush()
-            os.dup2(held.fileno(), 2)
-            try:
-                yield
-            finally:
-                sys.stderr.flush()
-                os.dup2(saved, 2)
-                os.close(saved)
-                held.seek(0)
-                kept = [line for line in held if b"XNNPACK delegate for CPU" not in line]
-                if kept:
-                    os.write(2, b"".join(kept))

@@ -18,9 +18,9 @@ from edge.errors import StoreError, UsageError
 from edge.record.audit import VerifyReport, verify
 from edge.record.images import split_path
 from edge.record.reader import Head, Row
-from edge.record.schema import sync_folder
 from edge.record.store import Store
 from edge.system.clock import Clock
+from edge.system.durable import sync_path, sync_stream
 
 _log = logging.getLogger(__name__)
 
@@ -252,11 +252,11 @@ class _Sums:
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         with self._list:
-            _sync(self._list)
+            sync_stream(self._list)
         if kind is None:
             for folder in (self._folder / IMAGES, self._folder):
                 if folder.is_dir():
-                    sync_folder(folder)
+                    sync_path(folder)
 
     @contextmanager
     def text(self, name: str) -> Iterator[IO[str]]:
@@ -264,7 +264,7 @@ class _Sums:
         path = self._folder / name
         with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
             yield stream
-            _sync(stream)
+            sync_stream(stream)
         with path.open("rb") as written:
             self._list.write(f"{hashlib.file_digest(written, 'sha256').hexdigest()}  {name}\n")
 
@@ -276,13 +276,8 @@ class _Sums:
             while piece := stream.read(_PIECE):
                 copy.write(piece)
                 digest.update(piece)
-            _sync(copy)
+            sync_stream(copy)
         self._list.write(f"{digest.hexdigest()}  {name}\n")
-
-
-def _sync(stream: IO[Any]) -> None:
-    stream.flush()
-    os.fsync(stream.fileno())
 
 
 @contextmanager
@@ -294,7 +289,7 @@ def _new_folder(to: Path) -> Iterator[Path]:
         staging.mkdir()
         yield staging
         staging.rename(to)  # replaces an empty folder, and fails on any other (rename(2))
-        sync_folder(to.parent)
+        sync_path(to.parent)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edge.errors import StoreError
 from edge.record.entries import SLIDE, Image, require_slide
-from edge.record.schema import sync_folder
+from edge.system.durable import sync, sync_path
 
 IMAGES = "images"
 LEFT_OVER = "left-over"
@@ -63,10 +63,10 @@ class ImageFolder:
                     _write(folder, staged[-1], data)
                     saved.append(Image(image_path(slide, field, suffix), hashlib.sha256(data).hexdigest(), len(data)))
                 for partial in staged:  # after all are written: one journal commit of the file system serves many
-                    _sync(folder, partial)
+                    sync_path(partial, within=folder)
                 for partial, image in zip(staged, saved, strict=True):
                     os.rename(partial, Path(image.path).name, src_dir_fd=folder, dst_dir_fd=folder)
-                os.fsync(folder)
+                sync(folder)
             except BaseException:
                 for name in [*staged, *(Path(image.path).name for image in saved)]:
                     with suppress(OSError):
@@ -89,7 +89,7 @@ class ImageFolder:
                 for name in doomed:
                     with suppress(FileNotFoundError):
                         os.unlink(name, dir_fd=folder)
-                os.fsync(folder)
+                sync(folder)
             with suppress(OSError):  # not empty: others are left
                 (self._root / IMAGES / slide).rmdir()
 
@@ -128,7 +128,7 @@ class ImageFolder:
         aside = self._root / LEFT_OVER
         if not aside.is_dir():
             aside.mkdir()
-            sync_folder(self._root)
+            sync_path(self._root)
         os.rename(name, aside / f"{slide}.{secrets.token_hex(4)}.{name}", src_dir_fd=folder)
 
     @contextmanager
@@ -140,7 +140,7 @@ class ImageFolder:
                 if create:
                     with suppress(FileExistsError):
                         os.mkdir(name, dir_fd=top)
-                        os.fsync(top)
+                        sync(top)
                 below = os.open(name, _FOLDER, dir_fd=top)
                 os.close(top)
                 top = below
@@ -153,11 +153,3 @@ def _write(folder: int, name: str, data: bytes) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     with os.fdopen(os.open(name, flags, 0o644, dir_fd=folder), "wb") as stream:
         stream.write(data)
-
-
-def _sync(folder: int, name: str) -> None:
-    descriptor = os.open(name, _READ, dir_fd=folder)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from edge.errors import StoreError, StoreFull
 from edge.record.chain import genesis
+from edge.system.durable import sync_path
 
 DATABASE = "record.sqlite"
 BUSY_TIMEOUT_S = 10.0
@@ -118,7 +119,7 @@ def create(folder: Path) -> None:
             record = secrets.token_hex(16)
             connection.execute("INSERT INTO head VALUES (1, ?, 0, ?, 0)", (record, genesis(record)))
         staging.replace(folder / DATABASE)  # closing folded the write-ahead log in and synced
-        sync_folder(folder)
+        sync_path(folder)
     finally:
         for left in folder.glob(f"{staging.name}*"):
             with suppress(OSError):
@@ -198,15 +199,6 @@ def roll_back(connection: sqlite3.Connection) -> None:
     if connection.in_transaction:
         with suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 _NOT_NOW = {

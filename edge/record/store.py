@@ -18,8 +18,9 @@ from edge.record.chain import Body, canonical, link
 from edge.record.entries import Entry, Event, Image, RunInfo, Stored, end_body, event_body, run_body, verdict_body
 from edge.record.images import IMAGES
 from edge.record.reader import CHUNK, Head, Reader, Row, head_of
-from edge.record.schema import DATABASE, connect, create, narrowed, roll_back, sync_folder
+from edge.record.schema import DATABASE, connect, create, narrowed, roll_back
 from edge.system.clock import Clock, Instant
+from edge.system.durable import sync_path
 
 LOCK = "record.lock"
 
@@ -256,7 +257,7 @@ class Store(Reader):
 def _make_folder(folder: Path) -> None:
     if not folder.is_dir():
         folder.mkdir(parents=True)
-        sync_folder(folder.parent)
+        sync_path(folder.parent)
 
 
 def _require_new(folder: Path) -> None:

@@ -5,6 +5,8 @@ __all__ = [
     "durable",
     "files",
     "folders",
+    "interleaved_timing",
+    "interrupts",
     "isolation",
     "machine",
     "option_values",

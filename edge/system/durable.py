@@ -1,7 +1,7 @@
-"""File operations that are durable when they return, each a named step that a test can be told of.
+"""Durable file operations: what survives a power cut, and a test that can end the process at each of their steps.
 
 A power cut leaves what was synced: a file's bytes after fsync of the file, a name after fsync of its folder. So
-every method here syncs what it did before it returns, and the order of calls is the order on the disk.
+every method of `Durable` syncs what it did before it returns, and the order of calls is the order on the disk.
 """
 
 import errno
@@ -10,12 +10,57 @@ import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import IO, Any
 
+_OPENED = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # NONBLOCK: a FIFO must not hold us
 Watch = Callable[[str, str], None]  # (step, "before" or "after")
 
 
 def _nobody(step: str, when: str) -> None:
     """The watch of a device: none."""
+
+
+def sync(descriptor: int) -> None:
+    """Make what was written to an open file, or the names in an open folder, durable."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network file systems cannot sync a folder
+            raise
+
+
+def sync_stream(stream: IO[Any]) -> None:
+    """The same for a stream, with what it still holds in its buffer."""
+    stream.flush()
+    sync(stream.fileno())
+
+
+def sync_path(path: str | Path, *, within: int | None = None) -> None:
+    """The same for a file or a folder by its path; or by its name in the open folder `within`, where it is no link."""
+    descriptor = os.open(path, _OPENED if within is None else _OPENED | os.O_NOFOLLOW, dir_fd=within)
+    try:
+        sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_new(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Write a new file with these permissions, less the umask; what cannot be finished is removed.
+
+    Raises:
+        OSError: naming `path`: it exists already, or cannot be written.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            sync_stream(stream)
+    except BaseException as error:
+        with suppress(OSError):
+            path.unlink()
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
 
 
 def own_as_parent(path: Path) -> None:
@@ -105,24 +150,14 @@ class Durable:
         own_as_parent(path)
 
     def _create(self, path: Path, data: bytes) -> None:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(descriptor)
-            own_as_parent(path)
-        except OSError as error:
-            with suppress(OSError):
-                path.unlink()
-            raise OSError(error.errno, error.strerror, str(path)) from error
+        write_new(path, data, 0o644)
+        own_as_parent(path)
 
     def _append(self, path: Path, data: bytes) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         with os.fdopen(descriptor, "ab") as stream:
             stream.write(data)
-            stream.flush()
-            os.fsync(descriptor)
+            sync_stream(stream)
         own_as_parent(path)
 
     def _rename(self, source: Path, target: Path) -> None:
@@ -142,9 +177,4 @@ class Durable:
             shutil.rmtree(path)
 
     def _sync_folder(self, path: Path) -> None:
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            with suppress(OSError):  # some network file systems cannot sync a folder
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_path(path)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from edge.errors import LeukoscopeError
+from edge.system.durable import sync_stream, write_new
 
 
 def read_at_most(path: Path, limit: int, error: type[LeukoscopeError]) -> bytes:
@@ -28,18 +29,19 @@ def read_at_most(path: Path, limit: int, error: type[LeukoscopeError]) -> bytes:
         raise error(f"{path}: {problem.strerror}") from problem
 
 
-def write_whole(path: Path, data: bytes | str) -> None:
+def write_whole(path: Path, data: bytes | str, *, staging_folder: Path | None = None) -> None:
     """Write a file whole or not at all, replacing one that stands there; text becomes UTF-8.
+
+    Args:
+        staging_folder: where the unfinished file lies, on the same file system; the folder of `path` when None.
 
     Raises:
         OSError: naming `path`: it cannot be written; what stood there before still does.
     """
-    staging = path.with_name(f".{path.name}.{secrets.token_hex(6)}.partial")
+    folder = path.parent if staging_folder is None else staging_folder
+    staging = folder / f".{path.name}.{secrets.token_hex(6)}.partial"
     try:
-        with staging.open("xb") as stream:
-            stream.write(data.encode() if isinstance(data, str) else data)
-            stream.flush()
-            os.fsync(stream.fileno())
+        write_new(staging, data.encode() if isinstance(data, str) else data)
         staging.replace(path)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
@@ -62,8 +64,7 @@ def require_writable(folder: Path, option: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe-") as probe:
             probe.write(b"\0" * 4096)
-            probe.flush()
-            os.fsync(probe.fileno())
+            sync_stream(probe)
     except OSError as error:
         said = f"{error.strerror}; {option} must be in a folder that can be written"
         raise OSError(error.errno, said, str(folder)) from error

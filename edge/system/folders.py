@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edge.errors import BundleError, LeukoscopeError
+from edge.system.durable import sync_path, write_new
 
 _STALE_SECONDS = 3600.0  # no folder takes an hour to write
 _RENAME_EXCHANGE = 2  # linux/fs.h
@@ -116,10 +117,10 @@ def write_folder(path: Path, files: Mapping[str, bytes], replaceable: frozenset[
     try:
         staging.mkdir()
         for name, data in files.items():
-            _write_synced(staging / name, data)
-        _sync_folder(staging)
+            write_new(staging / name, data)
+        sync_path(staging)
         _take_name(staging, path)
-        _sync_folder(path.parent)
+        sync_path(path.parent)
     finally:  # holds the unfinished folder, the one replaced, or nothing
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -167,23 +168,6 @@ def _check_replaceable(path: Path, replaceable: frozenset[str]) -> None:
     for entry in os.scandir(path):
         if entry.name not in replaceable or not entry.is_file(follow_symlinks=False):
             raise BundleError(f"{path}: holds {entry.name!r}, which is no file of a bundle; nothing was replaced")
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(descriptor)
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with suppress(OSError):  # some network file systems cannot sync a folder
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _take_name(staging: Path, path: Path) -> None:

@@ -1,16 +1,22 @@
-"""The process's standard output and standard error, given back whatever was interrupted while they were held back.
+"""Standard output and standard error, held back while a library writes to them below Python, and given back.
 
-TensorFlow and the TFLite runtimes write to file descriptors below Python, so some blocks here point those elsewhere
-for a while. Ctrl-C may land between any two steps of doing so, where no `finally` of the block itself can help; the
-line that then says "interrupted" must still reach the person at the terminal.
+TensorFlow and the TFLite runtimes write to file descriptors, where redirecting `sys.stderr` does not reach. Blocks here
+point the descriptors elsewhere for a while. Ctrl-C may land between any two steps of doing so, where no `finally` of
+the block itself can help: `given_back`, around a whole command, restores them, so that its last line reaches the
+terminal.
 """
 
 import contextlib
+import io
 import os
 import sys
+import tempfile
+import threading
+import warnings
 from collections.abc import Iterator
 
 STREAMS = (1, 2)
+_lock = threading.Lock()  # the streams are the process's
 
 
 @contextlib.contextmanager
@@ -28,3 +34,100 @@ def given_back() -> Iterator[None]:
         for stream, kept in real.items():
             os.dup2(kept, stream)
             os.close(kept)
+
+
+class HeldBack:
+    """Both streams pointed at a file, from `begin` to `end`.
+
+    Args:
+        file: descriptor of the file; None holds nothing back.
+    """
+
+    def __init__(self, file: int | None) -> None:
+        self._file = file
+        self._real: dict[int, int] = {}
+        self._python = sys.stdout, sys.stderr
+
+    @contextlib.contextmanager
+    def lifted(self) -> Iterator[None]:
+        """The real streams for the length of a block, for a line of progress."""
+        if self._file is None:
+            yield
+            return
+        self.end()
+        try:
+            yield
+        finally:
+            self.begin()
+
+    def begin(self) -> None:
+        """Point the streams at the file."""
+        if self._file is None:
+            return
+        self._python = sys.stdout, sys.stderr
+        _flush()
+        self._real = {stream: os.dup(stream) for stream in STREAMS}
+        for stream in STREAMS:
+            os.dup2(self._file, stream)
+        sys.stdout = sys.stderr = io.TextIOWrapper(io.FileIO(self._file, "w", closefd=False), write_through=True)
+
+    def end(self) -> None:
+        """Give the streams back."""
+        _flush()
+        sys.stdout, sys.stderr = self._python
+        while self._real:  # interrupted between two, it goes on where it was
+            stream, real = self._real.popitem()
+            os.dup2(real, stream)
+            os.close(real)
+
+
+@contextlib.contextmanager
+def silenced() -> Iterator[HeldBack]:
+    """Drop what is written to both streams, and warnings; not for two threads at once.
+
+    With LEUKOSCOPE_DEBUG=1 nothing is dropped.
+    """
+    if os.environ.get("LEUKOSCOPE_DEBUG") == "1":
+        yield HeldBack(None)
+        return
+    with tempfile.TemporaryFile() as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        held = HeldBack(file.fileno())
+        try:
+            held.begin()
+            yield held
+        finally:
+            held.end()
+
+
+@contextlib.contextmanager
+def stderr_without(unwanted: bytes) -> Iterator[None]:
+    """Hold standard error back within the block, then repeat it without the lines that contain `unwanted`.
+
+    Threads take turns. Python's own `sys.stderr` writes to the same descriptor, and is repeated too.
+    """
+    with _lock:
+        try:
+            real = os.dup(2)
+        except OSError:  # standard error is closed
+            yield
+            return
+        with tempfile.TemporaryFile() as file:
+            sys.stderr.flush()
+            os.dup2(file.fileno(), 2)
+            try:
+                yield
+            finally:
+                sys.stderr.flush()
+                os.dup2(real, 2)
+                os.close(real)
+                file.seek(0)
+                kept = [line for line in file if unwanted not in line]
+                if kept:
+                    os.write(2, b"".join(kept))
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(ValueError, OSError):  # closed, or a full pipe
+            stream.flush()

@@ -6,7 +6,6 @@ says in its signed custom fields what release it belongs to and which part of al
 """
 
 import logging
-import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -22,7 +21,7 @@ from edge.bundle.bundle import FILE_LIMITS
 from edge.bundle.policy import MANIFEST, SIGNATURE
 from edge.bundle.statement import BUNDLE_NAME
 from edge.errors import BundleError, UpdateError, UpdateSourceError
-from edge.system.durable import own_as_parent
+from edge.system.durable import own_as_parent, sync_path
 from edge.system.files import read_at_most
 from edge.update import rollout as rings
 from edge.update.candidates import Announced, Candidate
@@ -205,8 +204,4 @@ def _settle(cache: Path) -> None:
         if path.is_symlink():
             continue
         own_as_parent(path)
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_path(path)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from edge.system.streams import silenced
 from models.errors import ModelsError
 from models.networks.loading import first_line
-from models.support.quiet_tensorflow import silenced
 
 
 class ArchitectureError(ModelsError, ValueError):

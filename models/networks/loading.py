@@ -15,7 +15,8 @@ def load_network(folder: Path) -> tuple[Any, InputContract]:
         NetworkError: `model.keras` is damaged, or its input or outputs are not the contract's.
         ContractError: `contract.json` is missing or wrong.
     """
-    from models.support.quiet_tensorflow import import_tensorflow, silenced
+    from edge.system.streams import silenced
+    from models.support.quiet_tensorflow import import_tensorflow
 
     contract = InputContract.load(folder / "contract.json")
     path = folder / "model.keras"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import convert.cli
+import convert.commands.parity
+import convert.commands.quantize
 import models.cli
 from convert.parity.policy import Policy
 from edge.commands.command_line import _parse
@@ -64,7 +65,8 @@ def words_of(text: str) -> tuple[str, list[str]]:
 def placeholders_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Paths in the documents lead nowhere here: what looks at them while parsing is told that they do."""
     monkeypatch.setattr(models.cli, "model_folder", lambda path: path)
-    monkeypatch.setattr(convert.cli, "_policy", lambda text, data: Policy.default())
+    for command in (convert.commands.quantize, convert.commands.parity):
+        monkeypatch.setattr(command, "named_policy", lambda policy, data: Policy.default())
 
 
 @pytest.mark.parametrize("line", command_lines(), ids=str)

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convert.calibration.calibration_set import check
+from convert.commands.arguments import float_model_path
 from edge.commands.command_line import Outcome
-from edge.errors import ANSWER_IS_NO, DONE
+from edge.errors import ANSWER_IS_NO, DONE, UsageError
+from edge.system.option_values import optional_path
 
 
 @dataclass(frozen=True)
@@ -36,3 +38,17 @@ class CalibrationRequest:
         record = {**found.record(), "verdict": verdict}
         code = ANSWER_IS_NO if found.refused else DONE
         return Outcome(code, record, "\n".join([f"{len(found.names)} images: {verdict}", *lines]))
+
+
+def calibration(source: str, *, model: str = "", contract: str = "", json: bool = False) -> CalibrationRequest:
+    """Look over a calibration set as it stands. Exit 1 when it must not be used.
+
+    Args:
+        source: folder of images, a folder a class, or a .npy or .npz with one array (N, height, width, 3).
+        model: the float model it is meant for; its contract and training colours are compared.
+        contract: the contract alone, when there is no model at hand.
+        json: print the record as JSON.
+    """
+    if not model and not contract:
+        raise UsageError("convert calibration needs --model or --contract: it checks a set against what a model is fed")
+    return CalibrationRequest(Path(source), float_model_path(model) if model else None, optional_path(contract), json)

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convert.edgetpu.compiler import Compilation, compile_model, find_compiler
+from convert.edgetpu.compiler import DEFAULT_TIMEOUT_S, Compilation, compile_model, find_compiler
 from convert.errors import BrokenModelError
 from convert.tflite.inspection import inspect
 from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE, UsageError
+from edge.inference.edgetpu_delegate import device_name
 from edge.inference.tflite.model_file import LARGEST_MODEL_BYTES
 from edge.system.files import read_at_most, require_writable
+from edge.system.option_values import optional_path, whole_number
 
 _log = logging.getLogger(__name__)
 
@@ -63,3 +65,35 @@ class CompileRequest:
 def _text(made: Compilation) -> str:
     kept = [] if made.model is not None else ["nothing was written"]
     return "\n".join([made.to_text(), *kept])
+
+
+def compile_(
+    model: str,
+    *,
+    edgetpu: bool = False,
+    compiler: str = "",
+    timeout: str = str(DEFAULT_TIMEOUT_S),
+    out: str = "",
+    measure: str = "",
+    json: bool = False,
+) -> CompileRequest:
+    """Compile a model with Coral's own compiler, and check what it made.
+
+    The compiler's table is compared with the prediction of `convert inspect --edgetpu`; its exit code decides nothing.
+    Exit 0 when the whole model runs on the Edge TPU, 1 when a part or nothing does or the compiler fails, 4 without a
+    compiler.
+
+    Args:
+        model: a bundle's folder, which gets the compiled model (and loses its signature), or a .tflite file.
+        edgetpu: for a Coral Edge TPU; the one target there is.
+        compiler: path of edgetpu_compiler; the one on PATH when left out.
+        timeout: seconds, after which it is ended.
+        out: folder for what is made: a copy of the bundle, or the compiled file.
+        measure: an Edge TPU on this machine (usb, pci, usb:N, pci:N): certify what it answers to the golden images.
+        json: print the record as JSON.
+    """
+    if not edgetpu:
+        raise UsageError("convert compile needs --edgetpu, the one target there is")
+    seconds = whole_number(timeout, "--timeout", at_least=1, at_most=86_400)
+    device = device_name(measure, "--measure") if measure else None
+    return CompileRequest(Path(model), optional_path(compiler), seconds, optional_path(out), json, device)

@@ -1,13 +1,16 @@
-"""What `convert diagnose` does: a frozen request, checked when made."""
+"""The `convert diagnose` command."""
 
 import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from convert.commands.arguments import float_model_path
 from edge.commands.command_line import Outcome
-from edge.errors import ANSWER_IS_NO, DONE
+from edge.errors import ANSWER_IS_NO, DONE, UsageError
 from edge.system.files import require_writable, write_whole
+from edge.system.option_values import optional_path, whole_number
+from models.data.published import TRAINED, bundles
 from models.support.records import record_text
 
 _log = logging.getLogger(__name__)
@@ -36,13 +39,13 @@ class DiagnoseRequest:
     def execute(self) -> Outcome:
         """Exit 1 when a cause of weight was found, 3 with too few images."""
         from convert.calibration.evaluation_data import ImageFolder
-        from convert.diagnosis.job import diagnose
+        from convert.diagnosis import job
         from convert.diagnosis.page import diagnosis_text
 
         if self.out is not None:
             require_writable(self.out, "--out")
         data = ImageFolder(self.data, self.split)
-        found = diagnose(self.model, self.int8, self.contract, data, self.images)
+        found = job.diagnose(self.model, self.int8, self.contract, data, self.images)
         if self.out is not None:
             _write(self.out, found.record)
         code = ANSWER_IS_NO if found.record["verdict"] == "fault" else DONE
@@ -61,3 +64,43 @@ def _write(folder: Path, record: dict[str, Any]) -> None:
     write_whole(folder / PAGE, page)
     write_whole(folder / RECORD, record_text(record))
     _log.info(f"written: {folder / PAGE}, {FIGURE}, {RECORD}")
+
+
+def diagnose(
+    model: str,
+    int8: str = "",
+    *,
+    data: str,
+    images: str = "48",
+    split: str = "",
+    contract: str = "",
+    out: str = "",
+    json: bool = False,
+) -> DiagnoseRequest:
+    """Where does the error of an int8 model come from? Both networks run on the same images, layer by layer.
+
+    Names the causes, ranked, each with its evidence and what to try. Exit 0 when no cause of weight was found, 1 when
+    one was, 3 with too few images.
+
+    Args:
+        model: the float model: .keras, .h5, SavedModel folder, or mobilenet_v2, custom_cnn.
+        int8: the TFLite file, or a bundle; of a shipped network the bundle that ships when left out.
+        data: folder with one sub-folder of images a class.
+        images: how many are looked at; none of the test part of the split.
+        split: CSV from `models split`; the shipped one for the published set, else made from the images.
+        contract: JSON that says how a frame becomes the float model's input.
+        out: folder for diagnosis.html, diagnosis.png and diagnosis.json.
+        json: print the record as JSON.
+    """
+    if not int8 and model not in TRAINED:
+        raise UsageError(f"convert diagnose needs the int8 file or bundle made from {model}, as its second word")
+    return DiagnoseRequest(
+        float_model_path(model),
+        Path(int8) if int8 else bundles() / f"{model}-int8",
+        Path(data),
+        whole_number(images, "--images", at_least=1),
+        optional_path(split),
+        optional_path(contract),
+        optional_path(out),
+        json,
+    )

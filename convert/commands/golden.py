@@ -5,7 +5,7 @@ from pathlib import Path
 
 from convert.certification.renew_golden import renew
 from edge.commands.command_line import Outcome
-from edge.errors import DONE
+from edge.errors import DONE, UsageError
 
 
 @dataclass(frozen=True)
@@ -29,3 +29,15 @@ class GoldenRequest:
         ]
         named = {str(path): record for path, record in zip(self.bundles, records, strict=True)}
         return Outcome(DONE, named, "\n".join(lines))
+
+
+def golden(*paths: str, json: bool = False) -> GoldenRequest:
+    """Choose and certify a bundle's golden images again, without converting it. A signature must be made anew.
+
+    Args:
+        paths: folders of bundles.
+        json: print what was chosen as JSON, by bundle.
+    """
+    if not paths:
+        raise UsageError("convert golden needs the folder of a bundle, or several")
+    return GoldenRequest(tuple(Path(path) for path in paths), json)

@@ -1,4 +1,4 @@
-"""What `convert pareto` does: words into a frozen request, and its execution."""
+"""The `convert pareto` command."""
 
 import logging
 import math
@@ -23,7 +23,7 @@ from convert.pareto.record import Comparison
 from edge.commands.command_line import INTERRUPTED, Outcome
 from edge.errors import ANSWER_IS_NO, DONE, UsageError
 from edge.system.files import require_writable, write_whole
-from edge.system.option_values import switch, whole_number
+from edge.system.option_values import optional_path, whole_number
 
 _log = logging.getLogger(__name__)
 
@@ -93,23 +93,37 @@ class ParetoRequest:
         _log.info(f"written: {self.out / PAGE}, {FIGURE}, {RECORD}")
 
 
-def pareto_request(
-    models: Sequence[str],
-    *,
+def pareto(
+    *models: str,
     data: str,
-    widths: str,
-    sizes: str,
-    formats: str,
-    weights: str,
-    epochs: str,
-    split: str,
-    out: str,
-    json: object,
+    widths: str = "",
+    sizes: str = "",
+    formats: str = "int8,int16x8,float16,float32",
+    weights: str = "",
+    epochs: str = "",
+    split: str = "",
+    out: str = "build/pareto",
+    json: bool = False,
 ) -> ParetoRequest:
-    """The request that the words of a command line make.
+    """What do a smaller network, a smaller input or another number format cost, and what do they save?
 
-    Raises:
-        UsageError: words that make none.
+    Accuracy, file, latency on this machine, memory and Edge TPU prediction of every point, as table, figure and page,
+    with the Pareto front. Ctrl-C keeps what is finished and shows it; the same command continues. Exit 1 when no
+    point could be measured, 3 with too few test images.
+
+    Args:
+        models: mobilenet_v2 alone is varied in width and size; other networks, named or as files, are compared as they
+            are.
+        data: folder with one sub-folder of images a class.
+        widths: of mobilenet_v2, such as 1.0,0.35; 1.0 when left out. Others need --weights.
+        sizes: of its input, pixels a side; 224,160,96 when left out. Each but the shipped 224 is trained, in minutes to
+            an hour.
+        formats: some of int8, int16x8, float16, float32.
+        weights: ImageNet weights of the backbone for further widths, FILE or FILE,FILE; which fits which is found out.
+        epochs: of each training; 5 when left out.
+        split: CSV from `models split`; the shipped one for the published set, else made from the images.
+        out: folder for trained variants, converted files, pareto.html, pareto.png and pareto.json.
+        json: print the record as JSON.
     """
     if not models:
         raise UsageError(f"convert pareto needs {VARIED}, or the files of networks to compare")
@@ -123,10 +137,10 @@ def pareto_request(
         formats=_formats(formats),
         weights=tuple(Path(word) for word in weights.split(",") if word),
         data=Path(data),
-        split=Path(split) if split else None,
+        split=optional_path(split),
         epochs=whole_number(epochs, "--epochs", at_least=1, at_most=1000) if epochs else DEFAULT_EPOCHS,
         out=Path(out),
-        json=switch(json, "--json"),
+        json=json,
     )
 
 

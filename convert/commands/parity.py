@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convert.calibration.evaluation_data import ImageFolder
+from convert.commands.arguments import float_model_path, image_folder, named_policy
 from convert.parity.policy import Policy
 from convert.parity.verdict import EXIT_CODES
 from edge.commands.command_line import Outcome
 from edge.system.files import require_file
+from edge.system.option_values import optional_path
 
 
 @dataclass(frozen=True)
@@ -30,3 +32,37 @@ class ParityRequest:
             require_file(self.report, "--report")
         record, text = judge_pair(self.model, self.int8, self.contract, self.data, self.policy, self.report)
         return Outcome(EXIT_CODES[record["verdict"]], record, text)
+
+
+def parity(
+    model: str,
+    int8: str,
+    *,
+    data: str = "",
+    split: str = "",
+    contract: str = "",
+    policy: str = "",
+    report: str = "",
+    json: bool = False,
+) -> ParityRequest:
+    """Does an int8 model decide as its float original does? Exit 0 yes, 1 no, 3 not enough images to say.
+
+    Args:
+        model: the float model: .keras, .h5, SavedModel folder, or mobilenet_v2, custom_cnn.
+        int8: the TFLite file, or a bundle.
+        data: folder with one sub-folder of images a class; synthetic fields when not given.
+        split: CSV from `models split`; its test part judges.
+        contract: JSON that says how a frame becomes the model's input.
+        policy: TOML with the thresholds; the shipped ones as for quantize.
+        report: HTML page to write.
+        json: print the record as JSON.
+    """
+    return ParityRequest(
+        float_model_path(model),
+        Path(int8),
+        optional_path(contract),
+        image_folder(data, split),
+        named_policy(policy, data),
+        optional_path(report),
+        json,
+    )

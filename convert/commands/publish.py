@@ -1,4 +1,4 @@
-"""`convert publish`: one change to a repository of bundles a call."""
+"""The `convert publish` command: one change to a repository of bundles a call."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from convert.signing.repository_keys import SNAPSHOT, TARGETS, TIMESTAMP, RoleKe
 from edge.commands.command_line import Outcome
 from edge.errors import DONE, UsageError
 from edge.system.files import require_writable
-from edge.system.option_values import switch, whole_number
+from edge.system.option_values import optional_path, whole_number
 
 MOST_DAYS = 3650
 
@@ -83,25 +83,43 @@ class PublishRequest:
         return Outcome(DONE, record, "\n".join([*lines, f"valid until {publication.expires[TIMESTAMP]}"]))
 
 
-def publish_request(
+def publish(
     repo: str,
     *,
     keys: str,
-    init: object,
-    roots: str,
-    threshold: str,
-    bundle: str,
-    release: str,
-    rollout: str,
-    refresh: object,
-    rotate: str,
-    expires: str,
-    passphrase_file: str,
-    json: object,
+    init: bool = False,
+    roots: str = "3",
+    threshold: str = "2",
+    bundle: str = "",
+    release: str = "",
+    rollout: str = "",
+    refresh: bool = False,
+    rotate: str = "",
+    expires: str = "30",
+    passphrase_file: str = "",
+    json: bool = False,
 ) -> PublishRequest:
-    """The request that the words of a command line make; UsageError where they make none."""
-    begun, refreshed = switch(init, "--init"), switch(refresh, "--refresh")
-    actions = {"--init": begun, "--bundle": bundle, "--release": release, "--refresh": refreshed, "--rotate": rotate}
+    """Write or change a TUF repository of signed bundles: static files, for any web server, that devices update from.
+
+    One of --init, --bundle, --release, --refresh and --rotate a call. What is there is verified before anything is
+    signed on top of it.
+
+    Args:
+        repo: its folder.
+        keys: folder of the roles' private keys, ROLE.key or ROLE-NAME.key; --init makes them.
+        init: begin an empty repository in a new folder.
+        roots: root keys that --init makes.
+        threshold: how many of them have to sign a new root.
+        bundle: signed bundle to offer.
+        release: NAME/VERSION that is offered, to give it another --rollout.
+        rollout: percentage of devices a release is for, 0 to 100; all of them when left out with --bundle.
+        refresh: say anew that this is the newest there is; needs the snapshot and timestamp keys only.
+        rotate: folder with new keys for some of the roles, or all; --keys holds the old ones.
+        expires: days until devices refuse the repository unless it is refreshed or changed.
+        passphrase_file: file or pipe whose first line decrypts, or with --init encrypts, all keys.
+        json: print one JSON object.
+    """
+    actions = {"--init": init, "--bundle": bundle, "--release": release, "--refresh": refresh, "--rotate": rotate}
     given = [option for option, value in actions.items() if value]
     if len(given) != 1:
         raise UsageError(f"give one of {', '.join(actions)}; got {' and '.join(given) or 'none of them'}")
@@ -113,17 +131,17 @@ def publish_request(
     return PublishRequest(
         repository=Path(repo),
         keys=Path(keys),
-        passphrase_file=Path(passphrase_file) if passphrase_file else None,
-        init=begun,
+        passphrase_file=optional_path(passphrase_file),
+        init=init,
         roots=count,
         threshold=whole_number(threshold, "--threshold", at_least=1, at_most=count),
-        bundle=Path(bundle) if bundle else None,
+        bundle=optional_path(bundle),
         release=_release(release) if release else None,
         rollout=whole_number(rollout or "100", "--rollout", at_most=100),
-        refresh=refreshed,
-        rotate=Path(rotate) if rotate else None,
+        refresh=refresh,
+        rotate=optional_path(rotate),
         expires=whole_number(expires, "--expires", at_least=1, at_most=MOST_DAYS),
-        json=switch(json, "--json"),
+        json=json,
     )
 
 

@@ -4,12 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from convert.calibration.calibration_set import DEFAULT_COUNT
 from convert.calibration.evaluation_data import ImageFolder
+from convert.calibration.selection import METHODS
 from convert.certification.settings import Settings
+from convert.commands.arguments import float_model_path, image_folder, named_policy
 from convert.parity.verdict import EXIT_CODES
 from edge.commands.command_line import Outcome
-from edge.errors import ANSWER_IS_NO, DONE, NOT_ENOUGH_EVIDENCE
+from edge.errors import ANSWER_IS_NO, DONE, NOT_ENOUGH_EVIDENCE, UsageError
 from edge.system.files import require_writable
+from edge.system.option_values import optional_path, whole_number
+from models.data.published import TRAINED
 
 
 @dataclass(frozen=True)
@@ -45,3 +50,72 @@ class QuantizeRequest:
             key=[DONE, NOT_ENOUGH_EVIDENCE, ANSWER_IS_NO].index,
         )
         return Outcome(worst, {"bundles": certificates}, verdict_table(certificates))
+
+
+def quantize(
+    *models: str,
+    int8: bool = False,
+    io: str = "int8",
+    data: str = "",
+    split: str = "",
+    contract: str = "",
+    policy: str = "",
+    out: str = "build/bundles",
+    calibration_images: str = str(DEFAULT_COUNT),
+    method: str = "random",
+    seed: str = "0",
+    images_in_report: bool = False,
+    force: bool = False,
+    search: bool = False,
+    json: bool = False,
+) -> QuantizeRequest:
+    """Convert float classifiers to full-int8 TFLite and prove that they decide alike.
+
+    Without MODEL both shipped networks are converted. Without --data, synthetic fields calibrate and judge:
+    agreement only. Exit 0 all passed, 1 one failed, 3 not enough images to say.
+
+    Args:
+        models: .keras or .h5 files, SavedModel folders, or mobilenet_v2, custom_cnn.
+        int8: full-int8 weights and activations; the one format there is.
+        io: int8, or uint8 for runtimes that refuse int8 inputs (MediaPipe Tasks).
+        data: folder with one sub-folder of images a class.
+        split: CSV from `models split`; the shipped one for the published set, else made from the images.
+        contract: JSON that says how a frame becomes the model's input; beside the model, or inferred and said.
+        policy: TOML with the thresholds; convert/parity/policy.toml for real images, else
+            convert/parity/policy_synthetic.toml.
+        out: folder for the bundles, NAME-int8 each.
+        calibration_images: how many images the converter learns its ranges from.
+        method: how they are chosen: random, k-center or herding.
+        seed: of the choice.
+        images_in_report: embed images that changed class in the report; never publish such a bundle.
+        force: convert again even when nothing has changed.
+        search: try equalization, bias correction, other ranges and calibration sets, and a fine-tune if need be; keep
+            what decides most like float on the validation part. Ctrl-C keeps the best so far.
+        json: print the certificates as JSON.
+    """
+    if not int8:
+        raise UsageError("convert quantize needs --int8, the one format it writes")
+    if io not in ("int8", "uint8"):
+        raise UsageError(f"--io must be int8 or uint8; got {io!r}")
+    if method not in METHODS:
+        raise UsageError(f"--method must be one of {', '.join(METHODS)}; got {method!r}")
+    if split and not data:
+        raise UsageError("--split divides images: give --data too")
+    settings = Settings(
+        named_policy(policy, data),
+        "int8" if io == "int8" else "uint8",
+        whole_number(calibration_images, "--calibration-images", at_least=1),
+        method,
+        whole_number(seed, "--seed"),
+        images_in_report,
+        force,
+        search,
+    )
+    return QuantizeRequest(
+        tuple(float_model_path(word) for word in models or TRAINED),
+        optional_path(contract),
+        image_folder(data, split),
+        settings,
+        Path(out),
+        json,
+    )

@@ -11,6 +11,7 @@ from convert.errors import ConvertError
 from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE
 from edge.system.files import write_whole
+from edge.system.option_values import optional_path
 from models.data.published import TRAINED, bundles, trained
 
 BEGIN, END = "<!-- summary:begin -->", "<!-- summary:end -->"
@@ -198,3 +199,14 @@ def _read(path: Path) -> dict[str, Any]:
 def _with_interval(row: Mapping[str, Any], name: str) -> str:
     low, high = row[f"{name}_interval"]
     return f"{column_percent(row[name])} ({100 * low:.2f} to {100 * high:.2f})"
+
+
+def summary(*, check: str = "", write: str = "", json: bool = False) -> SummaryRequest:
+    """Print the figures of the shipped networks as one table, from their evaluation and certificate files.
+
+    Args:
+        check: document whose table must be current; exit 1 when it is not.
+        write: document to put the table into, between its markers.
+        json: print the rows as JSON.
+    """
+    return SummaryRequest(optional_path(check), optional_path(write), json)

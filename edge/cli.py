@@ -1,4 +1,4 @@
-"""The `edge` command: its words, each with the function that its help and its request come from."""
+"""The `edge` command: the functions of its commands, each imported when it is called."""
 
 import sys
 import traceback

@@ -23,7 +23,7 @@ from edge.pipeline.pipeline import Pipeline
 from edge.pipeline.recorder import Recorder
 from edge.record.audit import verify
 from edge.record.entries import RunInfo
-from edge.record.image_sampling import Keeper
+from edge.record.image_sampling import ImageSampler
 from edge.record.store import Store
 from edge.serving.serve import serve
 from edge.system.clock import Clock
@@ -78,7 +78,7 @@ def soak(frames: int, sample: int, folder: Path) -> dict[str, object]:
             standard_gates(),
             Sampled(served.classifier, sample),
             recorder,
-            keeper=Keeper("none"),
+            sampler=ImageSampler("none"),
             clock=clock,
             every=True,
             frames=frames,

@@ -25,7 +25,7 @@ from edge.inference.interpreters import TensorSpec
 from edge.pipeline.pipeline import Pipeline
 from edge.pipeline.recorder import Recorder
 from edge.record.formatting import stored_line, stored_record
-from edge.record.image_sampling import Keeper
+from edge.record.image_sampling import ImageSampler
 from edge.system.clock import Clock
 from tests.pipeline_parts import CountingCamera, EveryThird, ListStore, NumberJudge
 
@@ -289,7 +289,13 @@ def test_an_unsure_verdict_is_recorded_as_a_reason_and_counted_as_refused() -> N
     store, clock = ListStore(), Clock()
     recorder = Recorder(store, 1, clock=clock, on_stored=lambda s: None, on_state=lambda s: None)  # type: ignore[arg-type]
     running = Pipeline(
-        CountingCamera(24), Gates([EveryThird()]), Unsure(), recorder, keeper=Keeper("none"), clock=clock, every=True
+        CountingCamera(24),
+        Gates([EveryThird()]),
+        Unsure(),
+        recorder,
+        sampler=ImageSampler("none"),
+        clock=clock,
+        every=True,
     )
     running.start()
     assert running.join(20)

@@ -1,4 +1,4 @@
-"""The four stages: every frame has one fate, and the counts add up."""
+"""The four stages: every frame counts once, and the counts add up."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ from edge.inference.gates.base import Gates
 from edge.inference.images import decode_image
 from edge.pipeline.pipeline import Pipeline
 from edge.pipeline.recorder import Recorder
-from edge.record.image_sampling import Keeper
+from edge.record.image_sampling import ImageSampler
 from edge.system.clock import Clock
 
 
@@ -23,7 +23,7 @@ def pipeline(
     recorder = Recorder(
         store, 1, clock=clock, count=8, wait_s=0.02, on_stored=lambda stored: None, on_state=lambda text: None
     )
-    return Pipeline(camera, gates or no_gates(), judge, recorder, keeper=Keeper(keep), clock=clock, **more)  # type: ignore[arg-type]
+    return Pipeline(camera, gates or no_gates(), judge, recorder, sampler=ImageSampler(keep), clock=clock, **more)  # type: ignore[arg-type]
 
 
 def finished(running: Pipeline) -> Pipeline:
@@ -121,12 +121,12 @@ def test_once_settled_no_stage_runs_and_a_capture_that_hangs_is_not_waited_for()
             return frame
 
     never = pipeline(CountingCamera(), NumberJudge(), ListStore())
-    assert never.settle(0)  # not even started
+    assert never.wait_ended(0)  # not even started
     running = finished(pipeline(Slow(), judge, ListStore(), frames=3))
     began = time.monotonic()
-    assert not running.settle(0.1) and time.monotonic() - began < 2
+    assert not running.wait_ended(0.1) and time.monotonic() - began < 2
     threading.Timer(0.2, Slow.hang.set).start()
-    assert running.settle(10) and not any(thread.is_alive() for thread in running._threads)
+    assert running.wait_ended(10) and not any(thread.is_alive() for thread in running._threads)
 
 
 def test_a_full_disk_stops_recording_and_loses_nothing_stored():
@@ -135,7 +135,7 @@ def test_a_full_disk_stops_recording_and_loses_nothing_stored():
     recorder = Recorder(store, 1, clock=clock, count=8, wait_s=0.01, on_stored=lambda s: None, on_state=said.append)
     judge = NumberJudge(pace_s=0.001)
     running = Pipeline(
-        CountingCamera(pace_s=0.001), no_gates(), judge, recorder, keeper=Keeper("none"), clock=clock, every=True
+        CountingCamera(pace_s=0.001), no_gates(), judge, recorder, sampler=ImageSampler("none"), clock=clock, every=True
     )
     running.start()
     while len(store.stored) < 20:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import certified
+from msgspec import structs
 
 from edge.bundle import bundle as bundles
 from edge.bundle.bundle import Bundle
@@ -164,10 +165,10 @@ def test_the_certificate_counts_on_a_machine_like_its_own(
 
 def test_the_fastest_pace_is_kept_and_the_oldest_forgotten(tmp_path: Path) -> None:
     for number in range(MOST_PACES + 5):
-        write_state(tmp_path, replace(SOME, invoke_ms=5.0), f"bundle {number}", read_state(tmp_path).paces)
+        write_state(tmp_path, structs.replace(SOME, invoke_ms=5.0), f"bundle {number}", read_state(tmp_path).paces)
     assert len(read_state(tmp_path).paces) == MOST_PACES and "bundle 0" not in read_state(tmp_path).paces
     for milliseconds in (9.0, 3.0, 7.0, None):
-        write_state(tmp_path, replace(SOME, invoke_ms=milliseconds), "this", read_state(tmp_path).paces)
+        write_state(tmp_path, structs.replace(SOME, invoke_ms=milliseconds), "this", read_state(tmp_path).paces)
     assert read_state(tmp_path).paces["this"] == 3.0
 
 
@@ -218,7 +219,7 @@ def test_the_file_is_whole_and_readable(tmp_path: Path) -> None:
 
 
 def state_of(tmp_path: Path, **changes: Any) -> tuple[str, str, str]:
-    write_state(tmp_path, replace(SOME, **changes), "x", {})
+    write_state(tmp_path, structs.replace(SOME, **changes), "x", {})
     [finding] = probe(Machine(store=tmp_path))
     return finding.state, finding.found, finding.cure
 

@@ -26,7 +26,7 @@ from edge.pipeline.counters import Counts
 from edge.pipeline.pipeline import Pipeline
 from edge.pipeline.recorder import Recorder
 from edge.record.audit import verify
-from edge.record.image_sampling import Keeper
+from edge.record.image_sampling import ImageSampler
 from edge.record.store import Store
 from edge.serving.selftest import SelfTester
 from edge.serving.selftest_schedule import DailySelfTest
@@ -331,7 +331,7 @@ def test_what_ends_the_hook_ends_the_pipeline_with_all_that_was_judged_stored() 
         no_gates(),
         judge,
         recorder,
-        keeper=Keeper("none"),
+        sampler=ImageSampler("none"),
         clock=Clock(),
         every=True,
         between=between,

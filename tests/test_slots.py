@@ -22,7 +22,7 @@ STATES = st.builds(
     State,
     trial=st.none() | st.builds(Trial, st.sampled_from("ab"), DIGESTS, st.lists(st.text(), max_size=3).map(tuple)),
     floors=st.dictionaries(NAMES, VERSIONS, max_size=4),
-    rejected=st.lists(st.builds(Rejected, DIGESTS, NAMES, st.none() | VERSIONS, st.text()), max_size=4).map(tuple),
+    rejected=st.lists(st.builds(Rejected, NAMES, st.none() | VERSIONS, DIGESTS, st.text()), max_size=4).map(tuple),
 )
 
 
@@ -58,7 +58,7 @@ def test_a_floor_never_sinks(state: State, name: str, version: int) -> None:
 
 @pytest.mark.slow
 @settings(max_examples=20, deadline=None)
-@given(STATES, st.lists(st.builds(Rejected, DIGESTS, NAMES, VERSIONS, st.text()), min_size=20, max_size=20))
+@given(STATES, st.lists(st.builds(Rejected, NAMES, VERSIONS, DIGESTS, st.text()), min_size=20, max_size=20))
 def test_rejections_are_bounded_and_the_latest_stay(state: State, rejected: list[Rejected]) -> None:
     for each in rejected:
         state = state.reject(each)

@@ -356,7 +356,7 @@ def test_what_root_installs_belongs_to_the_service(device: Device, world: World)
 class Child(Proof):
     """A proof whose child is any program."""
 
-    def words(self, bundle: Path) -> list[str]:
+    def command_line(self, bundle: Path) -> list[str]:
         return [sys.executable, "-c", bundle.joinpath("program").read_text()]
 
 
@@ -521,7 +521,7 @@ def test_slots_that_a_user_may_not_see_are_not_taken_for_none(device: Device, tm
 class Shell(Proof):
     """A proof whose child tells who it is."""
 
-    def words(self, bundle: Path) -> list[str]:
+    def command_line(self, bundle: Path) -> list[str]:
         return ["/bin/sh", "-c", "echo $(id -u) $(id -g) $(id -G) >&2; exit 1"]
 
 

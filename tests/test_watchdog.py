@@ -15,9 +15,9 @@ from edge.inference.contract import Pixels
 from edge.pipeline.counters import Counts
 from edge.pipeline.pipeline import Pipeline
 from edge.pipeline.recorder import Recorder
-from edge.pipeline.stage_activity import Vitals
+from edge.pipeline.stage_activity import StageActivity
 from edge.pipeline.watchdog import RECORD_S, UNWATCHED_S, Watchdog
-from edge.record.image_sampling import Keeper
+from edge.record.image_sampling import ImageSampler
 from edge.system.clock import Clock
 from edge.system.sd_notify import Notifier
 from tests.pipeline_parts import CountingCamera, ListStore, NumberJudge, no_gates
@@ -97,7 +97,7 @@ class Silent(CountingCamera):
 def watched(busy: dict[str, float], *, captured: int = 0, full: bool = False, alive_at: float = 0.0) -> Any:
     """A watchdog over stages that say so, at 1000 s."""
     now = [1000.0]
-    pipeline = SimpleNamespace(vitals=SimpleNamespace(busy=lambda: busy), counts=Counts(captured=captured))
+    pipeline = SimpleNamespace(activity=SimpleNamespace(busy=lambda: busy), counts=Counts(captured=captured))
     camera = SimpleNamespace(alive_at=alive_at, away=False)
     hangs: list[str] = []
     watchdog = Watchdog(
@@ -147,21 +147,23 @@ def test_nothing_captured_for_no_reason_is_a_hang(full: bool, stopping: bool) ->
 def test_a_stage_s_work_is_seen_in_the_real_pipeline() -> None:
     camera, store = Silent(3), ListStore()
     recorder = Recorder(store, 1, clock=Clock(), on_stored=lambda _: None, on_state=lambda _: None, wait_s=0.01)
-    pipeline = Pipeline(camera, no_gates(), NumberJudge(), recorder, keeper=Keeper("none"), clock=Clock(), every=True)
+    pipeline = Pipeline(
+        camera, no_gates(), NumberJudge(), recorder, sampler=ImageSampler("none"), clock=Clock(), every=True
+    )
     pipeline.start()
     deadline = time.monotonic() + 20
     while pipeline.counts.stored < 3 and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert set(pipeline.vitals.busy()) == {"capture"}
+    assert set(pipeline.activity.busy()) == {"capture"}
     camera.released.set()
     while not pipeline.join(0.1):
         pass
-    assert pipeline.vitals.busy() == {} and pipeline.counts.stored == 3
+    assert pipeline.activity.busy() == {} and pipeline.counts.stored == 3
 
 
 def test_work_that_fails_is_over() -> None:
-    vitals = Vitals()
-    with pytest.raises(KeyError), vitals.at_work("gate"):
-        assert vitals.busy()["gate"] >= 0
+    activity = StageActivity()
+    with pytest.raises(KeyError), activity.at_work("gate"):
+        assert activity.busy()["gate"] >= 0
         raise KeyError
-    assert vitals.busy() == {}
+    assert activity.busy() == {}

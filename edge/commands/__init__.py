@@ -1,3 +1,3 @@
-"""Commands of `edge`: the words of a command line as a checked request, and the requests' execution."""
+"""Commands of `edge`: options as a checked request, and the request's execution."""
 
 __all__ = ["command_line"]

@@ -1,4 +1,4 @@
-"""python-fire, tamed: parse the words into a frozen request first, execute it afterwards.
+"""python-fire, tamed: a command line becomes a frozen request first, which is executed afterwards.
 
 Fire by itself turns `1e3` into 1000.0, swallows the word after a switch, lets trailing words reach attributes
 of a result, prints usage pages for a typing error and shows tracebacks. Here a command is a small function

@@ -26,18 +26,18 @@ class ExportRequest:
         from edge.record.location import require_record
 
         require_record(self.store)
-        tally, checked = export.export(self.store, self.slide, self.to)
-        findings = [*checked.findings, *tally.problems]
+        summary, checked = export.export(self.store, self.slide, self.to)
+        findings = [*checked.findings, *summary.problems]
         record = {
             "slide": self.slide,
             "to": str(self.to),
-            "verdicts": tally.verdicts,
-            "images": tally.images,
+            "verdicts": summary.verdicts,
+            "images": summary.images,
             "sound": not findings,
             "findings": findings,
         }
         text = "\n".join(
-            [*findings, f"{self.to}: {tally.verdicts} verdicts, {tally.images} images of slide {self.slide}"]
+            [*findings, f"{self.to}: {summary.verdicts} verdicts, {summary.images} images of slide {self.slide}"]
         )
         if findings:
             text += "; the record did not verify, so that nothing was marked as exported"

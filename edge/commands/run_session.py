@@ -1,16 +1,14 @@
 """One run of the instrument: a camera's frames to stored verdicts, until a signal ends it."""
 
-import hashlib
 import json as json_format
 import logging
 import signal
 import threading
-from collections import Counter as Tally
+from collections import Counter
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
-from edge.bundle.bundle import Bundle
 from edge.bundle.trusted import TrustedKeys
 from edge.cameras.backends import open_camera
 from edge.cameras.base import Camera
@@ -34,9 +32,10 @@ from edge.pipeline.recorder import Recorder
 from edge.pipeline.watchdog import Watchdog
 from edge.record.entries import RunInfo, Stored
 from edge.record.formatting import heading, stored_line, stored_record
-from edge.record.image_sampling import Keeper
+from edge.record.image_sampling import ImageSampler
 from edge.record.store import Store
 from edge.serving.boot import Start, start
+from edge.serving.bundle_watch import BundleWatch
 from edge.serving.selftest import SelfTester
 from edge.serving.selftest_schedule import DailySelfTest, record_failure
 from edge.serving.serve import RESEARCH_USE, Served, serve
@@ -46,7 +45,7 @@ from edge.settings.profile import Settings
 from edge.system.clock import Clock
 from edge.system.interrupts import stop_on
 from edge.system.sd_notify import Notifier
-from edge.system.tuning import settle_in
+from edge.system.tuning import tune_process
 from edge.update.slots import Slots, default_slots
 
 _log = logging.getLogger(__name__)
@@ -54,7 +53,7 @@ _log = logging.getLogger(__name__)
 _TICK_S = 0.25
 _LOOK_AT_BUNDLE_EVERY = 8  # ticks
 _STOP_GRACE_S = 1.0  # after which a camera that still blocks is closed under its thread
-_SETTLE_S = 2.0  # for stages to end that have nothing left to do; a capture that hangs is not waited for longer
+_STAGES_END_S = 2.0  # for stages to end that have nothing left to do; a capture that hangs is not waited for longer
 
 
 @dataclass(frozen=True)
@@ -79,24 +78,24 @@ class RunRequest:
             GoldenMismatchError: a self-test failed, at the start or later; the record says so, and it exits with 1.
             LeukoscopeError: no bundle, camera or store; what was stored before is safe.
         """
-        settle_in()
+        tune_process()
         _log.info(RESEARCH_USE)
         folder, notifier = self.settings.store, Notifier.from_environment()
         slots = Slots(default_slots())
         try:
-            begun = self._start(slots)
+            started = self._start(slots)
         except (GoldenMismatchError, ModelFileError, UpdateError) as error:
             notifier.stopping(f"the self-test failed: {error}")
             SelfTester(folder).failed(str(self.settings.model.bundle or "the shipped bundle"), error)
             record_failure(folder, str(error))
             raise
-        watch = SlotWatch(slots, begun, named=self.settings.model.bundle is not None)
+        watch = SlotWatch(slots, started, named=self.settings.model.bundle is not None)
         with watch.serving():
             camera = open_camera(self.settings.camera_uri)
             if camera.notice:
                 _log.warning(f"{camera.notice}")
             with stop_on(signal.SIGINT, signal.SIGTERM) as stop, Store.open(folder) as store:
-                return _Run(self, begun, watch, camera, store, stop, notifier).outcome()
+                return _Run(self, started, watch, camera, store, stop, notifier).outcome()
 
     def _start(self, slots: Slots) -> Start:
         """The bundle that is named; else a slot's, the other one's where the current fails; else the shipped one."""
@@ -120,17 +119,17 @@ class _Run:
     def __init__(
         self,
         request: RunRequest,
-        begun: Start,
+        started: Start,
         slots: SlotWatch,
         camera: Camera,
         store: Store,
         stop: threading.Event,
         notifier: Notifier,
     ) -> None:
-        served = begun.served
+        served = started.served
         self._request, self._served, self._slots, self._camera = request, served, slots, camera
         self._store, self._stop, self._clock, self._notifier = store, stop, Clock(), notifier
-        self._tally: Tally[str] = Tally()
+        self._answers: Counter[str] = Counter()
         self._reader_left = False
         settings = request.settings
         gates = standard_gates().without(settings.gates_off)
@@ -146,7 +145,7 @@ class _Run:
             on_state=_log.info,
             housekeeping=Housekeeping(store, settings.retention, self._clock),
         )
-        for kind, detail in begun.events:
+        for kind, detail in started.events:
             self._recorder.event(kind, detail)
         if served.bundle.signed is None and request.allow_unsigned:
             self._event("unsigned", f"--allow-unsigned: no trusted key signed {served.bundle.name}")
@@ -167,7 +166,7 @@ class _Run:
             gates,
             served.classifier,
             self._recorder,
-            keeper=Keeper(keep),
+            sampler=ImageSampler(keep),
             clock=self._clock,
             every=every,
             frames=request.frames,
@@ -201,11 +200,11 @@ class _Run:
         finally:
             self._notifier.stopping(why)
             self._supervised.close()
-            self._pipeline.settle(_SETTLE_S)
+            self._pipeline.wait_ended(_STAGES_END_S)
             counts = self._pipeline.counts
             self._close_run(counts, why)
         text = f"{counts.stored} stored of {counts.captured} captured ({counts.dropped} dropped for newer ones); "
-        text += ", ".join(f"{name} {number}" for name, number in sorted(self._tally.items())) or "no verdict"
+        text += ", ".join(f"{name} {number}" for name, number in sorted(self._answers.items())) or "no verdict"
         if counts.unstored:
             _log.error(f"no room for the last {counts.unstored} verdicts; they were not announced")
         code = MACHINE_LACKS if counts.unstored else DONE
@@ -223,7 +222,7 @@ class _Run:
 
     def _watch(self) -> str:
         """Wait for the end, with an eye on clock and bundle; why it ended."""
-        bundle, trust, ticks = _BundleWatch(self._served.bundle), self._trust_watch(), 0
+        bundle, trust, ticks = BundleWatch(self._served.bundle), self._trust_watch(), 0
         told, withdrawn = False, ""
         while not self._pipeline.join(_TICK_S):
             ticks += 1
@@ -280,7 +279,7 @@ class _Run:
         """Say what is stored; a reader that has gone ends the run, as it ends any command."""
         bundle, simulated = self._served.bundle, bool(self._camera.notice)
         for each in stored:
-            self._tally[each.entry.label or f"refused: {each.entry.reason}"] += 1
+            self._answers[each.entry.label or f"refused: {each.entry.reason}"] += 1
         if self._reader_left:
             return
         try:
@@ -303,21 +302,3 @@ class _Run:
     def _event(self, kind: str, detail: str) -> None:
         _log.info(f"{kind}: {detail}")
         self._recorder.event(kind, detail)
-
-
-class _BundleWatch:
-    """Notices that the bundle on disk is no longer the one in memory, which goes on running."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        self._manifest, self._digest, self._said = bundle.path / "manifest.json", bundle.digest, False
-
-    def change(self) -> str:
-        """One sentence, once; "" while all is as it was."""
-        try:
-            same = hashlib.sha256(self._manifest.read_bytes()).hexdigest() == self._digest
-        except OSError:
-            same = False
-        if same or self._said:
-            return ""
-        self._said = True
-        return f"{self._manifest.parent} was changed on disk; the run goes on with bundle {self._digest[:12]} in memory"

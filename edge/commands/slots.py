@@ -1,13 +1,15 @@
 """The `edge slots` command."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE
 from edge.system.option_values import optional_path
+
+if TYPE_CHECKING:
+    from edge.update.status import SlotsStatus
 
 
 @dataclass(frozen=True)
@@ -21,13 +23,15 @@ class SlotsRequest:
 
     def execute(self) -> Outcome:
         """Code 0, or 1 when the current slot does not verify."""
+        from msgspec import to_builtins
+
         from edge.bundle.trusted import TrustedKeys
         from edge.update.slots import Slots
-        from edge.update.status import described
+        from edge.update.status import status
 
-        record = described(Slots(self.slots), TrustedKeys.load(self.keys), allow_unsigned=self.allow_unsigned)
-        code = ANSWER_IS_NO if record["populated"] and not record["sound"] else DONE
-        return Outcome(code, record, _text(record))
+        found = status(Slots(self.slots), TrustedKeys.load(self.keys), allow_unsigned=self.allow_unsigned)
+        code = ANSWER_IS_NO if found.populated and not found.sound else DONE
+        return Outcome(code, to_builtins(found), _text(found))
 
 
 def slots(
@@ -51,25 +55,25 @@ def slots(
     return SlotsRequest(optional_path(slots) or default_slots(), settings.trust.keys, allow_unsigned, json)
 
 
-def _text(record: Mapping[str, Any]) -> str:
-    if not record["populated"]:
-        return f"{record['folder']}: nothing was installed; the bundle of this installation runs"
+def _text(status: "SlotsStatus") -> str:
+    if not status.populated:
+        return f"{status.folder}: nothing was installed; the bundle of this installation runs"
     lines = []
-    for slot, bundle in record["slots"].items():
+    for slot, bundle in status.slots.items():
         if bundle is None:
             lines.append(f"  {slot}  empty")
             continue
-        serves = record["current"] == f"{slot}/{bundle['name']}"
-        mark = ("on trial" if record["on_trial"] else "serves") if serves else "spare"
-        version = f"version {bundle['version']}" if bundle["version"] else "unsigned"
-        line = f"{'*' if serves else ' '} {slot}  {bundle['name']} {version}  {mark}  {bundle['fault'] or ''}"
+        serves = status.current == f"{slot}/{bundle.name}"
+        mark = ("on trial" if status.on_trial else "serves") if serves else "spare"
+        version = f"version {bundle.version}" if bundle.version else "unsigned"
+        line = f"{'*' if serves else ' '} {slot}  {bundle.name} {version}  {mark}  {bundle.fault or ''}"
         lines.append(line.rstrip())
-    if record["fault"]:
-        lines.append(f"fault: {record['fault']}")
-    lines += [f"gone back from: {r['name']} version {r['version']}: {r['why']}" for r in record["rejected"]]
+    if status.fault:
+        lines.append(f"fault: {status.fault}")
+    lines += [f"gone back from: {each.name} version {each.version}: {each.why}" for each in status.rejected]
     lines += [
         f"{each['utc'][:19]}Z  {each['what']:<12}{each.get('name') or ''} {each.get('version') or ''}  "
         f"{each.get('why') or each.get('source') or ''}".rstrip()
-        for each in record["history"]
+        for each in status.history
     ]
     return "\n".join(lines)

@@ -176,7 +176,7 @@ def _record(done: "Done") -> dict[str, Any]:
         "version": offer.version if offer else None,
         "digest": offer.digest if offer else None,
         "current": str(done.place) if done.place else None,
-        "passed_over": [{"origin": p.origin, "fate": p.fate, "why": p.why} for p in done.passed_over],
+        "passed_over": [{"origin": p.origin, "fate": p.reason, "why": p.why} for p in done.passed_over],
     }
 
 

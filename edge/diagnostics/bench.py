@@ -1,4 +1,4 @@
-"""What `edge bench` measures and shows: what a frame costs here, stage by stage, beside the bare interpreter."""
+"""The measurements of `edge bench` and their table: a frame stage by stage, beside the bare interpreter."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""The picture of a bench: contenders beside each other, and where a frame's time goes."""
+"""The figure of a bench: contenders beside each other, and where a frame's time goes."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -18,7 +18,7 @@ from edge.inference.gates.standard import standard_gates
 from edge.pipeline.pipeline import Pipeline
 from edge.pipeline.recorder import Recorder
 from edge.record.entries import Entry, Event, RunInfo, Stored
-from edge.record.image_sampling import Keeper
+from edge.record.image_sampling import ImageSampler
 from edge.record.store import Store
 from edge.serving.serve import Served
 from edge.system.clock import Clock
@@ -94,7 +94,7 @@ def _pipeline_fps(served: Served, frame: Pixels, frames: int, store: Store, rate
         standard_gates(),
         served.classifier,
         recorder,
-        keeper=Keeper("none"),
+        sampler=ImageSampler("none"),
         clock=clock,
         every=True,
         frames=frames,

@@ -1,4 +1,4 @@
-"""What `edge bench` times: the stages of one frame, and the contenders of one interleaved run."""
+"""Timing for `edge bench`: the stages of one frame, and the contenders of one interleaved run."""
 
 import resource
 import time

@@ -12,26 +12,27 @@ def slots(machine: Machine) -> Sequence[Finding]:
     from edge.bundle.trusted import TrustedKeys
     from edge.errors import LeukoscopeError
     from edge.update.slots import Slots, default_slots
-    from edge.update.status import described
+    from edge.update.status import status
 
     try:
-        found = described(Slots(default_slots()), TrustedKeys.load(machine.keys))
+        found = status(Slots(default_slots()), TrustedKeys.load(machine.keys))
     except LeukoscopeError as error:
         return [Finding("slots", "missing", str(error), "start the service, or `edge update SOURCE`")]
-    if not found["populated"]:
-        return [Finding("slots", "ok", f"{found['folder']}: nothing was installed; the shipped bundle runs")]
-    if not found["sound"]:
+    if not found.populated:
+        return [Finding("slots", "ok", f"{found.folder}: nothing was installed; the shipped bundle runs")]
+    if not found.sound or found.current is None:
         cure = "the next start of the service falls back to the other slot; `edge update SOURCE` installs a sound one"
-        return [Finding("slots", "missing", str(found["fault"] or "no slot serves"), cure)]
-    current, spare = found["current"], {"a": "b", "b": "a"}[found["current"][0]]
-    other = found["slots"][spare]
-    text = f"{current} version {found['slots'][current[0]]['version'] or 'unsigned'}; "
-    text += f"{spare} holds version {other['version'] or 'unsigned'}" if other else f"{spare} is empty"
+        return [Finding("slots", "missing", found.fault or "no slot serves", cure)]
+    slot = found.current[0]
+    spare = "b" if slot == "a" else "a"
+    current, other = found.slots[slot], found.slots[spare]
+    text = f"{found.current} version {(current and current.version) or 'unsigned'}; "
+    text += f"{spare} holds version {other.version or 'unsigned'}" if other else f"{spare} is empty"
     findings = [Finding("slots", "ok", text)]
-    if found["on_trial"]:
+    if found.on_trial:
         cure = "a running service confirms it by itself; `edge rollback` goes back"
         findings = [Finding("slots", "warning", f"{text}; the first is on trial", cure)]
-    changes = [each for each in found["history"] if each["what"] in _CHANGES]
+    changes = [each for each in found.history if each["what"] in _CHANGES]
     if changes and changes[-1]["what"] in ("fell_back", "rolled_back"):
         last = changes[-1]
         said = f"{last['utc'][:19]}Z {last['what'].replace('_', ' ')}: {last.get('why', '')}"

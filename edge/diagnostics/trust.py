@@ -1,4 +1,4 @@
-"""Whose bundles run here, and whether the one that the settings name may."""
+"""The keys that are trusted here, and whether they allow the bundle that the settings name."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""How many frames went where. The counts always add up: every captured frame has one fate."""
+"""Counters of frames by outcome; every captured frame counts once."""
 
 import threading
 from dataclasses import asdict, dataclass
@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Counts:
-    """Frames by fate.
+    """Frames by outcome.
 
     Attributes:
         captured: taken from the camera.
@@ -31,7 +31,11 @@ class Counts:
         return self.refused + self.classified
 
     def add_up(self) -> bool:
-        """Whether every frame of a finished run has its fate."""
+        """Whether every frame of a finished run is counted once.
+
+        >>> Counts(captured=3, dropped=1, classified=2, stored=2).add_up()
+        True
+        """
         return self.captured == self.dropped + self.judged and self.judged == self.stored + self.unstored
 
     def as_dict(self) -> dict[str, int]:
@@ -47,7 +51,7 @@ class Counter:
         self._values = dict.fromkeys(Counts.__dataclass_fields__, 0)
 
     def add(self, **more: int) -> None:
-        """Count frames by fate, all at once."""
+        """Count frames by outcome, all at once."""
         with self._lock:
             for name, number in more.items():
                 self._values[name] += number

@@ -10,7 +10,6 @@ buffers that are used again; nothing of a frame's size is allocated once the fir
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from time import perf_counter, sleep
 from typing import Protocol
 
@@ -21,13 +20,14 @@ from edge.errors import EndOfFrames
 from edge.inference.answer import answer
 from edge.inference.classifier import Verdict
 from edge.inference.contract import InputContract, Pixels, Scratch
-from edge.inference.gates.base import GateReport, Gates
+from edge.inference.gates.base import Gates
 from edge.pipeline.counters import Counter, Counts
+from edge.pipeline.frame_buffers import FrameJob, buffer_pool
 from edge.pipeline.recorder import Recorder
-from edge.pipeline.stage_activity import Vitals
+from edge.pipeline.stage_activity import StageActivity
 from edge.record.entries import Entry
-from edge.record.image_sampling import Keeper, encode_png
-from edge.system.clock import Clock, Instant
+from edge.record.image_sampling import ImageSampler, encode_png
+from edge.system.clock import Clock
 from edge.system.queues import Handover
 
 _TICK_S = 0.2  # how often a waiting stage looks whether the run is over
@@ -53,41 +53,6 @@ class Source(Protocol):
     def capture(self, into: Pixels | None = None) -> Frame | None: ...
 
 
-@dataclass
-class _Job:
-    """A frame on its way, and what was found out so far. Both buffers go back to their pools."""
-
-    at: Instant
-    sequence: int
-    source: str
-    buffer: "_Buffer | None"
-    pixels: Pixels | None  # the frame, in `buffer` or in memory of its own
-    prepared: "_Buffer | None" = None
-    latency_ms: dict[str, float] = field(default_factory=dict)
-    report: GateReport | None = None
-    verdict: Verdict | None = None
-
-
-class _Buffer:
-    """uint8 (H, W, 3), allocated when its size is first known."""
-
-    def __init__(self) -> None:
-        self._pixels: Pixels | None = None
-
-    def of(self, size: tuple[int, int]) -> Pixels:
-        """The buffer for frames of (width, height), the same as long as that stays."""
-        if self._pixels is None or self._pixels.shape[:2] != (size[1], size[0]):
-            self._pixels = np.empty((size[1], size[0], 3), np.uint8)
-        return self._pixels
-
-
-def _pool(count: int) -> Handover[_Buffer]:
-    pool: Handover[_Buffer] = Handover(count)
-    for _ in range(count):
-        pool.put(_Buffer())
-    return pool
-
-
 class Pipeline:
     """One run from a started camera to a store.
 
@@ -95,7 +60,7 @@ class Pipeline:
         camera: started; capture stops at its end, at `frames`, or when told to.
         every: every frame is judged, however long it takes; otherwise the newest wins.
         frames: end after so many judged frames; None runs until stopped.
-        keeper: which frames are kept as images.
+        sampler: which frames are kept as images.
         recorder: stores what was judged; only this pipeline's record stage calls it, but for events.
         between: called by the classify stage between two frames, and while it waits for one; the judge is its own
             meanwhile. What it raises ends the run.
@@ -108,20 +73,20 @@ class Pipeline:
         judge: Judge,
         recorder: Recorder,
         *,
-        keeper: Keeper,
+        sampler: ImageSampler,
         clock: Clock,
         every: bool = False,
         frames: int | None = None,
         between: Callable[[], None] = lambda: None,
     ) -> None:
         self._camera, self._gates, self._judge, self._recorder = camera, gates, judge, recorder
-        self._keeper, self._clock, self._every, self._frames = keeper, clock, every, frames
+        self._sampler, self._clock, self._every, self._frames = sampler, clock, every, frames
         self._between = between
-        self._counter, self.vitals = Counter(), Vitals()
-        self._frame_pool, self._prepared_pool = _pool(_FRAMES + keeper.keeps), _pool(_PREPARED)
-        self._captured: Handover[_Job] = Handover(1, newest_wins=not every)
-        self._passed: Handover[_Job] = Handover(1, newest_wins=not every)
-        self._judged: Handover[_Job] = Handover(_MOST_JUDGED)
+        self._counter, self.activity = Counter(), StageActivity()
+        self._frame_pool, self._prepared_pool = buffer_pool(_FRAMES + sampler.active), buffer_pool(_PREPARED)
+        self._captured: Handover[FrameJob] = Handover(1, newest_wins=not every)
+        self._passed: Handover[FrameJob] = Handover(1, newest_wins=not every)
+        self._judged: Handover[FrameJob] = Handover(_MOST_JUDGED)
         self._capturing = threading.Event()  # set while frames are wanted
         self._capturing.set()
         self._failure: BaseException | None = None
@@ -130,7 +95,7 @@ class Pipeline:
 
     @property
     def counts(self) -> Counts:
-        """Frames by fate so far."""
+        """Frames by outcome so far."""
         return self._counter.now()
 
     def start(self) -> None:
@@ -163,7 +128,7 @@ class Pipeline:
         self._counter.add(dropped=counts.captured - counts.dropped - counts.judged)  # left where it was
         raise self._failure
 
-    def settle(self, timeout_s: float) -> bool:
+    def wait_ended(self, timeout_s: float) -> bool:
         """Wait until no stage runs any more, after `finished` and with the camera closed; whether they ended in time.
 
         A thread that is inside OpenCV or the interpreter while Python ends would take the process down with it
@@ -201,7 +166,7 @@ class Pipeline:
             start = perf_counter()
             size = self._camera.mode.size
             try:
-                with self.vitals.at_work("capture"):
+                with self.activity.at_work("capture"):
                     frame = self._camera.capture(None if size is None else buffer.of(size))
             except EndOfFrames:
                 break
@@ -209,7 +174,7 @@ class Pipeline:
                 break
             taken += 1
             self._counter.add(captured=1)
-            job = _Job(self._clock.now(), frame.sequence, frame.source, buffer, frame.pixels)
+            job = FrameJob(self._clock.now(), frame.sequence, frame.source, buffer, frame.pixels)
             job.latency_ms["capture"] = _since(start)
             self._drop(self._captured.put(job))
         self._captured.close()
@@ -221,12 +186,12 @@ class Pipeline:
             job.prepared = self._prepared_pool.get()
             if job.prepared is None:  # another stage has failed
                 return
-            with self.vitals.at_work("gate"):
+            with self.activity.at_work("gate"):
                 start = perf_counter()
                 prepared = job.prepared.of(contract.size)
                 np.copyto(prepared, contract.prepare(job.pixels, scratch))
                 job.latency_ms["prepare"] = _since(start)
-                if not self._keeper.wants(job.at.monotonic_ns):
+                if not self._sampler.wants(job.at.monotonic_ns):
                     self._give_back_frame(job)
                 start = perf_counter()
                 job.report = self._gates.check(prepared)
@@ -240,11 +205,11 @@ class Pipeline:
             job = self._passed.get(_TICK_S)
             if job is not None:
                 assert job.prepared is not None
-                with self.vitals.at_work("classify"):
+                with self.activity.at_work("classify"):
                     job.verdict = self._judge.classify_prepared(job.prepared.of(size))
                 job.latency_ms["classify"] = job.verdict.latency_ms
                 self._drop(self._to_record(job))
-            with self.vitals.at_work("classify"):
+            with self.activity.at_work("classify"):
                 self._between()
         self._judged.close()  # the gate is through too: it closed `_passed`
 
@@ -256,7 +221,7 @@ class Pipeline:
             if recorder.has_room:
                 job = inbox.get(wait)
                 if job is not None:
-                    with self.vitals.at_work("record"):
+                    with self.activity.at_work("record"):
                         self._take(job)
             elif recorder.full:  # nothing is taken in, so the stages before wait or drop frames
                 sleep(wait)
@@ -269,12 +234,12 @@ class Pipeline:
 
     # --- between the stages ---------------------------------------------------------------------------------
 
-    def _to_record(self, job: _Job) -> _Job | None:
+    def _to_record(self, job: FrameJob) -> FrameJob | None:
         """Pass on a judged frame; what could not be passed."""
         self._give_back_prepared(job)
         return self._judged.put(job)
 
-    def _take(self, job: _Job) -> None:
+    def _take(self, job: FrameJob) -> None:
         """A judged frame becomes an entry."""
         if not self._every and self._frames is not None and self._counter.now().judged >= self._frames:
             self._drop(job)
@@ -304,7 +269,7 @@ class Pipeline:
 
     def _commit(self) -> bool:
         waiting = self._recorder.waiting
-        with self.vitals.at_work("record"):
+        with self.activity.at_work("record"):
             done = self._recorder.commit()
         if done:
             self._counter.add(stored=waiting)
@@ -316,19 +281,19 @@ class Pipeline:
         while not self._judged.finished:
             self._drop(self._judged.get(_TICK_S))
 
-    def _drop(self, job: _Job | None) -> None:
+    def _drop(self, job: FrameJob | None) -> None:
         """Count a frame that nobody takes, None for no such frame, and give its buffers back."""
         if job is not None:
             self._give_back_frame(job)
             self._give_back_prepared(job)
             self._counter.add(dropped=1)
 
-    def _give_back_frame(self, job: _Job) -> None:
+    def _give_back_frame(self, job: FrameJob) -> None:
         buffer, job.buffer, job.pixels = job.buffer, None, None
         if buffer is not None:
             self._frame_pool.put(buffer)
 
-    def _give_back_prepared(self, job: _Job) -> None:
+    def _give_back_prepared(self, job: FrameJob) -> None:
         buffer, job.prepared = job.prepared, None
         if buffer is not None:
             self._prepared_pool.put(buffer)

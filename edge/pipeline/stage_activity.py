@@ -1,4 +1,4 @@
-"""Which stage is at work on one thing, and since when: a stage that hangs in it is told from one that waits for work.
+"""The activity of the stages: which one works on a frame, and since when, so that a hang is told from waiting.
 
 Waiting is no sign of anything: a camera that is away, a full disk or an empty hand-over can last for hours. A call that
 began and does not end is.
@@ -10,8 +10,14 @@ from contextlib import contextmanager
 from time import monotonic
 
 
-class Vitals:
-    """Kept by the stages, read by whoever watches over them. Stages work on one thing at a time each."""
+class StageActivity:
+    """Written by the stages, each of which works on one frame at a time; read by the watchdog.
+
+    >>> activity = StageActivity()
+    >>> with activity.at_work("gate"):
+    ...     list(activity.busy())
+    ['gate']
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""Signs of life for the service manager: given while the run works or waits for good reason, withheld when it hangs.
+"""The watchdog: signs of life for the service manager while the run works or has to wait, none when it hangs.
 
 | what goes on | alive? |
 |---|---|
@@ -69,7 +69,7 @@ class Watchdog:
 
     def hang(self, *, stopping: bool = False) -> str:
         """What hangs, one sentence; "" while nothing does."""
-        busy = self._pipeline.vitals.busy()
+        busy = self._pipeline.activity.busy()
         for stage, seconds in busy.items():
             if stage == "capture":
                 seconds = min(seconds, self._now() - self._camera.alive_at)  # noqa: PLW2901  (it may try for days)

@@ -1,4 +1,4 @@
-"""`edge verify`: is the record what was written? Chain, images and counts, read in bounded memory.
+"""The audit of a record (`edge verify`): chain, images and counts, read in bounded memory.
 
 Works while a run goes on: what is judged is the record up to its head when the check began.
 """
@@ -7,7 +7,7 @@ import json as json_format
 import os
 import re
 import time
-from collections import Counter as Tally
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -133,7 +133,7 @@ class _Check:
         self._fields: dict[str, int] = {}  # last field read, by slide
         self._image_bytes = 0
         self._checkpoint: tuple[int, str] | None = None
-        self._signers: Tally[str] = Tally()
+        self._signers: Counter[str] = Counter()
         self._findings: list[str] = []
         self._found = 0
 

@@ -1,4 +1,4 @@
-"""What is recorded: verdicts, events and runs, and the JSON bodies they are stored as."""
+"""The entries of the record: verdicts, events and runs, and the JSON bodies they are stored as."""
 
 import re
 from collections.abc import Mapping

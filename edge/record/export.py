@@ -1,4 +1,4 @@
-"""`edge export`: everything recorded about one slide as a folder that stands alone, whole or not at all."""
+"""The export of one slide (`edge export`): a folder that stands alone, written whole or not at all."""
 
 import csv
 import hashlib
@@ -48,7 +48,7 @@ _OF_RUN = (
 
 
 @dataclass
-class _Tally:
+class SlideSummary:
     """What one pass over a slide's entries finds out, and the next needs."""
 
     verdicts: int = 0
@@ -62,7 +62,7 @@ class _Tally:
     problems: list[str] = field(default_factory=list)
 
 
-def export(folder: Path, slide: str, to: Path) -> tuple[_Tally, VerifyReport]:
+def export(folder: Path, slide: str, to: Path) -> tuple[SlideSummary, VerifyReport]:
     """Write everything about `slide` in the record `folder` to the new folder `to`, while a run may go on.
 
     What is exported is the slide up to the record's head now. The entries are marked as exported unless
@@ -82,76 +82,76 @@ def export(folder: Path, slide: str, to: Path) -> tuple[_Tally, VerifyReport]:
             raise StoreError(checked.findings[0])
         head = Head(store.head().record, *checked.head, image_bytes=0)  # what was checked is what is exported
         with _new_folder(to) as staging:
-            tally = _write(store, slide, head, staging, checked)
-        if checked.sound and not tally.problems:
+            summary = _write(store, slide, head, staging, checked)
+        if checked.sound and not summary.problems:
             try:
                 store.mark_exported(slide, Row(head.id, "", head.digest), Clock().now().utc)
             except StoreError as error:
                 _log.warning(f"exported, and not marked as exported: {error}")
-    return tally, checked
+    return summary, checked
 
 
-def _write(store: Store, slide: str, head: Head, staging: Path, checked: VerifyReport) -> _Tally:
+def _write(store: Store, slide: str, head: Head, staging: Path, checked: VerifyReport) -> SlideSummary:
     with _Sums(staging) as sums:
-        tally = _Tally()
+        summary = SlideSummary()
         with sums.text(JSON_LINES) as lines:
             for row in store.slide_entries(slide, through=head.id):
                 lines.write(f'{{"id":{row.id},"digest":"{row.digest}","entry":{row.body}}}\n')
-                image = _count(tally, json_format.loads(row.body))
+                image = _count(summary, json_format.loads(row.body))
                 if image is not None:
-                    _copy_image(store, image, sums, tally)
+                    _copy_image(store, image, sums, summary)
         with sums.text(CSV) as table:
-            _write_table(store, staging / JSON_LINES, tally, table)
+            _write_table(store, staging / JSON_LINES, summary, table)
         with sums.text(HEAD) as stream:
-            stream.write(json_format.dumps(_chain_record(slide, head, tally, checked), indent=2) + "\n")
+            stream.write(json_format.dumps(_chain_record(slide, head, summary, checked), indent=2) + "\n")
         with sums.text(README) as stream:
-            stream.write(_readme(slide, head, tally, checked))
-    return tally
+            stream.write(_readme(slide, head, summary, checked))
+    return summary
 
 
-def _count(tally: _Tally, body: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Take an entry into the tally; the image it names."""
-    tally.entries += 1
+def _count(summary: SlideSummary, body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Take an entry into the summary; the image it names."""
+    summary.entries += 1
     if body["type"] == "run":
-        tally.simulated |= body["simulated"]
-        tally.bundles[Provenance.from_run(body)] = None
-        tally.labels.update(dict.fromkeys(body["labels"]))
+        summary.simulated |= body["simulated"]
+        summary.bundles[Provenance.from_run(body)] = None
+        summary.labels.update(dict.fromkeys(body["labels"]))
     if body["type"] != "verdict":
         return None
-    tally.verdicts += 1
-    tally.gates.update(dict.fromkeys(body["gates"]))
-    tally.stages.update(dict.fromkeys(body["latency_ms"]))
+    summary.verdicts += 1
+    summary.gates.update(dict.fromkeys(body["gates"]))
+    summary.stages.update(dict.fromkeys(body["latency_ms"]))
     image: Mapping[str, Any] | None = body["image"]
     return image
 
 
-def _copy_image(store: Store, image: Mapping[str, Any], sums: "_Sums", tally: _Tally) -> None:
+def _copy_image(store: Store, image: Mapping[str, Any], sums: "_Sums", summary: SlideSummary) -> None:
     """Copy an image if it still is the one recorded; what is not is left out and named among the problems."""
     try:
         found, _ = store.images.digest(image["path"])
     except OSError as error:
-        tally.problems.append(f"{image['path']}: {error.strerror}")
+        summary.problems.append(f"{image['path']}: {error.strerror}")
         return
     if found != image["sha256"]:
-        tally.problems.append(f"{image['path']}: was altered")
+        summary.problems.append(f"{image['path']}: was altered")
         return
     name = f"{IMAGES}/{split_path(image['path'])[1]}"
     sums.copy(store.folder / image["path"], name)
-    tally.images += 1
+    summary.images += 1
 
 
 # --- the table ------------------------------------------------------------------------------------------------
 
 
-def _write_table(store: Store, lines: Path, tally: _Tally, table: IO[str]) -> None:
+def _write_table(store: Store, lines: Path, summary: SlideSummary, table: IO[str]) -> None:
     """The verdicts as CSV, read back from the lines just written, now that all columns are known."""
     writer = csv.writer(table)  # lines end with CR LF (RFC 4180): only so are cells with either quoted
     runs: dict[int, Mapping[str, Any]] = {}
     columns = [
         *_BEFORE,
-        *(f"probability_{_safe(label)}" for label in tally.labels),
-        *(f"gate_{_safe(gate)}" for gate in tally.gates),
-        *(f"{_safe(stage)}_ms" for stage in tally.stages),
+        *(f"probability_{_safe(label)}" for label in summary.labels),
+        *(f"gate_{_safe(gate)}" for gate in summary.gates),
+        *(f"{_safe(stage)}_ms" for stage in summary.stages),
         *_AFTER,
     ]
     writer.writerow(columns)
@@ -164,10 +164,10 @@ def _write_table(store: Store, lines: Path, tally: _Tally, table: IO[str]) -> No
             elif entry["type"] == "verdict":
                 if entry["run"] not in runs:
                     runs = {entry["run"]: json_format.loads(store.run_body(entry["run"]) or "{}")}
-                writer.writerow([_cell(value) for value in _row(record, runs[entry["run"]], tally)])
+                writer.writerow([_cell(value) for value in _row(record, runs[entry["run"]], summary)])
 
 
-def _row(record: Mapping[str, Any], run: Mapping[str, Any], tally: _Tally) -> list[Any]:
+def _row(record: Mapping[str, Any], run: Mapping[str, Any], summary: SlideSummary) -> list[Any]:
     entry = record["entry"]
     probabilities = dict(zip(run.get("labels", ()), entry["probabilities"] or (), strict=False))
     image = entry["image"] or {"path": None, "sha256": None}
@@ -176,9 +176,9 @@ def _row(record: Mapping[str, Any], run: Mapping[str, Any], tally: _Tally) -> li
     values |= {"entry": record["id"], "digest": record["digest"], **{name: run.get(name) for name in _OF_RUN}}
     return [
         *(values[name] for name in _BEFORE),
-        *(probabilities.get(label) for label in tally.labels),
-        *(entry["gates"].get(gate) for gate in tally.gates),
-        *(entry["latency_ms"].get(stage) for stage in tally.stages),
+        *(probabilities.get(label) for label in summary.labels),
+        *(entry["gates"].get(gate) for gate in summary.gates),
+        *(entry["latency_ms"].get(stage) for stage in summary.stages),
         *(values[name] for name in _AFTER),
     ]
 
@@ -198,31 +198,31 @@ def _safe(text: str) -> str:
 # --- what goes with it ----------------------------------------------------------------------------------------
 
 
-def _chain_record(slide: str, head: Head, tally: _Tally, checked: VerifyReport) -> dict[str, Any]:
+def _chain_record(slide: str, head: Head, summary: SlideSummary, checked: VerifyReport) -> dict[str, Any]:
     return {
         "slide": slide,
         "record": head.record,
         "head": {"id": head.id, "digest": head.digest},
         "exported": Clock().now().utc,
-        "entries": tally.entries,
-        "verdicts": tally.verdicts,
-        "images": tally.images,
-        "simulated": tally.simulated,
-        "bundles": [bundle.as_record() for bundle in tally.bundles],
-        "sound": checked.sound and not tally.problems,
-        "findings": [*checked.findings, *tally.problems],
+        "entries": summary.entries,
+        "verdicts": summary.verdicts,
+        "images": summary.images,
+        "simulated": summary.simulated,
+        "bundles": [bundle.as_record() for bundle in summary.bundles],
+        "sound": checked.sound and not summary.problems,
+        "findings": [*checked.findings, *summary.problems],
     }
 
 
-def _readme(slide: str, head: Head, tally: _Tally, checked: VerifyReport) -> str:
+def _readme(slide: str, head: Head, summary: SlideSummary, checked: VerifyReport) -> str:
     warning = ""
-    if tally.simulated:
+    if summary.simulated:
         warning += "SIMULATED: at least one run looked at drawn fields, not at a smear (column `simulated`).\n\n"
-    if tally.problems or not checked.sound:
-        problems = "\n".join([*checked.findings, *tally.problems])
+    if summary.problems or not checked.sound:
+        problems = "\n".join([*checked.findings, *summary.problems])
         warning += f"NOT SOUND: the record did not verify when this was exported:\n{problems}\n\n"
-    judged_by = "".join(f"Judged by {bundle}.\n" for bundle in tally.bundles)
-    return f"""Slide {slide}: {tally.verdicts} verdicts, {tally.images} images.
+    judged_by = "".join(f"Judged by {bundle}.\n" for bundle in summary.bundles)
+    return f"""Slide {slide}: {summary.verdicts} verdicts, {summary.images} images.
 {judged_by}
 Research use only: this is no medical device, and no verdict in here is a diagnosis.
 

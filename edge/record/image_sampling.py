@@ -1,4 +1,4 @@
-"""Which judged frames are kept as images, and in which form."""
+"""The choice of judged frames that are stored as images, and their encoding."""
 
 from typing import Literal
 
@@ -13,20 +13,25 @@ _SECOND_NS = 1_000_000_000
 _FASTEST = (cv2.IMWRITE_PNG_COMPRESSION, 1)
 
 
-class Keeper:
-    """Decides which frames are kept: every one, at most one a second, or none."""
+class ImageSampler:
+    """Chooses the frames that are stored as images: every one, at most one a second, or none.
+
+    >>> sampler = ImageSampler("second")
+    >>> [sampler.wants(second * 10**9) for second in (0, 0.5, 1)]
+    [True, False, True]
+    """
 
     def __init__(self, keep: Keep) -> None:
         self._keep = keep
         self._last: int | None = None
 
     @property
-    def keeps(self) -> bool:
-        """Whether any frame is."""
+    def active(self) -> bool:
+        """Whether any frame is chosen."""
         return self._keep != "none"
 
     def wants(self, monotonic_ns: int) -> bool:
-        """Whether the frame captured then is kept; to be asked once a frame."""
+        """Whether to store the frame captured at that time; call it once a frame."""
         if self._keep != "second":
             return self._keep == "every"
         if self._last is not None and monotonic_ns - self._last < _SECOND_NS:

@@ -1,4 +1,4 @@
-"""Where the record is."""
+"""The folder of the record."""
 
 import os
 from pathlib import Path

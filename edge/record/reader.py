@@ -1,4 +1,4 @@
-"""The record as it is read: in small pieces, each at one moment, so that a reader never hinders the writer."""
+"""Read access to the record in small pieces, each at one moment, so that a reader never hinders the writer."""
 
 import heapq
 import sqlite3
@@ -98,7 +98,7 @@ class Reader:
     def run_body(self, run: int) -> str | None:
         """The JSON text of the entry that began a run, also where it was pruned and the run goes on; or None."""
         with self._reading() as connection:
-            return run_begun(connection, run)
+            return run_start(connection, run)
 
     def names_image(self, slide: str, field: int, path: str) -> bool:
         """Whether an entry names that image, or did until it was pruned."""
@@ -152,7 +152,7 @@ class Reader:
             yield self._connection
 
 
-def run_begun(connection: sqlite3.Connection, run: int) -> str | None:
+def run_start(connection: sqlite3.Connection, run: int) -> str | None:
     """As `Store.run_body`."""
     found = connection.execute(
         "SELECT body FROM entries WHERE type = 'run' AND type != 'verdict' AND run = ?", (run,)

@@ -145,13 +145,13 @@ def _carried_run(transaction: Transaction, through: int) -> Any:
     """The entry that began the run which goes on behind `through`, or None: later verdicts refer to it."""
     latest = "FROM entries WHERE type = '{}' AND type != 'verdict' AND id <= ? ORDER BY id DESC LIMIT 1"
     connection = transaction.connection
-    begun = connection.execute(f"SELECT body {latest.format('run')}", (through,)).fetchone()
-    if begun is None:
+    start = connection.execute(f"SELECT body {latest.format('run')}", (through,)).fetchone()
+    if start is None:
         carried = f"SELECT json_extract(body, '$.carried_run') {latest.format('pruned')}"
-        begun = connection.execute(carried, (transaction.head.id,)).fetchone()
-    if begun is None or begun[0] is None:
+        start = connection.execute(carried, (transaction.head.id,)).fetchone()
+    if start is None or start[0] is None:
         return None
-    run = json_format.loads(begun[0])
+    run = json_format.loads(start[0])
     ended = connection.execute(f"SELECT run {latest.format('end')}", (through,)).fetchone()
     return None if ended is not None and ended[0] == run["run"] else run
 

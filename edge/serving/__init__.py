@@ -2,6 +2,7 @@
 
 __all__ = [
     "boot",
+    "bundle_watch",
     "interpreter",
     "selftest",
     "selftest_schedule",

@@ -1,4 +1,4 @@
-"""Which slot serves, decided at every start of the service.
+"""The choice of the slot that serves, made at every start of the service.
 
 | what the start finds | what serves |
 |---|---|
@@ -162,7 +162,7 @@ class _Starter:
             self._slots.switch("fall back", other)  # first: from here on the bad one serves no start
             state = replace(self._read_state(), trial=None)
             if reject and bad and identity:
-                state = state.reject(Rejected(identity.digest, bad.name, identity.version, why))
+                state = state.reject(Rejected(bad.name, identity.version, identity.digest, why))
             self._slots.save("reject", state)
             self._slots.note(
                 "fell_back",

@@ -1,4 +1,4 @@
-"""Self-tests where frames are judged: at the start of a run and once a day inside it; and what a failure leaves."""
+"""Self-tests of a run, at its start and once a day, and the event that a failure leaves."""
 
 import logging
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """The outcome of the last self-test, and how fast this machine was: a small file beside the record's database.
 
-It is no evidence, and no part of the chain: the record's events are. It is what `edge doctor` and the next self-test
+It is no part of the chain and proves nothing; the record's events do. It is what `edge doctor` and the next self-test
 look at, and what a run without a record can leave.
 """
 
@@ -8,21 +8,24 @@ import json
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from edge.errors import StoreError
 from edge.system.files import read_at_most, write_whole
 
 FILE = "selftest.json"
-FORMAT = 1
+FORMAT: Literal[1] = 1
 MOST_PACES = 32  # bundles and runtimes whose pace is remembered
 _LARGEST_BYTES = 2**20
 
 
-@dataclass(frozen=True)
-class LastTest:
+class LastTest(Struct, frozen=True):
     """One self-test, as it is kept.
 
     Attributes:
@@ -53,25 +56,24 @@ class LastTest:
         return None
 
 
-@dataclass(frozen=True)
-class SelfTestState:
+class SelfTestState(Struct, frozen=True):
     """What the file holds: the last self-test, and the fastest pace seen by what was timed (milliseconds)."""
 
+    format: Literal[1]
     last: LastTest | None
-    paces: Mapping[str, float]
+    paces: dict[str, float]
+
+
+NO_STATE = SelfTestState(FORMAT, None, {})
 
 
 def read_state(folder: Path) -> SelfTestState:
-    """The state beside a record; an empty one where there is none, or none that can be read."""
+    """The state beside a record; `NO_STATE` where there is none, or none that can be read."""
     try:
-        record = json.loads(read_at_most(folder / FILE, _LARGEST_BYTES, StoreError))
-        if record["format"] != FORMAT:
-            return SelfTestState(None, {})
-        last = LastTest(**record["last"])
-        paces = {str(name): float(ms) for name, ms in record["paces"].items() if float(ms) > 0}
-        return SelfTestState(last if all(isinstance(t, str) for t in (last.utc, last.detail)) else None, paces)
-    except (StoreError, ValueError, TypeError, KeyError, AttributeError):
-        return SelfTestState(None, {})
+        state = msgspec.json.decode(read_at_most(folder / FILE, _LARGEST_BYTES, StoreError), type=SelfTestState)
+    except (StoreError, msgspec.MsgspecError, ValueError, RecursionError):
+        return NO_STATE
+    return replace(state, paces={name: ms for name, ms in state.paces.items() if ms > 0})
 
 
 def write_state(folder: Path, last: LastTest, pace: str, paces: Mapping[str, float]) -> None:
@@ -88,7 +90,7 @@ def write_state(folder: Path, last: LastTest, pace: str, paces: Mapping[str, flo
     known = [ms for ms in (paces.get(pace), last.invoke_ms) if ms is not None]
     kept = dict(others[1 - MOST_PACES :]) | ({pace: min(known)} if known else {})
     folder.mkdir(parents=True, exist_ok=True)
-    record = {"format": FORMAT, "last": asdict(last), "paces": kept}
+    record = msgspec.to_builtins(SelfTestState(FORMAT, last, kept))
     write_whole(folder / FILE, json.dumps(record, indent=1, allow_nan=False) + "\n")
 
 

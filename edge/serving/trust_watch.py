@@ -1,4 +1,4 @@
-"""Whether what serves may go on serving: keys and revocations as they stand now, asked while a run goes on."""
+"""Repeated check that the serving bundle is still trusted, by keys and revocations as they stand now."""
 
 import logging
 from collections.abc import Callable

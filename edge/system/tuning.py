@@ -10,7 +10,7 @@ _TRIM_BYTES = 128 * 1024
 _SWITCH_S = 0.0005  # Python's own 5 ms are longer than an inference
 
 
-def settle_in() -> None:
+def tune_process() -> None:
     """One OpenCV thread, quick turns between Python's threads, one malloc arena that gives freed memory back.
 
     The stages are threads already; OpenCV's own would take the core that the interpreter runs on. By default

@@ -1,4 +1,4 @@
-"""What a source offers, and which of it is installed."""
+"""The bundles that a source offers, and the choice of the one that is installed."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ from edge.update.state import NO_STATE, State
 # Why a candidate is not installed. "installed": it serves already; "later": a rollout has not come to this device;
 # "older": than what was confirmed here; "rejected": this device went back from it; "other": of another name;
 # "refused": unsigned, altered, not readable.
-Fate = Literal["installed", "later", "older", "rejected", "other", "refused"]
+Reason = Literal["installed", "later", "older", "rejected", "other", "refused"]
 
 
 class Candidate(Protocol):
@@ -90,7 +90,7 @@ class PassedOver:
     """A candidate that is not installed, and why."""
 
     origin: str
-    fate: Fate
+    reason: Reason
     why: str
 
     def __str__(self) -> str:
@@ -161,7 +161,7 @@ def _offer(candidate: Candidate, terms: Terms, place: Path) -> Offer:
     return Offer(candidate, name, version, digest, signed)
 
 
-def _against(offer: Offer, terms: Terms, standing: Standing) -> tuple[Fate, str] | None:
+def _against(offer: Offer, terms: Terms, standing: Standing) -> tuple[Reason, str] | None:
     """What speaks against an offer, if anything does."""
     if terms.name and offer.name != terms.name:
         return "other", f"is {offer}; wanted is {terms.name}"
@@ -175,7 +175,7 @@ def _against(offer: Offer, terms: Terms, standing: Standing) -> tuple[Fate, str]
     return None if terms.allow_older else _older(offer, standing)
 
 
-def _older(offer: Offer, standing: Standing) -> tuple[Fate, str] | None:
+def _older(offer: Offer, standing: Standing) -> tuple[Reason, str] | None:
     """Whether an offer is not newer than what was confirmed here, or serves; an unsigned one has no version to tell."""
     if offer.version is None:
         return None

@@ -1,4 +1,4 @@
-"""Downloads that end: bounded in bytes, in silence and in time, whatever the server does.
+"""Downloads bounded in bytes, in silence and in time, whatever the server does.
 
 For python-tuf's `ngclient`, which has its own fetcher but no bound against a server that sends a byte now and then,
 and for zip files over https.
@@ -48,7 +48,7 @@ class Fetcher(FetcherInterface):
         Raises:
             DownloadHTTPError: the server says no. SlowRetrievalError: silence, or too slow. DownloadError: the rest.
         """
-        begun = self._now()
+        started = self._now()
         try:
             response = self._opened(url)
             if response.status >= 400:
@@ -57,7 +57,7 @@ class Fetcher(FetcherInterface):
             raise SlowRetrievalError(f"{url}: no answer within {self._silence_s:g} s") from error
         except urllib3.exceptions.HTTPError as error:
             raise DownloadError(f"{url}: {_reason(error)}") from error
-        return self._chunks(url, response, begun)
+        return self._chunks(url, response, started)
 
     def _opened(self, url: str) -> urllib3.BaseHTTPResponse:
         """The answer to a GET, redirects followed."""
@@ -84,12 +84,12 @@ class Fetcher(FetcherInterface):
             url = target
         raise DownloadError(f"{url}: more than {_MOST_REDIRECTS} redirects")
 
-    def _chunks(self, url: str, response: urllib3.BaseHTTPResponse, begun: float) -> Iterator[bytes]:
+    def _chunks(self, url: str, response: urllib3.BaseHTTPResponse, started: float) -> Iterator[bytes]:
         received = 0
         try:
             while chunk := response.read1(_CHUNK):
                 received += len(chunk)
-                if self._now() - begun > self._grace_s + received / SLOWEST_BYTES_S:
+                if self._now() - started > self._grace_s + received / SLOWEST_BYTES_S:
                     raise SlowRetrievalError(f"{url}: slower than {SLOWEST_BYTES_S} bytes a second")
                 yield chunk
         except urllib3.exceptions.TimeoutError as error:

@@ -1,4 +1,4 @@
-"""What happened to the slots: an append-only file of JSON lines."""
+"""The history of the slots: an append-only file of JSON lines."""
 
 import json
 from collections.abc import Mapping
@@ -30,8 +30,8 @@ class History:
             fields: JSON; `why` in one line.
         """
         line = json.dumps({"utc": at.utc, "synchronized": at.synchronized, "what": what, **fields}, allow_nan=False)
-        begun = b"" if self._ends_well() else b"\n"
-        self._durable.append(f"note {what}", self.path, begun + line.encode() + b"\n")
+        separator = b"" if self._ends_well() else b"\n"
+        self._durable.append(f"note {what}", self.path, separator + line.encode() + b"\n")
 
     def tail(self, count: int) -> list[dict[str, Any]]:
         """The last happenings, oldest first; none where nothing happened yet."""

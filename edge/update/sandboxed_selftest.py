@@ -44,7 +44,7 @@ class Proof:
         """
         try:
             done = subprocess.run(
-                self.words(bundle),
+                self.command_line(bundle),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
@@ -63,7 +63,7 @@ class Proof:
             raise UpdateError(f"the self-test crashed ({_signal(-done.returncode)})")
         raise UpdateError(f"the self-test failed: {_last_line(done.stderr)}")
 
-    def words(self, bundle: Path) -> list[str]:
+    def command_line(self, bundle: Path) -> list[str]:
         """The command line of the child."""
         words = [sys.executable, "-m", "edge.cli", "selftest", "--bundle", str(bundle)]
         words += ["--store", os.devnull]  # the outcome is kept nowhere: `edge doctor` tells of what serves

@@ -1,4 +1,4 @@
-"""Where bundles come from, told by how the source is written.
+"""Sources of bundles, told apart by how they are written.
 
 | SOURCE | what it is |
 |---|---|

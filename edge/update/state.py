@@ -40,9 +40,9 @@ class Trial(Struct, frozen=True, forbid_unknown_fields=True):
 class Rejected(Struct, frozen=True, forbid_unknown_fields=True):
     """A bundle that this device went back from; it is not installed again unless told."""
 
-    digest: Digest
     name: Name
     version: Version | None
+    digest: Digest
     why: str
 
 

@@ -1,58 +1,97 @@
-"""The status of the slots as a record."""
+"""The status of the slots: what stands in them, what serves, and what happened last."""
 
 from typing import Any
+
+from msgspec import Struct
 
 from edge.bundle import bundle as bundles
 from edge.bundle.trusted import TrustedKeys
 from edge.errors import LeukoscopeError, UpdateError
 from edge.update.slots import Place, Slots
+from edge.update.state import Rejected
 
 _HISTORY = 10  # lines that `edge slots` shows
 
 
-def described(slots: Slots, trust: TrustedKeys, *, allow_unsigned: bool = False) -> dict[str, Any]:
-    """State, versions and history of the slots as one JSON object; every bundle in them is verified, none is run.
+class SlotStatus(Struct, frozen=True):
+    """The bundle in a slot; `version` and `digest` None where its files do not say, `fault` None where it verifies."""
+
+    name: str
+    version: int | None
+    digest: str | None
+    signed_by: str | None
+    fault: str | None
+
+
+class SlotsStatus(Struct, frozen=True):
+    """What `edge slots --json` prints.
+
+    Attributes:
+        current: SLOT/NAME that the link leads to. sound: it verifies; else `fault` says why not.
+        starts_on_trial: starts of the service on trial that did not end cleanly.
+        slots: by slot, None for an empty one. floors: highest version confirmed, by name of the bundle.
+        history: the last lines of the history, oldest first.
+    """
+
+    folder: str
+    populated: bool
+    current: str | None
+    sound: bool
+    fault: str | None
+    on_trial: bool
+    starts_on_trial: int
+    slots: dict[str, SlotStatus | None]
+    floors: dict[str, int]
+    rejected: tuple[Rejected, ...]
+    history: list[dict[str, Any]]
+
+
+def status(slots: Slots, trust: TrustedKeys, *, allow_unsigned: bool = False) -> SlotsStatus:
+    """State, versions and history of the slots; every bundle in them is verified, none is run.
 
     Raises:
         UpdateError: what is there cannot be read.
     """
     state = slots.state()
     try:
-        current, why = slots.current(), ""
+        current, fault = slots.current(), None
     except UpdateError as error:
-        current, why = None, str(error)
+        current, fault = None, str(error)
     places = {slot: slots.place(slot) for slot in ("a", "b")}
-    found = {slot: _described(slots, place, trust, allow_unsigned) for slot, place in places.items()}
+    found = {slot: _slot_status(slots, place, trust, allow_unsigned) for slot, place in places.items()}
     serving = found[current.slot] if current is not None and places[current.slot] == current else None
+    if current is not None:
+        fault = serving.fault if serving else "nothing stands there"
     on_trial = current is not None and slots.on_trial(current, state)
-    return {
-        "folder": str(slots.folder),
-        "populated": slots.populated,
-        "current": None if current is None else str(current),
-        "sound": serving is not None and serving["fault"] is None,
-        "fault": why or None if current is None else (serving or {"fault": "nothing stands there"})["fault"],
-        "on_trial": on_trial,
-        "starts_on_trial": len(state.trial.starts) if on_trial and state.trial else 0,
-        "slots": found,
-        "floors": dict(state.floors),
-        "rejected": [{"name": r.name, "version": r.version, "digest": r.digest, "why": r.why} for r in state.rejected],
-        "history": slots.history.tail(_HISTORY),
-    }
+    return SlotsStatus(
+        folder=str(slots.folder),
+        populated=slots.populated,
+        current=None if current is None else str(current),
+        sound=serving is not None and serving.fault is None,
+        fault=fault,
+        on_trial=on_trial,
+        starts_on_trial=len(state.trial.starts) if on_trial and state.trial else 0,
+        slots=found,
+        floors=state.floors,
+        rejected=state.rejected,
+        history=slots.history.tail(_HISTORY),
+    )
 
 
-def _described(slots: Slots, place: Place | None, trust: TrustedKeys, allow_unsigned: bool) -> dict[str, Any] | None:
+def _slot_status(slots: Slots, place: Place | None, trust: TrustedKeys, allow_unsigned: bool) -> SlotStatus | None:
     if place is None:
         return None
     identity = slots.identity(place)
-    found: dict[str, Any] = {
-        "name": place.name,
-        "version": identity.version if identity else None,
-        "digest": identity.digest if identity else None,
-        "signed_by": None,
-        "fault": None,
-    }
+    signed_by = fault = None
     try:
         bundle = bundles.load(slots.path(place), trust=trust, allow_unsigned=allow_unsigned, allow_uncertified=True)
+        signed_by = bundle.provenance.signed_by
     except LeukoscopeError as error:
-        return {**found, "fault": str(error)}
-    return {**found, "signed_by": bundle.provenance.signed_by}
+        fault = str(error)
+    return SlotStatus(
+        name=place.name,
+        version=identity.version if identity else None,
+        digest=identity.digest if identity else None,
+        signed_by=signed_by,
+        fault=fault,
+    )

@@ -1,4 +1,4 @@
-"""A new bundle on trial: how many starts it gets, and when it has served healthily.
+"""The trial of a new bundle: how many starts it gets, and when it has served healthily.
 
 Its answers were proven by the golden replay before it serves at all. What a trial finds out is whether the process
 stays up with it: a runtime that crashes on this processor, a model too large or too slow, a hang.

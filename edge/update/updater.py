@@ -1,4 +1,4 @@
-"""From a source to the idle slot, and the switch; every step durable before the next one begins.
+"""The update: from a source to the idle slot, and the switch; every step durable before the next one begins.
 
 | step | what is on the disk when it is done |
 |---|---|
@@ -26,14 +26,14 @@ from msgspec.structs import replace
 from edge.bundle import bundle as bundles
 from edge.bundle.provenance import Provenance
 from edge.errors import MACHINE_LACKS, LeukoscopeError, UpdateError
-from edge.update.candidates import Candidate, Fate, Offer, PassedOver, Standing, Terms, choose
+from edge.update.candidates import Candidate, Offer, PassedOver, Reason, Standing, Terms, choose
 from edge.update.slots import CLEARED, CURRENT, STAGING, STATE, Place, Slots
 from edge.update.state import Rejected, Trial
 
 Prove = Callable[[Path], None]
-QUIET: frozenset[Fate] = frozenset({"installed", "later"})
+QUIET: frozenset[Reason] = frozenset({"installed", "later"})
 # A repository keeps what it offered before, and an older release in it is no attempt at anything.
-QUIET_IN_A_REPOSITORY: frozenset[Fate] = QUIET | {"older"}
+QUIET_IN_A_REPOSITORY: frozenset[Reason] = QUIET | {"older"}
 _AMONG_OTHERS = ("other", "older")  # no reason to complain where the right one is there too
 
 
@@ -61,7 +61,7 @@ def update(
     prove: Prove,
     *,
     source: str,
-    quiet: frozenset[Fate] = QUIET,
+    quiet: frozenset[Reason] = QUIET,
     check: bool = False,
     allow_uncertified: bool = False,
 ) -> Done:
@@ -71,7 +71,7 @@ def update(
         candidates: what the source offers; asked under the lock.
         prove: self-test of the bundle in a folder; UpdateError where it fails.
         source: for the history.
-        quiet: fates for which nothing is to be done and all is well; any other than these and "other" is a refusal.
+        quiet: reasons for which nothing is to be done and all is well; any other than these and "other" is a refusal.
         check: weigh, and change nothing.
 
     Raises:
@@ -86,8 +86,8 @@ def update(
         standing = _standing(slots)
         offers, passed = choose(candidates(), terms, standing, slots.folder / STAGING)
         if not offers:
-            if not any(each.fate in quiet for each in passed) or any(
-                each.fate not in quiet and each.fate not in _AMONG_OTHERS for each in passed
+            if not any(each.reason in quiet for each in passed) or any(
+                each.reason not in quiet and each.reason not in _AMONG_OTHERS for each in passed
             ):
                 raise _refused(slots, source, passed, check)
             return Done("nothing", None, None, tuple(passed))
@@ -109,7 +109,7 @@ def update(
                 with suppress(OSError):  # what is left is cleaned by the next update
                     slots.durable.remove("tidy", slots.folder / STAGING)
             return Done("installed", offer, place, (*passed, *_outdone(offers[number + 1 :], offer)))
-        raise UpdateError("; ".join(str(each) for each in passed if each.fate == "refused"))
+        raise UpdateError("; ".join(str(each) for each in passed if each.reason == "refused"))
 
 
 def _outdone(offers: list[Offer], by: Offer) -> list[PassedOver]:
@@ -143,7 +143,7 @@ def roll_back(slots: Slots, prove: Prove, *, why: str) -> tuple[Place, Place | N
             state = replace(slots.renew_damaged_state(), trial=None)
             slots.switch("switch back", other)
             if current and left:
-                state = state.reject(Rejected(left.digest, current.name, left.version, why))
+                state = state.reject(Rejected(current.name, left.version, left.digest, why))
             slots.save("reject", state)
             slots.note(
                 "rolled_back",

@@ -1,0 +1,52 @@
+"""The frames on their way through the pipeline, and the buffers they live in, which are used again."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from edge.inference.classifier import Verdict
+from edge.inference.contract import Pixels
+from edge.inference.gates.base import GateReport
+from edge.system.clock import Instant
+from edge.system.queues import Handover
+
+
+@dataclass
+class FrameJob:
+    """A frame on its way, and what was found out so far. Both buffers go back to their pools."""
+
+    at: Instant
+    sequence: int
+    source: str
+    buffer: "FrameBuffer | None"
+    pixels: Pixels | None  # the frame, in `buffer` or in memory of its own
+    prepared: "FrameBuffer | None" = None
+    latency_ms: dict[str, float] = field(default_factory=dict)
+    report: GateReport | None = None
+    verdict: Verdict | None = None
+
+
+class FrameBuffer:
+    """uint8 (H, W, 3), allocated when its size is first known.
+
+    >>> buffer = FrameBuffer()
+    >>> buffer.of((4, 2)).shape, buffer.of((4, 2)) is buffer.of((4, 2))
+    ((2, 4, 3), True)
+    """
+
+    def __init__(self) -> None:
+        self._pixels: Pixels | None = None
+
+    def of(self, size: tuple[int, int]) -> Pixels:
+        """The buffer for frames of (width, height), the same as long as that stays."""
+        if self._pixels is None or self._pixels.shape[:2] != (size[1], size[0]):
+            self._pixels = np.empty((size[1], size[0], 3), np.uint8)
+        return self._pixels
+
+
+def buffer_pool(count: int) -> Handover[FrameBuffer]:
+    """A pool of `count` buffers: taken with `get`, given back with `put`."""
+    pool: Handover[FrameBuffer] = Handover(count)
+    for _ in range(count):
+        pool.put(FrameBuffer())
+    return pool

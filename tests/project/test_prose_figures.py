@@ -1,0 +1,62 @@
+"""Figures in sentences are those of the records that the sentences name."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MOBILENET, CUSTOM = "models/trained/mobilenet_v2", "models/trained/custom_cnn"
+REFERENCE = "docs/reference"
+DATA, MEASURED = "explanation/data", "reference/measurements"
+BLOCKS = "schemes.blocks.pooled"
+FIGURES = (  # page, words around the figure, record, path in it, format
+    (DATA, "is right on {} % of the images and calls", MOBILENET, f"{BLOCKS}.accuracy", "percent"),
+    (DATA, "of the images and calls {} malignant ones Benign", MOBILENET, f"{BLOCKS}.malignant_to_benign", "d"),
+    (DATA, "by microscope fields it is right on {} %", MOBILENET, "schemes.fields.pooled.accuracy", "percent"),
+    (DATA, "at random on {} %, with", MOBILENET, "schemes.random.pooled.accuracy", "percent"),
+    (DATA, "makes most of the difference: {} %", MOBILENET, "schemes.blocks.folds.0.accuracy", "percent"),
+    (DATA, "lower level: {} % by blocks", CUSTOM, f"{BLOCKS}.accuracy", "percent"),
+    (DATA, "% by blocks with {} called Benign", CUSTOM, f"{BLOCKS}.malignant_to_benign", "d"),
+    (DATA, "called Benign, {} and", CUSTOM, "schemes.fields.pooled.accuracy", "percent"),
+    (MEASURED, "{} times as fast for MobileNetV2", "mobilenet_v2-int8", "latency.ratio", ".1f"),
+    (MEASURED, "and {} times for the custom CNN in", "custom_cnn-int8", "latency.ratio", ".1f"),
+    (MEASURED, "1x1 convolutions gain {} times", "kernel_benchmark", "layers.1x1.ratio", ".1f"),
+    (MEASURED, "depthwise convolutions nothing ({})", "kernel_benchmark", "layers.depthwise.ratio", ".2f"),
+    (MEASURED, ": {} % beyond conversion", "quantize_benchmark_mobilenet_v2", "overhead_share", "percent"),
+    (MEASURED, "the logits agree to {} and", "diagnose_mobilenet_v2", "logits_db", ".1f"),
+    (MEASURED, "and {} dB. In MobileNetV2", "diagnose_custom_cnn", "logits_db", ".1f"),
+)  # fmt: skip
+
+
+def record_file(name: str) -> Path:
+    if name.startswith("models/"):
+        return ROOT / name / "cross_validation.json"
+    if name.endswith("-int8"):
+        return ROOT / "models" / "bundles" / name / "certificate.json"
+    return ROOT / REFERENCE / f"{name}.json"
+
+
+def value_in(name: str, path: str) -> Any:
+    found: Any = json.loads(record_file(name).read_text(encoding="utf-8"))
+    for key in path.split("."):
+        found = found[int(key)] if isinstance(found, list) else found[key]
+    return found
+
+
+def shown(value: float, form: str) -> str:
+    """As the pages write it: percent with one decimal, half up; other numbers by their format."""
+    return f"{int(1000 * value + 0.5) / 10:.1f}" if form == "percent" else format(value, form)
+
+
+@pytest.mark.parametrize(("page", "words", "name", "path", "form"), FIGURES)
+def test_a_figure_in_a_sentence_is_the_record_s(page: str, words: str, name: str, path: str, form: str) -> None:
+    text = " ".join((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8").split())
+    assert words.format(shown(value_in(name, path), form)) in text
+
+
+def test_another_figure_would_be_found() -> None:
+    """Negative control."""
+    text = " ".join((ROOT / "docs" / "explanation" / "data.md").read_text(encoding="utf-8").split())
+    assert "calls 31 malignant ones Benign" not in text and "calls 30 malignant ones Benign" in text

@@ -4,7 +4,7 @@ A synthetic field says nothing about accuracy; it is asked only whether a networ
 fresh clone is converted and demonstrated with, and whether all its classes occur.
 
     python -m docs.studies.networks.synthetic_check network FOLDER
-    python -m docs.studies.networks.synthetic_check sheet docs/images/virtual_slide.png
+    python -m docs.studies.networks.synthetic_check sheet docs/images/synthetic_smears.png
 """
 
 from collections.abc import Callable

@@ -24,7 +24,7 @@ from tests.project.paragraphs import wrapped
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "edgetpu-rules.md"
 HEAD = f"""# What Coral's compiler does, rule by rule
 
-What `convert inspect --edgetpu` goes by, put here from `convert/edgetpu/rules.py` by
+What `convert inspect --edgetpu` goes by, put here from `convert/edgetpu/rules.toml` by
 `python -m tests.edgetpu_rules_page --write`. The rules describe the compiler's last release, {COMPILER}, which is
 closed source. Neither it nor an Edge TPU was at hand: they come from Coral's documentation, from compiled files that
 Coral published, and from public logs. `convert compile --edgetpu` asks the compiler itself and says where it

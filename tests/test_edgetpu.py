@@ -84,7 +84,9 @@ def test_the_preflight_agrees_with_every_pair(coral: Path) -> None:
         seen = read_compiled(made.read_bytes(), made.name, plain.read_bytes(), plain.name)
         outside = sorted((o.node.operator, o.outputs[0].name) for o in seen.outside)
         predicted = sorted(
-            (p.operator.node.operator, p.operator.outputs[0].name) for p in found.placed if p.fate.status != "mapped"
+            (p.operator.node.operator, p.operator.outputs[0].name)
+            for p in found.placed
+            if p.placement.status != "mapped"
         )
         assert outside == predicted, plain.name
         assert (found.verdict, found.subgraphs) == (seen.verdict, len(seen.packages)), plain.name

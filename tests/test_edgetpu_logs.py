@@ -258,7 +258,7 @@ def test_the_preflight_maps_what_the_log_maps(name: str) -> None:
 def test_the_preflight_maps_nothing_of_a_float_graph() -> None:
     seen, found = log("nothing_mapped"), preflight(nothing_mapped())
     assert (found.verdict, found.subgraphs) == ("cpu", seen.subgraphs)
-    statuses = {each.fate.rule for each in found.placed if each.operator.name == "RESHAPE"}
+    statuses = {each.placement.rule for each in found.placed if each.operator.name == "RESHAPE"}
     assert statuses == {"data-type"} and "unsupported data type" in seen.rows[0].status
 
 
@@ -285,8 +285,8 @@ def test_versions_that_logs_show_refused_are_refused_and_the_one_before_is_not(
 ) -> None:
     seen = log(name)
     assert not seen.succeeded and f"'{operator}' version '{version}'" in seen.complaints[0]
-    assert preflight(versioned(operator, version)).placed[0].fate.rule == "op-version"
-    assert preflight(versioned(operator, version - 1)).placed[0].fate.rule != "op-version"
+    assert preflight(versioned(operator, version)).placed[0].placement.rule == "op-version"
+    assert preflight(versioned(operator, version - 1)).placed[0].placement.rule != "op-version"
 
 
 @pytest.mark.parametrize(
@@ -304,7 +304,7 @@ def test_refusals_of_whole_files_are_predicted(name: str, rule: str) -> None:
 
 def test_a_batch_is_left_to_the_cpu() -> None:
     assert "Tensor has unsupported rank" in recorded("batch_of_thirty")
-    assert preflight(MAKERS["rank"](True)).placed[0].fate.rule == "rank"
+    assert preflight(MAKERS["rank"](True)).placed[0].placement.rule == "rank"
 
 
 def test_several_rows_of_softmax_and_a_gather() -> None:
@@ -315,7 +315,7 @@ def test_several_rows_of_softmax_and_a_gather() -> None:
     x = net.op("GATHER", [x, net.numbers([0, 2])], [net.tensor((1, 2, 8))], axis=1)
     found = preflight(net.build([source], [net.like(x, "MUL", 2, [x])]))
     rows = {(row.operator, row.status) for row in log("yolov9_t").rows}
-    assert [each.fate.rule for each in found.placed] == ["", "unsupported-operator", "after-unmapped"]
+    assert [each.placement.rule for each in found.placed] == ["", "unsupported-operator", "after-unmapped"]
     assert {("SOFTMAX", MAPPED_STATUS), ("GATHER", "Operation not supported")} <= rows
     assert ("MUL", "More than one subgraph is not supported") in rows
     assert [name for name, _ in found.notes] == ["softmax-rows"]

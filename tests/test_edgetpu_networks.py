@@ -14,7 +14,7 @@ from tests.edgetpu_models import Net
 
 def outside(found: Preflight) -> Counter[str]:
     """What is not mapped, by operator."""
-    return Counter(each.operator.name for each in found.placed if each.fate.status != "mapped")
+    return Counter(each.operator.name for each in found.placed if each.placement.status != "mapped")
 
 
 def deeplab() -> bytes:
@@ -150,4 +150,4 @@ def test_repetition_of_current_tensorflow_is_too_new() -> None:
     image = keras.Input((8, 8, 8), batch_size=1)
     x = keras.layers.Conv2D(8, 1)(image)
     found = preflight(converted(keras.Model(image, keras.layers.UpSampling2D()(x)), "int8"))
-    assert [each.fate.rule for each in found.placed if each.operator.name == "TILE"] == ["op-version"] * 2
+    assert [each.placement.rule for each in found.placed if each.operator.name == "TILE"] == ["op-version"] * 2

@@ -317,14 +317,14 @@ def _(bad: bool) -> bytes:
 
 
 def rules_met(found: Preflight) -> set[str]:
-    return {each.fate.rule for each in found.placed if each.fate.rule}
+    return {each.placement.rule for each in found.placed if each.placement.rule}
 
 
 @pytest.mark.parametrize("rule", MAKERS)
 def test_a_rule_is_met_and_cured(rule: str) -> None:
     met, cured = preflight(MAKERS[rule](True)), preflight(MAKERS[rule](False))
     assert rule in rules_met(met)
-    assert {each.fate.status for each in met.placed if each.fate.rule == rule} == {RULES[rule].effect}
+    assert {each.placement.status for each in met.placed if each.placement.rule == rule} == {RULES[rule].effect}
     assert met.verdict == ("refused" if RULES[rule].effect == "refused" else met.verdict) != "mapped"
     assert (rules_met(cured), cured.verdict, cured.subgraphs) == (set(), "mapped", 1)
 

@@ -1,4 +1,4 @@
-"""Layer by layer: float activations against dequantized int8 ones, and which part of the error a layer adds itself.
+"""Activations layer by layer: float against dequantized int8, and the part of the error that a layer adds itself.
 
 For the output q of a layer in int8, its float value f, and the layer's float operator F applied to the input that the
 layer really gets in int8, x:

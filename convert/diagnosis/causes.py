@@ -1,4 +1,4 @@
-"""From numbers to causes: each rule looks at what was measured and says what is wrong, where, how much, what to try.
+"""The rules of a diagnosis: from what was measured to what is wrong, where, how much, and what to try.
 
 A cause *of weight* is a fault. The others are for the record: true, and harmless as far as can be seen. Causes are
 ranked from where a fault begins to where it only shows: what the network is fed, weights that are not the network's,

@@ -1,4 +1,4 @@
-"""Input and output: does the int8 file take what the contract gives, and is an output step fine enough?"""
+"""Input and output tensors of an int8 file: agreement with the contract, and the size of an output step."""
 
 from dataclasses import dataclass
 from typing import Any

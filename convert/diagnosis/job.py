@@ -1,4 +1,4 @@
-"""Where the error of an int8 file comes from: both networks run on the same images, layer by layer.
+"""The diagnosis of an int8 file: it and its float network run on the same images and compared layer by layer.
 
 The float side is a float TFLite file converted on the spot from the same network, since its tensors match the int8
 file's one to one (docs/decisions/0021-diagnose.md). Nothing is converted to int8 here, and nothing is judged:

@@ -1,4 +1,4 @@
-"""What one layer's own error does to the answer: it alone in int8, everything behind it in float.
+"""The effect of one layer's own error on the answer: that layer in int8, everything behind it in float.
 
 The float file is cut behind the layer; its rest runs on float values, once as they are and once with the error that the
 layer adds to its own output. The change of the logits is the layer's effect. Effects are compared with the logits' own

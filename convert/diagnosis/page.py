@@ -1,4 +1,4 @@
-"""A diagnosis for people: lines for a terminal, and a page that needs nothing from outside and holds no image."""
+"""The report of a diagnosis: text for a terminal, and a self-contained page without images."""
 
 from collections.abc import Mapping
 from typing import Any

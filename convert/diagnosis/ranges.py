@@ -1,4 +1,4 @@
-"""The ranges an int8 file was calibrated to against the ranges seen now, and how far these can be trusted.
+"""Recorded ranges of an int8 file against measured ones, and how far the recorded ones can be trusted.
 
 A converter takes each activation's range from the least and greatest value on the calibration images. So a file betrays
 how many it saw: ranges that a single image fills, on most layers at once, are the ranges of few images. A range

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from convert.diagnosis.activations import Doubles
-from convert.diagnosis.weights import STRAY, held_step
+from convert.diagnosis.weights import STRAY, held_step, real_values
 from convert.errors import RecoveryError
 from convert.recovery.equalization import groups, scale_inputs, scale_outputs
 from convert.tflite.float_file import BIAS, WEIGHTED, WEIGHTS, FloatFile, Operator
-from convert.tflite.inspection import TensorInfo
 from convert.tflite.matching import KERNELS, Array, Matched, Pair, constants
 
 UNCHANGED = 0.05  # of a factor: what rounding the weights does to it, and more
@@ -131,8 +130,9 @@ def _held(int8_model: bytes, matched: Matched) -> Mapping[int, _Held]:
     for pair in pairs:
         index = pair.twin.inputs[1]
         if index in codes and len(matched.int8.tensor(index).scales) in (1, codes[index].shape[KERNELS[pair.operator]]):
-            values, steps = _real(_laid_out(codes[index], pair.operator), matched.int8.tensor(index))
-            found[pair.place] = _Held(values, steps, _bias(pair, matched, codes, len(steps)))
+            tensor, weights = matched.int8.tensor(index), _laid_out(codes[index], pair.operator)
+            bias = _bias(pair, matched, codes, len(weights))
+            found[pair.place] = _Held(real_values(weights, tensor), held_step(tensor, len(weights)), bias)
     return found
 
 
@@ -144,14 +144,6 @@ def _bias(pair: Pair, matched: Matched, codes: Mapping[int, Array], outputs: int
     if len(tensor.scales) not in (1, outputs):
         return None
     return np.asarray(codes[index] * held_step(tensor, outputs), np.float64)
-
-
-def _real(codes: Doubles, tensor: TensorInfo) -> tuple[Doubles, Doubles]:
-    """(weights, scale of each output)."""
-    steps = np.asarray(held_step(tensor, len(codes)))
-    zeros = tensor.zero_points.astype(np.float64) if len(tensor.zero_points) else np.zeros(1)
-    zeros = np.broadcast_to(zeros, len(codes))
-    return (codes - zeros[:, None, None]) * steps[:, None, None], steps
 
 
 def _laid_out(weights: Array, kind: str) -> Doubles:

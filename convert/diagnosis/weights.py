@@ -11,6 +11,7 @@ from convert.tflite.inspection import TensorInfo
 from convert.tflite.matching import KERNELS, Array, Matched, Pair, constants
 
 INT32_END = 2**31 - 1
+STRAY = 1.5  # a factor outside 1/STRAY..STRAY is none that rounding explains
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Weights:
         codes: part of the 255 codes that occur. channel_codes: median over channels of the largest code, 1..127.
         sqnr_db: of the int8 weights.
         factor: of the channel whose int8 weights differ most from the float's by a factor; strayed: its index.
-        strays: channels with a factor outside 1/1.5..1.5.
+        strays: channels with a factor outside 1/STRAY..STRAY.
         likeness: correlation of int8 and float weights after those factors, median over channels.
         bias_ends: biases at an end of int32.
         bias_steps: greatest difference of a bias from the float's, in steps of the layer's output.
@@ -56,9 +57,6 @@ class Weights:
         }
 
 
-STRAY = 1.5
-
-
 def weigh(plain_model: bytes, int8_model: bytes, matched: Matched) -> tuple[Weights, ...]:
     """Every matched layer that has weights in both files."""
     pairs = [pair for pair in matched.pairs if pair.has_weights]
@@ -83,7 +81,7 @@ def _weights(pair: Pair, matched: Matched, ours: dict[int, Array], theirs: dict[
     tensor = matched.int8.tensor(pair.twin.inputs[1])
     codes = _by_channel(theirs[tensor.index], axis)
     real = _by_channel(ours[pair.node.inputs[1]], axis).astype(np.float64)
-    held = _real(codes, tensor)
+    held = real_values(codes, tensor)
     magnitude = np.abs(real).max(axis=1)
     ordered = np.sort(magnitude)
     median = float(np.median(magnitude[magnitude > 0])) if (magnitude > 0).any() else 0.0
@@ -122,6 +120,14 @@ def held_step(tensor: TensorInfo, channels: int) -> Doubles:
     return np.broadcast_to(tensor.scales.astype(np.float64), channels)
 
 
+def real_values(codes: Array, tensor: TensorInfo) -> Doubles:
+    """The values that int8 weights stand for; `codes` has the output channels on its first axis."""
+    by_channel = (len(codes), *[1] * (codes.ndim - 1))
+    zero_points = tensor.zero_points.astype(np.float64) if len(tensor.zero_points) else np.zeros(1)
+    zeros = np.broadcast_to(zero_points, len(codes)).reshape(by_channel)
+    return np.asarray((codes.astype(np.float64) - zeros) * held_step(tensor, len(codes)).reshape(by_channel))
+
+
 def _bias(
     pair: Pair, matched: Matched, ours: dict[int, Array], theirs: dict[int, Array], weights: TensorInfo
 ) -> tuple[int, float]:
@@ -144,9 +150,3 @@ def _by_channel(values: Array, axis: int) -> Array:
     """(output channels, everything else)."""
     moved = np.moveaxis(values, axis, 0)
     return moved.reshape(moved.shape[0], -1)
-
-
-def _real(codes: Array, tensor: TensorInfo) -> Doubles:
-    zero_points = tensor.zero_points.astype(np.float64) if len(tensor.zero_points) else np.zeros(1)
-    zeros = np.broadcast_to(zero_points, len(codes))[:, np.newaxis]
-    return np.asarray((codes.astype(np.float64) - zeros) * held_step(tensor, len(codes))[:, np.newaxis])

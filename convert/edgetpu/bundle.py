@@ -1,4 +1,4 @@
-"""What a compilation leaves behind: the compiled file in its bundle, certified, or beside its plain twin."""
+"""The result of a compilation: the compiled file in its bundle, certified, or beside the file it was made from."""
 
 import hashlib
 import json

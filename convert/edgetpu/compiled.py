@@ -1,4 +1,4 @@
-"""What is inside a file that Coral's compiler made, what stayed outside, and whether its plain twin belongs to it."""
+"""The contents of a compiled file: what runs on the chip, what stayed outside, and the check of its plain twin."""
 
 from collections import Counter
 from dataclasses import dataclass

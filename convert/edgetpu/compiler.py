@@ -1,4 +1,4 @@
-"""Running Coral's compiler: found, bounded in time and output, and believed only as far as its file bears out."""
+"""Coral's compiler, run with bounded time and output; its file is believed, not its exit code."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""What Coral's compiler says, as a table.
+"""The log of Coral's compiler, as a table.
 
 Its exit code is not to be trusted (an internal error has ended with 0), its lines have changed between releases, and a
 killed compiler leaves half of them: so only what is recognized counts, and success must be said in so many words and

@@ -1,4 +1,4 @@
-"""What Coral's compiler put into its custom operator: a DarwiNN package with one executable or more.
+"""The content of the compiler's custom operator: a DarwiNN package with one executable or more.
 
 The options are a FlexBuffer map whose key 4 holds the package, a FlatBuffer with the identifier DWN1. Field numbers
 follow https://github.com/google-coral/libedgetpu/blob/master/executable/executable.fbs

@@ -1,4 +1,4 @@
-"""What becomes of one operator on the Edge TPU: the rules of `convert.edgetpu.rules`, applied.
+"""The placement of one operator on the Edge TPU: the rules of `convert.edgetpu.rules`, applied.
 
 Nothing here looks at an operator's neighbours; what follows from those is `convert.edgetpu.partition`.
 """
@@ -43,8 +43,8 @@ _PARAMETERS |= {"TRANSPOSE_CONV": (1, 3)}
 
 
 @dataclass(frozen=True)
-class Fate:
-    """What becomes of an operator.
+class Placement:
+    """Where an operator runs, and the rule that decides it.
 
     Attributes:
         status: "mapped": on the Edge TPU; "cpu": outside; "refused": nothing (usable) is compiled.
@@ -59,15 +59,15 @@ class Fate:
     notes: tuple[tuple[str, str], ...] = ()
 
 
-def judge(operator: Operator, graph: Graph) -> Fate:
-    """What becomes of an operator by itself."""
+def judge(operator: Operator, graph: Graph) -> Placement:
+    """The placement of an operator by itself."""
     for check in (_version, _dynamic, _behind, _numbers, _listed, _rank, _parameters):
         met = check(operator, graph)
         if met is not None:
-            return _fate(*met)
+            return _placed_by(*met)
     special = _SPECIAL.get(operator.name)
     met = special(operator, graph) if special else None
-    return _fate(*met) if met is not None else Fate("mapped", notes=_notes(operator))
+    return _placed_by(*met) if met is not None else Placement("mapped", notes=_notes(operator))
 
 
 def is_activation(tensor: TensorInfo, graph: Graph) -> bool:
@@ -88,10 +88,10 @@ def shape_text(tensor: TensorInfo) -> str:
 _Met = tuple[str, str] | None  # (rule, detail) of the rule that an operator meets
 
 
-def _fate(rule: str, detail: str) -> Fate:
+def _placed_by(rule: str, detail: str) -> Placement:
     effect = RULES[rule].effect
     assert effect != "note"
-    return Fate(effect, rule, detail)
+    return Placement(effect, rule, detail)
 
 
 def _behind(operator: Operator, graph: Graph) -> _Met:

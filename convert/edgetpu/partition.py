@@ -1,4 +1,4 @@
-"""Which operators stand together: the cut of a graph into parts that run on one side each.
+"""The partition of a graph into parts that run on one side each.
 
 TensorFlow Lite cuts a graph for any delegate in the same way, and Coral's compiler is one: a part takes every
 operator of its kind that has its inputs ready, then a part of the other kind follows, until none is left. By

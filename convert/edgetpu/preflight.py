@@ -1,4 +1,4 @@
-"""Will it run on a Coral Edge TPU? Answered from the file, without Coral's compiler.
+"""Preflight for a Coral Edge TPU: a prediction from the file alone of what Coral's compiler makes of it.
 
 Operator by operator: mapped, left to the CPU, or refused, with the rule, its cure and how sure it is
 (`convert.edgetpu.rules`); how many subgraphs the compiler would make; parameters against the on-chip memory.
@@ -20,7 +20,7 @@ from convert.edgetpu.limits import (
     SURELY_FITS_BYTES,
     WIDE_DENSE_INPUTS,
 )
-from convert.edgetpu.operator_checks import Fate, is_activation, judge, size
+from convert.edgetpu.operator_checks import Placement, is_activation, judge, size
 from convert.edgetpu.partition import parts
 from convert.edgetpu.rules import COMPILER, RULES, SURE
 from convert.errors import EdgeTpuModelError
@@ -38,10 +38,10 @@ SAYS = {
 
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """An operator and what becomes of it."""
+    """An operator and its placement."""
 
     operator: Operator
-    fate: Fate
+    placement: Placement
 
     def to_record(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -53,9 +53,9 @@ class Placed:
             "custom": node.operator if self.operator.custom else None,
             "version": node.version,
             "output": self.operator.outputs[0].name if self.operator.outputs else "",
-            "status": self.fate.status,
-            "rule": self.fate.rule or None,
-            "detail": self.fate.detail or None,
+            "status": self.placement.status,
+            "rule": self.placement.rule or None,
+            "detail": self.placement.detail or None,
         }
 
 
@@ -115,8 +115,8 @@ class Preflight:
 
     Attributes:
         seen: the file taken apart.
-        placed: every operator. Where the file is refused, those that are not refused themselves show what would become
-            of them after the cure.
+        placed: every operator. Where the file is refused, those that are not refused themselves show their placement
+            after the cure.
         tpu_parts: how many parts of the graph could run on the Edge TPU; by default the compiler takes the first.
         memory: of what is mapped.
         notes: (rule, detail) of what is worth saying beside.
@@ -131,7 +131,7 @@ class Preflight:
     @cached_property
     def counts(self) -> Counter[str]:
         """Operators by status."""
-        return Counter(each.fate.status for each in self.placed)
+        return Counter(each.placement.status for each in self.placed)
 
     @property
     def verdict(self) -> Verdict:
@@ -149,11 +149,11 @@ class Preflight:
 
     def mapped_by_operator(self) -> Counter[str]:
         """How many of each operator are mapped, by the names in the compiler's log."""
-        return Counter(each.operator.name for each in self.placed if each.fate.status == "mapped")
+        return Counter(each.operator.name for each in self.placed if each.placement.status == "mapped")
 
     def to_record(self) -> dict[str, Any]:
         """As `convert inspect --edgetpu --json` prints it."""
-        met = sorted({each.fate.rule for each in self.placed if each.fate.rule} | {rule for rule, _ in self.notes})
+        met = sorted({*self._rules_met(), *(rule for rule, _ in self.notes)})
         return {
             "kind": "plain",
             "bytes": self.seen.file_bytes,
@@ -172,7 +172,7 @@ class Preflight:
         }
 
     def to_text(self) -> str:
-        """For a person: a row for what shares operator and fate, then each rule with its cure."""
+        """For a person: a row for what shares operator and placement, then each rule with its cure."""
         counts, refused = self.counts, self.verdict == "refused"
         lines = [
             f"{self.verdict}: {SAYS[self.verdict]}",
@@ -182,24 +182,27 @@ class Preflight:
             "",
             f"{'operator':<30} {'count':>5}  {'status':<8} rule",
             *self._rows(),
-            *rule_lines(each.fate.rule for each in self.placed if each.fate.rule),
+            *rule_lines(self._rules_met()),
             *(f"note: {RULES[rule].says}{f' ({detail})' if detail else ''}" for rule, detail in self.notes),
             "",
             f"predicted for compiler {COMPILER}; only the compiler itself can confirm it (convert compile --edgetpu)",
         ]
         return "\n".join(one_line(line) for line in lines)
 
+    def _rules_met(self) -> list[str]:
+        return [each.placement.rule for each in self.placed if each.placement.rule]
+
     def _rows(self) -> list[str]:
         groups: dict[tuple[str, str, str], list[Placed]] = {}
         for each in self.placed:
             name = each.operator.node.operator if each.operator.custom else each.operator.name
-            groups.setdefault((f"{name} v{each.operator.node.version}", each.fate.status, each.fate.rule), []).append(
-                each
-            )
+            row = (f"{name} v{each.operator.node.version}", each.placement.status, each.placement.rule)
+            groups.setdefault(row, []).append(each)
         rows = []
         for (name, status, rule), members in groups.items():
-            why = f"{rule}: {members[0].fate.detail}" if members[0].fate.detail else rule
-            more = f" (and {len(members) - 1} more)" if len(members) > 1 and members[0].fate.detail else ""
+            detail = members[0].placement.detail
+            why = f"{rule}: {detail}" if detail else rule
+            more = f" (and {len(members) - 1} more)" if len(members) > 1 and detail else ""
             rows.append(f"{name:<30} {len(members):5d}  {status:<8} {why}{more}".rstrip())
         return rows
 
@@ -247,30 +250,30 @@ def rule_lines(names: Iterable[str]) -> list[str]:
 
 
 def _place(graph: Graph) -> tuple[list[Placed], int]:
-    """Every operator with its fate, and how many parts could run on the Edge TPU."""
-    fates = _alone(graph)
+    """Every operator with its placement, and how many parts could run on the Edge TPU."""
+    placements = _alone(graph)
     main = [n for n, operator in enumerate(graph.operators) if operator.node.subgraph == 0]
-    kinds = [_may_be_mapped(graph.operators[n], fates[n]) for n in main]
+    kinds = [_may_be_mapped(graph.operators[n], placements[n]) for n in main]
     nodes = [graph.operators[n].node for n in main]
     cut = parts([[t for t in node.inputs if t >= 0] for node in nodes], [node.outputs for node in nodes], kinds)
     tpu = [part for part in cut if kinds[part[0]]]
     for part in tpu[1:]:
         for position in part:
-            if fates[main[position]].status == "mapped":
-                fates[main[position]] = Fate("cpu", "after-unmapped")
+            if placements[main[position]].status == "mapped":
+                placements[main[position]] = Placement("cpu", "after-unmapped")
     for position in set(range(len(main))) - {position for part in cut for position in part}:
-        fates[main[position]] = Fate("refused", "order")
-    return [Placed(operator, fate) for operator, fate in zip(graph.operators, fates, strict=True)], len(tpu)
+        placements[main[position]] = Placement("refused", "order")
+    return [Placed(*pair) for pair in zip(graph.operators, placements, strict=True)], len(tpu)
 
 
-def _alone(graph: Graph) -> list[Fate]:
-    """What becomes of each operator without regard to the others."""
+def _alone(graph: Graph) -> list[Placement]:
+    """The placement of each operator without regard to the others."""
     if not _quantized(graph):
-        return [Fate("refused", "model-not-quantized") for _ in graph.operators]
+        return [Placement("refused", "model-not-quantized") for _ in graph.operators]
     return [
         judge(operator, graph)
         if operator.node.subgraph == 0
-        else Fate("refused", "second-subgraph", f"subgraph {operator.node.subgraph}")
+        else Placement("refused", "second-subgraph", f"subgraph {operator.node.subgraph}")
         for operator in graph.operators
     ]
 
@@ -279,20 +282,21 @@ def _quantized(graph: Graph) -> bool:
     return any(tensor.dtype in ("int8", "uint8") and len(tensor.scales) for tensor in graph.seen.tensors)
 
 
-def _may_be_mapped(operator: Operator, fate: Fate) -> bool:
+def _may_be_mapped(operator: Operator, placement: Placement) -> bool:
     """It is mapped, or would be once what refuses it is cured."""
-    return fate.status == "mapped" or (fate.status == "refused" and not operator.custom and operator.name in SUPPORTED)
+    curable = placement.status == "refused" and not operator.custom and operator.name in SUPPORTED
+    return placement.status == "mapped" or curable
 
 
 def _memory(graph: Graph, placed: Sequence[Placed]) -> Memory:
     """Constants of what is mapped; one that several operators share counts once. And its largest activation."""
     sizes: dict[int, int] = {}
     for each in placed:
-        if each.fate.status == "mapped":
+        if each.placement.status == "mapped":
             for tensor in each.operator.given:
                 sizes[graph.buffers[(tensor.subgraph, tensor.index)]] = tensor.constant_bytes
     unusual = max(sizes.values(), default=0) > LARGE_CONSTANT_BYTES or any(
-        each.fate.status == "mapped" and _padded(each.operator) for each in placed
+        each.placement.status == "mapped" and _padded(each.operator) for each in placed
     )
     return Memory(sum(sizes.values()), max(map(size, _activations(graph, placed)), default=0), unusual)
 
@@ -307,7 +311,7 @@ def _padded(operator: Operator) -> bool:
 
 def _activations(graph: Graph, placed: Sequence[Placed]) -> list[TensorInfo]:
     """What mapped operators write."""
-    mapped = (tensor for each in placed if each.fate.status == "mapped" for tensor in each.operator.outputs)
+    mapped = (tensor for each in placed if each.placement.status == "mapped" for tensor in each.operator.outputs)
     return [tensor for tensor in mapped if is_activation(tensor, graph)]
 
 
@@ -315,7 +319,7 @@ def _notes(graph: Graph, placed: Sequence[Placed]) -> list[tuple[str, str]]:
     """What is worth saying, each rule once, with how often."""
     found: dict[str, list[str]] = {}
     for each in placed:
-        for rule, detail in each.fate.notes if each.fate.status == "mapped" else ():
+        for rule, detail in each.placement.notes if each.placement.status == "mapped" else ():
             found.setdefault(rule, []).append(detail)
     open_sizes = [t for t in graph.seen.inputs if -1 in t.signature and -1 not in t.shape]
     if open_sizes:

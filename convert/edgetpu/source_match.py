@@ -1,4 +1,4 @@
-"""Whether a plain file is the one that a compiled file was made from.
+"""Checks that a plain file is the one a compiled file was made from.
 
 The compiler takes TensorFlow Lite's own writer, which keeps names, types, scales and the order of what stays outside,
 and changes the rest: operator versions are worked out anew, shapes are those that running gave, tensors that nobody

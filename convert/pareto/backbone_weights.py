@@ -1,4 +1,4 @@
-"""Which file of backbone weights fits which width: tried, since nothing in such a file says."""
+"""The choice of a file of backbone weights for each width: tried, since nothing in such a file says its width."""
 
 from collections.abc import Sequence
 from pathlib import Path

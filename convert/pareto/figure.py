@@ -1,4 +1,4 @@
-"""A comparison at a glance: accuracy against latency with the Pareto front, and the size of every file.
+"""The figure of a comparison: accuracy against latency with the Pareto front, and the size of every file.
 
 Colour and filling are the format; the marker is the network, named beside the rows of the right-hand panel.
 """

@@ -1,4 +1,4 @@
-"""The short fine-tune that makes a variant: what it begins with, by which recipe, and how a repeat finds it done.
+"""The short fine-tune that makes a variant: its start, its recipe, and reuse of a finished one.
 
 Only `models.training.loop` trains. What is here chooses the start and keeps the result under a key of all it follows
 from, so that a killed run continues and a repeat trains nothing.

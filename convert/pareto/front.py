@@ -1,4 +1,4 @@
-"""Which points of a comparison nobody has a reason to pass over: the Pareto front of accuracy against latency."""
+"""The Pareto front of accuracy against latency."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Which networks are compared: those of the words, and for a shipped fully convolutional one other widths and sizes."""
+"""The networks of a comparison: those named, and other widths and sizes of the shipped MobileNetV2."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The comparison itself: train what is missing, convert and judge every point, time all of them in turns.
+"""The comparison: missing variants trained, every point converted and judged, all of them timed in turns.
 
 Interrupted, it keeps what is finished: trained epochs and measured points lie in the folder, and those points are timed
 and shown.

@@ -1,4 +1,4 @@
-"""What a point is worth without a clock: converted, judged on the test part, looked at as the Edge TPU would.
+"""One point without its timing: converted, judged on the test part, and checked for the Edge TPU.
 
 All of it follows from the network, the images and the code, so it is kept beside the file and found again by a repeat.
 """

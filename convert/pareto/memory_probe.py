@@ -1,4 +1,4 @@
-"""Memory that one inference needs, in its own process: `python -m convert.pareto.memory_probe FILE` prints JSON.
+"""The memory of one inference in its own process: `python -m convert.pareto.memory_probe FILE` prints JSON.
 
 Run as a child, so that neither TensorFlow nor another model is counted; what `edge` itself imports is.
 """

@@ -1,4 +1,4 @@
-"""A comparison for people: a table for a terminal and for documents, and a page that needs nothing from outside."""
+"""The report of a comparison: a table for a terminal and for documents, and a self-contained page."""
 
 from convert.pareto.record import Comparison, EdgeTpu
 from edge.page.rendering import render_page

@@ -1,4 +1,4 @@
-"""All points timed in turns in one run, so that a busy moment of the machine falls on all of them alike.
+"""Interleaved timing of all points in one run, so that a busy moment of the machine affects all of them alike.
 
 What counts is the processor time of the thread that runs the inference. On one thread that is the latency where
 nothing else runs; where something does, the clock on the wall tells of that too, and of long inferences more than of

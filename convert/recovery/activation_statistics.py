@@ -1,4 +1,4 @@
-"""What the activations of a float TFLite file are on images: extremes, means, channel by channel, and histograms.
+"""Statistics of a float TFLite file's activations on images: extremes, means by channel, histograms.
 
 The file runs without a delegate, image by image, and everything is summed as it goes, so that memory does not grow with
 the number of images.

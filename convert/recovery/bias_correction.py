@@ -1,4 +1,4 @@
-"""Bias correction: what rounding the weights shifts on average is taken out of the biases.
+"""Bias correction: the mean shift that rounded weights cause, taken out of the biases.
 
 Rounded weights W' = W + e answer an input x with e * x more, and on average over images with e * E[x]: a shift of each
 output channel that int8 biases can take back (Nagel et al. 2019, arXiv 1906.04721, section 4.2), with E[x] measured,

@@ -1,4 +1,4 @@
-"""Cross-layer equalization: channels of one activation brought to like ranges, without changing what the network says.
+"""Cross-layer equalization: channels of one activation brought to like ranges, the function unchanged.
 
 int8 has one scale for all channels of an activation, so a channel that reaches further than the others takes their
 codes. Where what lies between two layers is linear, or ReLU, a channel may be divided by s > 0 in the layers that

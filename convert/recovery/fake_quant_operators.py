@@ -1,4 +1,4 @@
-"""TFLite's operators in TensorFlow, for any number of images: what `convert.recovery.fake_quant` computes with.
+"""TFLite's operators in TensorFlow, for any number of images, for `convert.recovery.fake_quant`.
 
 Rules of padding, strides and axes are the same in both; what differs is the layout of weights (OHWI, (out, in) and
 1HWC in a file) and the batch, which is 1 in a file. An operator or a form of one that is not here is refused by name.

@@ -1,4 +1,4 @@
-"""A short quantization-aware fine-tune: the int8 arithmetic is trained to answer as the float network does.
+"""A short quantization-aware fine-tune: the int8 arithmetic trained to answer as the float network does.
 
 The float network is the teacher (distillation: Hinton et al. 2015, arXiv 1503.02531), so that no labels are needed and
 nothing new is learned: weights move by a few int8 steps to where rounding costs less. The quantizers stay as they are

@@ -1,4 +1,4 @@
-"""The images a search is judged on, and those it may learn from: never those that judge the result."""
+"""The images that a search is judged on, and those it may train on: never those that judge the result."""
 
 import hashlib
 from collections.abc import Callable

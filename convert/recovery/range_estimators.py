@@ -1,4 +1,4 @@
-"""Ranges for the quantizer: which part of what an activation takes on its 256 codes are spent on.
+"""Range estimators: which part of an activation's values the 256 codes cover.
 
 Min/max spares every extreme and pays for it with a coarser step for all the rest; the others give the rarest values up.
 

@@ -1,4 +1,4 @@
-"""The search: from plain post-training quantization to what decides most like the float network.
+"""The search for the int8 file that decides most like the float network, from plain quantization on.
 
 Measures are tried in the order of what they cost, each on top of the best so far (a greedy search): equalization and
 bias correction, ranges, other calibration sets, and, where that is not enough, the fine-tune. Each file is compared

@@ -1,4 +1,4 @@
-"""One way to quantize, tried: which measures were taken, how the int8 file decides, and how good that is."""
+"""One trial of a search: the measures taken, how the int8 file decides, and its score."""
 
 from dataclasses import dataclass
 

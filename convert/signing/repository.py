@@ -83,7 +83,7 @@ class Publication:
             PublishError: something stands there, a role has no key, or fewer root keys than `threshold`.
         """
         if folder.exists() and any(folder.iterdir()):
-            raise PublishError(f"{folder}: is not empty; a repository is begun in a new folder")
+            raise PublishError(f"{folder}: is not empty; a repository starts in a new folder")
         if len(keys.of(ROOT)) < threshold:
             raise PublishError(f"{keys.folder}: {len(keys.of(ROOT))} root keys, and {threshold} shall have to sign")
         root = Root(spec_version=_SPECIFICATION, expires=_later(now, ROOT_DAYS), consistent_snapshot=True)

@@ -1,4 +1,4 @@
-"""The root map of a FlexBuffer, read without trust: what a custom operator carries as its options.
+"""A bounded reader of the root map of a FlexBuffer, in which a custom operator carries its options.
 
 Only what such options hold is read: integers, booleans, strings and blobs; other values are left out. Work and
 memory are bounded by the buffer's size. Format: https://flatbuffers.dev/internals/#flexbuffers

@@ -1,4 +1,4 @@
-"""What is inside a TFLite file: operators with versions, tensors with quantization, ends, metadata.
+"""Inspection of a TFLite file: operators with versions, tensors with quantization, inputs, outputs, metadata.
 
 Reads the file only, never runs it, so that it works on models no interpreter here can load (an Edge TPU's, a
 newer version's), and says in one line when a file is broken. Fields:

@@ -1,4 +1,4 @@
-"""The operators of a float and of an int8 TFLite file, one to one, and parts of the float file that run by themselves.
+"""One-to-one matching of the operators of a float and an int8 TFLite file, and runnable parts of the float file.
 
 Both files come from the same network, so that after the int8 file's QUANTIZE and DEQUANTIZE are set aside the two have
 the same operators in the same order (measured on MobileNetV2 and the custom CNN: names and shapes of all outputs are

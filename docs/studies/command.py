@@ -1,4 +1,4 @@
-"""What the studies' commands have in common: where a record goes, and the command line of a module."""
+"""The command line that all studies share: options, and where a record goes."""
 
 import json as json_format
 import sys

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from docs.studies.architecture.house import EVERYWHERE, FLOORS, ROOT, House, read_house
 from docs.studies.architecture.layout import Layout, abscissas, layered
+from docs.studies.command import run
 from edge.commands.command_line import Outcome
-from edge.commands.command_line import main as run
 from edge.errors import DONE
 from edge.system.files import write_whole
 from edge.system.option_values import switch
@@ -151,4 +151,4 @@ def write(path: str, *, json: bool = False) -> MapRequest:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run("map", {"write": write}))
+    run({"write": write})

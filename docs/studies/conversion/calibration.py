@@ -1,4 +1,4 @@
-"""Which way of choosing calibration images keeps an int8 model closest to its float original.
+"""Ways of choosing calibration images, by how close the int8 model stays to its float original.
 
     python -m docs.studies.conversion.calibration run MODEL --data IMAGES --out FILE
 

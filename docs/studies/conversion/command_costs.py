@@ -1,4 +1,4 @@
-"""What a command costs: time and memory of one `convert` command after the other, each a row of one file.
+"""The cost of commands: time and memory of one `convert` command after the other, each a row of one file.
 
     python -m docs.studies.conversion.command_costs measure 'convert inspect FILE --edgetpu' --data IMAGES --out FILE
     python -m docs.studies.conversion.command_costs table FILE

@@ -1,4 +1,4 @@
-"""What the fine-tune alone brings back: of rounding, and where one channel's range was blown up.
+"""The gain of the fine-tune alone: on rounding, and where one channel's range was blown up.
 
     python -m docs.studies.conversion.fine_tune run MODEL --data IMAGES --out FILE
 

@@ -1,4 +1,4 @@
-"""What the golden images notice, and how far kinds of arithmetic lie apart: the figures behind the self-test's rules.
+"""Sensitivity of the golden images, and differences between kinds of arithmetic: the self-test's figures.
 
     python -m docs.studies.conversion.golden run BUNDLE --out FILE
 

@@ -1,4 +1,4 @@
-"""What the proof costs: `convert quantize` beside the bare TensorFlow converter, alternately, in one run.
+"""The cost of the proof: `convert quantize` beside the bare TensorFlow converter, alternately, in one run.
 
     python -m docs.studies.conversion.proof_cost quantize MODEL --data IMAGES --out FILE
 

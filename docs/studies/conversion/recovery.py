@@ -1,4 +1,4 @@
-"""What the search brings back of networks that post-training quantization hurts.
+"""The gain of the search on networks that post-training quantization hurts.
 
     python -m docs.studies.conversion.recovery run --weights BACKBONE --data IMAGES --out FILE
 

@@ -1,4 +1,4 @@
-"""What can be said of an int8 file beside the float file it was made from: form, ranges, biases, decisions.
+"""Facts about an int8 file beside its float file: form, ranges, biases, decisions.
 
 No engine's own word is taken: ranges are measured by an interpreter without delegate, biases read from both files.
 """

@@ -1,4 +1,4 @@
-"""One quantizer in a process of its own: the same float TFLite file and images in, an int8 file and its cost out.
+"""One quantizer in a process of its own: float TFLite file and images in, int8 file and its cost out.
 
 Two engines. `tf` is what `convert.quantization.quantize` calls, TensorFlow's calibrator and MLIR quantizer, from the
 float TFLite file on; `tf-measured` is its quantizer alone, with ranges measured by LiteRT's interpreter; both run under

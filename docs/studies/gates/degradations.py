@@ -1,4 +1,4 @@
-"""What a microscope does to a field by accident: defocus, motion, wrong exposure; graded, on prepared pixels."""
+"""Graded degradations of prepared pixels, as a microscope causes them: defocus, motion, wrong exposure."""
 
 import math
 from functools import lru_cache

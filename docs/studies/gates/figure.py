@@ -1,4 +1,4 @@
-"""The gates in one figure: what they refuse of spoilt fields, and what a network gets wrong of those that pass."""
+"""The figure of the gates: what they refuse of degraded fields, and a network's errors on those that pass."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Measures of focus from the literature beside the one that the gate uses, judged on the published fields.
+"""Focus measures from the literature beside the gate's own, judged on the published fields.
 
 A measure serves a gate when it falls with every step of defocus, noise or not, and when its spread over good fields
 is small beside what defocus does: then a limit that refuses almost no published field still refuses blurred ones.

@@ -1,4 +1,4 @@
-"""What the gates refuse of good fields and catch of degraded ones, as `docs.studies.gates.limits` records it.
+"""Refusals of the gates, of good fields and of degraded ones, as `docs.studies.gates.limits` records them.
 
 Spoilt fields are the published test fields and drawn ones, degraded in steps. A shipped network is asked about them
 too: what matters is not how much is refused but what is wrong among that which passes.

@@ -1,4 +1,4 @@
-"""How a network answers on synthetic fields, and the contact sheet of them in the documentation.
+"""A network's answers on synthetic fields, and the contact sheet of them in the documentation.
 
 A synthetic field says nothing about accuracy; it is asked only whether a network answers firmly on what a
 fresh clone is converted and demonstrated with, and whether all its classes occur.

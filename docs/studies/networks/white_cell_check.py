@@ -1,5 +1,6 @@
-"""How good the colour segmentation of white cells is: against drawn smears, whose truth is known, and against boxes
-that people drew around the white cells of other smears.
+"""Quality of the colour segmentation of white cells, against drawn smears and against boxes drawn by people.
+
+The truth of drawn smears is known; the boxes stand around the white cells of other smears.
 
     python -m docs.studies.networks.white_cell_check drawn
     python -m docs.studies.networks.white_cell_check boxes FOLDER

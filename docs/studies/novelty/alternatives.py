@@ -1,4 +1,4 @@
-"""What else could tell a frame unlike the training images: other numbers, other densities, and the network itself.
+"""Alternatives to the novelty gate: other numbers, other densities, and the network itself.
 
 Every alternative gives a frame a score, larger for stranger, made from training images alone, and a limit that the
 same share of the validation images exceed; so they differ in nothing but what they see.

@@ -1,4 +1,4 @@
-"""The novelty gate in one figure: how far sets of images lie, what the gate refuses, and what that spares."""
+"""The figure of the novelty gate: distances of sets of images, what is refused, and what that spares."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any

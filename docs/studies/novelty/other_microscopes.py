@@ -1,4 +1,4 @@
-"""Published fields as another laboratory might have photographed them: stand-ins for microscopes that nobody lent.
+"""Published fields as another laboratory might have photographed them, in place of other microscopes.
 
 Each field's densities are split into what red cells and what nuclei hold, both are given other dyes, the ground another
 colour, and the cells another size. The colours are this project's choice, after the looks that Giemsa, Leishman and

@@ -1,4 +1,4 @@
-"""What the novelty gate refuses, once it is fitted.
+"""Refusals of the fitted novelty gate.
 
     python -m docs.studies.novelty.refusals --data IMAGES --others FOLDERS
 

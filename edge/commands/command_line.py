@@ -33,6 +33,9 @@ class Outcome:
     """What a request came to: an exit code, the record printed with `--json`, and the text printed without.
 
     A record that is a sequence is a stream: one JSON object a line, none for an empty one.
+
+    >>> Outcome(record={"verdict": "pass"}, text="passed").code
+    0
     """
 
     code: int = DONE

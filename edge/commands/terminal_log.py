@@ -11,6 +11,10 @@ class TerminalHandler(logging.Handler):
     """Prints each message on what `sys.stderr` is at that moment; "warning: " or "error: " goes before what is one.
 
     A standard error that is closed or full never ends the work.
+
+    >>> handler = TerminalHandler()
+    >>> handler.handle(logging.LogRecord("edge", logging.WARNING, "", 0, "the disk is slow", (), None))
+    True
     """
 
     def emit(self, record: logging.LogRecord) -> None:

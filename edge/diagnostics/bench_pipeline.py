@@ -34,6 +34,9 @@ class Rates:
     Attributes:
         pipeline_fps, invoke_fps: frames a second, one a slice, in order.
         store_ms: milliseconds a stored verdict, one a commit: the commit's time over its verdicts.
+
+    >>> Rates(pipeline_fps=[90.0, 99.0], invoke_fps=[100.0, 100.0]).record()["ratio"]
+    0.945
     """
 
     pipeline_fps: list[float] = field(default_factory=list)

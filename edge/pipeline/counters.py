@@ -44,7 +44,13 @@ class Counts:
 
 
 class Counter:
-    """Counts from several threads."""
+    """Counts from several threads.
+
+    >>> counter = Counter()
+    >>> counter.add(captured=1, dropped=1)
+    >>> counter.now().dropped
+    1
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

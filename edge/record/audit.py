@@ -38,6 +38,9 @@ class VerifyReport:
         findings: what is wrong, one sentence each, `MOST_FINDINGS` at most. found: how many in all.
         unrecorded: image files of a write that goes on or was interrupted; no damage, the next start clears them.
         left_over: files that a start moved to `left-over/`.
+
+    >>> VerifyReport(Path("record"), entries=3, verdicts=1, runs=1).sound
+    True
     """
 
     folder: Path

@@ -26,6 +26,10 @@ class RunInfo:
         software: name and version of what recorded. settings: the profile, JSON text.
         signed_by: ids of the trusted keys that signed the bundle, separated by spaces, or "unsigned". bundle_version:
             the version that they signed; None where unsigned. Runs recorded before bundles were signed hold neither.
+
+    >>> bundle, interpreter = ("tiny-int8", "0" * 64, True), ("litert", "2.3", "xnnpack")
+    >>> RunInfo("s1", "sim:", True, *bundle, *interpreter, ("Benign", "Pre"), "leukoscope 1", "{}").signed_by
+    'unsigned'
     """
 
     slide: str
@@ -59,6 +63,9 @@ class Entry:
             that abstains. None when no model was asked.
         gates: measured value by gate. latency_ms: milliseconds by stage.
         image: the encoded image to be kept, or None. image_suffix: ".png".
+
+    >>> Entry(Instant(0, 0, None), 1, "", "Pre", None, None, (0.1, 0.9), {"focus": 31.0}, {"invoke": 4.1}, None).label
+    'Pre'
     """
 
     captured: Instant
@@ -85,7 +92,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened beside the verdicts: a stalled camera, a clock that was set, a full disk."""
+    """Something that happened beside the verdicts: a stalled camera, a clock that was set, a full disk.
+
+    >>> event_body(1, "s1", Event(Instant(0, 0, None), "clock_jump", "the clock moved by +3.0 s"))["kind"]
+    'clock_jump'
+    """
 
     at: Instant
     kind: str

@@ -43,7 +43,14 @@ def is_partial(name: str) -> bool:
 
 
 class ImageFolder:
-    """The images of the record in `root`. Every OSError leaves as it is; the caller narrows it."""
+    """The images of the record in `root`. Every OSError leaves as it is; the caller narrows it.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     [image] = ImageFolder(Path(folder)).save("s1", [(1, ".png", b"...")])
+    >>> image.path, image.bytes
+    ('images/s1/000001.png', 3)
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root

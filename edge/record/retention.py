@@ -30,6 +30,9 @@ class Retention:
             wrong clock must delete nothing.
         gigabytes: 10^9 bytes of images and database, > 0.
         only_exported: nothing goes that was not exported.
+
+    >>> Retention(days=365, gigabytes=20).limited
+    True
     """
 
     days: float | None = None
@@ -49,7 +52,11 @@ class Retention:
 
 @dataclass(frozen=True)
 class PruneReport:
-    """What was removed, and why no more was (held_back, "" when the limits are met)."""
+    """What was removed, and why no more was (held_back, "" when the limits are met).
+
+    >>> str(PruneReport(verdicts=2, images=1, image_bytes=1_500_000))
+    '2 verdicts and 1 images (1.5 MB) removed'
+    """
 
     removed: int = 0
     verdicts: int = 0

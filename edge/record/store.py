@@ -53,7 +53,13 @@ class Transaction:
 
 
 class Store(Reader):
-    """The record in a folder. Use `Store.open`; methods may be called from any thread."""
+    """The record in a folder. Use `Store.open`; methods may be called from any thread.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, Store.open(Path(folder)) as store:
+    ...     store.head().id, store.slides()
+    (0, {})
+    """
 
     def __init__(self, folder: Path, connection: sqlite3.Connection, lock: int | None) -> None:
         super().__init__(folder, connection)

@@ -10,7 +10,7 @@ import os
 import platform
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -26,6 +26,31 @@ _log = logging.getLogger(__name__)
 
 TIMED = 10  # inferences; the replay has warmed everything up
 FAR = 3.0  # times slower than expected, before it is said: a board that throttles runs at a third of its clock
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A golden image that is answered otherwise than expected.
+
+    Attributes:
+        image: its index. what: what it shows; None where the bundle does not say.
+        difference: largest of its outputs, LSB. expected, answered: labels. allowed: the self-test passes all the same.
+
+    >>> str(Difference(3, "noise", 2, "Pre", "Early", allowed=False))
+    'noise: 2 LSB, Early instead of Pre  <- not allowed'
+    """
+
+    image: int
+    what: str | None
+    difference: int
+    expected: str
+    answered: str
+    allowed: bool
+
+    def __str__(self) -> str:
+        answer = self.expected if self.answered == self.expected else f"{self.answered} instead of {self.expected}"
+        what = self.what or f"image {self.image}"
+        return f"{what}: {self.difference} LSB, {answer}{'' if self.allowed else '  <- not allowed'}"
 
 
 @dataclass(frozen=True)
@@ -75,20 +100,20 @@ class SelfTest:
             how = f"within {replay.max_difference} LSB, as on another architecture than certified"
         return f"{replay.images} golden images answered {how}; {self.invoke_ms:.1f} ms an inference ({runtime})"
 
-    def findings(self) -> list[dict[str, Any]]:
-        """The images that differ: index, what it is, difference (LSB), label expected and answered, whether it may."""
+    def differing(self) -> list["Difference"]:
+        """The golden images that are answered otherwise than expected."""
         replay, labels, named = self.replay, self.bundle.contract.labels, _names(self.bundle)
         changed = (i for i in range(replay.images) if replay.expected[i] != replay.answered[i])
         failing = {*replay.beyond, *replay.reclassified}
         return [
-            {
-                "image": index,
-                "what": named[index] if index < len(named) else None,
-                "difference": replay.differences[index],
-                "expected": labels[replay.expected[index]],
-                "answered": labels[replay.answered[index]],
-                "allowed": index not in failing,
-            }
+            Difference(
+                image=index,
+                what=named[index] if index < len(named) else None,
+                difference=replay.differences[index],
+                expected=labels[replay.expected[index]],
+                answered=labels[replay.answered[index]],
+                allowed=index not in failing,
+            )
             for index in sorted({*replay.differing, *changed})
         ]
 
@@ -108,7 +133,7 @@ class SelfTest:
             "images": replay.images,
             "max_difference": replay.max_difference,
             "allowed": replay.allowed,
-            "differing": self.findings(),
+            "differing": [asdict(each) for each in self.differing()],
             "invoke_ms": _rounded(self.invoke_ms),
             "expected_ms": _rounded(self.expected_ms),
             "expected_by": self.expected_by or None,
@@ -119,12 +144,7 @@ class SelfTest:
     def text(self) -> str:
         """For a person: the outcome, the images that differ, the warnings."""
         lines = [f"{'passed' if self.passed else 'FAILED'}: {self.detail}"]
-        for each in self.findings():
-            what = each["what"] or f"image {each['image']}"
-            answer = each["expected"]
-            if each["answered"] != answer:
-                answer = f"{each['answered']} instead of {answer}"
-            lines.append(f"  {what}: {each['difference']} LSB, {answer}{'' if each['allowed'] else '  <- not allowed'}")
+        lines += [f"  {each}" for each in self.differing()]
         return "\n".join([*lines, *(f"warning: {warning}" for warning in self.warnings)])
 
 

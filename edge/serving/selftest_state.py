@@ -32,6 +32,10 @@ class LastTest(Struct, frozen=True):
         utc: ISO 8601, when it ended. outcome: "passed" or "failed". detail: one sentence.
         bundle, digest: its name, and the sha256 of its manifest. runtime, version, kind: of the interpreter.
         invoke_ms: median of one inference, milliseconds; None where it was not timed.
+
+    >>> last = LastTest("2026-11-24T12:00:00Z", "passed", "", "tiny-int8", "0" * 64, "litert", "2.3", "xnnpack", 4.0)
+    >>> last.passed, last.age_s(now=1795521600.0 + 3600)
+    (True, 3600.0)
     """
 
     utc: str
@@ -57,7 +61,11 @@ class LastTest(Struct, frozen=True):
 
 
 class SelfTestState(Struct, frozen=True):
-    """What the file holds: the last self-test, and the fastest pace seen by what was timed (milliseconds)."""
+    """What the file holds: the last self-test, and the fastest pace seen by what was timed (milliseconds).
+
+    >>> read_state(Path("/srv/nothing")) == NO_STATE
+    True
+    """
 
     format: Literal[1]
     last: LastTest | None

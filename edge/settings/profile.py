@@ -104,7 +104,11 @@ class SelfTestSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """A whole profile; what it leaves out has the default that is written here."""
+    """A whole profile; what it leaves out has the default that is written here.
+
+    >>> parse({"record": {"commit_ms": 100}}).with_options(threads="2").model.threads
+    2
+    """
 
     model: ModelSettings = field(default_factory=ModelSettings)
     trust: TrustSettings = field(default_factory=TrustSettings)

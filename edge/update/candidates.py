@@ -87,7 +87,11 @@ class Offer:
 
 @dataclass(frozen=True)
 class PassedOver:
-    """A candidate that is not installed, and why."""
+    """A candidate that is not installed, and why.
+
+    >>> str(PassedOver("/media/stick/tiny-int8", "installed", "serves here already"))
+    '/media/stick/tiny-int8: serves here already'
+    """
 
     origin: str
     reason: Reason

@@ -17,6 +17,13 @@ class History:
 
     A kill in the middle of a line leaves a part of one; the next line begins on its own, and a reader passes over
     what is no JSON object.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     history = History(Path(folder), Durable())
+    ...     history.add(Instant(0, 0, True), "rolled_back", {"why": "by hand"})
+    ...     history.tail(1)
+    [{'utc': '1970-01-01T00:00:00.000000000Z', 'synchronized': True, 'what': 'rolled_back', 'why': 'by hand'}]
     """
 
     def __init__(self, folder: Path, durable: Durable) -> None:

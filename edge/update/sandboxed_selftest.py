@@ -25,6 +25,9 @@ class Proof:
         runtime, threads: of the interpreter; None for the first that is installed.
         allow_unsigned, allow_uncertified: said by whoever updates.
         timeout_s: seconds the child may take.
+
+    >>> Proof(threads=2).command_line(Path("/srv/tiny-int8"))[3:]
+    ['selftest', '--bundle', '/srv/tiny-int8', '--store', '/dev/null', '--threads', '2']
     """
 
     config: Path | None = None

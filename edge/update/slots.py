@@ -46,7 +46,11 @@ def default_slots() -> Path:
 
 @dataclass(frozen=True)
 class Place:
-    """A bundle's place: its slot and its name."""
+    """A bundle's place: its slot and its name.
+
+    >>> str(Place("a", "tiny-int8"))
+    'a/tiny-int8'
+    """
 
     slot: str
     name: str
@@ -74,6 +78,10 @@ class Slots:
         folder: made when something is first written.
         durable: how it is written.
         clock: dates the history.
+
+    >>> slots = Slots(Path("/srv/nothing"))
+    >>> slots.populated, slots.current(), slots.idle(Place("a", "tiny-int8"))
+    (False, None, 'b')
     """
 
     def __init__(self, folder: Path, *, durable: Durable | None = None, clock: Clock | None = None) -> None:

@@ -26,6 +26,9 @@ class Trial(Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         slot, digest: where it is, and sha256 of its manifest: which bundle it is.
         starts: boot ids of the starts of the service that did not end cleanly, oldest first.
+
+    >>> Trial("b", "0" * 64, starts=("x", "y")).without("x").starts
+    ('y',)
     """
 
     slot: Slot
@@ -38,7 +41,11 @@ class Trial(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Rejected(Struct, frozen=True, forbid_unknown_fields=True):
-    """A bundle that this device went back from; it is not installed again unless told."""
+    """A bundle that this device went back from; it is not installed again unless told.
+
+    >>> NO_STATE.reject(Rejected("tiny-int8", 3, "0" * 64, "it crashed")).rejection("0" * 64).why
+    'it crashed'
+    """
 
     name: Name
     version: Version | None

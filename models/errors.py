@@ -47,3 +47,7 @@ class DiskFullError(ModelsError, OSError):
 
 class NetworkError(ModelsError, ValueError):
     """A network file that is damaged or does not fit its contract. Cure: train it again, or correct the contract."""
+
+
+class TrainingError(ModelsError, ValueError):
+    """A training run that cannot start or continue as asked. Cure: what the message names."""

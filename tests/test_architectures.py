@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.errors import TrainingError
 from models.networks.architectures import ArchitectureError, custom_cnn, mobilenet_v2
-from models.training.loop import TrainingError, _set_trainable
+from models.training.optimization import set_trainable
 
 
 def test_custom_cnn_is_three_pooled_convolutions_then_dense() -> None:
@@ -47,11 +48,11 @@ def test_wrong_weights_are_refused_in_words(tmp_path: Path) -> None:
 
 def test_stages_free_the_layers_they_name() -> None:
     model = mobilenet_v2((32, 32), alpha=0.35)
-    _set_trainable(model, "head")
+    set_trainable(model, "head")
     assert len(model.trainable_variables) == 2
-    _set_trainable(model, "block_3_")
+    set_trainable(model, "block_3_")
     some = len(model.trainable_variables)
-    _set_trainable(model, "all")
+    set_trainable(model, "all")
     assert 2 < some < len(model.trainable_variables)
     with pytest.raises(TrainingError, match="block_99"):
-        _set_trainable(model, "block_99")
+        set_trainable(model, "block_99")

@@ -21,13 +21,13 @@ from edge.inference.gates.quality import CalibratedGate
 from models.decision.abstention import OodSet, auroc, evaluate_abstention, read_ood, to_text
 from models.decision.degraded_decision import evaluate_degraded
 from models.decision.degraded_decision import to_text as degraded_text
-from models.decision.device_decision import answer_outputs, answers, ask_gates
+from models.decision.device_decision import DeviceDecision, answers, ask_gates
 from models.decision.fit import FORMS, Calibrated, calibrate, drawn_forms, risk_coverage
 from models.decision.operating_point import REFUSED, Judged, Validation, budget, choose
 from models.decision.temperature import Outputs, fit_temperature
 from models.errors import EvaluationError
 from models.evaluation.corruptions import CORRUPTIONS, USUAL
-from models.evaluation.evaluation_set import Answers, Exam
+from models.evaluation.evaluation_set import Answers, EvaluationSet
 from models.evaluation.robustness import degraded
 from models.networks.model_pair import FLOAT, INT8
 from models.report.abstention_figure import abstention_figure
@@ -206,17 +206,17 @@ def test_the_curve_counts_errors_among_the_surest() -> None:
 
 
 @pytest.fixture(scope="module")
-def exam() -> Exam:
+def dataset() -> EvaluationSet:
     truth = np.arange(4).repeat(5)
     pixels = np.stack([draw(LABELS[k], n) for n, k in enumerate(truth)])
-    return Exam(LABELS, "Benign", pixels, truth, tuple(f"image {n}" for n in range(len(truth))))
+    return EvaluationSet(LABELS, "Benign", pixels, truth, tuple(f"image {n}" for n in range(len(truth))))
 
 
-def marked(exam: Exam) -> Exam:
+def marked(dataset: EvaluationSet) -> EvaluationSet:
     """The same images, each with its class written into a corner as a brightness, for a network to read."""
-    pixels = exam.pixels.copy()
-    pixels[:, -4:, :4] = (40 + 50 * exam.truth)[:, None, None, None]
-    return Exam(exam.labels, exam.benign, pixels, exam.truth, exam.keys)
+    pixels = dataset.pixels.copy()
+    pixels[:, -4:, :4] = (40 + 50 * dataset.truth)[:, None, None, None]
+    return EvaluationSet(dataset.labels, dataset.benign, pixels, dataset.truth, dataset.keys)
 
 
 def reads(dark_is_benign: float = 0.0) -> Callable[[Pixels], npt.NDArray[np.float32]]:
@@ -239,14 +239,14 @@ LEAST = {FLOAT: 1e-12, INT8: 1 / 512}
 
 
 @pytest.fixture(scope="module")
-def found(exam: Exam) -> Calibrated:
+def found(dataset: EvaluationSet) -> Calibrated:
     networks = {FLOAT: reads(), INT8: reads(0.93)}
-    return calibrate(marked(exam), networks, LEAST, Gates(()), forms=6, progress=False)
+    return calibrate(marked(dataset), networks, LEAST, Gates(()), forms=6, progress=False)
 
 
-def test_a_fault_under_degradation_moves_the_threshold(exam: Exam, found: Calibrated) -> None:
+def test_a_fault_under_degradation_moves_the_threshold(dataset: EvaluationSet, found: Calibrated) -> None:
     assert found.point.surest_missed is not None, "int8 calls dark fields Benign"
-    blameless = calibrate(marked(exam), {FLOAT: reads()}, LEAST, Gates(()), forms=6, progress=False)
+    blameless = calibrate(marked(dataset), {FLOAT: reads()}, LEAST, Gates(()), forms=6, progress=False)
     record = json.loads(json.dumps(found.to_record(), allow_nan=False))
     for name, counts in found.counts().items():
         assert counts["every_missed"] == counts["clean_missed"] == 0
@@ -258,13 +258,13 @@ def test_a_fault_under_degradation_moves_the_threshold(exam: Exam, found: Calibr
     assert set(record["calibration"][INT8]) == {"before", "after"} and record["gates_refused"] == {}
 
 
-def test_a_gate_that_refuses_the_fault_spares_the_threshold(exam: Exam) -> None:
+def test_a_gate_that_refuses_the_fault_spares_the_threshold(dataset: EvaluationSet) -> None:
     dark = CalibratedGate("dark", "dark", lambda v: float(v.pixels.mean()), 150.0, False, "grey level", "{:.0f}")
     networks = {INT8: reads(0.999)}
-    gated = calibrate(marked(exam), networks, LEAST, Gates([dark]), forms=6, progress=False)
+    gated = calibrate(marked(dataset), networks, LEAST, Gates([dark]), forms=6, progress=False)
     assert gated.forms.refused > 0 and gated.forms.asked[INT8] == gated.forms.made - gated.forms.refused
     missed = gated.point.surest_missed
-    ungated = calibrate(marked(exam), networks, LEAST, Gates(()), forms=6, progress=False).point.surest_missed
+    ungated = calibrate(marked(dataset), networks, LEAST, Gates(()), forms=6, progress=False).point.surest_missed
     assert ungated is not None and (missed is None or missed < ungated)
 
 
@@ -282,14 +282,14 @@ def test_a_decision_says_what_it_rests_on(found: Calibrated) -> None:
     assert InputContract.from_json(contract.to_json()) == contract
 
 
-def test_it_says_no_when_too_few_would_be_answered(exam: Exam) -> None:
-    hopeless = calibrate(marked(exam), {INT8: reads(0.999999)}, LEAST, Gates(()), forms=6, progress=False)
+def test_it_says_no_when_too_few_would_be_answered(dataset: EvaluationSet) -> None:
+    hopeless = calibrate(marked(dataset), {INT8: reads(0.999999)}, LEAST, Gates(()), forms=6, progress=False)
     assert not hopeless.holds and "no: " in hopeless.to_text()
     assert hopeless.counts()[INT8]["every_missed"] == 0, "a wrong Benign is worse than no answer"
     assert hopeless.counts()[INT8]["clean_refused"] > REFUSED * 20
 
 
-def test_figures_are_drawn_and_alike_each_time(found: Calibrated, exam: Exam) -> None:
+def test_figures_are_drawn_and_alike_each_time(found: Calibrated, dataset: EvaluationSet) -> None:
     first, again = (render(decision_figure(found, "dots")) for _ in range(2))
     assert first == again and first.startswith(b"\x89PNG")
 
@@ -300,14 +300,14 @@ def test_figures_are_drawn_and_alike_each_time(found: Calibrated, exam: Exam) ->
 def test_a_gate_comes_before_the_threshold() -> None:
     decision = Decision(1.0, (0.9, 0.5, 0.5, 0.5), EVIDENCE)
     rows = np.array([[0.85, 0.05, 0.05, 0.05], [0.95, 0.02, 0.02, 0.01], [0.1, 0.8, 0.05, 0.05], [0.3, 0.4, 0.2, 0.1]])
-    found = answer_outputs(decision, ["dark", None, None, None], Outputs(rows, 1e-12))
+    found = DeviceDecision({}, {}, Gates(()), decision).answers(["dark", None, None, None], Outputs(rows, 1e-12))
     assert found.reasons == ("dark", None, None, LOW_CONFIDENCE) and found.called.tolist() == [0, 0, 1, 1]
-    found = answer_outputs(decision, [None] * 4, Outputs(rows, 1e-12))
+    found = DeviceDecision({}, {}, Gates(()), decision).answers([None] * 4, Outputs(rows, 1e-12))
     assert found.reasons == (LOW_CONFIDENCE, None, None, LOW_CONFIDENCE)
 
 
 def test_the_device_decides_as_the_tally_says() -> None:
-    """`fates` against `edge.inference.classifier` on the same outputs, int8, thresholds among them."""
+    """`DeviceDecision.answers` against `edge.inference.classifier` on the same outputs, int8, thresholds among them."""
     from edge.inference.classifier import Classifier
     from tests.test_decision import Says
 
@@ -315,7 +315,7 @@ def test_the_device_decides_as_the_tally_says() -> None:
     contract = InputContract((32, 32), LABELS, decision=decision)
     rng = np.random.default_rng(12)
     steps = np.clip(np.round(rng.dirichlet([0.25] * 4, 300) * 256), 0, 255)
-    found = answer_outputs(decision, [None] * 300, Outputs(steps / 256, 1 / 512))
+    found = DeviceDecision({}, {}, Gates(()), decision).answers([None] * 300, Outputs(steps / 256, 1 / 512))
     for row, reason, called in zip(steps, found.reasons, found.called, strict=True):
         verdict = Classifier(contract, Says(row - 128)).classify_prepared(np.zeros((32, 32, 3), np.uint8))
         assert verdict.abstains == (reason == LOW_CONFIDENCE) and verdict.index == called
@@ -334,16 +334,15 @@ def test_auroc_is_sklearns() -> None:
 
 
 @pytest.fixture(scope="module")
-def record(exam: Exam) -> dict[str, Any]:
+def record(dataset: EvaluationSet) -> dict[str, Any]:
     dark = CalibratedGate("dark", "dark", lambda v: float(v.pixels.mean()), 150.0, False, "grey level", "{:.0f}")
     decision = Decision(1.0, (0.98, 0.5, 0.5, 0.5), EVIDENCE)
-    shown = marked(exam)
+    shown = marked(dataset)
     black = OodSet("night", np.zeros((7, 32, 32, 3), np.uint8), 2)
     grey = OodSet("paper", np.full((9, 32, 32, 3), 190, np.uint8), 0)
     empty = OodSet("nothing", np.empty((0, 32, 32, 3), np.uint8), 3)
-    return evaluate_abstention(
-        shown, {FLOAT: reads(), INT8: reads()}, LEAST, Gates([dark]), decision, [black, grey, empty], progress=False
-    )
+    device = DeviceDecision({FLOAT: reads(), INT8: reads()}, LEAST, Gates([dark]), decision)
+    return evaluate_abstention(shown, device, [black, grey, empty], progress=False)
 
 
 def test_abstention_counts_by_hand(record: dict[str, Any]) -> None:
@@ -366,37 +365,37 @@ def test_abstention_counts_by_hand(record: dict[str, Any]) -> None:
     assert first == again and first.startswith(b"\x89PNG")
 
 
-def test_degraded_fields_by_hand(exam: Exam) -> None:
+def test_degraded_fields_by_hand(dataset: EvaluationSet) -> None:
     """A network that calls everything Benign, a gate that refuses what is dark, a threshold that one network fails."""
     dark = CalibratedGate("dark", "dark", lambda v: float(v.pixels.mean()), 150.0, False, "grey level", "{:.0f}")
     benign = np.array([0.97, 0.01, 0.01, 0.01], np.float32)
     networks = {FLOAT: lambda pixels: np.tile(benign, (len(pixels), 1)), INT8: reads()}
     decision = Decision(1.0, (0.9, 0.5, 0.5, 0.5), EVIDENCE)
-    found = evaluate_degraded(exam, networks, LEAST, Gates([dark]), decision, progress=False)
-    malignant = int(exam.is_malignant().sum())
+    found = evaluate_degraded(dataset, DeviceDecision(networks, LEAST, Gates([dark]), decision), progress=False)
+    malignant = int(dataset.is_malignant().sum())
     for key, severities in (("usual", (1, 2, 3)), ("all", (1, 2, 3, 4, 5))):
-        forms = [degraded(exam, name, s) for name in CORRUPTIONS for s in severities]
+        forms = [degraded(dataset, name, s) for name in CORRUPTIONS for s in severities]
         refused = np.stack([pixels.mean(axis=(1, 2, 3)) < 150.0 for pixels in forms])
         one = found[key]["networks"][FLOAT]
         assert found[key]["forms"] == refused.size and one["gates"] == refused.sum() > 0
         assert one["malignant"] == malignant * len(forms) and one["low_confidence"] == 0
-        assert one["malignant_to_benign"] == (~refused & exam.is_malignant()).sum() == one["wrong"]
+        assert one["malignant_to_benign"] == (~refused & dataset.is_malignant()).sum() == one["wrong"]
         other = found[key]["networks"][INT8]
         assert other["gates"] == one["gates"]
         assert sum(other[k] for k in ("gates", "low_confidence", "right", "wrong")) == refused.size
     strict = replace(decision, answer_from=(0.99,) * 4)
-    unsure = evaluate_degraded(exam, networks, LEAST, Gates([]), strict, progress=False)
+    unsure = evaluate_degraded(dataset, DeviceDecision(networks, LEAST, Gates([]), strict), progress=False)
     assert unsure["all"]["networks"][FLOAT]["low_confidence"] == unsure["all"]["forms"]
     assert unsure["all"]["networks"][FLOAT]["malignant_to_benign"] == 0
     assert "malignant answered Benign 0 of" in degraded_text(unsure)
     json.dumps(found, allow_nan=False)
 
 
-def test_what_speaks_for_a_refusal_points_up_for_floors_and_ceilings(exam: Exam) -> None:
+def test_what_speaks_for_a_refusal_points_up_for_floors_and_ceilings(dataset: EvaluationSet) -> None:
     def gate(name: str, limit: float, is_ceiling: bool) -> CalibratedGate:
         return CalibratedGate(name, name, lambda v: float(v.pixels.mean()), limit, is_ceiling, "", "{:.0f}")
 
-    found = ask_gates(Gates([gate("floor", 100.0, False), gate("ceiling", 220.0, True)]), exam.pixels)
+    found = ask_gates(Gates([gate("floor", 100.0, False), gate("ceiling", 220.0, True)]), dataset.pixels)
     assert np.allclose(found.scores["floor"], -found.scores["ceiling"]) and found.passed.any()
 
 

@@ -12,7 +12,7 @@ from models.data.published import trained
 from models.report.card import CardError, card
 from models.report.card_training import training_text
 from models.training.augmentation import Augmentation
-from models.training.loop import FURTHER, RECIPES
+from models.training.recipe import FURTHER, RECIPES
 
 OLDER = {"exchange_corner": 0.5, "scale": 0.15, "stain": 0.04, "brightness": 0.1, "blur": 1.2}  # keys of version 0.0
 
@@ -25,7 +25,7 @@ def record(recipe: Any = None, **more: Any) -> dict[str, Any]:
     """A training record of today, of two epochs."""
     return {
         "network": "mobilenet_v2",
-        "recipe": asdict(recipe or RECIPES["mobilenet_v2"]),
+        "recipe": (recipe or RECIPES["mobilenet_v2"]).to_record(),
         "history": [epoch(1, 0.2), epoch(2, 0.1)],
         "started_from": None,
         **more,
@@ -85,7 +85,7 @@ def test_an_older_record_is_told_as_it_is() -> None:
 
 def test_lessons_about_cells_are_told_where_there_were_any() -> None:
     text = training_text(record(FURTHER["mobilenet_v2"]))
-    chances = FURTHER["mobilenet_v2"].lessons
+    chances = FURTHER["mobilenet_v2"].background_swap
     assert f"chance of {chances.foreign_ground:g} it shows its white cells before the ground of another image" in text
     assert f"chance of {chances.without_cells:g} it has its white cells covered, and belongs to no class" in text
     none = training_text(record())

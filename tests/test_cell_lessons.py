@@ -7,7 +7,7 @@ from edge.cameras.synthetic.smear import VirtualSlide
 from edge.inference.contract import Pixels
 from models.data.white_cell_segmentation import white_cells
 from models.errors import ModelsError
-from models.training.background_swap import CellFields, CellLessons, no_lessons
+from models.training.background_swap import NO_SWAP, BackgroundSwap, CellFields
 
 
 def fields() -> CellFields:
@@ -62,7 +62,7 @@ def test_without_cells_there_is_nothing_to_set_elsewhere(smears: CellFields) -> 
     empty = CellFields.of(plain)
     assert not empty.has_cells(0)
     np.testing.assert_array_equal(empty.on_ground(0, 1, rng()), plain[0])
-    image, of_class = CellLessons(0.0, 1.0, 0.0)(empty, 0, rng())
+    image, of_class = BackgroundSwap(0.0, 1.0, 0.0)(empty, 0, rng())
     assert of_class, "a field in which no cell was found keeps its class"
     np.testing.assert_array_equal(image, plain[0])
 
@@ -72,13 +72,13 @@ def test_a_field_full_of_cells_is_covered_all_the_same() -> None:
     assert full.without_cells(0, rng()).shape == (64, 64, 3)
 
 
-def test_lessons_come_as_often_as_asked_and_repeat(smears: CellFields) -> None:
-    lessons = CellLessons(foreign_ground=0.2, without_cells=0.3, covered_elsewhere=0.1)
-    of_class = [lessons(smears, 0, np.random.default_rng([7, i]))[1] for i in range(200)]
+def test_swaps_come_as_often_as_asked_and_repeat(smears: CellFields) -> None:
+    swap = BackgroundSwap(foreign_ground=0.2, without_cells=0.3, covered_elsewhere=0.1)
+    of_class = [swap(smears, 0, np.random.default_rng([7, i]))[1] for i in range(200)]
     assert 0.2 < 1 - np.mean(of_class) < 0.4
-    first, second = (lessons(smears, 1, np.random.default_rng(11))[0] for _ in range(2))
+    first, second = (swap(smears, 1, np.random.default_rng(11))[0] for _ in range(2))
     np.testing.assert_array_equal(first, second)
-    untouched, named = no_lessons()(smears, 1, rng())
+    untouched, named = NO_SWAP(smears, 1, rng())
     assert named
     np.testing.assert_array_equal(untouched, smears.pixels[1])
 
@@ -86,7 +86,7 @@ def test_lessons_come_as_often_as_asked_and_repeat(smears: CellFields) -> None:
 @pytest.mark.parametrize("chances", [(-0.1, 0, 0), (0, 1.1, 0), (0.5, 0.4, 0.2), (float("nan"), 0, 0)])
 def test_impossible_chances_are_refused(chances: tuple[float, float, float]) -> None:
     with pytest.raises(ModelsError):
-        CellLessons(*chances)
+        BackgroundSwap(*chances)
 
 
 def dilated(mask: np.ndarray) -> np.ndarray:

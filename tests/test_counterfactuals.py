@@ -16,7 +16,7 @@ from edge.inference.contract import InputContract, Pixels
 from models.data.scale_bar import corner
 from models.data.white_cell_segmentation import white_cells, widened
 from models.evaluation.counterfactuals import evaluate_counterfactuals, to_text
-from models.evaluation.evaluation_set import Exam
+from models.evaluation.evaluation_set import EvaluationSet
 from models.evaluation.interventions import VIEWS, bars_exchanged, elsewhere, ground_colour, painted_over
 from models.networks.model_pair import FLOAT, INT8
 from models.report.counterfactual_figure import counterfactual_figure
@@ -29,7 +29,7 @@ A_CLASS = 3
 
 
 @pytest.fixture(scope="module")
-def exam() -> Exam:
+def dataset() -> EvaluationSet:
     """Drawn fields whose bar is a black box of the class's own width."""
     truth = np.arange(4).repeat(A_CLASS)
     pixels = []
@@ -38,7 +38,7 @@ def exam() -> Exam:
         corner(field)[10:, 4:] = 255
         corner(field)[12:30, 60 - 12 * (k + 1) : 60] = 0
         pixels.append(field)
-    return Exam(LABELS, "Benign", np.stack(pixels), truth, tuple(f"field {n}" for n in range(len(truth))))
+    return EvaluationSet(LABELS, "Benign", np.stack(pixels), truth, tuple(f"field {n}" for n in range(len(truth))))
 
 
 def one_hot(called: npt.ArrayLike) -> npt.NDArray[np.float32]:
@@ -57,9 +57,9 @@ def counts_violet(pixels: Pixels) -> npt.NDArray[np.float32]:
 
 
 @pytest.fixture(scope="module")
-def record(exam: Exam) -> dict[str, Any]:
+def record(dataset: EvaluationSet) -> dict[str, Any]:
     """Of two networks with known habits."""
-    found = evaluate_counterfactuals(exam, {FLOAT: reads_the_bar, INT8: counts_violet}, progress=False)
+    found = evaluate_counterfactuals(dataset, {FLOAT: reads_the_bar, INT8: counts_violet}, progress=False)
     read: dict[str, Any] = json.loads(json.dumps(found, allow_nan=False))
     return read
 
@@ -86,29 +86,31 @@ def test_a_network_that_looks_at_white_cells_is_seen_to(record: dict[str, Any]) 
         assert views[name]["flips"] == 0, name
 
 
-def test_exchanged_bars_change_the_corner_alone_and_follow_from_keys(exam: Exam) -> None:
-    [first, *_] = views = list(bars_exchanged(exam))
+def test_exchanged_bars_change_the_corner_alone_and_follow_from_keys(dataset: EvaluationSet) -> None:
+    [first, *_] = views = list(bars_exchanged(dataset))
     assert [view.group for view in views] == list(LABELS)
     for view in views:
-        changed = (view.pixels != exam.pixels[view.which]).any(axis=(0, 3))
+        changed = (view.pixels != dataset.pixels[view.which]).any(axis=(0, 3))
         assert changed[-20:, -40:].any() and not changed[:-40].any() and not changed[:, :-70].any()
-        assert (exam.truth[view.which] != LABELS.index(view.group)).all()
-    order = np.arange(len(exam.truth))[::-1]
-    turned = replace(exam, pixels=exam.pixels[order], truth=exam.truth[order], keys=tuple(exam.keys[i] for i in order))
+        assert (dataset.truth[view.which] != LABELS.index(view.group)).all()
+    order = np.arange(len(dataset.truth))[::-1]
+    turned = replace(
+        dataset, pixels=dataset.pixels[order], truth=dataset.truth[order], keys=tuple(dataset.keys[i] for i in order)
+    )
     np.testing.assert_array_equal(next(bars_exchanged(turned)).pixels[::-1], first.pixels)
 
 
-def test_corner_and_cells_alone_stand_on_one_ground(exam: Exam) -> None:
-    ground = ground_colour(exam.pixels)
+def test_corner_and_cells_alone_stand_on_one_ground(dataset: EvaluationSet) -> None:
+    ground = ground_colour(dataset.pixels)
     for name, place in (("corner_alone", np.s_[:, :180, :150]), ("white_cells_alone", np.s_[:, -30:, -60:])):
-        [view] = VIEWS[name](exam)
+        [view] = VIEWS[name](dataset)
         assert (view.pixels[place] == ground).all()
         assert (view.pixels != ground).any()
 
 
-def test_painting_elsewhere_leaves_the_white_cells(exam: Exam) -> None:
-    [gone], [control] = VIEWS["no_white_cell"](exam), VIEWS["as_much_elsewhere"](exam)
-    for before, without, with_ in zip(exam.pixels, gone.pixels, control.pixels, strict=True):
+def test_painting_elsewhere_leaves_the_white_cells(dataset: EvaluationSet) -> None:
+    [gone], [control] = VIEWS["no_white_cell"](dataset), VIEWS["as_much_elsewhere"](dataset)
+    for before, without, with_ in zip(dataset.pixels, gone.pixels, control.pixels, strict=True):
         cells = white_cells(before)
         np.testing.assert_array_equal(with_[cells], before[cells])
         violet = (without[cells].astype(int) - before[cells]).mean(axis=0)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,6 +20,7 @@ from models.data.dataset import Sample
 from models.data.folds import SCHEMES, FoldError, assign_folds, file_number
 from models.statistics.intervals import wilson
 from models.training.augmentation import Augmentation
+from models.training.checkpoint import Epoch, State
 from models.training.cross_validation import (
     SHORT_RECIPES,
     CrossValidationError,
@@ -30,7 +32,7 @@ from models.training.cross_validation import (
     score,
     to_text,
 )
-from models.training.loop import Stage
+from models.training.recipe import Stage
 from tests.small_world import CONTRACT, LABELS, draw, write_images
 
 A_CLASS = 24
@@ -235,8 +237,9 @@ def untrained(model: Any, *arguments: Any) -> Path:
     folder: Path = arguments[-1]
     folder.mkdir()
     model.save(folder / "best.keras")
-    epoch = {"stage": "only", "epoch": 1, "val_loss": 1.0, "val_accuracy": 0.5, "seconds": 0.1}
-    (folder / "state.json").write_text(json.dumps({"history": [epoch]}))
+    epoch = Epoch(stage="only", epoch=1, loss=1.0, accuracy=0.5, val_loss=1.0, val_accuracy=0.5, seconds=0.1)
+    state = State(identity="", recipe={}, stage=1, epoch=0, best=1.0, waited=0, has_checkpoint=True, history=[epoch])
+    (folder / "state.json").write_bytes(msgspec.json.encode(state))
     return folder / "best.keras"
 
 

@@ -37,7 +37,7 @@ from models.data.published import trained
 from models.data.split import Split
 from models.report.figure_style import render
 from models.support.records import record_text
-from models.training.background_swap import no_lessons
+from models.training.background_swap import NO_SWAP
 from tests import pareto_tables
 from tests.page_checks import check_page, scripted
 from tests.small_world import CONTRACT, LABELS, World
@@ -105,7 +105,7 @@ def test_networks_of_one_name_are_told_apart() -> None:
 def test_a_short_recipe_is_the_shipped_network_s() -> None:
     further = lesson.recipe(Variant("x", None, 1.0, 112, start=VARIED), epochs=3)
     assert [(s.trainable, s.epochs) for s in further.stages] == [("all", 3)]
-    assert further.freeze_batch_norm and further.caution > 0 and further.lessons.total > 0
+    assert further.freeze_batch_norm and further.caution > 0 and further.background_swap.total > 0
     assert further.augmentation.blur == pytest.approx(lesson.FURTHER[VARIED].augmentation.blur / 2)
     assert further.augmentation.hue == lesson.FURTHER[VARIED].augmentation.hue
     from_backbone = lesson.recipe(Variant("x", None, 0.35, 448, backbone=Path("w.h5")), epochs=3)
@@ -274,7 +274,7 @@ def with_validation(split: Split) -> Split:
 
 
 @pytest.fixture
-def lessons(world: World, source: Source, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+def variant_trained(world: World, source: Source, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """`learned` with the small network in MobileNetV2's place, on the small world's images."""
     import keras
 
@@ -286,15 +286,15 @@ def lessons(world: World, source: Source, monkeypatch: pytest.MonkeyPatch) -> Ca
         shipped = replace(CONTRACT, size=(64, 64))
         one = pupil(variant, start, shipped, epochs)
         assert one.contract == CONTRACT
-        return learned(replace(one, recipe=replace(one.recipe, lessons=no_lessons())), divided, folder)
+        return learned(replace(one, recipe=replace(one.recipe, background_swap=NO_SWAP)), divided, folder)
 
     return learn
 
 
 def test_a_variant_is_trained_once(
-    lessons: Callable[..., Path], world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    variant_trained: Callable[..., Path], world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = lessons(tmp_path)
+    file = variant_trained(tmp_path)
     assert load_float(file).size == (32, 32)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["begun.json", "contract.json", "model.keras", "training.json"]
     assert lesson.training_of(tmp_path).epochs == 1 and lesson.training_of(tmp_path).start == "dots"
@@ -307,37 +307,37 @@ def test_a_variant_is_trained_once(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(lesson, "train", watched)
-    assert lessons(tmp_path).read_bytes() == before and not trained_again
+    assert variant_trained(tmp_path).read_bytes() == before and not trained_again
     other = world.root / "other.keras"
     other.write_bytes(b"another start")
     for change in ({"epochs": 2}, {"start": other}):
         with pytest.raises(KeyboardInterrupt):
-            lessons(tmp_path, **change)
+            variant_trained(tmp_path, **change)
     file.write_bytes(b"damaged")
     with pytest.raises(KeyboardInterrupt):
-        lessons(tmp_path)
+        variant_trained(tmp_path)
     assert len(trained_again) == 3
 
 
 def test_an_interrupted_training_continues(
-    lessons: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    variant_trained: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from models.training.loop import _Run
+    from models.training.checkpoint import Checkpoint
 
-    checkpoint, done = _Run._checkpoint, []
+    checkpoint, done = Checkpoint.save, []
 
-    def interrupted(self: _Run, *words: Any, **more: Any) -> None:
+    def interrupted(self: Checkpoint, *words: Any, **more: Any) -> None:
         checkpoint(self, *words, **more)
         done.append(words)
         if len(done) == 1:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(_Run, "_checkpoint", interrupted)
+    monkeypatch.setattr(Checkpoint, "save", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        lessons(tmp_path, epochs=2)
+        variant_trained(tmp_path, epochs=2)
     state = json.loads((tmp_path / "checkpoint" / "state.json").read_text())
     assert state["epoch"] == 1 and not (tmp_path / "model.keras").exists()
-    lessons(tmp_path, epochs=2)
+    variant_trained(tmp_path, epochs=2)
     assert len(json.loads((tmp_path / "training.json").read_text())["history"]) == 2
     assert [words[1] for words in done] == [1, 2, 0]  # the second epoch alone was trained, and the stage ended
     assert not (tmp_path / "checkpoint").exists()

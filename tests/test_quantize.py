@@ -275,7 +275,7 @@ def test_what_the_converter_refuses_is_one_line(tmp_path, model, pixels):
             inputs
         )
 
-    broken = replace(model, network=fails, classes=3, _traced=[])
+    broken = replace(model, network=fails, classes=3)
     with pytest.raises(QuantizationError, match="the converter refused it") as caught:
         quantize(broken, replace(CONTRACT, labels=LABELS[:3]), pixels[:2])
     assert "\n" not in str(caught.value)

@@ -16,7 +16,7 @@ from edge.commands.command_line import main
 from edge.inference.contract import Pixels
 from models.errors import EvaluationError, NetworkError
 from models.evaluation.corruptions import CORRUPTIONS, SEVERITIES, USUAL, corrupt
-from models.evaluation.evaluation_set import Answers, Exam, score
+from models.evaluation.evaluation_set import Answers, EvaluationSet, score
 from models.evaluation.interventions import VIEWS
 from models.evaluation.robustness import Robustness, degraded, evaluate_corruptions
 from models.networks.model_pair import FLOAT, INT8, side_by_side
@@ -28,37 +28,37 @@ A_CLASS = 4
 
 
 @pytest.fixture(scope="module")
-def exam() -> Exam:
+def dataset() -> EvaluationSet:
     truth = np.arange(4).repeat(A_CLASS)
     pixels = np.stack([draw(LABELS[k], n) for n, k in enumerate(truth)])
-    return Exam(LABELS, "Benign", pixels, truth, tuple(f"image {n}" for n in range(len(truth))))
+    return EvaluationSet(LABELS, "Benign", pixels, truth, tuple(f"image {n}" for n in range(len(truth))))
 
 
 def one_hot(called: npt.ArrayLike) -> npt.NDArray[np.float32]:
     return np.eye(4, dtype=np.float32)[np.asarray(called)] * np.float32(0.8) + np.float32(0.05)
 
 
-def knows(exam: Exam) -> Callable[[Pixels], npt.NDArray[np.float32]]:
+def knows(dataset: EvaluationSet) -> Callable[[Pixels], npt.NDArray[np.float32]]:
     """A network that nothing misleads: it is told which image comes when."""
-    return lambda pixels: one_hot(exam.truth)
+    return lambda pixels: one_hot(dataset.truth)
 
 
-def afraid_of_the_dark(exam: Exam) -> Callable[[Pixels], npt.NDArray[np.float32]]:
+def afraid_of_the_dark(dataset: EvaluationSet) -> Callable[[Pixels], npt.NDArray[np.float32]]:
     """Right, but calls everything Benign whose mean is below 3/4 of the unaltered image's."""
-    means = exam.pixels.mean(axis=(1, 2, 3))
+    means = dataset.pixels.mean(axis=(1, 2, 3))
 
     def predict(pixels: Pixels) -> npt.NDArray[np.float32]:
-        return one_hot(np.where(pixels.mean(axis=(1, 2, 3)) < 0.75 * means, 0, exam.truth))
+        return one_hot(np.where(pixels.mean(axis=(1, 2, 3)) < 0.75 * means, 0, dataset.truth))
 
     return predict
 
 
 @pytest.fixture(scope="module")
-def found(exam: Exam) -> Robustness:
-    return evaluate_corruptions(exam, {FLOAT: knows(exam), INT8: afraid_of_the_dark(exam)}, progress=False)
+def found(dataset: EvaluationSet) -> Robustness:
+    return evaluate_corruptions(dataset, {FLOAT: knows(dataset), INT8: afraid_of_the_dark(dataset)}, progress=False)
 
 
-def test_every_cell_is_there_and_counts_what_it_says(exam: Exam, found: Robustness) -> None:
+def test_every_cell_is_there_and_counts_what_it_says(dataset: EvaluationSet, found: Robustness) -> None:
     record = json.loads(json.dumps(found.to_record(), allow_nan=False))
     assert list(record["corruptions"]) == list(CORRUPTIONS)
     for name, one in record["corruptions"].items():
@@ -97,30 +97,32 @@ def test_means_are_the_means_of_their_cells(found: Robustness) -> None:
     assert record["mean_all"]["int8"]["accuracy"] < mean["accuracy"]
 
 
-def test_degraded_images_do_not_depend_on_their_order(exam: Exam) -> None:
-    order = np.random.default_rng(2).permutation(len(exam.truth))
-    keys = tuple(exam.keys[i] for i in order)
-    shuffled = replace(exam, pixels=exam.pixels[order], truth=exam.truth[order], keys=keys)
+def test_degraded_images_do_not_depend_on_their_order(dataset: EvaluationSet) -> None:
+    order = np.random.default_rng(2).permutation(len(dataset.truth))
+    keys = tuple(dataset.keys[i] for i in order)
+    shuffled = replace(dataset, pixels=dataset.pixels[order], truth=dataset.truth[order], keys=keys)
     for name in ("dust", "sensor_noise", "scale_bar_swapped"):
-        np.testing.assert_array_equal(degraded(exam, name, 3)[order], degraded(shuffled, name, 3))
-    np.testing.assert_array_equal(degraded(exam, "dust", 3)[5], corrupt(exam.pixels[5], "dust", 3, exam.keys[5]))
+        np.testing.assert_array_equal(degraded(dataset, name, 3)[order], degraded(shuffled, name, 3))
+    np.testing.assert_array_equal(
+        degraded(dataset, "dust", 3)[5], corrupt(dataset.pixels[5], "dust", 3, dataset.keys[5])
+    )
 
 
-def test_malignant_called_benign_by_hand(exam: Exam) -> None:
-    called = exam.truth.copy()
+def test_malignant_called_benign_by_hand(dataset: EvaluationSet) -> None:
+    called = dataset.truth.copy()
     called[[4, 9]] = 0  # an Early and a Pre missed
     called[0] = 2  # a Benign raised: no missed malignancy
-    said = score(exam, Answers(called, np.full(len(called), 0.9)))
+    said = score(dataset, Answers(called, np.full(len(called), 0.9)))
     assert (said["correct"], said["malignant_to_benign"]) == (13, 2)
-    without = score(replace(exam, benign=None), Answers(called, np.full(len(called), 0.9)))
+    without = score(replace(dataset, benign=None), Answers(called, np.full(len(called), 0.9)))
     assert without["malignant_to_benign"] is None
 
 
-def test_refuses_an_exam_that_can_tell_nothing(exam: Exam) -> None:
+def test_refuses_images_that_can_tell_nothing(dataset: EvaluationSet) -> None:
     with pytest.raises(EvaluationError, match="two classes or more"):
-        replace(exam, truth=np.zeros(len(exam.truth), np.int64))
+        replace(dataset, truth=np.zeros(len(dataset.truth), np.int64))
     with pytest.raises(EvaluationError, match="must be one an image; got 16, 16, 15"):
-        replace(exam, keys=exam.keys[1:])
+        replace(dataset, keys=dataset.keys[1:])
 
 
 def test_figure_has_a_panel_a_corruption(found: Robustness) -> None:
@@ -179,9 +181,9 @@ def test_sample_is_the_same_every_time_and_part_of_the_whole(world: World) -> No
 
     image_set = scan_for(world.data, CONTRACT)
     part = load_part(image_set, split_for(image_set, world.split)[0], "test", CONTRACT)
-    few, more = (Exam.of_part(part, LABELS, "Benign", n) for n in (8, 16))
+    few, more = (EvaluationSet.of_part(part, LABELS, "Benign", n) for n in (8, 16))
     assert len(few.keys) == 8 and set(few.keys) < set(more.keys)
-    assert len(Exam.of_part(part, LABELS, "Benign").keys) == len(part.truth)
+    assert len(EvaluationSet.of_part(part, LABELS, "Benign").keys) == len(part.truth)
 
 
 def test_a_bundle_of_another_network_is_refused(world: World, bundle: Path, tiny_bundle: Path) -> None:

@@ -9,19 +9,15 @@ import numpy as np
 import pytest
 
 from edge.inference.contract import InputContract
+from models.errors import TrainingError
+from models.networks.prediction import predictor
 from models.training.augmentation import Augmentation
-from models.training.background_swap import CellLessons
-from models.training.loop import (
-    LabelledPixels,
-    Recipe,
-    Stage,
-    TrainingError,
-    cautious_loss,
-    class_weights,
-    history,
-    predict,
-    train,
-)
+from models.training.background_swap import BackgroundSwap
+from models.training.batches import LabelledPixels, class_weights
+from models.training.checkpoint import history
+from models.training.loop import train
+from models.training.optimization import cautious_loss, set_trainable
+from models.training.recipe import Recipe, Stage
 
 CONTRACT = InputContract((32, 32), ("dark", "light"))
 PLAIN = Augmentation().scaled(0)
@@ -49,9 +45,9 @@ def network() -> keras.Model:
 
 def test_it_learns_and_writes_its_history(tmp_path: Path) -> None:
     best = train(network(), CONTRACT, images(40, 1), images(16, 2), RECIPE, tmp_path)
-    probabilities = predict(keras.saving.load_model(best), CONTRACT, images(16, 3).pixels)
+    probabilities = predictor(keras.saving.load_model(best), CONTRACT)(images(16, 3).pixels)
     assert (probabilities.argmax(1) == images(16, 3).truth).mean() == 1.0
-    assert [record["epoch"] for record in history(tmp_path)] == [1, 2, 3, 4]
+    assert [record.epoch for record in history(tmp_path)] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("killed_in_epoch", [1, 2])
@@ -60,18 +56,23 @@ def test_a_killed_run_ends_in_the_same_weights(tmp_path: Path, killed_in_epoch: 
     import models.training.loop as module
 
     calls = {"n": 0}
-    real = module.predict
+    real = module.predictor
 
-    def dies(*arguments, **options):  # type: ignore[no-untyped-def]
-        calls["n"] += 1
-        if calls["n"] > 2 * killed_in_epoch:  # each epoch predicts twice: validation images plain and augmented
-            raise KeyboardInterrupt
-        return real(*arguments, **options)
+    def dies(*arguments):  # type: ignore[no-untyped-def]
+        predict = real(*arguments)
 
-    monkeypatch.setattr(module, "predict", dies)
+        def counted(pixels):  # type: ignore[no-untyped-def]
+            calls["n"] += 1
+            if calls["n"] > 2 * killed_in_epoch:  # each epoch predicts twice: validation images plain and augmented
+                raise KeyboardInterrupt
+            return predict(pixels)
+
+        return counted
+
+    monkeypatch.setattr(module, "predictor", dies)
     with pytest.raises(KeyboardInterrupt):
         train(network(), CONTRACT, images(40, 1), images(16, 2), RECIPE, tmp_path / "killed")
-    monkeypatch.setattr(module, "predict", real)
+    monkeypatch.setattr(module, "predictor", real)
     resumed = train(network(), CONTRACT, images(40, 1), images(16, 2), RECIPE, tmp_path / "killed")
     for one, two in zip(*(keras.saving.load_model(p).get_weights() for p in (whole, resumed)), strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)
@@ -106,10 +107,10 @@ def test_an_epoch_is_judged_on_augmented_images_too(tmp_path: Path) -> None:
     dark = replace(PLAIN, most=12, exposure=1.0)  # up to all light lost: light images become dark ones
     train(network(), CONTRACT, images(40, 1), images(16, 2), replace(RECIPE, augmentation=dark), tmp_path)
     last = history(tmp_path)[-1]
-    assert last["val_drawn_accuracy"] < 1.0
+    assert last.val_drawn_accuracy < 1.0
 
 
-def test_lessons_without_a_class_are_not_counted_as_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_without_a_class_are_not_counted_as_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half the images lose their class: the other half is still learned, and the record tells the share of those."""
     import models.training.background_swap as cells
 
@@ -117,12 +118,14 @@ def test_lessons_without_a_class_are_not_counted_as_right(tmp_path: Path, monkey
         return cells.CellFields(pixels, np.ones(pixels.shape[:3], bool))
 
     monkeypatch.setattr(cells.CellFields, "of", found)
-    recipe = replace(RECIPE, lessons=CellLessons(foreign_ground=0.0, without_cells=0.5, covered_elsewhere=0.0))
+    recipe = replace(
+        RECIPE, background_swap=BackgroundSwap(foreign_ground=0.0, without_cells=0.5, covered_elsewhere=0.0)
+    )
     train(network(), CONTRACT, images(40, 1), images(16, 2), recipe, tmp_path)
     last = history(tmp_path)[-1]
-    assert last["accuracy"] == 1.0
-    assert last["val_accuracy"] == 1.0
-    assert 0 <= last["val_exchanged_accuracy"] <= 1
+    assert last.accuracy == 1.0
+    assert last.val_accuracy == 1.0
+    assert 0 <= last.val_exchanged_accuracy <= 1
 
 
 def test_caution_makes_a_wrong_benign_dear_and_nothing_else() -> None:
@@ -169,10 +172,9 @@ def test_batch_norms_of_the_backbone_move_only_where_the_recipe_lets_them(freeze
     import keras
 
     from models.networks.architectures import mobilenet_v2
-    from models.training.loop import _set_trainable
 
     model = mobilenet_v2((32, 32), 2, alpha=0.35)
-    _set_trainable(model, "block_3_", freeze)
+    set_trainable(model, "block_3_", freeze)
     model.compile(keras.optimizers.SGD(1e-3), loss="categorical_crossentropy")
     norms = [one for one in model.get_layer("backbone").layers if isinstance(one, keras.layers.BatchNormalization)]
     before = [norm.moving_mean.numpy() for norm in norms]

@@ -9,9 +9,11 @@ import json
 import logging
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import to_builtins
 
 from convert.calibration.evaluation_data import Source
 from convert.pareto.grid import VARIED, Variant
@@ -21,7 +23,10 @@ from edge.system.files import write_whole
 from models.data.dataset import Sample
 from models.support.records import write_json
 from models.training.augmentation import Augmentation
-from models.training.loop import FURTHER, LabelledPixels, Recipe, Stage, history, train
+from models.training.batches import LabelledPixels
+from models.training.checkpoint import history
+from models.training.loop import train
+from models.training.recipe import FURTHER, Recipe, Stage
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +57,7 @@ def pupil(variant: Variant, start: Path, shipped: InputContract, epochs: int) ->
 
 
 def recipe(variant: Variant, epochs: int) -> Recipe:
-    """The shipped network's last recipe, shorter: lessons about cells and caution against a wrong Benign included.
+    """The shipped network's last recipe, shorter: background swaps and caution against a wrong Benign included.
 
     Batch norms keep their statistics, since a short run would be judged with half-learned ones. What augmentation
     measures in pixels shrinks with the image.
@@ -111,7 +116,11 @@ def learned(pupil: Pupil, source: Source, folder: Path) -> Path:
     )
     write_whole(folder / NETWORK, best.read_bytes())
     write_whole(folder / CONTRACT, pupil.contract.to_json())
-    record = {**facts, "network_sha256": _sha256(folder / NETWORK), "history": history(folder / CHECKPOINT)}
+    record = {
+        **facts,
+        "network_sha256": _sha256(folder / NETWORK),
+        "history": to_builtins(history(folder / CHECKPOINT)),
+    }
     write_json(folder / RECORD, record)
     shutil.rmtree(folder / CHECKPOINT)
     return folder / NETWORK
@@ -140,7 +149,7 @@ def _facts(pupil: Pupil, parts: dict[str, tuple[Sample, ...]]) -> dict[str, Any]
         "width": pupil.variant.width,
         "start": _said_start(pupil),
         "start_sha256": _sha256(pupil.start),
-        "recipe": json.loads(json.dumps(asdict(pupil.recipe))),
+        "recipe": pupil.recipe.to_record(),
         "contract": pupil.contract.to_json(),
         "images": {part: len(samples) for part, samples in parts.items()},
         "images_sha256": {

@@ -7,7 +7,8 @@ the order of its contract and answers probabilities, whatever the file held.
 import hashlib
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ from convert.errors import FloatModelError
 from edge.errors import ContractError
 from edge.inference.contract import InputContract
 from edge.system.streams import silenced
+from models.errors import NetworkError
+from models.networks.loading import first_line, load_keras
+from models.networks.prediction import traced
 from models.support.quiet_tensorflow import import_tensorflow
 
 Floats = npt.NDArray[np.float32]
-PREDICT_BATCH = 32
 PROBES = 4  # images of noise that show whether the outputs are probabilities; few, for the memory's sake
 SUM_TOLERANCE = 1e-3  # of a probability vector
 LARGEST_NORMALIZED = 8.0  # an image's values after normalization; ImageNet's mean and deviation reach about 2.7
@@ -50,7 +53,6 @@ class FloatModel:
     size: tuple[int, int]
     classes: int
     notes: tuple[str, ...] = ()
-    _traced: list[Any] = field(default_factory=list, repr=False)
 
     def predict(self, inputs: Floats) -> Floats:
         """Probabilities.
@@ -69,20 +71,11 @@ class FloatModel:
             raise FloatModelError(
                 f"inputs must be float32 (N, {height}, {width}, 3); got {inputs.dtype} {inputs.shape}"
             )
-        answers = [self._batch(inputs[at : at + PREDICT_BATCH]) for at in range(0, len(inputs), PREDICT_BATCH)]
-        return np.concatenate(answers) if answers else np.empty((0, self.classes), np.float32)
+        return self._outputs(inputs) if len(inputs) else np.empty((0, self.classes), np.float32)
 
-    def _batch(self, inputs: Floats) -> Floats:
-        import tensorflow as tf
-
-        if not self._traced:
-            shape = (None, self.size[1], self.size[0], 3)
-            step = tf.function(
-                lambda batch: self.network(batch, training=False),
-                input_signature=[tf.TensorSpec(shape, tf.float32)],
-            )
-            self._traced.append(step)
-        return np.asarray(self._traced[0](tf.constant(inputs)), np.float32)
+    @cached_property
+    def _outputs(self) -> Callable[[Floats], Floats]:
+        return traced(self.network, self.size)
 
 
 def load_float(path: Path) -> FloatModel:
@@ -100,13 +93,11 @@ def load_float(path: Path) -> FloatModel:
     import_tensorflow()
     if path.is_dir():
         network, shape, outputs = _load_saved_model(path)
-        notes: tuple[str, ...] = ()
     else:
         network, shape, outputs = _load_keras(path)
-        notes = ()
     size = _image_size(path, shape)
     classes = _class_count(path, outputs)
-    model = FloatModel(network, path, digest(path), _model_name(path), size, classes, notes)
+    model = FloatModel(network, path, digest(path), _model_name(path), size, classes)
     return _with_probabilities(model)
 
 
@@ -201,13 +192,10 @@ def _check_form(path: Path) -> None:
 
 def _load_keras(path: Path) -> tuple[Any, list[tuple[Any, ...]], list[tuple[Any, ...]]]:
     """(network, input shapes, output shapes)."""
-    import keras
-
     try:
-        with silenced():
-            network = keras.models.load_model(path, compile=False)
-    except Exception as error:  # Keras raises whatever a damaged archive makes h5py, zipfile and json raise
-        raise FloatModelError(f"{path}: not a Keras model that can be loaded: {_first_line(error)}") from error
+        network = load_keras(path)
+    except NetworkError as error:
+        raise FloatModelError(str(error)) from error
     try:
         inputs, outputs = network.inputs, network.outputs
     except (AttributeError, ValueError) as error:
@@ -235,7 +223,7 @@ def _load_saved_model(path: Path) -> tuple[Any, list[tuple[Any, ...]], list[tupl
     except FloatModelError:
         raise
     except Exception as error:  # TensorFlow raises many kinds for a damaged folder
-        raise FloatModelError(f"{path}: not a SavedModel that can be loaded: {_first_line(error)}") from error
+        raise FloatModelError(f"{path}: not a SavedModel that can be loaded: {first_line(error)}") from error
     specs = list(signature.structured_input_signature[1].values())
     if any(spec.dtype != tf.float32 for spec in specs):
         raise FloatModelError(f"{path}: its input must be float32; got {', '.join(s.dtype.name for s in specs)}")
@@ -289,7 +277,7 @@ def _with_probabilities(model: FloatModel) -> FloatModel:
     except FloatModelError:
         raise
     except Exception as error:  # whatever a user's own layers raise
-        raise FloatModelError(f"{model.path}: cannot be run: {_first_line(error)}") from error
+        raise FloatModelError(f"{model.path}: cannot be run: {first_line(error)}") from error
     if answers.shape != (PROBES, model.classes) or not np.isfinite(answers).all():
         raise FloatModelError(f"{model.path}: answers {answers.shape} with values that are not finite numbers")
     sums = answers.sum(axis=1)
@@ -306,7 +294,6 @@ def _with_probabilities(model: FloatModel) -> FloatModel:
         model,
         network=lambda inputs, training=False: softmax(inner(inputs, training=training)),
         notes=(*model.notes, note),
-        _traced=[],
     )
 
 
@@ -384,9 +371,3 @@ def _by(size: tuple[int, int]) -> str:
 
 def _shape(shape: tuple[Any, ...]) -> str:
     return "(" + ", ".join("?" if n is None else str(n) for n in shape) + ")"
-
-
-def _first_line(error: BaseException) -> str:
-    """The first line of an exception that says something, shortened."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:200]

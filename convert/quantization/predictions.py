@@ -5,18 +5,15 @@ import numpy.typing as npt
 
 from convert.quantization.float_model import FloatModel
 from edge.inference.classifier import Classifier
-from edge.inference.contract import FLOAT32, InputContract, Pixels
+from edge.inference.contract import InputContract, Pixels
+from models.networks.prediction import predict
 
 Floats = npt.NDArray[np.float32]
 
 
-def float_probabilities(model: FloatModel, contract: InputContract, pixels: Pixels, batch: int = 64) -> Floats:
+def float_probabilities(model: FloatModel, contract: InputContract, pixels: Pixels) -> Floats:
     """Float32 (N, classes) of the Keras network for prepared pixels uint8 (N, H, W, 3)."""
-    parts = []
-    for start in range(0, len(pixels), batch):
-        inputs = np.concatenate([contract.encode(image, FLOAT32) for image in pixels[start : start + batch]])
-        parts.append(model.predict(inputs))
-    return np.concatenate(parts)
+    return predict(model.predict, contract, pixels)
 
 
 def device_probabilities(classifier: Classifier, pixels: Pixels) -> Floats:

@@ -65,9 +65,7 @@ class CrossValidateJob:
     def _setting(self, contract: InputContract) -> Any:
         from models.training.cross_validation import SHORT_RECIPES, Setting
 
-        recipe = replace(SHORT_RECIPES[self.network], seed=self.seed)
-        if self.epochs is not None:
-            recipe = replace(recipe, stages=(*recipe.stages[:-1], replace(recipe.stages[-1], epochs=self.epochs)))
+        recipe = replace(SHORT_RECIPES[self.network], seed=self.seed).last_stage(self.epochs)
         return Setting(self.network, contract, recipe, self.weights, self.folds)
 
     def _images(self, contract: InputContract) -> tuple[Any, str]:

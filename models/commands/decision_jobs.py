@@ -34,7 +34,7 @@ class CalibrateJob:
         from models.data.parts import load_part, scan_for, split_for
         from models.decision.device_decision import gates_for
         from models.decision.fit import calibrate
-        from models.evaluation.evaluation_set import Exam
+        from models.evaluation.evaluation_set import EvaluationSet
         from models.networks.model_pair import side_by_side
         from models.report.decision_figure import decision_figure
         from models.report.figure_style import render
@@ -47,8 +47,8 @@ class CalibrateJob:
         image_set = scan_for(self.data, contract)
         split, origin = split_for(image_set, self.split)
         part = load_part(image_set, split, "validation", contract)
-        exam = Exam.of_part(part, contract.labels, BENIGN if BENIGN in contract.labels else None)
-        found = calibrate(exam, both.networks, both.least, gates_for(contract.size))
+        dataset = EvaluationSet.of_part(part, contract.labels, BENIGN if BENIGN in contract.labels else None)
+        found = calibrate(dataset, both.networks, both.least, gates_for(contract.size))
         origins = split_record(split, origin, "validation")
         bundle = both.provenance["bundle"]
         decision = found.decision(
@@ -61,7 +61,7 @@ class CalibrateJob:
             },
         )
         record = {**both.provenance, **origins, **found.to_record()}
-        figure = decision_figure(found, f"{self.model.name}: {len(exam.truth)} validation fields")
+        figure = decision_figure(found, f"{self.model.name}: {len(dataset.truth)} validation fields")
         write_whole(self.model / "decision.png", render(figure))
         write_json(self.model / "decision.json", record)
         write_whole(self.model / "contract.json", replace(contract, decision=decision).to_json())
@@ -98,8 +98,8 @@ class AbstentionJob:
         from models.decision.abstention import evaluate_abstention, read_ood, to_text
         from models.decision.degraded_decision import evaluate_degraded
         from models.decision.degraded_decision import to_text as degraded_text
-        from models.decision.device_decision import gates_for
-        from models.evaluation.evaluation_set import Exam
+        from models.decision.device_decision import DeviceDecision, gates_for
+        from models.evaluation.evaluation_set import EvaluationSet
         from models.networks.model_pair import side_by_side
         from models.report.abstention_figure import abstention_figure
         from models.report.figure_style import render
@@ -113,16 +113,16 @@ class AbstentionJob:
         image_set = scan_for(self.data, both.contract)
         split, origin = split_for(image_set, self.split)
         part = load_part(image_set, split, self.part, both.contract)
-        exam = Exam.of_part(part, labels, BENIGN if BENIGN in labels else None)
-        gates = gates_for(both.contract.size)
-        found = evaluate_abstention(exam, both.networks, both.least, gates, decision, ood)
+        dataset = EvaluationSet.of_part(part, labels, BENIGN if BENIGN in labels else None)
+        device = DeviceDecision(both.networks, both.least, gates_for(both.contract.size), decision)
+        found = evaluate_abstention(dataset, device, ood)
         text = to_text(found)
         if self.degraded:
-            found["degraded"] = evaluate_degraded(exam, both.networks, both.least, gates, decision)
+            found["degraded"] = evaluate_degraded(dataset, device)
             text += "\n" + degraded_text(found["degraded"])
         record = {**both.provenance, **split_record(split, origin, self.part), **found}
         write_json(self.out, record)
-        title = f"{self.model.name}, {len(exam.truth)} images of the {self.part} part: what the device does"
+        title = f"{self.model.name}, {len(dataset.truth)} images of the {self.part} part: what the device does"
         write_whole(self.out.with_suffix(".png"), render(abstention_figure(found, title)))
         return Outcome(DONE, record, f"{text}\nwritten: {self.out}, {self.out.with_suffix('.png')}")
 

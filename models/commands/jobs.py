@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from msgspec import to_builtins
+
 from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE, UsageError
 from edge.inference.contract import InputContract
@@ -110,7 +112,10 @@ class TrainJob:
 
         from models.data.dataset import scan
         from models.data.parts import load_part, scan_for, split_for
-        from models.training.loop import FURTHER, RECIPES, LabelledPixels, history, train
+        from models.training.batches import LabelledPixels
+        from models.training.checkpoint import history
+        from models.training.loop import train
+        from models.training.recipe import FURTHER, RECIPES
         from models.training.training_statistics import TrainingStatistics
 
         require_writable(self.out, "--out")
@@ -121,9 +126,7 @@ class TrainJob:
             _log.warning(f"{kind}: {count} of the files; `models audit` names them")
         split, origin = split_for(image_set, self.split)
         training, validation = (load_part(image_set, split, part, contract) for part in ("train", "validation"))
-        recipe = replace((FURTHER if self.start else RECIPES)[self.network], seed=self.seed)
-        if self.epochs is not None:
-            recipe = replace(recipe, stages=(*recipe.stages[:-1], replace(recipe.stages[-1], epochs=self.epochs)))
+        recipe = replace((FURTHER if self.start else RECIPES)[self.network], seed=self.seed).last_stage(self.epochs)
         _log.info(
             f"training {self.network} on {len(training.truth)} images, validating on {len(validation.truth)}; "
             f"split: {origin}"
@@ -142,11 +145,11 @@ class TrainJob:
         epochs = history(working)
         record = _training_record(self, recipe, split, training, validation, epochs)
         self._write(best, contract, record, TrainingStatistics.measure(training.pixels))
-        chosen = min(epochs, key=lambda e: e["val_loss"])
+        chosen = min(epochs, key=lambda e: e.val_loss)
         return Outcome(
             DONE,
-            {"out": str(self.out), "epochs": len(epochs), "val_accuracy": chosen["val_accuracy"]},
-            f"validation accuracy {chosen['val_accuracy']:.4f} in epoch {chosen['epoch']} of {chosen['stage']}"
+            {"out": str(self.out), "epochs": len(epochs), "val_accuracy": chosen.val_accuracy},
+            f"validation accuracy {chosen.val_accuracy:.4f} in epoch {chosen.epoch} of {chosen.stage}"
             f"\nwritten: {self.out}; next: models evaluate {self.out} --data {self.data}",
         )
 
@@ -199,16 +202,16 @@ class EvaluateJob:
         from models.data.published import BENIGN
         from models.evaluation.metrics import evaluate
         from models.networks.loading import load_network
+        from models.networks.prediction import predictor
         from models.report.figure_style import render
         from models.report.figures import confusion_figure, reliability_figure
-        from models.training.loop import predict
 
         require_file(self.out, "--out")
         model, contract = load_network(self.model)
         image_set = scan_for(self.data, contract)
         split, origin = split_for(image_set, self.split)
         part = load_part(image_set, split, self.part, contract)
-        probabilities = predict(model, contract, part.pixels)
+        probabilities = predictor(model, contract)(part.pixels)
         benign = BENIGN if BENIGN in contract.labels else None
         found = evaluate(contract.labels, probabilities, part.truth, names=part.names, benign=benign)
         record = {**provenance(self.model / "model.keras", split, origin, self.part), **found.to_record()}
@@ -245,7 +248,7 @@ class ProbeJob:
         from models.data.parts import load_part, scan_for, split_for
         from models.data.published import BENIGN
         from models.evaluation.counterfactuals import evaluate_counterfactuals, to_text
-        from models.evaluation.evaluation_set import Exam
+        from models.evaluation.evaluation_set import EvaluationSet
         from models.evaluation.robustness import evaluate_corruptions
         from models.networks.model_pair import side_by_side
         from models.report.counterfactual_figure import counterfactual_figure
@@ -260,14 +263,14 @@ class ProbeJob:
         image_set = scan_for(self.data, both.contract)
         split, origin = split_for(image_set, self.split)
         part = load_part(image_set, split, self.part, both.contract)
-        exam = Exam.of_part(part, labels, BENIGN if BENIGN in labels else None, self.sample)
-        about = f"{self.model.name}, {len(exam.truth)} images of the {self.part} part"
+        dataset = EvaluationSet.of_part(part, labels, BENIGN if BENIGN in labels else None, self.sample)
+        about = f"{self.model.name}, {len(dataset.truth)} images of the {self.part} part"
         if self.probe == "corruptions":
-            robustness = evaluate_corruptions(exam, both.networks)
+            robustness = evaluate_corruptions(dataset, both.networks)
             found, text = robustness.to_record(), robustness.to_text()
             figure = robustness_figure(found, f"{about}: accuracy on degraded fields")
         else:
-            found = evaluate_counterfactuals(exam, both.networks)
+            found = evaluate_counterfactuals(dataset, both.networks)
             text = to_text(found)
             figure = counterfactual_figure(found, f"{about}: what changes the verdict")
         origins = {**split_record(split, origin, self.part), "sample": self.sample}
@@ -369,11 +372,11 @@ def _training_record(
         "network": job.network,
         "weights_sha256": hashlib.sha256(job.weights.read_bytes()).hexdigest() if job.weights else None,
         "started_from": _lineage(job.start) if job.start else None,
-        "recipe": asdict(recipe),
+        "recipe": recipe.to_record(),
         "split_sha256": hashlib.sha256(split.to_csv().encode()).hexdigest(),
         "field_disjoint": split.is_field_disjoint(),
         "images": {"train": len(training.truth), "validation": len(validation.truth)},
-        "history": epochs,
+        "history": to_builtins(epochs),
         "versions": versions(),
     }
 

@@ -1,4 +1,4 @@
-"""The whole device on fields it has not seen, and on images that are no such fields: gates, network, threshold.
+"""The device's abstentions: what gates, network and threshold answer and refuse, on fields and on other images.
 
 `evaluate_abstention` asks and counts; `to_text` and `models.report.abstention_figure` show the record.
 """
@@ -15,14 +15,11 @@ import numpy.typing as npt
 from edge.errors import FrameError, ImageFileError
 from edge.inference.answer import BatchAnswers
 from edge.inference.contract import InputContract, Pixels
-from edge.inference.decision import Decision
-from edge.inference.gates.base import Gates
 from edge.inference.images import images_in, read_image
-from models.decision.device_decision import GateFindings, answer_outputs, answers, ask_gates
+from models.decision.device_decision import DeviceDecision, GateFindings, answers, ask_gates
 from models.decision.fit import calibration_record
 from models.decision.temperature import Outputs
-from models.evaluation.evaluation_set import Exam
-from models.networks.model_pair import Predict
+from models.evaluation.evaluation_set import EvaluationSet
 from models.statistics.intervals import wilson
 from models.support.progress import Progress
 
@@ -58,20 +55,16 @@ def read_ood(folder: Path, contract: InputContract) -> OodSet:
 
 
 def evaluate_abstention(
-    exam: Exam,
-    networks: Mapping[str, Predict],
-    least: Mapping[str, float],
-    gates: Gates,
-    decision: Decision,
+    dataset: EvaluationSet,
+    device: DeviceDecision,
     ood: Sequence[OodSet] = (),
     progress: bool = True,
 ) -> dict[str, Any]:
     """JSON-safe record with stable names; every share comes as {count, of, share, interval} (Wilson, 95 %).
 
     Args:
-        exam: fields that nothing was chosen by.
-        networks: by name, with `least`, what a probability of 0 counts as.
-        gates: the device's. decision: the contract's.
+        dataset: fields that nothing was chosen by.
+        device: gates, networks and decision.
         ood: sets that should be refused.
         progress: a bar on a terminal.
 
@@ -82,27 +75,25 @@ def evaluate_abstention(
         these images are told from fields by `confidence` alone (by network) and by each of the `gates`' values alone.
     """
     with Progress("device decision", 1 + len(ood), progress) as bar:
-        own = ask_gates(gates, exam.pixels)
-        said = {name: _outputs(predict, exam.pixels, least[name]) for name, predict in networks.items()}
+        own, said = ask_gates(device.gates, dataset.pixels), device.outputs(dataset.pixels)
         bar.advance()
         sets = {}
         for each in ood:
-            sets[each.name] = _ood(exam, networks, least, gates, decision, own, said, each)
+            sets[each.name] = _ood(dataset, device, own, said, each)
             bar.advance()
+    decision = device.decision
     return {
         "format": RECORD_FORMAT,
-        "labels": list(exam.labels),
-        "benign": exam.benign,
-        "images": len(exam.truth),
+        "labels": list(dataset.labels),
+        "benign": dataset.benign,
+        "images": len(dataset.truth),
         "decision": {
             "temperature": decision.temperature,
-            "answer_from": dict(zip(exam.labels, decision.answer_from, strict=True)),
+            "answer_from": dict(zip(dataset.labels, decision.answer_from, strict=True)),
         },
-        "gates": list(gates.names),
-        "fields": {
-            name: _fields(exam, answer_outputs(decision, own.reasons, outputs)) for name, outputs in said.items()
-        },
-        "calibration": {n: calibration_record(o, decision.temperature, exam.truth) for n, o in said.items()},
+        "gates": list(device.gates.names),
+        "fields": {name: _fields(dataset, device.answers(own.reasons, outputs)) for name, outputs in said.items()},
+        "calibration": {n: calibration_record(o, decision.temperature, dataset.truth) for n, o in said.items()},
         "ood": sets,
     }
 
@@ -151,11 +142,8 @@ def to_text(record: Mapping[str, Any]) -> str:
 
 
 def _ood(
-    exam: Exam,
-    networks: Mapping[str, Predict],
-    least: Mapping[str, float],
-    gates: Gates,
-    decision: Decision,
+    dataset: EvaluationSet,
+    device: DeviceDecision,
     own: GateFindings,
     said: Mapping[str, Outputs],
     ood: OodSet,
@@ -164,36 +152,31 @@ def _ood(
     record: dict[str, Any] = {"images": count, "unreadable": ood.unreadable, "networks": {}, "auroc": {}}
     if not count:
         return record
-    theirs = ask_gates(gates, ood.pixels)
+    theirs = ask_gates(device.gates, ood.pixels)
     confidence = {}
-    for name, predict in networks.items():
-        outputs = _outputs(predict, ood.pixels, least[name])
-        found = answer_outputs(decision, theirs.reasons, outputs)
+    for name, outputs in device.outputs(ood.pixels).items():
+        found = device.answers(theirs.reasons, outputs)
         answered = Counter(found.called[found.answered].tolist())
         record["networks"][name] = {
             "refused": _share(int((~found.answered).sum()), count),
             "refused_by": _refused_by(found),
-            "answered": {label: _share(answered[k], count) for k, label in enumerate(exam.labels)},
+            "answered": {label: _share(answered[k], count) for k, label in enumerate(dataset.labels)},
         }
-        scores = (-answers(o, decision.temperature).confidence for o in (said[name], outputs))
+        scores = (-answers(o, device.decision.temperature).confidence for o in (said[name], outputs))
         confidence[name] = auroc(*scores)
     record["auroc"] = {
         "confidence": confidence,
-        "gates": {name: auroc(own.scores[name], theirs.scores[name]) for name in gates.names},
+        "gates": {name: auroc(own.scores[name], theirs.scores[name]) for name in device.gates.names},
     }
     return record
 
 
-def _outputs(predict: Predict, pixels: Pixels, least: float) -> Outputs:
-    return Outputs(np.asarray(predict(pixels), np.float64), least)
-
-
-def _fields(exam: Exam, found: BatchAnswers) -> dict[str, Any]:
-    count, answered = len(exam.truth), found.answered
-    right = found.called == exam.truth
-    malignant, missed, benign_refused = exam.is_malignant(), None, None
-    if exam.benign is not None:
-        index = exam.labels.index(exam.benign)
+def _fields(dataset: EvaluationSet, found: BatchAnswers) -> dict[str, Any]:
+    count, answered = len(dataset.truth), found.answered
+    right = found.called == dataset.truth
+    malignant, missed, benign_refused = dataset.is_malignant(), None, None
+    if dataset.benign is not None:
+        index = dataset.labels.index(dataset.benign)
         missed = _share(int((answered & malignant & (found.called == index)).sum()), int(malignant.sum()))
         benign_refused = _share(int((~answered & ~malignant).sum()), int((~malignant).sum()))
     return {

@@ -1,7 +1,7 @@
 """The device's gates and its answers, for many fields at once (`edge.inference.answer`)."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from edge.inference.gates.base import Gates
 from edge.inference.gates.standard import standard_gates
 from models.decision.temperature import Outputs
 from models.evaluation.evaluation_set import Answers
+from models.networks.prediction import Predict
 from models.statistics.validation import Floats
 
 _log = logging.getLogger(__name__)
@@ -36,6 +37,33 @@ class GateFindings:
     def passed(self) -> npt.NDArray[np.bool_]:
         """bool (N,)."""
         return np.array([reason is None for reason in self.reasons], np.bool_)
+
+
+@dataclass(frozen=True)
+class DeviceDecision:
+    """All that decides on a device, for several networks behind the same gates.
+
+    Attributes:
+        networks: by name; least: by name, what a probability of 0 counts as.
+        gates: the device's; decision: temperature and thresholds of the contract.
+    """
+
+    networks: Mapping[str, Predict]
+    least: Mapping[str, float]
+    gates: Gates
+    decision: Decision
+
+    def outputs(self, pixels: Pixels) -> dict[str, Outputs]:
+        """What each network says of prepared pixels, uint8 (N, H, W, 3) RGB, whatever the gates say."""
+        return {
+            name: Outputs(np.asarray(predict(pixels), np.float64), self.least[name])
+            for name, predict in self.networks.items()
+        }
+
+    def answers(self, refused_by: Sequence[str | None], outputs: Outputs) -> BatchAnswers:
+        """The device's answers; `outputs` are about all fields, also those that a gate refuses."""
+        said = answers(outputs, self.decision.temperature)
+        return answer_batch(self.decision, refused_by, said.called, said.confidence)
 
 
 def gates_for(size: tuple[int, int]) -> Gates:
@@ -68,9 +96,3 @@ def answers(outputs: Outputs, temperature: float) -> Answers:
     called = outputs.probabilities.argmax(axis=1)
     calibrated = outputs.calibrated(temperature)
     return Answers(called, calibrated[np.arange(len(called)), called])
-
-
-def answer_outputs(decision: Decision, refused_by: Sequence[str | None], outputs: Outputs) -> BatchAnswers:
-    """The device's answers; `outputs` are about all fields, also those that a gate refuses."""
-    said = answers(outputs, decision.temperature)
-    return answer_batch(decision, refused_by, said.called, said.confidence)

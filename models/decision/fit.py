@@ -28,9 +28,10 @@ from models.decision.operating_point import (
 )
 from models.decision.temperature import PRIOR_DEVIATION, Outputs, fit_temperature, negative_log_likelihood
 from models.evaluation.corruptions import CORRUPTIONS, USUAL
-from models.evaluation.evaluation_set import Answers, Exam
+from models.evaluation.evaluation_set import Answers, EvaluationSet
 from models.evaluation.robustness import degraded_one
-from models.networks.model_pair import INT8, Predict
+from models.networks.model_pair import INT8
+from models.networks.prediction import Predict
 from models.statistics.calibration_error import calibration_error_interval, expected_calibration_error
 from models.statistics.intervals import wilson
 from models.statistics.validation import Floats, Indices
@@ -69,7 +70,7 @@ class Calibrated:
         validation: by network, over what the gates let through.
     """
 
-    exam: Exam
+    dataset: EvaluationSet
     temperature: float
     point: OperatingPoint
     clean: Mapping[str, Outputs]
@@ -93,7 +94,7 @@ class Calibrated:
         evidence = {
             "command": command,
             **origins,
-            "images": len(self.exam.truth),
+            "images": len(self.dataset.truth),
             "gates_refused": sum(self.refused.values()),
             "counts": self.counts(),
         }
@@ -101,12 +102,12 @@ class Calibrated:
 
     def to_record(self) -> dict[str, Any]:
         """JSON-safe, with stable names; intervals are [low, high]."""
-        labels, point = self.exam.labels, self.point
+        labels, point = self.dataset.labels, self.point
         return {
             "format": RECORD_FORMAT,
             "labels": list(labels),
-            "benign": self.exam.benign,
-            "images": len(self.exam.truth),
+            "benign": self.dataset.benign,
+            "images": len(self.dataset.truth),
             "temperature": self.temperature,
             "answer_from": dict(zip(labels, point.answer_from, strict=True)),
             "holds": self.holds,
@@ -127,7 +128,7 @@ class Calibrated:
             "gates_refused": dict(self.refused),
             "forms": self.forms.to_record(),
             "calibration": {
-                name: calibration_record(outputs, self.temperature, self.exam.truth)
+                name: calibration_record(outputs, self.temperature, self.dataset.truth)
                 for name, outputs in self.clean.items()
             },
             "networks": {name: self._network(name) for name in self.validation},
@@ -136,11 +137,11 @@ class Calibrated:
     def to_text(self) -> str:
         """For a terminal."""
         thresholds = ", ".join(
-            f"{label} {p:g}" for label, p in zip(self.exam.labels, self.point.answer_from, strict=True)
+            f"{label} {p:g}" for label, p in zip(self.dataset.labels, self.point.answer_from, strict=True)
         )
         lines = [f"temperature {self.temperature:g}; answered from: {thresholds}"]
         for name, c in self.counts().items():
-            record = calibration_record(self.clean[name], self.temperature, self.exam.truth)
+            record = calibration_record(self.clean[name], self.temperature, self.dataset.truth)
             before, after = record["before"], record["after"]
             lines.append(
                 f"{name}: calibration error {_percent(before)} before, {_percent(after)} after; of {c['clean']} "
@@ -149,18 +150,18 @@ class Calibrated:
                 f"{c['every']}"
             )
         lines.append(
-            f"the gates refused {sum(self.refused.values())} of {len(self.exam.truth)} unaltered fields, and "
+            f"the gates refused {sum(self.refused.values())} of {len(self.dataset.truth)} unaltered fields, and "
             f"{self.forms.refused} of {self.forms.made} degraded forms"
         )
         if not self.holds:
             lines.append(
                 f"no: these thresholds leave more than {100 * REFUSED:g} % of the unaltered fields without an answer; "
-                f"the network confuses degraded malignant fields with {self.exam.benign} too surely"
+                f"the network confuses degraded malignant fields with {self.dataset.benign} too surely"
             )
         return "\n".join(lines)
 
     def _counts(self, found: Validation) -> dict[str, int]:
-        benign = -1 if self.exam.benign is None else self.exam.labels.index(self.exam.benign)
+        benign = -1 if self.dataset.benign is None else self.dataset.labels.index(self.dataset.benign)
         counts: dict[str, int] = {}
         for name, judged in (("clean", found.clean), ("every", found.every)):
             answered = judged.answered(self.point.answer_from)
@@ -189,7 +190,7 @@ class Calibrated:
 
 
 def calibrate(
-    exam: Exam,
+    dataset: EvaluationSet,
     networks: Mapping[str, Predict],
     least: Mapping[str, float],
     gates: Gates,
@@ -200,33 +201,33 @@ def calibrate(
     """Ask every network about the fields and degraded forms of them, then decide.
 
     Args:
-        exam: validation fields, which nothing but early stopping has seen.
+        dataset: validation fields, which nothing but early stopping has seen.
         networks: by name, with `least`, what a probability of 0 counts as.
         gates: the device's; forms that they refuse choose no threshold.
         forms: of each field, drawn by the field's key alone. Those of THOROUGH are asked about all forms of malignant
             fields as well.
         progress: a bar on a terminal.
     """
-    clean = {name: Outputs(_asked(predict, exam.pixels), least[name]) for name, predict in networks.items()}
-    temperature = fit_temperature(exam.labels, clean, exam.truth)
-    findings = ask_gates(gates, exam.pixels)
-    degraded, counted = _ask_degraded(exam, networks, gates, forms, progress)
+    clean = {name: Outputs(_asked(predict, dataset.pixels), least[name]) for name, predict in networks.items()}
+    temperature = fit_temperature(dataset.labels, clean, dataset.truth)
+    findings = ask_gates(gates, dataset.pixels)
+    degraded, counted = _ask_degraded(dataset, networks, gates, forms, progress)
     validation = {}
     for name, outputs in clean.items():
         said = answers(outputs, temperature)
         kept = findings.passed
-        plain = Judged(Answers(said.called[kept], said.confidence[kept]), exam.truth[kept])
+        plain = Judged(Answers(said.called[kept], said.confidence[kept]), dataset.truth[kept])
         validation[name] = Validation(plain, plain)
         if degraded[name]:
             which, values = zip(*degraded[name], strict=True)
             more = answers(Outputs(np.stack(values), least[name]), temperature)
-            validation[name] = Validation(plain, _together(plain, Judged(more, exam.truth[list(which)])))
+            validation[name] = Validation(plain, _together(plain, Judged(more, dataset.truth[list(which)])))
     refused = _tally(findings)
-    allowance = budget(len(exam.truth), sum(refused.values()))
+    allowance = budget(len(dataset.truth), sum(refused.values()))
     return Calibrated(
-        exam=exam,
+        dataset=dataset,
         temperature=temperature,
-        point=choose(exam.labels, exam.benign, validation, allowance),
+        point=choose(dataset.labels, dataset.benign, validation, allowance),
         clean=clean,
         refused=refused,
         forms=counted,
@@ -275,20 +276,20 @@ def _asked(predict: Predict, pixels: npt.NDArray[np.uint8]) -> Floats:
 
 
 def _ask_degraded(
-    exam: Exam, networks: Mapping[str, Predict], gates: Gates, forms: int, progress: bool
+    dataset: EvaluationSet, networks: Mapping[str, Predict], gates: Gates, forms: int, progress: bool
 ) -> tuple[dict[str, list[tuple[int, Floats]]], Forms]:
     """By network: whose form, and what the network said of it, float (C,), for the forms that the gates let through."""
-    sampled = {(i, *form) for i, key in enumerate(exam.keys) for form in drawn_forms(key, forms)}
+    sampled = {(i, *form) for i, key in enumerate(dataset.keys) for form in drawn_forms(key, forms)}
     planned = sorted(sampled)
     if any(name in THOROUGH for name in networks):
-        malignant = np.flatnonzero(exam.is_malignant()).tolist()
+        malignant = np.flatnonzero(dataset.is_malignant()).tolist()
         planned = sorted(sampled | {(i, *form) for i in malignant for form in _EVERY_FORM})
     said: dict[str, list[tuple[int, Floats]]] = {name: [] for name in networks}
     refused = 0
     with Progress("degraded fields", len(planned), progress) as bar:
         for start in range(0, len(planned), _BATCH):
             batch = planned[start : start + _BATCH]
-            pixels = np.stack([degraded_one(exam, *form) for form in batch])
+            pixels = np.stack([degraded_one(dataset, *form) for form in batch])
             passed = ask_gates(gates, pixels).passed
             refused += int((~passed).sum())
             for name, predict in networks.items():

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from models.evaluation.evaluation_set import Answers, Exam, ask, score
+from models.evaluation.evaluation_set import Answers, EvaluationSet, ask, score
 from models.evaluation.interventions import VIEWS
-from models.networks.model_pair import Predict
+from models.networks.prediction import Predict
 from models.statistics.intervals import wilson
 from models.support.progress import Progress
 
@@ -21,30 +21,32 @@ if TYPE_CHECKING:
 RECORD_FORMAT = 1
 
 
-def evaluate_counterfactuals(exam: Exam, networks: Mapping[str, Predict], progress: bool = True) -> dict[str, Any]:
+def evaluate_counterfactuals(
+    dataset: EvaluationSet, networks: Mapping[str, Predict], progress: bool = True
+) -> dict[str, Any]:
     """JSON-safe record: `clean`, and for each view and network what `_changes` counts.
 
     Args:
-        exam: unaltered images.
+        dataset: unaltered images.
         networks: by name.
         progress: a bar on a terminal.
     """
-    clean = ask(networks, exam.labels, exam.pixels)
+    clean = ask(networks, dataset.labels, dataset.pixels)
     views: dict[str, Any] = {}
     with Progress("counterfactuals", len(VIEWS), progress) as bar:
         for name, make in VIEWS.items():
             groups: dict[str, tuple[npt.NDArray[np.int64], dict[str, Answers]]] = {}
-            for view in make(exam):
-                groups[view.group] = view.which, ask(networks, exam.labels, view.pixels)
-            views[name] = {network: _view(exam, clean[network], network, groups) for network in networks}
+            for view in make(dataset):
+                groups[view.group] = view.which, ask(networks, dataset.labels, view.pixels)
+            views[name] = {network: _view(dataset, clean[network], network, groups) for network in networks}
             bar.advance()
             bar.say(_line(name, views[name]))
     return {
         "format": RECORD_FORMAT,
-        "labels": list(exam.labels),
-        "images": len(exam.truth),
-        "largest_class": float(np.bincount(exam.truth).max() / len(exam.truth)),
-        "clean": {network: score(exam, said) for network, said in clean.items()},
+        "labels": list(dataset.labels),
+        "images": len(dataset.truth),
+        "largest_class": float(np.bincount(dataset.truth).max() / len(dataset.truth)),
+        "clean": {network: score(dataset, said) for network, said in clean.items()},
         "views": views,
     }
 
@@ -60,37 +62,40 @@ def to_text(record: Mapping[str, Any]) -> str:
 
 
 def _view(
-    exam: Exam, clean: Answers, network: str, groups: Mapping[str, tuple[npt.NDArray[np.int64], dict[str, Answers]]]
+    dataset: EvaluationSet,
+    clean: Answers,
+    network: str,
+    groups: Mapping[str, tuple[npt.NDArray[np.int64], dict[str, Answers]]],
 ) -> dict[str, Any]:
     which = np.concatenate([indices for indices, _ in groups.values()])
     said = [answers[network] for _, answers in groups.values()]
     together = Answers(np.concatenate([a.called for a in said]), np.concatenate([a.confidence for a in said]))
-    record = _changes(exam, clean, together, which)
+    record = _changes(dataset, clean, together, which)
     if len(groups) > 1:
         record["by_donor"] = {
-            label: _changes(exam, clean, answers[network], indices) for label, (indices, answers) in groups.items()
+            label: _changes(dataset, clean, answers[network], indices) for label, (indices, answers) in groups.items()
         }
     return record
 
 
-def _changes(exam: Exam, clean: Answers, answers: Answers, which: npt.NDArray[np.int64]) -> dict[str, Any]:
+def _changes(dataset: EvaluationSet, clean: Answers, answers: Answers, which: npt.NDArray[np.int64]) -> dict[str, Any]:
     """`score`, and: flips (another verdict than on the unaltered image) with their share and Wilson interval; lost
     (right before, wrong now); mean_confidence_before; called (label -> count).
 
     An image that is seen several times counts as often, so those intervals are somewhat too narrow.
     """
     flipped = answers.called != clean.called[which]
-    lost = (clean.called[which] == exam.truth[which]) & (answers.called != exam.truth[which])
+    lost = (clean.called[which] == dataset.truth[which]) & (answers.called != dataset.truth[which])
     flips = int(flipped.sum())
-    counts = np.bincount(answers.called, minlength=len(exam.labels))
+    counts = np.bincount(answers.called, minlength=len(dataset.labels))
     return {
-        **score(exam, answers, which),
+        **score(dataset, answers, which),
         "flips": flips,
         "flip_share": flips / len(which),
         "flip_interval": wilson(flips, len(which)).to_record(),
         "lost": int(lost.sum()),
         "mean_confidence_before": float(clean.confidence[which].mean()),
-        "called": {label: int(n) for label, n in zip(exam.labels, counts, strict=True)},
+        "called": {label: int(n) for label, n in zip(dataset.labels, counts, strict=True)},
     }
 
 

@@ -1,4 +1,4 @@
-"""Images that networks are asked about in altered form, and what came of it, counted the same way everywhere."""
+"""The images of an evaluation, the answers of networks about them, and how both are counted."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ import numpy.typing as npt
 from edge.inference.contract import Pixels
 from models.data.parts import Part
 from models.errors import EvaluationError
-from models.networks.model_pair import Predict
+from models.networks.prediction import Predict
 from models.statistics.intervals import wilson
 from models.statistics.validation import Indices, validate
 from models.support.keyed_random import draw
 
 
 @dataclass(frozen=True)
-class Exam:
-    """Unaltered images.
+class EvaluationSet:
+    """The unaltered images of an evaluation.
 
     Attributes:
         labels: in output order; benign: the one whose confusion with the others is counted, or None.
@@ -41,7 +41,9 @@ class Exam:
             raise EvaluationError("the images must be of two classes or more, or no verdict can be wrong for a reason")
 
     @classmethod
-    def of_part(cls, part: Part, labels: tuple[str, ...], benign: str | None, sample: int | None = None) -> "Exam":
+    def of_part(
+        cls, part: Part, labels: tuple[str, ...], benign: str | None, sample: int | None = None
+    ) -> "EvaluationSet":
         """A side of a split, or `sample` images of it: those whose hashes come first, so the same ones every time."""
         order = sorted(range(len(part.samples)), key=lambda i: part.samples[i].sha256)
         chosen = sorted(order[:sample])
@@ -77,17 +79,17 @@ def ask(networks: Mapping[str, Predict], labels: tuple[str, ...], pixels: Pixels
     return found
 
 
-def score(exam: Exam, answers: Answers, which: npt.NDArray[np.int64] | None = None) -> dict[str, Any]:
+def score(dataset: EvaluationSet, answers: Answers, which: npt.NDArray[np.int64] | None = None) -> dict[str, Any]:
     """Counts and shares, JSON-safe; `which` int (M,) says whose altered forms the answers are about (all, in order).
 
     Keys: images, correct, accuracy, accuracy_interval (Wilson, 95 %), malignant_to_benign (null without such a class),
     mean_confidence.
     """
-    which = np.arange(len(exam.truth)) if which is None else which
-    correct = int((answers.called == exam.truth[which]).sum())
+    which = np.arange(len(dataset.truth)) if which is None else which
+    correct = int((answers.called == dataset.truth[which]).sum())
     missed = None
-    if exam.benign is not None:
-        missed = int((exam.is_malignant()[which] & (answers.called == exam.labels.index(exam.benign))).sum())
+    if dataset.benign is not None:
+        missed = int((dataset.is_malignant()[which] & (answers.called == dataset.labels.index(dataset.benign))).sum())
     return {
         "images": len(which),
         "correct": correct,

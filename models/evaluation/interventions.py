@@ -1,7 +1,7 @@
 """Fields altered so that a verdict shows what it rests on: scale bar exchanged, painted out or alone; white cells
 painted out or alone.
 
-Each view takes an exam and gives altered images, and which image each of them was.
+Each view takes an evaluation set and gives altered images, and which image each of them was.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from edge.inference.contract import Pixels
 from models.data.scale_bar import CORNER_HEIGHT, CORNER_WIDTH, corner, fill_corner, replace_corner
 from models.data.white_cell_segmentation import Mask, white_cells, widened
-from models.evaluation.evaluation_set import Exam
+from models.evaluation.evaluation_set import EvaluationSet
 
 _MARGIN = 4 / 224  # of a side: the cytoplasm that the colour segmentation leaves out, and its blurred rim
 _INPAINT_RADIUS = 3  # pixels
@@ -24,7 +24,7 @@ _ROUNDS = 3  # after which nothing violet was found in any of 48 published field
 
 @dataclass(frozen=True)
 class View:
-    """Altered images uint8 (M, H, W, 3); `which` int (M,) the exam's image behind each; `group` says how they belong
+    """Altered images uint8 (M, H, W, 3); `which` int (M,) the dataset's image behind each; `group` says how they belong
     together, "" where there is only one."""
 
     pixels: Pixels
@@ -32,57 +32,57 @@ class View:
     group: str = ""
 
 
-Make = Callable[[Exam], Iterator[View]]
+Make = Callable[[EvaluationSet], Iterator[View]]
 
 
-def bars_exchanged(exam: Exam) -> Iterator[View]:
+def bars_exchanged(dataset: EvaluationSet) -> Iterator[View]:
     """Each image with the corner of an image of every other class: one group a donor's class."""
-    for k, label in enumerate(exam.labels):
-        which = np.flatnonzero(exam.truth != k)
-        if len(which) == len(exam.truth):
+    for k, label in enumerate(dataset.labels):
+        which = np.flatnonzero(dataset.truth != k)
+        if len(which) == len(dataset.truth):
             continue
-        out = exam.pixels[which]
+        out = dataset.pixels[which]
         for place, i in enumerate(which):
-            donor = exam.pixels[exam.draw_one(exam.truth == k, "bar", label, exam.keys[i])]
+            donor = dataset.pixels[dataset.draw_one(dataset.truth == k, "bar", label, dataset.keys[i])]
             out[place] = replace_corner(out[place], corner(donor))
         yield View(out, which, label)
 
 
-def bars_painted_out(exam: Exam) -> Iterator[View]:
+def bars_painted_out(dataset: EvaluationSet) -> Iterator[View]:
     """The corner filled with the mirror image of its neighbourhood."""
-    yield _each(exam, fill_corner)
+    yield _each(dataset, fill_corner)
 
 
-def corner_alone(exam: Exam) -> Iterator[View]:
+def corner_alone(dataset: EvaluationSet) -> Iterator[View]:
     """Plain ground of one colour for all images, but for the image's own corner."""
-    ground = ground_colour(exam.pixels)
+    ground = ground_colour(dataset.pixels)
 
     def only(image: Pixels) -> Pixels:
         return replace_corner(np.broadcast_to(ground, image.shape).astype(np.uint8), corner(image))
 
-    yield _each(exam, only)
+    yield _each(dataset, only)
 
 
-def no_white_cell(exam: Exam) -> Iterator[View]:
+def no_white_cell(dataset: EvaluationSet) -> Iterator[View]:
     """Every white cell inpainted from its surroundings; some pale cytoplasm may be left."""
-    yield _each(exam, lambda image: without_white_cells(image)[0])
+    yield _each(dataset, lambda image: without_white_cells(image)[0])
 
 
-def as_much_elsewhere(exam: Exam) -> Iterator[View]:
+def as_much_elsewhere(dataset: EvaluationSet) -> Iterator[View]:
     """The control of `no_white_cell`: the same shapes inpainted where no white cell is."""
-    yield _each(exam, lambda image: painted_over(image, elsewhere(without_white_cells(image)[1])))
+    yield _each(dataset, lambda image: painted_over(image, elsewhere(without_white_cells(image)[1])))
 
 
-def white_cells_alone(exam: Exam) -> Iterator[View]:
+def white_cells_alone(dataset: EvaluationSet) -> Iterator[View]:
     """White cells on plain ground of one colour for all images; no red cell, no scale bar."""
-    ground = ground_colour(exam.pixels)
+    ground = ground_colour(dataset.pixels)
 
     def only(image: Pixels) -> Pixels:
         mask = _cells(image)
         mask[-round(len(image) * CORNER_HEIGHT) :, -round(image.shape[1] * CORNER_WIDTH) :] = False
         return np.where(mask[..., None], image, ground).astype(np.uint8)
 
-    yield _each(exam, only)
+    yield _each(dataset, only)
 
 
 VIEWS: Mapping[str, Make] = {
@@ -130,5 +130,5 @@ def _cells(image: Pixels) -> Mask:
     return widened(white_cells(image), max(1, round(len(image) * _MARGIN)))
 
 
-def _each(exam: Exam, change: Callable[[Pixels], Any]) -> View:
-    return View(np.stack([change(image) for image in exam.pixels]), np.arange(len(exam.pixels)))
+def _each(dataset: EvaluationSet, change: Callable[[Pixels], Any]) -> View:
+    return View(np.stack([change(image) for image in dataset.pixels]), np.arange(len(dataset.pixels)))

@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from edge.inference.contract import Pixels
 from models.evaluation.corruptions import CORRUPTIONS, SEVERITIES, USUAL, corrupt
-from models.evaluation.evaluation_set import Answers, Exam, ask, score
-from models.networks.model_pair import FLOAT, INT8, Predict
+from models.evaluation.evaluation_set import Answers, EvaluationSet, ask, score
+from models.networks.model_pair import FLOAT, INT8
+from models.networks.prediction import Predict
 from models.statistics.intervals import bootstrap, paired_difference
 from models.support.progress import Progress
 
@@ -26,7 +27,7 @@ Cells = Mapping[tuple[str, int], Mapping[str, Answers]]
 class Robustness:
     """Answers by (corruption, severity) and by network; `clean` are those about the unaltered images."""
 
-    exam: Exam
+    dataset: EvaluationSet
     clean: Mapping[str, Answers]
     cells: Cells
 
@@ -38,14 +39,14 @@ class Robustness:
     def correct(self, network: str, names: Sequence[str], severities: Sequence[int]) -> npt.NDArray[np.float64]:
         """float64 (N,): the share of these corruptions and severities under which each image is named rightly."""
         said = [self.cells[name, severity][network].called for name in names for severity in severities]
-        return np.asarray((np.stack(said) == self.exam.truth).mean(axis=0), np.float64)
+        return np.asarray((np.stack(said) == self.dataset.truth).mean(axis=0), np.float64)
 
     def to_record(self) -> dict[str, Any]:
         """JSON-safe, with stable names; intervals are [low, high]."""
         return {
             "format": RECORD_FORMAT,
-            "labels": list(self.exam.labels),
-            "images": len(self.exam.truth),
+            "labels": list(self.dataset.labels),
+            "images": len(self.dataset.truth),
             "clean": self._scores(self.clean),
             "mean_usual": {"severities": list(USUAL), **self._mean(self.corruptions, USUAL)},
             "mean_all": {"severities": list(SEVERITIES), **self._mean(self.corruptions, SEVERITIES)},
@@ -68,9 +69,9 @@ class Robustness:
         }
 
     def _scores(self, answers: Mapping[str, Answers]) -> dict[str, Any]:
-        record: dict[str, Any] = {network: score(self.exam, said) for network, said in answers.items()}
+        record: dict[str, Any] = {network: score(self.dataset, said) for network, said in answers.items()}
         if INT8 in answers:
-            right, was_right = (answers[n].called == self.exam.truth for n in (INT8, FLOAT))
+            right, was_right = (answers[n].called == self.dataset.truth for n in (INT8, FLOAT))
             gained, lost = int((right & ~was_right).sum()), int((was_right & ~right).sum())
             record["int8_minus_float"] = (gained - lost) / len(right)
             record["int8_minus_float_interval"] = paired_difference(gained, lost, len(right)).to_record()
@@ -83,7 +84,7 @@ class Robustness:
         record: dict[str, Any] = {}
         for network, share in shares.items():
             missed = [
-                score(self.exam, self.cells[name, severity][network])["malignant_to_benign"]
+                score(self.dataset, self.cells[name, severity][network])["malignant_to_benign"]
                 for name in names
                 for severity in severities
             ]
@@ -99,40 +100,40 @@ class Robustness:
         return record
 
 
-def evaluate_corruptions(exam: Exam, networks: Mapping[str, Predict], progress: bool = True) -> Robustness:
+def evaluate_corruptions(dataset: EvaluationSet, networks: Mapping[str, Predict], progress: bool = True) -> Robustness:
     """Ask every network about every image in every degraded form.
 
     Args:
-        exam: the images.
+        dataset: the images.
         networks: by name; "float" and "int8" are compared.
         progress: a bar on a terminal; a line a corruption in any case.
     """
-    clean = ask(networks, exam.labels, exam.pixels)
+    clean = ask(networks, dataset.labels, dataset.pixels)
     cells: dict[tuple[str, int], Mapping[str, Answers]] = {}
     with Progress("corruptions", len(CORRUPTIONS) * len(SEVERITIES), progress) as bar:
         for name in CORRUPTIONS:
             for severity in SEVERITIES:
-                cells[name, severity] = ask(networks, exam.labels, degraded(exam, name, severity))
+                cells[name, severity] = ask(networks, dataset.labels, degraded(dataset, name, severity))
                 bar.advance()
-            bar.say(_line(name, {n: [_accuracy(exam, cells[name, s][n]) for s in SEVERITIES] for n in networks}))
-    return Robustness(exam, clean, cells)
+            bar.say(_line(name, {n: [_accuracy(dataset, cells[name, s][n]) for s in SEVERITIES] for n in networks}))
+    return Robustness(dataset, clean, cells)
 
 
-def degraded(exam: Exam, name: str, severity: int) -> Pixels:
-    """Every image of an exam in one degraded form, uint8 (N, H, W, 3); donors are images of another class."""
-    return np.stack([degraded_one(exam, i, name, severity) for i in range(len(exam.pixels))])
+def degraded(dataset: EvaluationSet, name: str, severity: int) -> Pixels:
+    """Every image in one degraded form, uint8 (N, H, W, 3); donors are images of another class."""
+    return np.stack([degraded_one(dataset, i, name, severity) for i in range(len(dataset.pixels))])
 
 
-def degraded_one(exam: Exam, index: int, name: str, severity: int) -> Pixels:
-    """One image of an exam in one degraded form, uint8 (H, W, 3)."""
-    donor, key = None, exam.keys[index]
+def degraded_one(dataset: EvaluationSet, index: int, name: str, severity: int) -> Pixels:
+    """One image in one degraded form, uint8 (H, W, 3)."""
+    donor, key = None, dataset.keys[index]
     if CORRUPTIONS[name].needs_donor:
-        donor = exam.pixels[exam.draw_one(exam.truth != exam.truth[index], "donor", key)]
-    return corrupt(exam.pixels[index], name, severity, key, donor)
+        donor = dataset.pixels[dataset.draw_one(dataset.truth != dataset.truth[index], "donor", key)]
+    return corrupt(dataset.pixels[index], name, severity, key, donor)
 
 
-def _accuracy(exam: Exam, answers: Answers) -> float:
-    return float((answers.called == exam.truth).mean())
+def _accuracy(dataset: EvaluationSet, answers: Answers) -> float:
+    return float((answers.called == dataset.truth).mean())
 
 
 def _line(name: str, accuracies: Mapping[str, Sequence[float]]) -> str:

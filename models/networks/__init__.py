@@ -1,3 +1,3 @@
 """The two networks, and loading of trained ones."""
 
-__all__ = ["architectures", "loading", "model_pair"]
+__all__ = ["architectures", "loading", "model_pair", "prediction"]

@@ -65,7 +65,7 @@ def mobilenet_v2(
     """MobileNetV2 (Sandler et al. 2018, arXiv 1801.04381) with its head altered to a softmax over `classes`.
 
     Its batch norms fold exactly into the convolutions when converted. Whether they re-estimate their statistics while
-    the network learns is the recipe's to say (`models.training.loop.Recipe.freeze_batch_norm`).
+    the network learns is the recipe's to say (`models.training.recipe.Recipe.freeze_batch_norm`).
 
     Args:
         size: (width, height) of the input, pixels, both >= 32.

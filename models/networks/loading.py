@@ -15,28 +15,38 @@ def load_network(folder: Path) -> tuple[Any, InputContract]:
         NetworkError: `model.keras` is damaged, or its input or outputs are not the contract's.
         ContractError: `contract.json` is missing or wrong.
     """
-    from edge.system.streams import silenced
-    from models.support.quiet_tensorflow import import_tensorflow
-
     contract = InputContract.load(folder / "contract.json")
     path = folder / "model.keras"
     if not zipfile.is_zipfile(path):
         raise NetworkError(f"{path}: truncated, or not a Keras archive")
-    import_tensorflow()
-    import keras
-
-    try:
-        with silenced():
-            network = keras.saving.load_model(path.resolve(), compile=False)
-        inputs, outputs = [tuple(t.shape) for t in network.inputs], [tuple(t.shape) for t in network.outputs]
-    except Exception as error:  # Keras raises whatever a damaged archive makes h5py, zipfile and json raise
-        raise NetworkError(f"{path}: not a Keras network that can be loaded: {first_line(error)}") from error
+    network = load_keras(path)
+    inputs, outputs = [tuple(t.shape) for t in network.inputs], [tuple(t.shape) for t in network.outputs]
     width, height = contract.size
     if len(inputs) != 1 or inputs[0][1:] != (height, width, 3):
         raise NetworkError(f"{path}: must have one input ({height}, {width}, 3), as its contract says; got {inputs}")
     if len(outputs) != 1 or outputs[0][1:] != (len(contract.labels),):
         raise NetworkError(f"{path}: must have one output for each of {list(contract.labels)}; got {outputs}")
     return network, contract
+
+
+def load_keras(path: Path) -> Any:
+    """The Keras model in a `.keras` or `.h5` file, not compiled.
+
+    Raises:
+        NetworkError: damaged, or no Keras model.
+        MissingExtraError: TensorFlow is not installed.
+    """
+    from edge.system.streams import silenced
+    from models.support.quiet_tensorflow import import_tensorflow
+
+    import_tensorflow()
+    import keras
+
+    try:
+        with silenced():
+            return keras.saving.load_model(path.resolve(), compile=False)
+    except Exception as error:  # Keras raises whatever a damaged archive makes h5py, zipfile and json raise
+        raise NetworkError(f"{path}: not a Keras model that can be loaded: {first_line(error)}") from error
 
 
 def first_line(error: BaseException) -> str:

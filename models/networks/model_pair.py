@@ -1,7 +1,7 @@
 """A trained network and the int8 bundle made of it, asked the same questions: every evaluation shows both."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.inference.contract import FLOAT32, InputContract, Pixels
+from edge.inference.contract import InputContract, Pixels
 from edge.inference.decision import LEAST_PROBABILITY, Decision
 from models.errors import NetworkError
+from models.networks.prediction import Predict, predictor
 
-Predict = Callable[[Pixels], npt.NDArray[np.float32]]
 FLOAT, INT8 = "float", "int8"
-_BATCH = 32  # images; larger ones only take more memory
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def side_by_side(folder: Path, bundle: Path | None) -> SideBySide:
 
     network, contract = load_network(folder)
     digest = hashlib.sha256((folder / "model.keras").read_bytes()).hexdigest()
-    networks, least = {FLOAT: float_predict(network, contract)}, {FLOAT: LEAST_PROBABILITY}
+    networks, least = {FLOAT: predictor(network, contract)}, {FLOAT: LEAST_PROBABILITY}
     provenance: dict[str, Any] = {"model_sha256": digest, "bundle": None}
     decision = None
     if bundle is not None:
@@ -61,24 +60,6 @@ def side_by_side(folder: Path, bundle: Path | None) -> SideBySide:
         networks[INT8], least[INT8], decision = int8.predict, int8.least, int8.decision
         provenance["bundle"] = int8.provenance
     return SideBySide(contract, networks, provenance, least, decision)
-
-
-def float_predict(network: Any, contract: InputContract) -> Predict:
-    """`network`, a Keras model, as a traced graph that is fed in batches."""
-    import tensorflow as tf
-
-    width, height = contract.size
-    signature = [tf.TensorSpec((None, height, width, 3), tf.float32)]
-    step = tf.function(lambda batch: network(batch, training=False), input_signature=signature)
-
-    def predict(pixels: Pixels) -> npt.NDArray[np.float32]:
-        answers = []
-        for start in range(0, len(pixels), _BATCH):
-            batch = np.concatenate([contract.encode(image, FLOAT32) for image in pixels[start : start + _BATCH]])
-            answers.append(np.asarray(step(tf.constant(batch)), np.float32))
-        return np.concatenate(answers)
-
-    return predict
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ def decision_figure(found: Calibrated, title: str = "") -> "Figure":
     _draw_risk(axes[0], found)
     for k, (axis, (name, outputs)) in enumerate(zip(axes[1:], found.clean.items(), strict=True)):
         forms = {"before": outputs.calibrated(1.0), "calibrated": outputs.calibrated(found.temperature)}
-        draw_reliability(axis, forms, found.exam.truth)
+        draw_reliability(axis, forms, found.dataset.truth)
         axis.set_title(f"{name}: unaltered fields")
         axis.set_xlabel("confidence")
         if k == 0:

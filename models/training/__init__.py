@@ -1,3 +1,3 @@
 """Training: recipes, augmentation, the training loop and cross-validation."""
 
-__all__ = ["augmentation", "cross_validation", "loop", "training_statistics"]
+__all__ = ["augmentation", "batches", "checkpoint", "cross_validation", "loop", "recipe", "training_statistics"]

@@ -5,8 +5,8 @@ image: the scale bar is taken away, the field is magnified, stained (in optical 
 compressed, and sometimes given an overlay. Everything works on prepared pixels, uint8 (H, W, 3) RGB; encoding them
 stays with `edge.inference.contract`.
 
-The draws here are continuous, combined and wider than the graded degradations that networks are examined on; the two
-share no code, so that an examination is no repetition of the lesson.
+The draws here are continuous, combined and wider than the graded corruptions that networks are evaluated on; the two
+share no code, so that an evaluation does not repeat the training.
 """
 
 from collections.abc import Sequence

@@ -1,13 +1,13 @@
-"""Training images that teach where the evidence is: the same white cells before another ground, and ground without any.
+"""Background swaps: training images with the white cells of one field on the background of another, or covered.
 
-The published classes differ in the colour of their ground, and a network finds that first. So cells are set before the
-ground of another field and keep their class; fields whose cells are covered belong to no class. What covers a cell is
-ground from elsewhere in the same field, and some fields are covered where they have no cell, so that being covered
-says nothing.
+The published classes differ in the colour of their background, and a network finds that first. So cells are put on the
+background of another field and keep their class; fields whose cells are covered belong to no class. What covers a cell
+is background from elsewhere in the same field, and some fields are covered where they have no cell, so that being
+covered says nothing.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 import cv2
@@ -24,19 +24,22 @@ Masks = npt.NDArray[np.bool_]  # (N, H, W)
 Scalar = TypeVar("Scalar", bound=np.generic)
 _RIM = 3  # pixels around what is covered, blended over
 _BLEND = 1.0  # pixels, sigma of the blending
-_TRIES = 8  # places from which ground is taken before the rest is filled with its mean colour
-_LEAST = 0.002  # part of a field: with fewer white cells than this there is nothing to set before another ground
+_TRIES = 8  # places from which background is taken before the rest is filled with its mean colour
+_LEAST = 0.002  # part of a field: with fewer white cells than this there is nothing to put on another background
 _CLEAR = 90  # percentile of each channel that is the light between the cells
 
 
 @dataclass(frozen=True)
-class CellLessons:
-    """How often a training image becomes which lesson, 0..1 each; the rest stay as they are.
+class BackgroundSwap:
+    """How often a training image is altered in which way, 0..1 each; the rest stay as they are.
 
     Attributes:
-        foreign_ground: its white cells before the ground of another image; its class stays.
+        foreign_ground: its white cells on the background of another image; its class stays.
         without_cells: its white cells covered; it belongs to no class.
         covered_elsewhere: as much covered where it has no white cell; its class stays.
+
+    >>> round(BackgroundSwap().total, 2)
+    0.36
     """
 
     foreign_ground: float = 0.2
@@ -48,15 +51,15 @@ class CellLessons:
             if not 0 <= value <= 1:
                 raise ModelsError(f"{name} must be between 0 and 1; got {value}")
         if self.total > 1:
-            raise ModelsError(f"the chances of all lessons must add up to at most 1; got {self.total:g}")
+            raise ModelsError(f"the chances of all swaps must add up to at most 1; got {self.total:g}")
 
     @property
     def total(self) -> float:
-        """The chance that an image becomes any of them."""
+        """The chance that an image is altered."""
         return self.foreign_ground + self.without_cells + self.covered_elsewhere
 
     def __call__(self, fields: "CellFields", index: int, rng: np.random.Generator) -> tuple[Pixels, bool]:
-        """One image, perhaps as a lesson, and whether it still belongs to its class.
+        """One image, perhaps altered, and whether it still belongs to its class.
 
         Args:
             fields: all images that may take part.
@@ -71,6 +74,9 @@ class CellLessons:
         if chosen < self.total:
             return fields.covered_elsewhere(index, int(rng.integers(len(fields.pixels))), rng), True
         return fields.pixels[index], True
+
+
+NO_SWAP = BackgroundSwap(foreign_ground=0.0, without_cells=0.0, covered_elsewhere=0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +96,7 @@ class CellFields:
         return bool(self.masks[index].mean() >= _LEAST)
 
     def without_cells(self, index: int, rng: np.random.Generator) -> Pixels:
-        """uint8 (H, W, 3): the white cells covered by ground of the same image."""
+        """uint8 (H, W, 3): the white cells covered by background of the same image."""
         return _covered(self.pixels[index], self.masks[index], self.masks[index], rng)
 
     def covered_elsewhere(self, index: int, other: int, rng: np.random.Generator) -> Pixels:
@@ -99,7 +105,7 @@ class CellFields:
         return _covered(self.pixels[index], self.masks[other] & ~own, self.masks[index], rng)
 
     def on_ground(self, index: int, other: int, rng: np.random.Generator) -> Pixels:
-        """uint8 (H, W, 3): the image's white cells, under the light of another image, before that one's ground.
+        """uint8 (H, W, 3): the image's white cells, under the light of another image, on that one's background.
 
         The image itself when it has too few white cells to stand for its class.
         """
@@ -109,11 +115,6 @@ class CellFields:
         gain = _clear(self.pixels[other]) / np.maximum(_clear(self.pixels[index]), 1)
         cells = np.clip(self.pixels[index] * gain, 0, 255).astype(np.float32)
         return _blended(cells, ground, self.masks[index])
-
-
-def no_lessons() -> CellLessons:
-    """Every image as it is."""
-    return replace(CellLessons(), foreign_ground=0.0, without_cells=0.0, covered_elsewhere=0.0)
 
 
 def _covered(

@@ -13,7 +13,7 @@ import json
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,14 @@ from edge.system.files import write_whole
 from models.data.dataset import Sample
 from models.data.folds import SCHEMES, assign_folds, most_folds
 from models.errors import ModelsError
+from models.networks.prediction import predictor
 from models.statistics.intervals import wilson
 from models.statistics.validation import confusion_matrix
 from models.training.augmentation import Augmentation
-from models.training.loop import RECIPES, LabelledPixels, Recipe, Stage, history, predict, train
+from models.training.batches import LabelledPixels
+from models.training.checkpoint import history
+from models.training.loop import train
+from models.training.recipe import RECIPES, Recipe, Stage
 
 _log = logging.getLogger(__name__)
 
@@ -79,7 +83,7 @@ class Setting:
         """JSON-safe; with the fold of every image it determines the result."""
         return {
             "network": self.network,
-            "recipe": asdict(self.recipe),
+            "recipe": self.recipe.to_record(),
             "epochs": {stage.name: stage.epochs for stage in self.recipe.stages},
             "weights_sha256": hashlib.sha256(self.weights.read_bytes()).hexdigest() if self.weights else None,
             "contract": json.loads(self.contract.to_json()),
@@ -271,14 +275,15 @@ def _train_fold(
         folder,
     )
     epochs = history(folder)
-    chosen = min(epochs, key=lambda epoch: epoch["val_loss"])
-    called = predict(keras.saving.load_model(best, compile=False), setting.contract, images.pixels[held]).argmax(axis=1)
+    chosen = min(epochs, key=lambda epoch: epoch.val_loss)
+    judged = keras.saving.load_model(best, compile=False)
+    called = predictor(judged, setting.contract)(images.pixels[held]).argmax(axis=1)
     labels = setting.contract.labels
     return {
         "fold": fold + 1,
         "counts": {"train": len(training), "validation": len(validation), "test": len(held)},
-        "chosen": {name: chosen[name] for name in ("stage", "epoch", "val_loss", "val_accuracy")},
-        "seconds": sum(epoch["seconds"] for epoch in epochs),
+        "chosen": {name: getattr(chosen, name) for name in ("stage", "epoch", "val_loss", "val_accuracy")},
+        "seconds": sum(epoch.seconds for epoch in epochs),
         **score(labels, confusion_matrix(images.truth[held], called, len(labels)), benign),
     }
 

@@ -29,7 +29,7 @@ from edge.inference.contract import InputContract, Pixels
 from edge.system.option_values import whole_number
 from models.data.published import LABELS
 from models.networks.architectures import mobilenet_v2
-from models.training.loop import predict
+from models.networks.prediction import predictor
 
 _log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def _fitted_head(network: Any, source: Source) -> list[Any]:
 
 
 def _features(network: Any, pixels: Pixels) -> Any:
-    return predict(network, CONTRACT, pixels)
+    return predictor(network, CONTRACT)(pixels)
 
 
 def _blow_up(network: Any, case: Case, factor: int) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convert.calibration.evaluation_data import Source
+from convert.calibration.evaluation_data import ImageFolder, Source
 from convert.cli import COMMANDS
 from convert.diagnosis.activations import BEST_DB, Activations, decibel
 from convert.diagnosis.causes import RULES, Cause
@@ -68,7 +68,7 @@ class Bench:
             given = self.world.root / "given.json"
             given.write_text(contract.to_json(), encoding="utf-8")
         path = self.file("asked.tflite", int8)
-        return diagnose(model or self.world.model, path, given, lambda labels: self.source, IMAGES)
+        return diagnose(model or self.world.model, path, given, ImageFolder(self.world.data, self.world.split), IMAGES)
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from html.parser import HTMLParser
 from typing import Any
 
+import msgspec
 import pytest
 from jinja2 import Environment
 
@@ -40,10 +41,13 @@ def scripted(value: Any, words: Collection[str], named: Collection[str] = ()) ->
     """A record with `SCRIPT` before every text that is not one of `words`, which the page looks up.
 
     Args:
-        value: as JSON has it.
+        value: as JSON has it, or a msgspec record, which stays of its type.
         words: texts that choose what is shown, such as a verdict.
         named: keys of mappings whose own keys are texts too, such as labels.
     """
+    if isinstance(value, msgspec.Struct):
+        fields = {name: getattr(value, name) for name in value.__struct_fields__}
+        return msgspec.structs.replace(value, **scripted(fields, words, named))
     if isinstance(value, str):
         return value if value in words else SCRIPT + value
     if isinstance(value, Mapping):
@@ -56,7 +60,9 @@ def scripted(value: Any, words: Collection[str], named: Collection[str] = ()) ->
         }
     if isinstance(value, list | tuple):
         return [scripted(entry, words, named) for entry in value]
-    return value
+    if value is None or value is msgspec.UNSET or isinstance(value, bool | int | float):
+        return value
+    raise TypeError(f"value must be as JSON has it, or a msgspec record; got {type(value).__name__}")
 
 
 def check_page(make: Callable[[], str]) -> None:

@@ -456,6 +456,7 @@ def test_the_page_needs_nothing_and_escapes() -> None:
 
 def test_no_text_of_the_record_becomes_markup() -> None:
     nasty = scripted(record(*FOUR), {"mapped", "partly", "yes", "perhaps", "no"})
+    assert len(nasty.measured) == 3
     check_page(lambda: pareto_page(nasty, b"\x89PNG"))
 
 

@@ -53,11 +53,13 @@ def export(slide: str, to: str, store: str = "", json: bool = False) -> ExportRe
         store: folder of the record.
         json: print one JSON object.
     """
-    from edge.record.entries import SLIDE
+    from edge.record.entries import require_slide
     from edge.record.location import store_folder
 
-    if not SLIDE.fullmatch(slide):
-        raise UsageError(f"--slide must be 1 to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit; got {slide!r}")
+    try:
+        require_slide(slide)
+    except ValueError as error:
+        raise UsageError(f"--{error}") from None
     if not to:
         raise UsageError("edge export needs --to: the folder to be made")
     return ExportRequest(store_folder(store), slide, Path(to), json)

@@ -22,14 +22,11 @@ def machine_profile(profile: Path | None = None) -> "Settings | None":
     return load(profile or DEFAULT_PROFILE)
 
 
-def machine_keys(profile: Path | None = None) -> TrustedKeys:
-    """The trusted keys by `[trust] keys` of a profile.
-
-    Args:
-        profile: None is the machine's own, where it has one.
+def machine_keys() -> TrustedKeys:
+    """The trusted keys by `[trust] keys` of the machine's own profile, where it has one.
 
     Raises:
         SettingsError: a profile that cannot be read. TrustError, TrustUnavailable: as `TrustedKeys.load`.
     """
-    settings = machine_profile(profile)
+    settings = machine_profile()
     return TrustedKeys.load() if settings is None else TrustedKeys.load(settings.trust.keys)

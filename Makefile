@@ -29,10 +29,10 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 
 sbom: $(STAMP)
-	$(BIN)/python -m tests.supply_chain sbom
+	$(BIN)/python -m tests.project.supply_chain sbom
 
 audit: $(STAMP)
-	$(BIN)/python -m tests.supply_chain audit
+	$(BIN)/python -m tests.project.supply_chain audit
 
 # The lock is complete, so pip resolves nothing (--no-deps) and checks every hash.
 $(STAMP): requirements/dev.lock pyproject.toml

@@ -21,8 +21,8 @@ import numpy.typing as npt
 
 from convert.parity.policy import DEFAULT_POLICY
 from edge.inference.contract import FLOAT32, InputContract
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 SIZE = 32
 LABELS = ("Benign", "Early", "Pre", "Pro")
 CONTRACT = InputContract((SIZE, SIZE), LABELS)
@@ -104,6 +104,9 @@ def trained_archive() -> bytes:
     from models.support.quiet_tensorflow import import_tensorflow
 
     import_tensorflow()
+    import keras
+
+    keras.backend.clear_session()  # layers without a name are numbered through the whole process
     return keras_archive(trained_network())
 
 

@@ -72,7 +72,8 @@ def calibrated(
 def quantized(calibrated_model: bytes, io: Io = "int8") -> bytes:
     """The second half: the full-int8 file that follows from a calibrated one, in under a second.
 
-    Of an unchanged `calibrated` file, tensor for tensor what `quantize` writes (`tests/test_recovery_parts.py`).
+    Of an unchanged `calibrated` file, tensor for tensor what `quantize` writes
+    (`tests/convert/recovery/test_measures.py`).
 
     Raises:
         QuantizationError: the quantizer refused it.

@@ -39,7 +39,8 @@ def correct_biases(file: FloatFile, statistics: Statistics) -> int:
 def rounded(operator: Operator, weights: Floats) -> Floats:
     """Weights as int8 holds them: one scale an output channel, one for all of a FULLY_CONNECTED; max |w| becomes 127.
 
-    What TensorFlow's quantizer does, and `convert.quantization.quantize` asks it for (`tests/test_recovery_parts.py`).
+    What TensorFlow's quantizer does, and `convert.quantization.quantize` asks it for
+    (`tests/convert/recovery/test_measures.py`).
     """
     axes: tuple[int, ...] = tuple(range(weights.ndim))
     if operator.kind == "CONV_2D":

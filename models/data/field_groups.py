@@ -137,7 +137,7 @@ def least_correlation(shared: float) -> float:
 
     Chosen on the published ALL images: among pairs in no common group of an independent list, chance stayed
     below this line at every size of the shared part, and nearly all listed pairs lie above it
-    (`tests/test_fields.py` measures both).
+    (`tests/models/data/test_field_groups.py` measures both).
     """
     return min(0.85, max(0.58, 0.9 - 0.5 * shared))
 

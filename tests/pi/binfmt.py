@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from build_root import DEFAULT_FOLDER, EMULATOR, RELEASE, emulator_of_users
-from debian import CannotBuildError, need, once
+from tests.pi.build_root import DEFAULT_FOLDER, EMULATOR, RELEASE, emulator_of_users
+from tests.pi.debian import CannotBuildError, need, once
 
 KERNEL = Path("/proc/sys/fs/binfmt_misc")
 NAME = "leukoscope-aarch64"

@@ -1,6 +1,6 @@
 """Build the root of a Raspberry Pi's software: Debian trixie for aarch64, Python 3.13, libcamera and picamera2.
 
-    python tests/pi/build_root.py [FOLDER]          # build/pi when left out; needs root, apt and pip
+    python -m tests.pi.build_root [FOLDER]          # build/pi when left out; needs root, apt and pip
 
 Cached: what is there and was made by the same recipe is kept; only the project's own wheel is built each time.
 
@@ -16,12 +16,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.paths import ROOT
+from tests.pi.debian import Archive, CannotBuildError, mirror, need, once, run
+from tests.project.device_lock import build_wheel, install_into, locked
+
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
-
-from debian import Archive, CannotBuildError, mirror, need, once, run  # noqa: E402  (a script's neighbours)
-from device_lock import ROOT, build_wheel, install_into, locked  # noqa: E402
-
 DEFAULT_FOLDER = ROOT / "build" / "pi"
 RELEASE, PYTHON, MACHINE, DEBIAN_MACHINE = "trixie", "3.13", "aarch64", "arm64"
 PACKAGES = ("base-files", "python3", "python3-libcamera", "libcamera-ipa", "python3-prctl")

@@ -1,8 +1,8 @@
 """Run a command of the installed wheel, or a script, in the root that build_root.py made, under emulation.
 
-    python tests/pi/emulator.py edge doctor
-    python tests/pi/emulator.py edge run --camera picamera2:Virtual0 --frames 20
-    python tests/pi/emulator.py tests/pi/digests.py build/pi/fields
+    python -m tests.pi.emulator edge doctor
+    python -m tests.pi.emulator edge run --camera picamera2:Virtual0 --frames 20
+    python -m tests.pi.emulator tests/pi/on_the_device/digests.py build/pi/fields
 
 picamera2's camera is libcamera's virtual pipeline, looking at the images in build/pi/root/opt/frames.
 """
@@ -13,10 +13,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
+from tests.pi.build_root import DEFAULT_FOLDER, EMULATOR, PYTHON
 
-from build_root import DEFAULT_FOLDER, EMULATOR, PYTHON  # noqa: E402  (a script's neighbour, from wherever it is run)
+HERE = Path(__file__).resolve().parent
 
 
 def command(

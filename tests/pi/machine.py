@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from debian import CannotBuildError, need
+from tests.pi.debian import CannotBuildError, need
 
 BOOT_S, HALT_S = 180.0, 60.0
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -1,6 +1,6 @@
 """The folder that a site without network installs from, made by firmware_scripts/offline/collect.sh.
 
-    python tests/pi/offline_folder.py trixie arm64   # into build/pi/offline
+    python -m tests.pi.offline_folder trixie arm64   # into build/pi/offline
 
 Made anew where the scripts, the lock or the packages of this checkout changed. For trixie on arm64 it holds a package
 python3-picamera2 besides: Raspberry Pi's archive has the real one, Debian none. The one here is made of picamera2
@@ -14,12 +14,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
+from tests.paths import ROOT
+from tests.pi.build_root import DEFAULT_FOLDER, MACHINE, PYTHON
+from tests.pi.debian import CannotBuildError, need, once, run
+from tests.project.device_lock import install_into
 
-from build_root import DEFAULT_FOLDER, MACHINE, PYTHON  # noqa: E402  (a script's neighbours)
-from debian import CannotBuildError, need, once, run  # noqa: E402
-from device_lock import ROOT, install_into  # noqa: E402
+HERE = Path(__file__).resolve().parent
 
 PICAMERA2 = ("trixie", "arm64")  # where it can be had: Debian's bookworm has no libcamera for Python
 

@@ -1,6 +1,6 @@
 """A stock root file system made the instrument by install.sh, without network: how long it took and what it changed.
 
-    python tests/pi/provisioned.py                   # writes docs/reference/provisioning.json and .md
+    python -m tests.pi.provisioned                   # writes docs/reference/provisioning.json and .md
 
 An amd64 root is booted first, and the one command is given to the running system: the service comes up and its own
 first verdict ends the command. An arm64 root is not booted (systemd under user emulation has no mount namespaces, so no
@@ -23,17 +23,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
-
-from binfmt import programs_of_aarch64  # noqa: E402  (a script's neighbours)
-from build_root import DEFAULT_FOLDER  # noqa: E402
-from debian import CannotBuildError, once  # noqa: E402
-from device_lock import ROOT  # noqa: E402
-from machine import Done, over  # noqa: E402
-from offline_folder import Offline, offline_folder  # noqa: E402
-from signed_bundles import INSIDE, Bundles, signed_bundles  # noqa: E402
-from stock_root import stock  # noqa: E402
+from tests.paths import ROOT
+from tests.pi.binfmt import programs_of_aarch64
+from tests.pi.build_root import DEFAULT_FOLDER
+from tests.pi.debian import CannotBuildError, once
+from tests.pi.machine import Done, over
+from tests.pi.offline_folder import Offline, offline_folder
+from tests.pi.signed_bundles import INSIDE, Bundles, signed_bundles
+from tests.pi.stock_root import stock
 
 MEDIA = "/media/offline"
 CASES = (("trixie", "arm64"), ("trixie", "amd64"), ("bookworm", "amd64"))
@@ -185,7 +182,7 @@ def _wrapped(text: str) -> str:
 def main() -> int:
     """Provision every case and write the times."""
     record: dict[str, Any] = {
-        "command": "python tests/pi/provisioned.py",
+        "command": "python -m tests.pi.provisioned",
         "machine": f"{os.cpu_count()} {platform.machine()} processors that had other work as well",
         "cases": [],
     }

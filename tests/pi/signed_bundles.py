@@ -6,12 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
-
-from build_root import DEFAULT_FOLDER  # noqa: E402  (a script's neighbours)
-from debian import once  # noqa: E402
-from offline_folder import of_checkout  # noqa: E402
+from tests.pi.build_root import DEFAULT_FOLDER
+from tests.pi.debian import once
+from tests.pi.offline_folder import of_checkout
 
 INSIDE = "/media/bundles"  # where a machine sees the folder
 
@@ -34,7 +31,7 @@ class Bundles:
     @staticmethod
     def inside(which: str) -> str:
         """A bundle's folder as a machine sees it."""
-        from update_world import NAME
+        from tests.edge.update.world import NAME
 
         return f"{INSIDE}/{which}/{NAME}"
 
@@ -47,7 +44,7 @@ def signed_bundles() -> Bundles:
 
 
 def _make(target: Path) -> None:
-    from update_world import NAME, write_bundle
+    from tests.edge.update.world import NAME, write_bundle
 
     def convert(*words: str) -> None:
         subprocess.run([str(Path(sys.executable).with_name("convert")), *words], check=True, capture_output=True)

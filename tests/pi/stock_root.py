@@ -1,6 +1,6 @@
 """Root file systems as a card has them after flashing: Debian with systemd, nothing of the instrument in it.
 
-    python tests/pi/stock_root.py trixie arm64      # into build/pi/stock
+    python -m tests.pi.stock_root trixie arm64      # into build/pi/stock
 
 Raspberry Pi OS Lite is Debian with a kernel and a few packages of its own. Its archive is not reached from a Debian
 mirror, so these are Debian's own packages; python3-picamera2, which is in that archive alone, is stood in for by
@@ -12,12 +12,9 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
-
-from binfmt import programs_of_aarch64  # noqa: E402  (a script's neighbours)
-from build_root import DEFAULT_FOLDER  # noqa: E402
-from debian import mirror, need, once, run  # noqa: E402
+from tests.pi.binfmt import programs_of_aarch64
+from tests.pi.build_root import DEFAULT_FOLDER
+from tests.pi.debian import mirror, need, once, run
 
 RELEASES = {"bookworm": "3.11", "trixie": "3.13"}  # and their Python
 # What every Raspberry Pi OS Lite has and a minimal Debian has not. No python3-venv: to bring it is install.sh's part.

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from debian import CannotBuildError
-from machine import Booted, over, wait_until
-from offline_folder import offline_folder
-from provisioned import binds, provisioned
-from signed_bundles import INSIDE, Bundles, signed_bundles
+
+from tests.pi.debian import CannotBuildError
+from tests.pi.machine import Booted, over, wait_until
+from tests.pi.offline_folder import offline_folder
+from tests.pi.provisioned import binds, provisioned
+from tests.pi.signed_bundles import INSIDE, Bundles, signed_bundles
 
 pytestmark = pytest.mark.slow
 UNIT, RECORD, EDGE = "leukoscope.service", "/var/lib/leukoscope/record", "/opt/leukoscope/venv/bin/edge"

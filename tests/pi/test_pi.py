@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import emulator
 import numpy as np
 import pytest
-from build_root import CannotBuildError, build
 
 from edge.cameras.synthetic.smear import VirtualSlide
+from tests.paths import ROOT
+from tests.pi import emulator
+from tests.pi.build_root import CannotBuildError, build
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).resolve().parent
@@ -72,7 +73,7 @@ def differences(ours: Any, theirs: Any, at: str = "") -> list[str]:
 @pytest.fixture(scope="session")
 def digests(root: Path, fields: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """This machine's record and the emulated one's."""
-    program = str(HERE / "digests.py")
+    program = str(HERE / "on_the_device" / "digests.py")
     return json.loads(here(program, str(fields))), json.loads(there(root, program, str(fields)))
 
 
@@ -112,7 +113,7 @@ def test_one_changed_pixel_shows(digests: tuple[dict[str, Any], dict[str, Any]],
     frame = cv2.imread(str(fields / "Pre.png"))
     frame[100, 100] ^= 8
     assert cv2.imwrite(str(tmp_path / "Pre.png"), frame)
-    changed = json.loads(here(str(HERE / "digests.py"), str(tmp_path)))
+    changed = json.loads(here(str(HERE / "on_the_device" / "digests.py"), str(tmp_path)))
     assert changed["bundles"]["mobilenet_v2-int8"]["prepared"]["Pre.png"] not in (
         digests[1]["bundles"]["mobilenet_v2-int8"]["prepared"].values()
     )
@@ -140,7 +141,7 @@ def test_doctor(root: Path, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="session")
 def looked(root: Path) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads(there(root, str(HERE / "look.py"), camera=True))
+    record: dict[str, Any] = json.loads(there(root, str(HERE / "on_the_device" / "look.py"), camera=True))
     return record
 
 
@@ -175,8 +176,10 @@ def test_real_picamera2_s_refusals(looked: dict[str, Any]) -> None:
 
 
 def test_the_suite_of_all_cameras_passes_on_real_picamera2(root: Path) -> None:
-    suite = str(HERE.parent / "test_cameras.py")
-    told = there(root, "pytest", "-p", "no:cacheprovider", "-k", "picamera2 and not fake", suite, camera=True)
+    suite = str(ROOT / "tests" / "edge" / "cameras" / "test_cameras.py")
+    of_the_wheel = "--import-mode=append"  # the checkout is found after what is installed
+    words = ["pytest", "-p", "no:cacheprovider", of_the_wheel, "-k", "picamera2 and not fake", suite]
+    told = there(root, *words, camera=True)
     assert int(re.findall(r"(\d+) passed", told)[-1]) >= 9
 
 

@@ -6,13 +6,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from binfmt import programs_of_aarch64
-from debian import CannotBuildError
-from machine import Root, over
-from offline_folder import PICAMERA2, Offline, offline_folder
-from provisioned import CASES, TIMES, Provisioned, binds, command, listing, page, provisioned
-from signed_bundles import signed_bundles
-from stock_root import RELEASES, stock
+
+from tests.pi.binfmt import programs_of_aarch64
+from tests.pi.debian import CannotBuildError
+from tests.pi.machine import Root, over
+from tests.pi.offline_folder import PICAMERA2, Offline, offline_folder
+from tests.pi.provisioned import CASES, TIMES, Provisioned, binds, command, listing, page, provisioned
+from tests.pi.signed_bundles import signed_bundles
+from tests.pi.stock_root import RELEASES, stock
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).resolve().parent
@@ -73,7 +74,7 @@ def test_it_classifies_through_the_real_picamera2(installed: Provisioned, root: 
     """As the unit runs it, but for the sandbox: its user, its environment, no network; libcamera's virtual camera."""
     if (installed.release, installed.architecture) != PICAMERA2:
         pytest.skip(f"no picamera2 for {installed.release} on {installed.architecture} in Debian's archive or on PyPI")
-    from build_root import virtual_slide
+    from tests.pi.build_root import virtual_slide
 
     virtual_slide(root.path)
     environment = ("env", "PYTHONNOUSERSITE=1", "PYTHONPATH=/media/shim", "LIBCAMERA_LOG_LEVELS=*:ERROR", "HOME=/tmp")

@@ -1,6 +1,6 @@
 """A provisioned arm64 root booted by qemu-system: an arm64 kernel of Debian's, no part of it this machine's.
 
-    python tests/pi/virtual_board.py                 # boots the root of `provisioned.py` and prints what it reports
+    python -m tests.pi.virtual_board                 # boots the root of `provisioned.py` and prints what it reports
 
 Slow, since every instruction is emulated; but mount namespaces, cgroups, device rules and seccomp are a real arm64
 kernel's, and so is the camera's driver: `vivid`, V4L2's own test device. What is asked of it is a script that runs when
@@ -12,21 +12,18 @@ import json
 import lzma
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.pi.binfmt import programs_of_aarch64
+from tests.pi.build_root import DEFAULT_FOLDER, EMULATOR, RELEASE
+from tests.pi.debian import Archive, CannotBuildError, mirror, need, once, run
+from tests.pi.machine import over
+from tests.pi.provisioned import provisioned
+
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
-
-from binfmt import programs_of_aarch64  # noqa: E402  (a script's neighbours)
-from build_root import DEFAULT_FOLDER, EMULATOR, RELEASE  # noqa: E402
-from debian import Archive, CannotBuildError, mirror, need, once, run  # noqa: E402
-from machine import over  # noqa: E402
-from provisioned import provisioned  # noqa: E402
-
 MARK = "REPORT "
 BOOT_S = 580.0
 DISK_BYTES = 4 << 30
@@ -167,5 +164,5 @@ def _initrd(target: Path, busybox: Path, modules: Path) -> None:
 
 
 if __name__ == "__main__":
-    told, said = report(HERE / "board_report.py")
+    told, said = report(HERE / "on_the_device" / "board_report.py")
     print(said[-3000:] if not told else json.dumps(told, indent=1))

@@ -4,7 +4,7 @@
     python -m docs.studies.conversion.command_costs table FILE
 
 In the words IMAGES stands for the folder given with `--data`, COMPILER for the program given with `--compiler` (such as
-`python -m tests.edgetpu_stand_in` makes) and SCRATCH for a folder that is thrown away. A row with
+`python -m tests.convert.edgetpu.stand_in` makes) and SCRATCH for a folder that is thrown away. A row with
 the same words is replaced, the others stay. TensorFlow is never imported here: a child's peak counts what its parent
 held.
 """

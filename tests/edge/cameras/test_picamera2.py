@@ -1,0 +1,337 @@
+"""picamera2 behind our camera, over a library that obeys its rules and traps (tests/edge/cameras/fake_picamera2.py)."""
+
+import json
+import sys
+import threading
+import time
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge.cameras import picamera2
+from edge.cameras.base import CameraSettings
+from edge.cameras.libcamera_controls import monotonic_ns
+from edge.cameras.picamera2 import Picamera2Camera
+from edge.cameras.pixel_formats import FORMATS, ToRGB
+from edge.errors import (
+    CameraBusy,
+    CameraLost,
+    CameraNotFound,
+    CameraSettingsError,
+    CameraTimeout,
+    CameraUnavailable,
+)
+from tests.edge.cameras.fake_picamera2 import DEFAULTS, SENSOR, SMALL_MODE, FakeLibrary, encoded, red_left
+
+SMALL = CameraSettings(size=(100, 60))
+
+
+def opened(library: FakeLibrary, uri: str = "picamera2:0") -> Picamera2Camera:
+    camera = Picamera2Camera(uri, library=library)
+    camera.open()
+    return camera
+
+
+def test_red_is_first_and_no_padding_is_seen() -> None:
+    library = FakeLibrary()
+    camera = opened(library)
+    mode = camera.configure(SMALL)
+    frame = camera.capture(1.0)
+    assert (mode.size, mode.pixel_format, mode.adjusted) == ((100, 60), "BGR888", ())
+    np.testing.assert_array_equal(frame.pixels, red_left(100, 60))
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS - {"NV21", "YVU420"}))
+def test_every_format_gives_the_same_picture(name: str) -> None:
+    camera = opened(FakeLibrary(formats=(name,)))
+    mode = camera.configure(SMALL)
+    pixels = camera.capture(1.0).pixels
+    assert mode.pixel_format == name
+    assert any("pixel_format" in sentence for sentence in mode.adjusted) is (name != "BGR888")
+    difference = np.abs(pixels.astype(int) - red_left(100, 60))
+    difference[:, 48:52] = 0  # colour is shared by two pixels in YUV
+    assert difference.max() <= (4 if "Y" in name or name == "NV12" else 0)
+
+
+def test_swapped_chroma_formats_swap_nothing_else() -> None:
+    nv12, yuv420 = (encoded(red_left(64, 32), name, 64) for name in ("NV12", "YUV420"))
+    nv21, yvu420 = nv12.copy(), yuv420.copy()
+    nv21[32:] = nv12[32:].reshape(16, 32, 2)[..., ::-1].reshape(16, 64)
+    yvu420[32:40], yvu420[40:] = yuv420[40:].copy(), yuv420[32:40].copy()
+    frames = []
+    for name, array in (("NV12", nv12), ("NV21", nv21), ("YUV420", yuv420), ("YVU420", yvu420)):
+        frames.append(np.empty((32, 64, 3), np.uint8))
+        ToRGB(name, (64, 32))(array, frames[-1])
+    assert all((frame == frames[0]).all() for frame in frames)
+    assert frames[0][0, 0, 0] > 250
+
+
+def test_the_frame_lies_where_it_was_asked_and_outlives_its_buffer() -> None:
+    camera = opened(FakeLibrary())
+    camera.configure(SMALL)
+    into = np.zeros((60, 100, 3), np.uint8)
+    assert camera.capture(1.0, into).pixels is into
+    np.testing.assert_array_equal(into, red_left(100, 60))  # the fake clears its buffer on release
+    assert camera.capture(1.0, np.zeros((61, 100, 3), np.uint8)).pixels.shape == (60, 100, 3)
+
+
+@pytest.mark.parametrize("name", ["BGR888", "XBGR8888", "NV12", "YUV420"])
+def test_converting_allocates_no_frame(name: str) -> None:
+    stride = {"BGR888": 3 * 320, "XBGR8888": 4 * 320}.get(name, 320)
+    array, into = encoded(red_left(300, 240), name, stride), np.empty((240, 300, 3), np.uint8)
+    to_rgb = ToRGB(name, (300, 240))
+    to_rgb(array, into)
+    tracemalloc.start()
+    to_rgb(array, into)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10_000 < into.nbytes
+
+
+def test_size_adjustments_are_read_back() -> None:
+    mode = opened(FakeLibrary(largest=(640, 480))).configure(CameraSettings(size=(1280, 960)))
+    assert mode.size == (640, 480)
+    assert mode.adjusted == ("size: asked 1280x960, the camera does 640x480",)
+
+
+def test_odd_sizes_become_even() -> None:
+    assert opened(FakeLibrary()).configure(CameraSettings(size=(101, 61))).size == (100, 60)
+
+
+def test_locked_controls_are_confirmed_by_a_frame() -> None:
+    library = FakeLibrary()
+    settings = CameraSettings(size=(100, 60), exposure_us=50_000, gain=2.0, colour_gains=(2.2, 1.3))
+    mode = opened(library).configure(settings)
+    assert mode.adjusted == ()
+    assert mode.controls["ExposureTime"] == 49_997  # not cut to the 33333 us of picamera2's video frames
+    assert mode.controls["ColourGains"] == [2.2, 1.3]
+    asked = library.done("set_controls")[-1]
+    assert (asked["AeEnable"], asked["AwbEnable"], asked["AnalogueGain"]) == (False, False, 2.0)
+
+
+def test_automatic_controls_are_given_back() -> None:
+    library = FakeLibrary()
+    mode = opened(library).configure(SMALL)
+    asked = library.done("set_controls")[-1]
+    assert (asked["AeEnable"], asked["AwbEnable"], asked["ExposureTime"]) == (True, True, 0)
+    assert mode.controls["ExposureTime"] == DEFAULTS["ExposureTime"]
+    assert "FrameDurationLimits" not in asked
+
+
+@pytest.mark.parametrize(
+    ("ignored", "told"),
+    [
+        ("ExposureTime", "exposure_us: asked 20000, the camera does 9000"),
+        ("AnalogueGain", "gain: asked 4.0, the camera does 1.5"),
+        ("AwbEnable", "colour_gains: asked [2.5, 1.1], the camera does [1.9, 1.4]"),
+        ("ScalerCrop", "region: asked [700, 700, 1000, 750], the camera does not say"),
+    ],
+)
+def test_controls_that_are_not_honoured_are_told(ignored: str, told: str) -> None:
+    library = FakeLibrary(ignored=frozenset({ignored}))
+    region = (700, 700, 1000, 750)
+    settings = CameraSettings((100, 60), exposure_us=20_000, gain=4.0, colour_gains=(2.5, 1.1), region=region)
+    assert opened(library).configure(settings).adjusted == (told,)
+    assert len(library.waits) == picamera2.SETTLE_FRAMES
+
+
+def test_a_camera_without_exposure_control_says_so() -> None:
+    library = FakeLibrary(controls=("FrameDurationLimits",), ignored=frozenset({"ExposureTime"}))
+    mode = opened(library).configure(CameraSettings((100, 60), exposure_us=20_000, gain=1.5))
+    assert mode.adjusted == ("exposure_us: asked 20000, the camera does 9000",)
+
+
+def test_frame_rate_is_set_and_confirmed() -> None:
+    library = FakeLibrary()
+    mode = opened(library).configure(CameraSettings((100, 60), frame_rate=10))
+    assert (mode.adjusted, mode.controls["FrameDuration"]) == ((), 100_000)
+    with pytest.raises(CameraSettingsError, match="must fit into a frame of frame_rate 30"):
+        opened(library).configure(CameraSettings((100, 60), frame_rate=30, exposure_us=50_000, gain=1))
+
+
+def test_region_inside_the_mode_keeps_it_and_outside_takes_the_whole_sensor() -> None:
+    library = FakeLibrary()
+    camera = opened(library)
+    inside = (SMALL_MODE[0], SMALL_MODE[1], 960, 576)
+    assert camera.configure(CameraSettings((100, 60), region=inside)).controls["ScalerCrop"] == list(inside)
+    assert library.done("configure")[-1]["sensor"] == {}
+    corner = (0, 0, 960, 576)
+    assert camera.configure(CameraSettings((100, 60), region=corner)).controls["ScalerCrop"] == list(corner)
+    assert library.done("configure")[-1]["sensor"] == {"output_size": SENSOR}
+
+
+def test_region_outside_the_sensor_or_without_a_crop_is_refused() -> None:
+    with pytest.raises(CameraSettingsError, match=r"inside the sensor's \(0, 0, 3280, 2464\); got"):
+        opened(FakeLibrary()).configure(CameraSettings((100, 60), region=(3000, 0, 960, 576)))
+    with pytest.raises(CameraSettingsError, match="cannot crop"):
+        opened(FakeLibrary(controls=())).configure(CameraSettings((100, 60), region=(0, 0, 96, 60)))
+
+
+def test_still_takes_the_full_sensor_mode_at_the_size_asked() -> None:
+    library = FakeLibrary()
+    mode = opened(library).configure(CameraSettings((100, 60), still=True))
+    done = library.done("configure")[-1]
+    assert (done["use_case"], done["sensor"], mode.size) == ("still", {"output_size": SENSOR}, (100, 60))
+    assert done["raw"] is None
+
+
+def test_a_camera_without_a_usable_format_is_refused() -> None:
+    with pytest.raises(CameraSettingsError, match="it offers MJPEG"):
+        opened(FakeLibrary(formats=("MJPEG",))).configure(SMALL)
+
+
+def test_stall_is_a_timeout_and_leaves_no_job_behind() -> None:
+    library = FakeLibrary()
+    camera = opened(library)
+    camera.configure(SMALL)
+    library.stalled.set()
+    with pytest.raises(CameraTimeout, match=r"no frame in 0\.05 s"):
+        camera.capture(0.05)
+    assert library.calls[-1] == ("cancel_all_and_flush", None)
+    library.stalled.clear()
+    assert camera.capture(0.05).pixels.shape == (60, 100, 3)
+    assert None not in library.waits  # never without a time-out
+
+
+def test_every_request_is_released_once() -> None:
+    library = FakeLibrary()
+    camera = opened(library)
+    camera.configure(SMALL)
+    camera.capture(1.0)
+    library.MappedArray = _Broken  # type: ignore[assignment, misc]
+    with pytest.raises(CameraLost, match="could not be read: gone"):
+        camera.capture(1.0)
+    assert {request.released for request in library.done("request")} == {1}
+
+
+class _Broken:
+    def __init__(self, *_: Any, **__: Any) -> None:
+        raise OSError("gone")
+
+
+def test_missing_camera_names_those_there_are() -> None:
+    library = FakeLibrary()
+    for uri in ("picamera2:3", "picamera2:/base/other"):
+        with pytest.raises(CameraNotFound, match=r"there is picamera2:0 imx219 \(/base/i2c/imx219@10\)"):
+            opened(library, uri)
+    with pytest.raises(CameraNotFound, match="libcamera lists none"):
+        opened(FakeLibrary(cameras=()))
+
+
+def test_camera_by_id() -> None:
+    library = FakeLibrary()
+    opened(library, "picamera2:/base/i2c/imx219@10")
+    assert library.opened == 1
+
+
+def test_busy_camera() -> None:
+    with pytest.raises(CameraBusy, match=r"another process.*Device or resource busy"):
+        opened(FakeLibrary(busy=True))
+
+
+def test_missing_library_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "picamera2", None)
+    with pytest.raises(CameraUnavailable, match=r"apt install python3-picamera2.*--system-site-packages"):
+        Picamera2Camera("picamera2:0").open()
+
+
+@pytest.mark.parametrize("uri", ["picamera2:", "picamera2", "uvc:0"])
+def test_uri_without_a_camera(uri: str) -> None:
+    with pytest.raises(CameraSettingsError, match="picamera2:N"):
+        Picamera2Camera(uri)
+
+
+def test_close_is_idempotent_and_a_new_open_takes_the_camera_again() -> None:
+    library = FakeLibrary()
+    with opened(library) as camera:
+        camera.configure(SMALL)
+        camera.close()
+        camera.close()
+    assert (library.opened, library.closed) == (1, 1)
+    with pytest.raises(CameraLost, match="not open"):
+        camera.capture(1.0)
+    camera.open()
+    with pytest.raises(CameraLost, match="not configured"):
+        camera.capture(1.0)
+    camera.configure(SMALL)
+    assert camera.capture(1.0).sequence == 0
+
+
+def test_a_close_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(picamera2, "CLOSE_S", 0.05)
+    library = FakeLibrary()
+    camera = opened(library)
+    library.stuck.set()
+    camera.close()  # returns
+    assert (library.done("close"), library.closed) == ([None], 0)
+    assert picamera2.CLOSE_S < 2
+
+
+def test_a_stop_that_hangs_is_a_lost_camera(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(picamera2, "CONFIGURE_S", 0.05)
+    library = FakeLibrary()
+    camera = opened(library)
+    camera.configure(SMALL)
+    library.stuck.set()
+    with pytest.raises(CameraLost, match=r"waited 0\.05 s"):
+        camera.configure(SMALL)
+
+
+def test_an_open_that_comes_too_late_is_closed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(picamera2, "OPEN_S", 0.02)
+    library = FakeLibrary()
+    gate, real = threading.Event(), library.Picamera2
+
+    class Slow(real):  # type: ignore[valid-type, misc]
+        def __init__(self, number: int) -> None:
+            gate.wait()
+            super().__init__(number)
+
+    library.Picamera2 = Slow  # type: ignore[misc]
+    with pytest.raises(CameraLost, match="to open"):
+        opened(library)
+    gate.set()
+    for _ in range(200):
+        if library.closed:
+            break
+        time.sleep(0.01)
+    assert (library.opened, library.closed) == (1, 1)
+
+
+def test_closing_from_another_thread_ends_a_capture() -> None:
+    library = FakeLibrary()
+    camera = opened(library)
+    camera.configure(SMALL)
+    library.stalled.set()
+    closer = threading.Timer(0.05, camera.close)
+    closer.start()
+    with pytest.raises(CameraLost):
+        camera.capture(30.0)
+    closer.join()
+    assert library.closed == 1
+
+
+def test_metadata_are_plain_and_frames_are_numbered_as_the_driver_does() -> None:
+    library = FakeLibrary()
+    camera = opened(library)
+    camera.configure(SMALL)
+    before = time.monotonic_ns()
+    first = camera.capture(1.0)
+    library.skipped = 2
+    third = camera.capture(1.0)
+    assert (first.sequence, third.sequence) == (0, 3)
+    metadata = json.loads(json.dumps(first.metadata, allow_nan=False))
+    assert metadata["Lux"] is None
+    assert metadata["AfState"] == "AfStateEnum.Idle"
+    assert before - 25_000_000 < first.monotonic_ns < time.monotonic_ns() - 15_000_000
+
+
+def test_boot_time_stamps_become_monotonic(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, suspended = 50_000_000_000, 3_600_000_000_000
+    monkeypatch.setattr(time, "monotonic_ns", lambda: now)
+    monkeypatch.setattr(time, "clock_gettime_ns", lambda clock: now + suspended)
+    assert monotonic_ns(now - 40_000_000) == now - 40_000_000  # V4L2's clock
+    assert monotonic_ns(now + suspended - 40_000_000) == now - 40_000_000  # boot time
+    assert monotonic_ns(None) == monotonic_ns(0) == now

@@ -1,0 +1,145 @@
+"""The arrows between the packages only go down, and the device's commands load no TensorFlow."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.paths import ROOT
+
+MAY_IMPORT = {"edge": {"edge"}, "models": {"models", "edge"}, "convert": {"convert", "models", "edge"}}
+HEAVY = {"tensorflow", "keras", "matplotlib", "sklearn", "scipy", "mediapipe", "PIL"}
+BY_NAME = ("importlib.import_module", "__import__")
+DEVICE_ABSENT = HEAVY | {"flatbuffers", "rich", "statsmodels"}
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """Top-level names of every import below `tree`, however deep; '' for relative ones."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add("" if node.level else (node.module or "").partition(".")[0])
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in BY_NAME:
+            found |= {str(a.value).partition(".")[0] for a in node.args[:1] if isinstance(a, ast.Constant)}
+    return found
+
+
+def at_import_time(source: str) -> set[str]:
+    """What merely importing a module imports: nothing inside functions or `if TYPE_CHECKING`."""
+    found: set[str] = set()
+    waiting: list[ast.AST] = [ast.parse(source)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            waiting += node.orelse
+            continue
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            found |= imported(node)
+        waiting += ast.iter_child_nodes(node)
+    return found
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_arrows_only_go_down(package: str) -> None:
+    forbidden = MAY_IMPORT.keys() - MAY_IMPORT[package]
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in modules(package)
+        for name in imported(ast.parse(path.read_text())) & forbidden
+    ]
+    assert modules(package) and not wrong
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_heavy_imports_live_inside_functions(package: str) -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in modules(package)
+        for name in at_import_time(path.read_text()) & HEAVY
+    ]
+    assert not wrong
+
+
+# What a module may import beyond that, where it is there: the Pi's own packages, what verifies signatures and fetches
+# updates, what pages are written with, and what an option of `edge bench` compares with and draws with. `tf.lite` is
+# reached by name, through importlib, and only when asked for.
+BEYOND = {
+    "edge/bundle/keys.py": {"cryptography", "securesystemslib"},
+    "edge/bundle/envelope.py": {"securesystemslib"},
+    "edge/update/fetch.py": {"tuf", "urllib3"},
+    "edge/update/repository.py": {"tuf"},
+    "edge/inference/interpreters.py": {"tensorflow"},
+    "edge/cameras/picamera2.py": {"picamera2", "libcamera"},
+    "edge/page/rendering.py": {"jinja2"},
+    "edge/diagnostics/cameras.py": {"picamera2", "libcamera"},
+    "edge/diagnostics/bench_figure.py": {"matplotlib"},
+    "edge/diagnostics/bench_timing.py": {"mediapipe"},
+}
+
+
+def test_edge_imports_only_what_a_device_has() -> None:
+    """Even inside functions."""
+    known = {*sys.stdlib_module_names, "edge", "numpy", "cv2", "fire", ""}
+    for path in modules("edge"):
+        name = path.relative_to(ROOT).as_posix()
+        assert imported(ast.parse(path.read_text())) <= known | BEYOND.get(name, set()), name
+
+
+def test_the_checks_above_see_what_they_look_for() -> None:
+    """Negative control."""
+    late = "def f():\n    import models.data.published\n"
+    assert imported(ast.parse(late)) == {"models"} and at_import_time(late) == set()
+    early = "try:\n    import keras\nexcept ImportError:\n    from tensorflow import keras\n"
+    assert at_import_time(early) == {"keras", "tensorflow"}
+    assert imported(ast.parse("import importlib\nimportlib.import_module('models.x')")) == {
+        "importlib",
+        "models",
+    }
+
+
+@pytest.mark.parametrize("module", ["edge.cli", "edge.bundle.bundle", "edge.inference.classifier", "convert", "models"])
+def test_importing_loads_nothing_heavy(module: str) -> None:
+    code = f"import sys, {module}; print(sorted({{m.partition('.')[0] for m in sys.modules}}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, timeout=60
+    )
+    loaded = set(ast.literal_eval(done.stdout))
+    assert not loaded & DEVICE_ABSENT
+    if module.startswith("edge"):
+        assert not loaded & {"models", "convert"}
+
+
+def test_edge_works_where_only_edge_is(tmp_path: Path) -> None:
+    """The package alone in a folder: it imports, and says that no bundle ships with it."""
+    (tmp_path / "edge").symlink_to(ROOT / "edge")
+    (tmp_path / "a.png").write_bytes(b"")
+    # None in sys.modules is how Python marks a package that cannot be imported, installed or not
+    code = "sys.modules.update(models=None, convert=None); import edge.cli; edge.cli.main()"
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-P",
+            "-c",
+            f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {code}",
+            "classify",
+            "a.png",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        timeout=60,
+        env={"PATH": "/usr/bin:/bin"},
+    )
+    assert done.returncode == 2, done.stderr
+    assert "no mobilenet_v2-int8 bundle ships with this installation" in done.stderr

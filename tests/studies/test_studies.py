@@ -3,12 +3,12 @@
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
 from setuptools import find_packages
 
-ROOT = Path(__file__).parents[2]
+from tests.paths import ROOT
+
 STUDIES = ROOT / "docs" / "studies"
 MODULES = {
     path.relative_to(ROOT).with_suffix("").as_posix().replace("/", "."): path

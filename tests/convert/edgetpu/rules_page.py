@@ -25,9 +25,9 @@ PAGE = ROOT / "docs" / "reference" / "edgetpu-rules.md"
 HEAD = f"""# What Coral's compiler does, rule by rule
 
 What `convert inspect --edgetpu` goes by, put here from `convert/edgetpu/rules.toml` by
-`python -m tests.convert.edgetpu.rules_page --write`. The rules describe the compiler's last release, {COMPILER}, which is
-closed source. Neither it nor an Edge TPU was at hand: they come from Coral's documentation, from compiled files that
-Coral published, and from public logs. `convert compile --edgetpu` asks the compiler itself and says where it
+`python -m tests.convert.edgetpu.rules_page --write`. The rules describe the compiler's last release, {COMPILER},
+which is closed source. Neither it nor an Edge TPU was at hand: they come from Coral's documentation, from compiled
+files that Coral published, and from public logs. `convert compile --edgetpu` asks the compiler itself and says where it
 disagrees. Why it is done like this: [decision 0020](../decisions/0020-edgetpu.md).
 
 | how sure | what that means |

@@ -9,8 +9,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -22,12 +23,35 @@ from edge.inference.contract import InputContract, Pixels
 from models.data.dataset import Sample, load_pixels, scan
 from models.training.training_statistics import TrainingStatistics
 
-if TYPE_CHECKING:
-    pass
-
 DEFAULT_COUNT = 200
 MOST_BATCHES = 5000  # taken from a generator that may never end
 Load = Callable[[Sequence[Sample], InputContract], Pixels]
+
+
+class CalibrationFile(msgspec.Struct, frozen=True):
+    """One image of a calibration set; `label` None where its class is not known."""
+
+    name: str
+    sha256: str
+    label: str | None
+
+
+class CalibrationRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """`calibration.json`: which images, how they were chosen, what the lint said.
+
+    Attributes:
+        sha256: over the images' hashes in the order fed (`Calibration.digest`).
+        per_class: label to images; empty where no class is known.
+    """
+
+    images: int
+    method: str
+    seed: int
+    synthetic: bool
+    sha256: str
+    per_class: dict[str, int]
+    files: tuple[CalibrationFile, ...]
+    findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +62,7 @@ class Calibration:
         names, sha256s, labels: one each an image; of an array, the hash is of its prepared pixels and the
             label "".
         pixels: uint8 (N, height, width, 3), RGB, prepared by the contract.
-        method: one of coverage.METHODS; "given" for a set taken as it came.
+        method: one of selection.METHODS; "given" for a set taken as it came.
         seed: of the choice.
         synthetic: True for drawn fields.
         findings: what the lint said.
@@ -67,21 +91,21 @@ class Calibration:
         """Sha256 over the images' hashes in their order: names the set in a certificate."""
         return hashlib.sha256("\n".join(self.sha256s).encode()).hexdigest()
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> CalibrationRecord:
         """What `calibration.json` holds."""
-        return {
-            "images": len(self.names),
-            "method": self.method,
-            "seed": self.seed,
-            "synthetic": self.synthetic,
-            "sha256": self.digest(),
-            "per_class": dict(sorted(Counter(label for label in self.labels if label).items())),
-            "files": [
-                {"name": name, "sha256": sha, "label": label or None}
+        return CalibrationRecord(
+            images=len(self.names),
+            method=self.method,
+            seed=self.seed,
+            synthetic=self.synthetic,
+            sha256=self.digest(),
+            per_class=dict(sorted(Counter(label for label in self.labels if label).items())),
+            files=tuple(
+                CalibrationFile(name, sha, label or None)
                 for name, sha, label in zip(self.names, self.sha256s, self.labels, strict=True)
-            ],
-            "findings": [finding.to_record() for finding in self.findings],
-        }
+            ),
+            findings=self.findings,
+        )
 
     def require(self) -> "Calibration":
         """The set itself when nothing forbids its use.
@@ -118,7 +142,7 @@ def choose(
         count: images wanted, in equal numbers a class; a class with fewer gives all it has, the others the
             rest.
         seed: same seed, same images.
-        method: one of coverage.METHODS.
+        method: one of selection.METHODS.
         groups: sha256 to microscope field for candidates and evaluation images
             (`models.data.field_groups.find_groups`).
         evaluation: every image that will judge the model.

@@ -4,9 +4,10 @@ import hashlib
 import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from convert.calibration.calibration_set import Calibration, set_digest
 from convert.calibration.evaluation_data import ConversionImages
@@ -15,6 +16,9 @@ from convert.certification.float_reference import FloatReference
 from convert.certification.speed import Speed
 from convert.errors import CertificateError
 from convert.parity.comparison import Parity
+from convert.parity.latency import Latency
+from convert.parity.verdict import Check, Verdict
+from convert.quantization.findings import Finding
 from convert.recovery.search_log import SearchSummary
 from edge import RESEARCH_USE_ONLY
 from edge.inference.contract import InputContract
@@ -23,17 +27,136 @@ from models.support.versions import versions
 CERTIFICATE_FORMAT = 1
 
 
+class FloatModelEntry(msgspec.Struct, frozen=True):
+    """The float model; `file` is its name without folders, since certificates are published."""
+
+    name: str
+    file: str
+    sha256: str
+
+
+class Int8ModelEntry(msgspec.Struct, frozen=True):
+    """The int8 file."""
+
+    sha256: str
+    bytes: int
+
+
+class DecisionEntry(msgspec.Struct, frozen=True):
+    """The contract's decision, for readers; `answer_from`: the least probability that is answered, by label."""
+
+    temperature: float
+    answer_from: dict[str, float]
+
+
+class ContractEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """The contract both models were fed by; no `decision` where every frame is answered."""
+
+    sha256: str
+    size: tuple[int, int]
+    labels: tuple[str, ...]
+    decision: DecisionEntry | UnsetType = UNSET
+
+
+class CalibrationEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """The calibration set: `sha256` in the order fed, as `calibration.json` has it, `images_sha256` in any order."""
+
+    images: int
+    method: str
+    seed: int
+    synthetic: bool
+    sha256: str
+    images_sha256: str
+    findings: tuple[Finding, ...]
+
+
+class EvaluationEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """The evaluation images."""
+
+    images: int
+    labelled: bool
+    synthetic: bool
+    origin: str
+    images_sha256: str
+
+
+class CertifiedParity(Parity, frozen=True, kw_only=True):
+    """The comparison with its verdict."""
+
+    verdict: Verdict
+
+
+class InterpreterEntry(msgspec.Struct, frozen=True):
+    """What ran the int8 model: the kind of its arithmetic, runtime and version."""
+
+    kind: str
+    runtime: str
+    version: str
+
+
+class Machine(msgspec.Struct, frozen=True):
+    """What both models ran on."""
+
+    architecture: str
+    system: str
+
+
+class Certificate(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole file.
+
+    Attributes:
+        judged: by true labels, or by agreement alone.
+        created: UTC, to the second.
+        request: fingerprint of what the file was made from; equal requests need no second run.
+        policy: as `convert.parity.policy.Policy.to_record` gives it.
+        golden: what the golden images are (`convert.certification.golden`); missing in a record without a bundle.
+        seconds: spent in each phase.
+    """
+
+    format: int
+    notice: str
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    judged: Literal["labels", "agreement"]
+    synthetic: bool
+    labelled: bool
+    created: str
+    request: str
+    float_model: FloatModelEntry
+    int8_model: Int8ModelEntry
+    float_tflite_bytes: int
+    contract: ContractEntry
+    calibration: CalibrationEntry
+    evaluation: EvaluationEntry
+    policy: dict[str, Any]
+    checks: tuple[Check, ...]
+    parity: CertifiedParity
+    latency: Latency
+    verification: tuple[Finding, ...]
+    interpreter: InterpreterEntry
+    golden: dict[str, Any] | UnsetType = UNSET
+    search: SearchSummary | UnsetType = UNSET
+    machine: Machine
+    versions: dict[str, str]
+    seconds: dict[str, float]
+
+    def to_record(self) -> dict[str, Any]:
+        """JSON-safe."""
+        record: dict[str, Any] = msgspec.to_builtins(self)
+        return record
+
+
 def certify(
     reference: FloatReference,
     converted: Converted,
     speed: Speed,
     *,
-    golden: Mapping[str, Any] | None = None,
+    golden: dict[str, Any] | None = None,
     request: str = "",
     seconds: Mapping[str, float] | None = None,
     created: datetime | None = None,
-) -> dict[str, Any]:
-    """The certificate of one int8 model, JSON-safe.
+) -> Certificate:
+    """The certificate of one int8 model.
 
     Args:
         reference: the float model, and the images and policy that judge.
@@ -53,70 +176,65 @@ def certify(
     parity, judgement, latency = converted.compared.parity, converted.compared.judgement, speed.latency
     _check(converted.calibration, images, parity, contract)
     moment = (created or datetime.now(UTC)).astimezone(UTC)
-    return {
-        "format": CERTIFICATE_FORMAT,
-        "notice": RESEARCH_USE_ONLY,
-        "verdict": judgement.verdict,
-        "reasons": list(judgement.reasons),
-        "judged": parity.judged,
-        "synthetic": images.synthetic,
-        "labelled": parity.judged == "labels",
-        "created": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "request": request,
-        "float_model": {"name": model.name, "file": model.path.name, "sha256": model.sha256},
-        "int8_model": {"sha256": hashlib.sha256(int8).hexdigest(), "bytes": len(int8)},
-        "float_tflite_bytes": speed.float_tflite_bytes,
-        "contract": {
-            "sha256": hashlib.sha256(contract.to_json().encode()).hexdigest(),
-            "size": list(contract.size),
-            "labels": list(contract.labels),
-            **_decision(contract),
-        },
-        "calibration": _calibration(converted.calibration),
-        "evaluation": {
-            "images": len(images.names),
-            "labelled": parity.judged == "labels",
-            "synthetic": images.synthetic,
-            "origin": images.origin,
-            "images_sha256": set_digest(images.sha256s),
-        },
-        "policy": reference.policy.to_record(),
-        "checks": [check.to_record() for check in judgement.checks],
-        "parity": {**parity.to_record(), "verdict": judgement.verdict},
-        "latency": latency.to_record(),
-        "verification": [finding.to_record() for finding in converted.findings],
-        "interpreter": {
-            "kind": parity.kind,
-            "runtime": latency.runtime,
-            "version": latency.version,
-        },
-        **({} if golden is None else {"golden": dict(golden)}),
-        **({} if converted.search is None else {"search": msgspec.to_builtins(SearchSummary.of(converted.search))}),
-        "machine": {"architecture": platform.machine(), "system": platform.system()},
-        "versions": versions(),
-        "seconds": {phase: round(spent, 3) for phase, spent in (seconds or {}).items()},
-    }
+    labelled = parity.judged == "labels"
+    return Certificate(
+        format=CERTIFICATE_FORMAT,
+        notice=RESEARCH_USE_ONLY,
+        verdict=judgement.verdict,
+        reasons=judgement.reasons,
+        judged=parity.judged,
+        synthetic=images.synthetic,
+        labelled=labelled,
+        created=moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        request=request,
+        float_model=FloatModelEntry(model.name, model.path.name, model.sha256),
+        int8_model=Int8ModelEntry(hashlib.sha256(int8).hexdigest(), len(int8)),
+        float_tflite_bytes=speed.float_tflite_bytes,
+        contract=_contract(contract),
+        calibration=_calibration(converted.calibration),
+        evaluation=EvaluationEntry(
+            images=len(images.names),
+            labelled=labelled,
+            synthetic=images.synthetic,
+            origin=images.origin,
+            images_sha256=set_digest(images.sha256s),
+        ),
+        policy=reference.policy.to_record(),
+        checks=judgement.checks,
+        parity=CertifiedParity(**msgspec.structs.asdict(parity), verdict=judgement.verdict),
+        latency=latency,
+        verification=converted.findings,
+        interpreter=InterpreterEntry(parity.kind, latency.runtime, latency.version),
+        golden=UNSET if golden is None else golden,
+        search=UNSET if converted.search is None else SearchSummary.of(converted.search),
+        machine=Machine(platform.machine(), platform.system()),
+        versions=versions(),
+        seconds={phase: round(spent, 3) for phase, spent in (seconds or {}).items()},
+    )
 
 
-def _calibration(chosen: Calibration) -> dict[str, Any]:
-    return {
-        "images": len(chosen.names),
-        "method": chosen.method,
-        "seed": chosen.seed,
-        "synthetic": chosen.synthetic,
-        "sha256": chosen.digest(),  # in the order fed, as calibration.json has it
-        "images_sha256": set_digest(chosen.sha256s),
-        "findings": [finding.to_record() for finding in chosen.findings],
-    }
-
-
-def _decision(contract: InputContract) -> dict[str, Any]:
-    """What the contract says of it, for readers; nothing where every frame is answered."""
+def _contract(contract: InputContract) -> ContractEntry:
     decision = contract.decision
-    if decision is None:
-        return {}
-    answer_from = dict(zip(contract.labels, decision.answer_from, strict=True))
-    return {"decision": {"temperature": decision.temperature, "answer_from": answer_from}}
+    return ContractEntry(
+        sha256=hashlib.sha256(contract.to_json().encode()).hexdigest(),
+        size=contract.size,
+        labels=contract.labels,
+        decision=UNSET
+        if decision is None
+        else DecisionEntry(decision.temperature, dict(zip(contract.labels, decision.answer_from, strict=True))),
+    )
+
+
+def _calibration(chosen: Calibration) -> CalibrationEntry:
+    return CalibrationEntry(
+        images=len(chosen.names),
+        method=chosen.method,
+        seed=chosen.seed,
+        synthetic=chosen.synthetic,
+        sha256=chosen.digest(),
+        images_sha256=set_digest(chosen.sha256s),
+        findings=chosen.findings,
+    )
 
 
 def _check(calibration: Calibration, images: ConversionImages, parity: Parity, contract: InputContract) -> None:

@@ -96,16 +96,16 @@ def quantize_model(
         folder,
         model=converted.int8,
         contract=contract,
-        calibration=converted.calibration.record(),
-        certificate=certificate,
+        calibration=msgspec.to_builtins(converted.calibration.record()),
+        certificate=certificate.to_record(),
         golden=golden,
         extra_files={
             "report.html": page.encode(),
             **({} if log is None else {bundles.SEARCH_LOG: record_text(msgspec.to_builtins(log)).encode()}),
         },
     )
-    _log.info(f"  {certificate['verdict']}: {folder}")
-    return certificate
+    _log.info(f"  {certificate.verdict}: {folder}")
+    return certificate.to_record()
 
 
 def choose_images(

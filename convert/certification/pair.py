@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from convert.calibration.evaluation_data import ImageFolder
 from convert.certification.certificate import certify
 from convert.certification.conversion import Converted
@@ -43,7 +45,11 @@ def judge_pair(
         speed = measure_speed(model, int8, contract, images.pixels)
         certificate = certify(reference, Converted(int8, (), images.calibration, compared), speed)
         write_whole(page, report(certificate, compared.float_probabilities, compared.int8_probabilities, images))
-    record = {**compared.parity.to_record(), **compared.judgement.to_record(), "synthetic": images.synthetic}
+    record = {
+        **msgspec.to_builtins(compared.parity),
+        **msgspec.to_builtins(compared.judgement),
+        "synthetic": images.synthetic,
+    }
     return record, parity_text(compared.parity, compared.judgement)
 
 

@@ -4,35 +4,34 @@ Every figure on it comes from the certificate; only the reliability curves and t
 probabilities themselves, which are checked to be the certificate's.
 """
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from convert.calibration.evaluation_data import ConversionImages
+from convert.certification.certificate import Certificate
 from convert.certification.report_search import confirmation, trials
-from convert.certification.report_text import check_title, check_value, percent, points
+from convert.certification.report_text import check_limit, check_measured, check_title, percent, points
 from convert.errors import ReportError
+from convert.parity.comparison import Changed, Parity
 from convert.recovery.search_log import SearchLog
 from edge.page.rendering import render_page
 from edge.page.values import Picture, Table
 from models.report.figure_style import render
 from models.report.figures import confusion_figure, drift_figure, intervals_figure, reliability_figure
-from models.statistics.intervals import wilson
+from models.statistics.intervals import Interval, wilson
 
-if TYPE_CHECKING:
-    from convert.calibration.evaluation_data import ConversionImages
-
-
-Record = dict[str, Any]
 MOST_CLASSES_DRAWN = 16  # a larger confusion matrix cannot be read on a page
 MOST_CHANGED_LISTED = 200
 
 
 def report(
-    certificate: Record,
+    certificate: Certificate,
     float_probabilities: npt.ArrayLike,
     int8_probabilities: npt.ArrayLike,
-    evidence: "ConversionImages",
+    images: ConversionImages,
     images_in_report: bool = False,
     log: SearchLog | None = None,
 ) -> str:
@@ -41,7 +40,7 @@ def report(
     Args:
         certificate: from `certify`.
         float_probabilities, int8_probabilities: float (N, C): the outputs the certificate was made from.
-        evidence: the images they belong to.
+        images: the images they belong to.
         images_in_report: embed the images that changed class. A page that holds images of a data set must not
             be published.
         log: of the search that found the int8 file, where there was one.
@@ -51,88 +50,79 @@ def report(
     """
     before, after = np.asarray(float_probabilities), np.asarray(int8_probabilities)
     _check(certificate, before, after)
-    parity = certificate["parity"]
-    listed = parity["changed"][:MOST_CHANGED_LISTED]
+    parity = certificate.parity
+    listed = parity.changed[:MOST_CHANGED_LISTED]
     return render_page(
         "convert.certification",
         "report.html",
         certificate=certificate,
-        decision=certificate["contract"].get("decision"),
+        decision=certificate.contract.decision,
         key_figures=_key_figures(certificate),
         checks=[
-            (check_title(check), check_value(check, "measured"), check_value(check, "limit"), check["outcome"])
-            for check in certificate["checks"]
+            (check_title(check), check_measured(check), check_limit(check), check.outcome)
+            for check in certificate.checks
         ],
-        figures=_figures(parity, before, after, evidence.truth),
-        classes=_classes(parity) if parity["judged"] == "labels" else None,
+        figures=_figures(parity, before, after, images.truth),
+        classes=_classes(parity) if parity.judged == "labels" else None,
         changed=_changed(listed),
-        unlisted=len(parity["changed"]) - len(listed),
-        thumbnails=_thumbnails(listed, evidence) if images_in_report else [],
+        unlisted=len(parity.changed) - len(listed),
+        thumbnails=_thumbnails(listed, images) if images_in_report else [],
         search=log,
         trials=trials(log) if log else None,
         confirmation=confirmation(log) if log else None,
     )
 
 
-def _check(certificate: Record, before: npt.NDArray[Any], after: npt.NDArray[Any]) -> None:
-    parity = certificate["parity"]
-    shape = (parity["images"], len(parity["labels"]))
+def _check(certificate: Certificate, before: npt.NDArray[Any], after: npt.NDArray[Any]) -> None:
+    parity = certificate.parity
+    shape = (parity.images, len(parity.labels))
     if before.shape != shape or after.shape != shape:
         raise ReportError(f"probabilities must be the certificate's, {shape}; got {before.shape} and {after.shape}")
     agreed = int((before.argmax(axis=1) == after.argmax(axis=1)).sum())
-    if agreed != parity["agreed"]:
+    if agreed != parity.agreed:
         raise ReportError(
-            f"probabilities must be the certificate's, which agree on {parity['agreed']} images; got {agreed}"
+            f"probabilities must be the certificate's, which agree on {parity.agreed} images; got {agreed}"
         )
 
 
-def _key_figures(certificate: Record) -> list[tuple[str, str]]:
+def _key_figures(certificate: Certificate) -> list[tuple[str, str]]:
     """Values, and what they are."""
-    parity, latency = certificate["parity"], certificate["latency"]
+    parity, latency = certificate.parity, certificate.latency
     found = [
-        (percent(parity["agreement"]), f"of images keep their label ({_range(parity['agreement_interval'])})"),
+        (percent(parity.agreement), f"of images keep their label ({_range(parity.agreement_interval)})"),
         (
-            percent(parity["decided_agreement"]),
-            f"of the {parity['decided_images']} on which float is decided "
-            f"(margin of {parity['decided_margin']:g} or more)",
+            percent(parity.decided_agreement),
+            f"of the {parity.decided_images} on which float is decided (margin of {parity.decided_margin:g} or more)",
         ),
     ]
-    if parity["judged"] == "labels":
-        fall = _range(parity["accuracy_drop_interval"], " points")
+    if parity.judged == "labels":
+        fall = _range(parity.accuracy_drop_interval, " points")
         found += [
-            *(
-                (
-                    percent(parity[f"accuracy_{which}"]),
-                    f"accuracy, {which} ({_range(parity[f'accuracy_{which}_interval'])})",
-                )
-                for which in ("float", "int8")
-            ),
-            (points(parity["accuracy_drop"]), f"fall of accuracy ({fall})"),
+            (percent(parity.accuracy_float), f"accuracy, float ({_range(parity.accuracy_float_interval)})"),
+            (percent(parity.accuracy_int8), f"accuracy, int8 ({_range(parity.accuracy_int8_interval)})"),
+            (points(parity.accuracy_drop), f"fall of accuracy ({fall})"),
         ]
-        if parity["benign"] is not None:
-            text = f"malignant images that int8 turns {parity['benign']}"
-            found.append((str(parity["malignant_to_benign"]), text))
-    found.append((f"{certificate['int8_model']['bytes'] / 1e6:.2f} MB", _size_text(certificate)))
-    if latency is not None:
-        times = f"{latency['float_ms']:.2f} ms float, {latency['int8_ms']:.2f} ms int8, one thread, median"
-        found.append((f"{latency['ratio']:.1f} x as fast", times))
-    return found
-
-
-def _size_text(certificate: Record) -> str:
-    size = certificate["float_tflite_bytes"]
-    return "int8 file" if size is None else f"int8 file; {size / 1e6:.2f} MB as float TFLite"
+        if parity.benign is not None:
+            text = f"malignant images that int8 turns {parity.benign}"
+            found.append((str(parity.malignant_to_benign), text))
+    size = f"int8 file; {certificate.float_tflite_bytes / 1e6:.2f} MB as float TFLite"
+    times = f"{latency.float_ms:.2f} ms float, {latency.int8_ms:.2f} ms int8, one thread, median"
+    return [
+        *found,
+        (f"{certificate.int8_model.bytes / 1e6:.2f} MB", size),
+        (f"{latency.ratio:.1f} x as fast", times),
+    ]
 
 
 def _figures(
-    parity: Record, before: npt.NDArray[Any], after: npt.NDArray[Any], truth: npt.NDArray[np.int64] | None
+    parity: Parity, before: npt.NDArray[Any], after: npt.NDArray[Any], truth: npt.NDArray[np.int64] | None
 ) -> dict[str, Picture | None]:
     """What is drawn, by name; None for what true labels or fewer classes would be needed for."""
-    few = len(parity["labels"]) <= MOST_CLASSES_DRAWN
+    few = len(parity.labels) <= MOST_CLASSES_DRAWN
     drift = render(drift_figure(before, after), "svg")
     figures: dict[str, Picture | None] = {
         "matrix": _matrix(parity) if few else None,
-        "recall": _recall(parity) if few and parity["judged"] == "labels" else None,
+        "recall": _recall(parity) if few and parity.judged == "labels" else None,
         "reliability": None,
         "drift": Picture(drift, "svg+xml", "Histogram of probability drift"),
     }
@@ -142,80 +132,80 @@ def _figures(
     return figures
 
 
-def _matrix(parity: Record) -> Picture:
-    if parity["judged"] == "labels":
+def _matrix(parity: Parity) -> Picture:
+    if parity.confusion_float is not None and parity.confusion_int8 is not None:
         title, sides = "What each network called the images", ("true", "called")
-        matrices = {"float": parity["confusion_float"], "int8": parity["confusion_int8"]}
+        matrices = {"float": parity.confusion_float, "int8": parity.confusion_int8}
     else:
         title, sides = "What the two networks called the images", ("float", "int8")
-        matrices = {"": parity["transitions"]}
-    drawn = confusion_figure(parity["labels"], matrices, sides=sides)
+        matrices = {"": parity.transitions}
+    drawn = confusion_figure(parity.labels, matrices, sides=sides)
     return Picture(render(drawn, "svg"), "svg+xml", title)
 
 
-def _recall(parity: Record) -> Picture:
+def _recall(parity: Parity) -> Picture:
+    classes = [parity.classes[label] for label in parity.labels]
     series = {
-        which: [_recall_interval(parity["classes"][label], which) for label in parity["labels"]]
-        for which in ("float", "int8")
+        "float": [_recall_interval(entry.recall_float, entry.images) for entry in classes],
+        "int8": [_recall_interval(entry.recall_int8, entry.images) for entry in classes],
     }
-    drawn = intervals_figure(parity["labels"], series, "recall, percent")
+    drawn = intervals_figure(parity.labels, series, "recall, percent")
     return Picture(render(drawn, "svg"), "svg+xml", "Recall by class")
 
 
-def _recall_interval(entry: Record, which: str) -> tuple[float, float, float] | None:
-    recall = entry[f"recall_{which}"]
-    if recall is None:
+def _recall_interval(recall: float | None, images: int | None) -> tuple[float, float, float] | None:
+    if recall is None or images is None:
         return None
-    interval = wilson(round(recall * entry["images"]), entry["images"])
+    interval = wilson(round(recall * images), images)
     return recall, interval.low, interval.high
 
 
-def _classes(parity: Record) -> Table:
+def _classes(parity: Parity) -> Table:
     head = ("Class", "Images", "Recall, float", "Recall, int8", "Fall", "95 % interval", "Lost / gained")
     rows = [
         (
             label,
-            str(entry["images"]),
-            percent(entry["recall_float"]),
-            percent(entry["recall_int8"]),
-            points(entry["recall_fall"]),
-            _range(entry["recall_fall_interval"], " points"),
-            "-" if entry["lost"] is None else f"{entry['lost']} / {entry['gained']}",
+            str(entry.images),
+            percent(entry.recall_float),
+            percent(entry.recall_int8),
+            points(entry.recall_fall),
+            _range(entry.recall_fall_interval, " points"),
+            "-" if entry.lost is None else f"{entry.lost} / {entry.gained}",
         )
-        for label, entry in ((label, parity["classes"][label]) for label in parity["labels"])
+        for label, entry in ((label, parity.classes[label]) for label in parity.labels)
     ]
     return Table(head, rows, numbers=range(1, 7))
 
 
-def _changed(listed: list[Record]) -> Table:
+def _changed(listed: Sequence[Changed]) -> Table:
     rows = [
         (
-            entry["name"],
-            entry["true"] or "-",
-            f"{entry['float']} {entry['float_probability']:.3f}",
-            f"{entry['int8']} {entry['int8_probability']:.3f}",
-            f"{entry['float_margin']:.3f}",
+            entry.name,
+            entry.true or "-",
+            f"{entry.float_label} {entry.float_probability:.3f}",
+            f"{entry.int8_label} {entry.int8_probability:.3f}",
+            f"{entry.float_margin:.3f}",
         )
         for entry in listed
     ]
     return Table(("Image", "True", "Float", "int8", "Float's margin"), rows, numbers={4}, code={0})
 
 
-def _thumbnails(changed: list[Record], evidence: "ConversionImages") -> list[Picture]:
+def _thumbnails(changed: Sequence[Changed], images: ConversionImages) -> list[Picture]:
     import cv2
 
-    at = {name: i for i, name in enumerate(evidence.names)}
+    at = {name: i for i, name in enumerate(images.names)}
     tiles = []
     for entry in changed:
-        pixels = evidence.pixels[at[entry["name"]]]
+        pixels = images.pixels[at[entry.name]]
         _, data = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])
-        text = f"{entry['name']}: {entry['float']} became {entry['int8']}"
+        text = f"{entry.name}: {entry.float_label} became {entry.int8_label}"
         tiles.append(Picture(data.tobytes(), "jpeg", text))
     return tiles
 
 
-def _range(interval: list[float] | None, unit: str = " %") -> str:
+def _range(interval: Interval | None, unit: str = " %") -> str:
     """A 95 % interval of shares, in percent or points."""
     if interval is None:
         return "-"
-    return f"{100 * interval[0]:.2f} to {100 * interval[1]:.2f}{unit}"
+    return f"{100 * interval.low:.2f} to {100 * interval.high:.2f}{unit}"

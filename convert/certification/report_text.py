@@ -1,8 +1,5 @@
 """Figures of a comparison as words: shared by the page and the terminal."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from convert.parity.comparison import Parity
 from convert.parity.verdict import Check, Judgement
 
@@ -47,28 +44,29 @@ def points(share: float | None, digits: int = 2) -> str:
     return "0 points" if share == 0 else f"{100 * share:+.{digits}f} points"
 
 
-def check_title(check: Mapping[str, Any]) -> str:
+def check_title(check: Check) -> str:
     """A check's name for people, with the class it is about."""
-    title = CHECK_TITLES[check["name"]]
-    return f"{title} {check['subject']}" if check["subject"] else title
+    title = CHECK_TITLES[check.name]
+    return f"{title} {check.subject}" if check.subject else title
 
 
-def check_value(check: Mapping[str, Any], which: str) -> str:
-    """`measured` or `limit` of a check with its unit; images as whole numbers."""
-    value = check[which]
-    if value is None:
+def check_measured(check: Check) -> str:
+    """The measured value with its unit; images as a whole number."""
+    if check.measured is None:
         return "-"
-    unit = _UNITS[check["unit"]]
-    if which == "limit":
-        return f"{check['sense']} {value:g}{unit}"
-    if check["unit"] == "percent":
-        return percent(value / 100)
-    return f"{value:.0f}" if check["unit"] == "images" else f"{value:.2f}{unit}"
+    if check.unit == "percent":
+        return percent(check.measured / 100)
+    return f"{check.measured:.0f}" if check.unit == "images" else f"{check.measured:.2f}{_UNITS[check.unit]}"
+
+
+def check_limit(check: Check) -> str:
+    """The limit with its unit."""
+    return f"{check.sense} {check.limit:g}{_UNITS[check.unit]}"
 
 
 def parity_text(parity: Parity, judgement: Judgement) -> str:
     """The comparison and its verdict as a table for a terminal."""
-    rows = [(check_title(vars(c)), check_value(vars(c), "measured"), _limit(c), c.outcome) for c in judgement.checks]
+    rows = [(check_title(c), check_measured(c), check_limit(c), c.outcome) for c in judgement.checks]
     widths = [max(len(row[k]) for row in rows) for k in range(3)]
     lines = [
         f"{title:<{widths[0]}}  {measured:>{widths[1]}}  {limit:<{widths[2]}}  {outcome}"
@@ -76,10 +74,6 @@ def parity_text(parity: Parity, judgement: Judgement) -> str:
     ]
     lines += ["", *_facts(parity), "", f"verdict: {judgement.verdict}"]
     return "\n".join([*lines, *(f"  {reason}" for reason in judgement.reasons)])
-
-
-def _limit(check: Check) -> str:
-    return check_value(vars(check), "limit")
 
 
 def _facts(parity: Parity) -> list[str]:

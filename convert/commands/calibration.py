@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from convert.calibration.calibration_set import check
 from convert.commands.arguments import float_model_path
 from edge.commands.command_line import Outcome
@@ -35,7 +37,7 @@ class CalibrationRequest:
         found = check(self.source, contract, statistics=statistics)
         lines = [f.to_text() for f in found.findings] or ["nothing to say against it"]
         verdict = "refused" if found.refused else "usable"
-        record = {**found.record(), "verdict": verdict}
+        record = {**msgspec.to_builtins(found.record()), "verdict": verdict}
         code = ANSWER_IS_NO if found.refused else DONE
         return Outcome(code, record, "\n".join([f"{len(found.names)} images: {verdict}", *lines]))
 

@@ -1,12 +1,12 @@
-"""Float against int8 on the same prepared images: what changed, counted and with its uncertainty.
+"""Parity of a float and an int8 model on the same prepared images: what changed, counted and with its uncertainty.
 
 `compare` computes a `Parity` and never judges; `convert.parity.verdict.judge` holds it against a policy.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -21,15 +21,13 @@ CONFIDENCE = 0.95
 Matrix = tuple[tuple[int, ...], ...]
 
 
-@dataclass(frozen=True)
-class ClassParity:
+class ClassParity(msgspec.Struct, frozen=True):
     """One class. Without labels only `called_*` is known, images each model gives this name.
 
     `lost` counts images of the class that only float names rightly, `gained` those that only int8 does;
     `recall_fall` is float recall minus int8 recall, (lost - gained) / images.
     """
 
-    label: str
     called_float: int
     called_int8: int
     images: int | None = None
@@ -41,8 +39,7 @@ class ClassParity:
     recall_fall_interval: Interval | None = None
 
 
-@dataclass(frozen=True)
-class Changed:
+class Changed(msgspec.Struct, frozen=True, rename={"float_label": "float", "int8_label": "int8"}):
     """An image to which the two models give different labels; `true` is None without labels.
 
     Probabilities are each model's own for its own label; `float_margin` is float's lead over its runner-up.
@@ -56,20 +53,8 @@ class Changed:
     int8_probability: float
     float_margin: float
 
-    def to_record(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "true": self.true,
-            "float": self.float_label,
-            "int8": self.int8_label,
-            "float_probability": self.float_probability,
-            "int8_probability": self.int8_probability,
-            "float_margin": self.float_margin,
-        }
 
-
-@dataclass(frozen=True)
-class Parity:
+class Parity(msgspec.Struct, frozen=True, kw_only=True):
     """What `compare` found. Shares are 0..1; what needs true labels is None without them.
 
     Attributes:
@@ -101,7 +86,7 @@ class Parity:
     drift_worst_name: str
     transitions: Matrix
     called_malignant_to_benign: int | None
-    classes: tuple[ClassParity, ...]
+    classes: dict[str, ClassParity]
     changed: tuple[Changed, ...]
     lost: int | None = None
     gained: int | None = None
@@ -117,16 +102,6 @@ class Parity:
     ece_int8: float | None = None
     confusion_float: Matrix | None = None
     confusion_int8: Matrix | None = None
-
-    def to_record(self) -> dict[str, Any]:
-        """JSON-safe, stable names (DESIGN: machine-readable output); intervals are [low, high]."""
-        record: dict[str, Any] = {key: _plain(value) for key, value in vars(self).items()}
-        record["classes"] = {
-            entry.label: {key: _plain(value) for key, value in vars(entry).items() if key != "label"}
-            for entry in self.classes
-        }
-        record["changed"] = [entry.to_record() for entry in self.changed]
-        return record
 
 
 def benign_label(labels: Sequence[str]) -> str | None:
@@ -243,30 +218,29 @@ def _labelled(
     }
 
 
-def _classes(labels: Sequence[str], was: Indices, now: Indices, truth: Indices | None) -> tuple[ClassParity, ...]:
-    found = []
+def _classes(labels: Sequence[str], was: Indices, now: Indices, truth: Indices | None) -> dict[str, ClassParity]:
+    found = {}
     for k, label in enumerate(labels):
-        called = (label, int((was == k).sum()), int((now == k).sum()))
+        called_float, called_int8 = int((was == k).sum()), int((now == k).sum())
         images = 0 if truth is None else int((truth == k).sum())
         if truth is None or images == 0:
-            found.append(ClassParity(*called, images=None if truth is None else 0))
+            found[label] = ClassParity(called_float, called_int8, images=None if truth is None else 0)
             continue
         inside = truth == k
         kept_before, kept_after = (was == k) & inside, (now == k) & inside
         lost, gained = int((kept_before & ~kept_after).sum()), int((~kept_before & kept_after).sum())
-        found.append(
-            ClassParity(
-                *called,
-                images=images,
-                lost=lost,
-                gained=gained,
-                recall_float=int(kept_before.sum()) / images,
-                recall_int8=int(kept_after.sum()) / images,
-                recall_fall=(lost - gained) / images,
-                recall_fall_interval=paired_difference(lost, gained, images, CONFIDENCE),
-            )
+        found[label] = ClassParity(
+            called_float,
+            called_int8,
+            images=images,
+            lost=lost,
+            gained=gained,
+            recall_float=int(kept_before.sum()) / images,
+            recall_int8=int(kept_after.sum()) / images,
+            recall_fall=(lost - gained) / images,
+            recall_fall_interval=paired_difference(lost, gained, images, CONFIDENCE),
         )
-    return tuple(found)
+    return found
 
 
 def _changed(
@@ -303,9 +277,3 @@ def _margins(probabilities: Floats) -> Floats:
 
 def _matrix(rows: Indices, columns: Indices, classes: int) -> Matrix:
     return tuple(tuple(int(n) for n in row) for row in confusion_matrix(rows, columns, classes))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Interval):
-        return value.to_record()
-    return [_plain(entry) for entry in value] if isinstance(value, tuple) else value

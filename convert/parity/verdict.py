@@ -1,4 +1,4 @@
-"""The gate: what `compare` found held against a `Policy`, with a verdict and its reasons by name.
+"""The verdict on a parity comparison: each threshold of a policy as a check, with the reasons by name.
 
 How chance is treated, the same for every limit:
 
@@ -13,8 +13,9 @@ A failure outweighs everything inconclusive.
 """
 
 import math
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, NamedTuple
+
+import msgspec
 
 from convert.errors import ParityError
 from convert.parity.comparison import ClassParity, Parity
@@ -27,8 +28,7 @@ _CHANCE = 0.05  # a p-value below this rules chance out, where the evidence is t
 _SLACK = 1e-9  # a value on its limit passes, whatever the last bit of a float says
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(msgspec.Struct, frozen=True):
     """One rule applied.
 
     Attributes:
@@ -50,34 +50,25 @@ class Check:
     message: str
     subject: str | None = None
 
-    def to_record(self) -> dict[str, Any]:
-        return dict(vars(self))
 
+class Judgement(msgspec.Struct, frozen=True):
+    """The verdict and every check behind it.
 
-@dataclass(frozen=True)
-class Judgement:
-    """The verdict and every check behind it."""
+    Attributes:
+        reasons: `name: message` of what did not pass, failures first; empty when the verdict is "pass".
+
+    >>> Judgement("inconclusive", ("images: 9 images, 300 needed to say",), ()).exit_code
+    3
+    """
 
     verdict: Verdict
+    reasons: tuple[str, ...]
     checks: tuple[Check, ...]
-
-    @property
-    def reasons(self) -> tuple[str, ...]:
-        """`name: message` of what did not pass, failures first; empty when the verdict is "pass"."""
-        order: tuple[Verdict, ...] = ("fail", "inconclusive")
-        return tuple(f"{c.name}: {c.message}" for kind in order for c in self.checks if c.outcome == kind)
 
     @property
     def exit_code(self) -> int:
         """0 pass, 1 fail, 3 inconclusive."""
         return EXIT_CODES[self.verdict]
-
-    def to_record(self) -> dict[str, Any]:
-        return {
-            "verdict": self.verdict,
-            "reasons": list(self.reasons),
-            "checks": [check.to_record() for check in self.checks],
-        }
 
 
 def judge(parity: Parity, policy: Policy) -> Judgement:
@@ -90,15 +81,17 @@ def judge(parity: Parity, policy: Policy) -> Judgement:
     """
     if parity.decided_margin != policy.decided_margin:
         raise ParityError(f"decided_margin must be the policy's, {policy.decided_margin}; got {parity.decided_margin}")
-    checks = [*_evidence(parity, policy), *_agreement(parity, policy)]
+    checks = [*_image_counts(parity, policy), *_agreement(parity, policy)]
     if parity.judged == "labels":
         checks += [*_accuracy(parity, policy), *_recalls(parity, policy), *_flips(parity, policy)]
     outcomes = {check.outcome for check in checks}
     verdict: Verdict = "fail" if "fail" in outcomes else "inconclusive" if "inconclusive" in outcomes else "pass"
-    return Judgement(verdict, tuple(checks))
+    order: tuple[Verdict, ...] = ("fail", "inconclusive")
+    reasons = tuple(f"{c.name}: {c.message}" for outcome in order for c in checks if c.outcome == outcome)
+    return Judgement(verdict, reasons, tuple(checks))
 
 
-def _evidence(parity: Parity, policy: Policy) -> list[Check]:
+def _image_counts(parity: Parity, policy: Policy) -> list[Check]:
     checks = [
         _enough("images", parity.images, policy.min_images, "images"),
         _enough(
@@ -108,15 +101,13 @@ def _evidence(parity: Parity, policy: Policy) -> list[Check]:
             f"images on which float is decided (margin >= {policy.decided_margin:g})",
         ),
     ]
-    for entry in parity.classes:
+    for label, entry in parity.classes.items():
         if parity.judged == "labels":
-            what = f"images of {entry.label}"
-            check = _enough("class-images", entry.images or 0, policy.min_class_images, what, entry.label)
+            what = f"images of {label}"
+            check = _enough("class-images", entry.images or 0, policy.min_class_images, what, label)
         else:
-            what = f"images that float calls {entry.label}"
-            check = _enough(
-                "called-class-images", entry.called_float, policy.min_called_class_images, what, entry.label
-            )
+            what = f"images that float calls {label}"
+            check = _enough("called-class-images", entry.called_float, policy.min_called_class_images, what, label)
         checks.append(check)
     return checks
 
@@ -156,12 +147,11 @@ def _share(name: str, what: str, counts: tuple[int, int], limit: float, *, enoug
         return Check(name, "pass", share, limit, "percent", "at least", f"{what} ({share:.2f} %)")
     proven = p_at_most(agreed, images, limit / 100) < _CHANCE
     outcome: Verdict = "fail" if enough or proven else "inconclusive"
-    message = f"{what} ({share:.2f} %), at least {limit:g} % asked for"
+    message = f"{what} ({share:.2f} %), at least {limit:g} % required"
     return Check(name, outcome, share, limit, "percent", "at least", message)
 
 
-@dataclass(frozen=True)
-class _Fall:
+class _Fall(NamedTuple):
     """A fall in points: as measured, and the part of it that is beyond chance (its one-sided lower bound)."""
 
     measured: float
@@ -194,22 +184,19 @@ def _accuracy(parity: Parity, policy: Policy) -> list[Check]:
 
 
 def _recalls(parity: Parity, policy: Policy) -> list[Check]:
-    return [_recall(entry, policy) for entry in parity.classes if entry.images]
+    return [_recall(label, entry, policy) for label, entry in parity.classes.items() if entry.images]
 
 
-def _recall(entry: ClassParity, policy: Policy) -> Check:
+def _recall(label: str, entry: ClassParity, policy: Policy) -> Check:
     assert entry.images is not None and entry.lost is not None and entry.gained is not None
     limit, net = policy.max_recall_fall_points, entry.lost - entry.gained
     fall = 100 * net / entry.images
     proven = 100 * paired_difference_lower(entry.lost, entry.gained, entry.images, policy.bound_confidence)
-    what = (
-        f"recall of {entry.label} falls by {fall:.2f} points "
-        f"({entry.lost} lost, {entry.gained} gained of {entry.images})"
-    )
+    what = f"recall of {label} falls by {fall:.2f} points ({entry.lost} lost, {entry.gained} gained of {entry.images})"
     if net == 1 and fall > limit > 0:
         what += f"; one image cannot tell, with {math.ceil(100 / limit)} of the class it could"
     enough = entry.images >= policy.min_class_images and net > 1
-    return _limited("recall", what, _Fall(fall, proven), limit, enough=enough, subject=entry.label)
+    return _limited("recall", what, _Fall(fall, proven), limit, enough=enough, subject=label)
 
 
 def _limited(name: str, what: str, fall: _Fall, limit: float, *, enough: bool, subject: str | None = None) -> Check:

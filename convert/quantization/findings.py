@@ -1,14 +1,14 @@
-"""What a check has to say: one shape for the calibration lint and the verification of a file."""
+"""Findings of checks: one shape for the calibration lint and the verification of a file."""
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
+
+import msgspec
 
 Severity = Literal["info", "warn", "refuse"]
 NAMES_SHOWN = 3  # in a sentence; the record lists them all
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """One thing a check found.
 
     Attributes:
@@ -16,21 +16,15 @@ class Finding:
         rule: a stable name, such as "class-missing".
         message: one sentence: what was expected and what arrived.
         names: the files or tensors meant, all of them.
+
+    >>> Finding("warn", "duplicate", "1 image is a copy", ("a.png",)).to_text()
+    'warn: duplicate: 1 image is a copy (a.png)'
     """
 
     severity: Severity
     rule: str
     message: str
     names: tuple[str, ...] = ()
-
-    def to_record(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        return {
-            "severity": self.severity,
-            "rule": self.rule,
-            "message": self.message,
-            "names": list(self.names),
-        }
 
     def to_text(self) -> str:
         """One line, with the first few names."""

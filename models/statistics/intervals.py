@@ -5,9 +5,9 @@ SciPy where it has the method; what it lacks, Tango's score interval for a paire
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -17,9 +17,12 @@ Statistic = Callable[..., Any]
 _ROOT_TOLERANCE = 1e-12  # of a difference of proportions; far below one image in any set
 
 
-@dataclass(frozen=True)
-class Interval:
-    """A closed interval with `low <= high`, both finite."""
+class Interval(msgspec.Struct, frozen=True, array_like=True):
+    """A closed interval with `low <= high`, both finite; [low, high] in every record.
+
+    >>> 0.5 in Interval(0.4, 0.6)
+    True
+    """
 
     low: float
     high: float

@@ -31,7 +31,19 @@ from edge.inference.contract import InputContract
 LABELS = ("Benign", "Early", "Pre", "Pro")
 CONTRACT = InputContract((32, 32), LABELS)
 MODEL = FloatModel(lambda batch: batch, Path("models/trained/tiny/model.keras"), "ab" * 32, "tiny", (32, 32), 4)
-LATENCY = Latency(9.0, 8.5, 3.0, 2.9, 50, "litert", "2.3.0", "A", 1)
+LATENCY = Latency(
+    float_ms=9.0,
+    float_min_ms=8.5,
+    int8_ms=3.0,
+    int8_min_ms=2.9,
+    repeats=50,
+    runtime="litert",
+    version="2.3.0",
+    kind="A",
+    threads=1,
+    ratio=3.0,
+    ratio_min=8.5 / 2.9,
+)
 MOMENT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 
 
@@ -88,7 +100,7 @@ def facts(
     return arguments, before, after
 
 
-def certify(**facts: Any) -> dict[str, Any]:
+def certified(**facts: Any) -> certificate.Certificate:
     """A certificate of `facts`."""
     nothing = np.empty((0, 4), np.float32)
     images, compared = facts["evidence"], Compared(nothing, nothing, facts["parity"], facts["judgement"])
@@ -100,6 +112,11 @@ def certify(**facts: Any) -> dict[str, Any]:
         seconds=facts["seconds"],
         created=facts["created"],
     )
+
+
+def certify(**facts: Any) -> dict[str, Any]:
+    """The same as a record."""
+    return certified(**facts).to_record()
 
 
 def test_everything_stands_in_it() -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from convert.certification.certificate import DecisionEntry
 from convert.certification.report import report
 from convert.certification.report_text import CHECK_TITLES, parity_text, percent, points
 from convert.errors import ReportError
 from convert.recovery.search_log import SearchLog
 from models.data.published import bundles
-from tests.convert.certification.test_certificate import certify, facts
+from tests.convert.certification.test_certificate import certified, facts
 from tests.page_checks import SCRIPT, check_page, scripted
 
 
@@ -48,7 +49,7 @@ def parsed(html: str) -> Checker:
 
 def made(images_in_report: bool = False, **options: object) -> str:
     arguments, before, after = facts(**options)  # type: ignore[arg-type]
-    return report(certify(**arguments), before, after, arguments["evidence"], images_in_report)
+    return report(certified(**arguments), before, after, arguments["evidence"], images_in_report)
 
 
 def visible(html: str) -> str:
@@ -113,17 +114,17 @@ def test_names_are_escaped() -> None:
     arguments, before, after = facts()
     evil = '<script>alert("x")</script>'
     arguments["model"] = replace(arguments["model"], name=evil, path=Path("a&b<c>.keras"))
-    html = report(certify(**arguments), before, after, arguments["evidence"])
+    html = report(certified(**arguments), before, after, arguments["evidence"])
     assert "<script>" not in html and "&lt;script&gt;" in html and "a&amp;b&lt;c&gt;.keras" in html
     parsed(html)
 
 
 def test_no_text_of_certificate_or_search_becomes_markup() -> None:
     arguments, before, after = facts(changed=(1, 2))
-    certificate = certify(**arguments)
     words = {*CHECK_TITLES, "percent", "points", "images", "pass", "fail", "inconclusive", "labels", "agreement"}
-    nasty = scripted(certificate, words, ("classes", "versions", "answer_from"))
-    nasty["contract"]["decision"] = {"temperature": 1.5, "answer_from": {SCRIPT: 0.9}}
+    nasty = scripted(certified(**arguments), words, ("classes", "versions", "answer_from"))
+    contract = msgspec.structs.replace(nasty.contract, decision=DecisionEntry(1.5, {SCRIPT: 0.9}))
+    nasty = msgspec.structs.replace(nasty, contract=contract)
     evidence = replace(arguments["evidence"], names=tuple(SCRIPT + name for name in arguments["evidence"].names))
     log = json.loads((bundles() / "mobilenet_v2-int8" / "search.json").read_text("utf-8"))
     search = msgspec.convert(scripted(log, words), SearchLog)
@@ -146,14 +147,14 @@ def test_many_classes_still_make_a_page() -> None:
     contract = InputContract((32, 32), labels)
     arguments |= {"contract": contract, "evidence": evidence, "parity": parity}
     arguments["judgement"] = judge(parity, arguments["policy"])
-    html = report(certify(**arguments), rows, rows, evidence)
+    html = report(certified(**arguments), rows, rows, evidence)
     assert "40 classes: the matrices are in certificate.json" in html
     parsed(html)
 
 
 def test_other_probabilities_are_refused() -> None:
     arguments, before, after = facts(changed=(1, 2))
-    certificate = certify(**arguments)
+    certificate = certified(**arguments)
     with pytest.raises(ReportError, match=r"\(480, 4\)"):
         report(certificate, before[:-1], after[:-1], arguments["evidence"])
     with pytest.raises(ReportError, match="agree on 478"):

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -68,7 +69,7 @@ def test_figures_by_independent_means(seed: int, images: int, noise: float) -> N
     assert found.accuracy_drop_interval == paired_difference(found.lost, found.gained, images)
     assert found.mcnemar_p == mcnemar_exact(found.lost, found.gained)
     recalls = recall_score(truth, now, labels=range(4), average=None, zero_division=np.nan)
-    for entry, recall in zip(found.classes, recalls, strict=True):
+    for entry, recall in zip(found.classes.values(), recalls, strict=True):
         assert (entry.recall_int8 is None and np.isnan(recall)) or entry.recall_int8 == pytest.approx(recall)
     ordered = np.sort(before, axis=1)
     decided = ordered[:, -1] - ordered[:, -2] >= 0.1
@@ -79,7 +80,7 @@ def test_figures_by_independent_means(seed: int, images: int, noise: float) -> N
     assert found.malignant_to_benign == flips
     assert found.drift_worst == pytest.approx(np.abs(before - after).max())
     assert len(found.changed) == images - found.agreed == np.sum(found.transitions) - np.trace(found.transitions)
-    record = json.loads(json.dumps(found.to_record(), allow_nan=False))
+    record = json.loads(json.dumps(msgspec.to_builtins(found), allow_nan=False))
     assert record["images"] == images and record["judged"] == "labels"
 
 
@@ -100,7 +101,7 @@ def test_equal_models_pass() -> None:
 def test_record_has_the_stable_names() -> None:
     """DESIGN: machine-readable output."""
     truth = balanced()
-    record = compare(LABELS, outputs(truth), outputs(truth), truth, kind="A").to_record()
+    record = msgspec.to_builtins(compare(LABELS, outputs(truth), outputs(truth), truth, kind="A"))
     assert record["images"] == 800
     assert record["agreement"] == record["decided_agreement"] == 1.0
     assert record["accuracy_float"] == record["accuracy_int8"] == 1.0
@@ -115,7 +116,7 @@ def test_changed_images_are_named() -> None:
     called[201] = 2
     names = [f"image {i}" for i in range(800)]
     found = compare(LABELS, outputs(truth), outputs(called, 0.6), truth, names=names)
-    assert [c.to_record() for c in found.changed] == [
+    assert [msgspec.to_builtins(c) for c in found.changed] == [
         {
             "name": "image 201",
             "true": "Early",
@@ -274,7 +275,7 @@ def test_undecided_float_is_inconclusive() -> None:
 
 def test_without_labels_only_agreement_is_judged() -> None:
     found = compare(LABELS, outputs(balanced()), outputs(balanced()))
-    record = found.to_record()
+    record = msgspec.to_builtins(found)
     assert record["judged"] == "agreement"
     for name in (
         "accuracy_float",
@@ -348,7 +349,7 @@ def test_benign_label() -> None:
 def test_models_without_a_benign_class() -> None:
     truth = balanced()
     found = compare(("a", "b", "c", "d"), outputs(truth), outputs(truth), truth, benign=None)
-    assert found.to_record()["malignant_to_benign"] is None
+    assert msgspec.to_builtins(found)["malignant_to_benign"] is None
     assert judge(found, POLICY).verdict == "pass"
 
 
@@ -403,7 +404,7 @@ def test_latency_is_interleaved() -> None:
     found = latency_ratio(slow, fast, [(tensor, tensor)], repeats=4, clock=lambda: time[0])
     assert (found.float_ms, found.int8_ms, found.ratio, found.ratio_min) == (9.0, 3.0, 3.0, 3.0)
     assert log[-8:] == ["float", "int8", "int8", "float"] * 2
-    assert json.loads(json.dumps(found.to_record()))["ratio"] == 3.0
+    assert json.loads(json.dumps(msgspec.to_builtins(found)))["ratio"] == 3.0
 
 
 def test_latency_refuses_what_is_no_comparison() -> None:

@@ -3,9 +3,9 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from convert.commands.arguments import float_model_path
+from convert.diagnosis.record import DiagnosisRecord
 from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE, UsageError
 from edge.system.files import require_writable, write_whole
@@ -48,11 +48,11 @@ class DiagnoseRequest:
         found = job.diagnose(self.model, self.int8, self.contract, data, self.images)
         if self.out is not None:
             _write(self.out, found.record)
-        code = ANSWER_IS_NO if found.record["verdict"] == "fault" else DONE
-        return Outcome(code, found.record, diagnosis_text(found.record))
+        code = ANSWER_IS_NO if found.record.verdict == "fault" else DONE
+        return Outcome(code, found.record.to_record(), diagnosis_text(found.record))
 
 
-def _write(folder: Path, record: dict[str, Any]) -> None:
+def _write(folder: Path, record: DiagnosisRecord) -> None:
     """Page, figure and record, each whole or not at all."""
     from convert.diagnosis.figure import diagnosis_figure
     from convert.diagnosis.page import diagnosis_page
@@ -62,7 +62,7 @@ def _write(folder: Path, record: dict[str, Any]) -> None:
     page = diagnosis_page(record, png)
     write_whole(folder / FIGURE, png)
     write_whole(folder / PAGE, page)
-    write_whole(folder / RECORD, record_text(record))
+    write_whole(folder / RECORD, record_text(record.to_record()))
     _log.info(f"written: {folder / PAGE}, {FIGURE}, {RECORD}")
 
 

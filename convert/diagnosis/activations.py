@@ -13,11 +13,11 @@ is summed image by image, so that memory does not grow with their number. Signal
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from convert.diagnosis.record import LayerRecord
 from convert.tflite.inspection import TensorInfo
 from convert.tflite.matching import Array, Floats, Matched, Pair, Part, Parts, Runner, dequantized, held_range
 
@@ -101,25 +101,30 @@ class Layer:
     highs: Doubles
     own_range: bool
 
-    def to_record(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        numbers = ("sqnr_db", "added_db", "inherited_db", "channel_db", "clipped_db", "channel_codes", "spread")
-        return {
-            "name": self.name,
-            "operator": self.operator,
-            **{key: round(float(getattr(self, key)), 2) for key in numbers},
-            "cosine": round(self.cosine, 5),
-            "range_used": round(self.used, 4),
-            "clipped_low": round(self.clipped[0], 6),
-            "clipped_high": round(self.clipped[1], 6),
-            "at_low": round(self.at_low, 4),
-            "at_high": round(self.at_high, 4),
-            "channels": self.channels,
-            "dead_channels": self.dead,
-            "lost_channels": self.lost,
-            "held": [float(f"{v:.5g}") for v in self.held],
-            "measured": [float(f"{v:.5g}") for v in (self.lows.min(), self.highs.max())],
-        }
+    def to_record(self) -> LayerRecord:
+        """As `diagnosis.json` holds it."""
+        return LayerRecord(
+            name=self.name,
+            operator=self.operator,
+            sqnr_db=round(self.sqnr_db, 2),
+            added_db=round(self.added_db, 2),
+            inherited_db=round(self.inherited_db, 2),
+            channel_db=round(self.channel_db, 2),
+            clipped_db=round(self.clipped_db, 2),
+            channel_codes=round(self.channel_codes, 2),
+            spread=round(self.spread, 2),
+            cosine=round(self.cosine, 5),
+            range_used=round(self.used, 4),
+            clipped_low=round(self.clipped[0], 6),
+            clipped_high=round(self.clipped[1], 6),
+            at_low=round(self.at_low, 4),
+            at_high=round(self.at_high, 4),
+            channels=self.channels,
+            dead_channels=self.dead,
+            lost_channels=self.lost,
+            held=[float(f"{v:.5g}") for v in self.held],
+            measured=[float(f"{v:.5g}") for v in (self.lows.min(), self.highs.max())],
+        )
 
 
 class Activations:

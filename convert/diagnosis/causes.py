@@ -15,6 +15,7 @@ from convert.diagnosis.activations import INPUT, Layer
 from convert.diagnosis.io_tensors import Ends
 from convert.diagnosis.layer_effects import Effect
 from convert.diagnosis.ranges import EXCEEDS, Calibrated
+from convert.diagnosis.record import CauseRecord
 from convert.diagnosis.weights import STRAY, Weights
 from convert.errors import PreprocessingError
 
@@ -72,17 +73,12 @@ class Cause:
     cure: str
     score: float = 0.0
 
-    def to_record(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        return {
-            "rule": self.rule,
-            "layer": self.layer or None,
-            "of_weight": self.of_weight,
-            "evidence": float(f"{self.evidence:.4g}"),
-            "measure": self.measure,
-            "message": self.message,
-            "cure": self.cure,
-        }
+    def to_record(self) -> CauseRecord:
+        """As `diagnosis.json` holds it."""
+        evidence = float(f"{self.evidence:.4g}")
+        return CauseRecord(
+            self.rule, self.layer or None, self.of_weight, evidence, self.measure, self.message, self.cure
+        )
 
 
 @dataclass(frozen=True, eq=False)

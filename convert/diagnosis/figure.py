@@ -1,10 +1,11 @@
 """A diagnosis as one figure: error by layer, what each layer alone costs the answer, and how its range is used."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from convert.diagnosis.record import DiagnosisRecord, LayerRecord
 from models.report.figure_style import BLUE, GREEN, GREY, INK, ORANGE, canvas, heading, styled
 
 if TYPE_CHECKING:
@@ -19,11 +20,11 @@ PALE = "#C9DCEA"
 
 
 @styled
-def diagnosis_figure(record: Mapping[str, Any], title: str = "") -> "Figure":
+def diagnosis_figure(record: DiagnosisRecord, title: str = "") -> "Figure":
     """From the record of a diagnosis; layers from top to bottom as they run, those that causes name in orange."""
-    layers = list(record["layers"])
-    names = [layer["name"] for layer in layers]
-    blamed = {cause["layer"] for cause in record["causes"] if cause["of_weight"]}
+    layers = list(record.layers)
+    names = [layer.name for layer in layers]
+    blamed = {cause.layer for cause in record.faults}
     height = 1.7 + min(0.24 * len(layers), 9.5)
     figure, axes = canvas(9.2, height, 1, 3, sharey=True)
     rows = np.arange(len(layers))
@@ -31,7 +32,7 @@ def diagnosis_figure(record: Mapping[str, Any], title: str = "") -> "Figure":
     _shares(axes[1], layers, rows, blamed)
     _ranges(axes[2], layers, rows)
     every = 1 + len(layers) // MOST_NAMES
-    ticks = [k for k in rows if k % every == 0 or names[k] in blamed or (layers[k].get("share") or 0) > NAMED_SHARE]
+    ticks = [k for k in rows if k % every == 0 or names[k] in blamed or layers[k].error_share > NAMED_SHARE]
     axes[0].set_yticks(ticks, [_short(names[k]) for k in ticks])
     for label, k in zip(axes[0].get_yticklabels(), ticks, strict=True):
         if names[k] in blamed:
@@ -46,12 +47,12 @@ def diagnosis_figure(record: Mapping[str, Any], title: str = "") -> "Figure":
     return figure  # type: ignore[no-any-return]
 
 
-def _errors(axis: Any, layers: Sequence[Mapping[str, Any]], rows: Any) -> None:
+def _errors(axis: Any, layers: Sequence[LayerRecord], rows: Any) -> None:
     low, high = SHOWN_DB
 
     def drawn(key: str) -> Any:
         """Values below the axis at its end; those above it, which have no error to speak of, left out."""
-        values = np.array([layer[key] for layer in layers])
+        values = np.array([getattr(layer, key) for layer in layers])
         return np.where(values > high, np.nan, np.maximum(values, low))
 
     total, added, median = drawn("sqnr_db"), drawn("added_db"), drawn("channel_db")
@@ -64,18 +65,18 @@ def _errors(axis: Any, layers: Sequence[Mapping[str, Any]], rows: Any) -> None:
     axis.set_title("error")
 
 
-def _shares(axis: Any, layers: Sequence[Mapping[str, Any]], rows: Any, blamed: set[Any]) -> None:
-    shares = np.array([100 * (layer.get("share") or 0.0) for layer in layers])
-    colours = [ORANGE if layer["name"] in blamed else BLUE for layer in layers]
+def _shares(axis: Any, layers: Sequence[LayerRecord], rows: Any, blamed: set[Any]) -> None:
+    shares = np.array([100 * layer.error_share for layer in layers])
+    colours = [ORANGE if layer.name in blamed else BLUE for layer in layers]
     axis.barh(rows, shares, height=0.7, color=colours)
     axis.set(xlabel="of the error at the logits, %", xlim=(0, max(5.0, 1.12 * float(shares.max()))))
     axis.set_title("each layer alone")
 
 
-def _ranges(axis: Any, layers: Sequence[Mapping[str, Any]], rows: Any) -> None:
-    used = np.array([100 * layer["range_used"] for layer in layers])
-    clipped = np.array([100 * (layer["clipped_low"] + layer["clipped_high"]) for layer in layers])
-    median = np.array([100 * layer["channel_codes"] / 256 for layer in layers])
+def _ranges(axis: Any, layers: Sequence[LayerRecord], rows: Any) -> None:
+    used = np.array([100 * layer.range_used for layer in layers])
+    clipped = np.array([100 * layer.clipped for layer in layers])
+    median = np.array([100 * layer.channel_codes / 256 for layer in layers])
     axis.barh(rows, used, height=0.7, color=PALE, label="of the 256 codes used")
     axis.plot(median, rows, "|", color=GREEN, ms=7, mew=1.6, label="by the median channel")
     axis.barh(rows, -clipped, height=0.7, color=ORANGE, label="of the values clipped (to the left)")

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from convert.diagnosis.record import EndsRecord
 from convert.tflite.inspection import TensorInfo
 from convert.tflite.matching import Array, Floats, dequantized, held_range
 from edge.inference.contract import InputContract
@@ -41,14 +43,10 @@ class Ends:
     ties: float
     agreement: float
 
-    def to_record(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        return {
-            key: [float(f"{v:.6g}") for v in value]
-            if key in ("given", "held", "margins")
-            else (list(value) if isinstance(value, tuple) else float(f"{value:.6g}"))
-            for key, value in vars(self).items()
-        }
+    def to_record(self) -> EndsRecord:
+        """As `diagnosis.json` holds it."""
+        rounded = {key: _rounded(value) for key, value in vars(self).items() if key != "differs"}
+        return msgspec.convert({**rounded, "differs": list(self.differs)}, EndsRecord)
 
 
 def look_at_ends(
@@ -87,6 +85,12 @@ def look_at_ends(
         ties=float((held[:, -1] == held[:, -2]).mean()),
         agreement=_agreement(before, after),
     )
+
+
+def _rounded(value: float | tuple[float, float]) -> float | tuple[float, ...]:
+    if isinstance(value, tuple):
+        return tuple(float(f"{each:.6g}") for each in value)
+    return float(f"{value:.6g}")
 
 
 def contract_differences(one: InputContract, other: InputContract) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from convert.diagnosis.causes import Cause, Findings, causes
 from convert.diagnosis.io_tensors import contract_differences, look_at_ends
 from convert.diagnosis.layer_effects import Seen, effects
 from convert.diagnosis.ranges import calibrated
+from convert.diagnosis.record import FORMAT, ContractRecord, DiagnosisRecord, FileRecord
 from convert.diagnosis.rescaling import in_scales_of
 from convert.diagnosis.weights import Weights, weigh
 from convert.errors import DiagnoseError, PreprocessingError, TooFewImagesError
@@ -43,12 +44,10 @@ from models.data.split import SplitError
 from models.support.progress import Progress
 from models.support.versions import versions
 
-FORMAT = 1
 LEAST_IMAGES = 8  # halves of four; below that no range is worth a word
 EFFECT_IMAGES = 6  # on which each layer's effect on the logits is measured; every value of them is kept meanwhile
 UNRELATED = 0.3  # correlation of weights below which they are others'; equalized ones stay well above
 SEED = 0
-Record = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,11 +72,11 @@ class Images:
 
 @dataclass(frozen=True, eq=False)
 class Diagnosis:
-    """What was found: `findings` with every number, `causes` ranked, `record` as JSON holds it all."""
+    """What was found: `findings` with every number, `causes` ranked, `record` of it all."""
 
     findings: Findings
     causes: tuple[Cause, ...]
-    record: Record
+    record: DiagnosisRecord
 
 
 def diagnose(
@@ -284,31 +283,29 @@ def _record(
     contract: InputContract,
     images: Images,
     seconds: dict[str, float],
-) -> Record:
+) -> DiagnosisRecord:
     by_name = {effect.name: effect for effect in found.effects}
+    layers = [layer.to_record() for layer in found.layers]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 if sys.platform == "darwin" else 1024)
-    return {
-        "format": FORMAT,
-        "network": {"name": model.name, "sha256": model.sha256},
-        "int8": {"name": int8.path.name, "sha256": inspect(int8.model).sha256},
-        "contract": {"size": list(contract.size), "labels": list(contract.labels)},
-        "images": len(images.names),
-        "origin": images.origin,
-        "effect_images": EFFECT_IMAGES,
-        "verdict": "fault" if any(c.of_weight for c in ranked) else "sound",
-        "agreement": round(found.ends.agreement, 4),
-        "logits_db": round(found.layer(found.logits).sqnr_db, 2),
-        "causes": [cause.to_record() for cause in ranked],
-        "layers": [
-            {**layer.to_record(), **(by_name[layer.name].to_record() if layer.name in by_name else {})}
-            for layer in found.layers
-        ],
-        "weights": [w.to_record() for w in found.weights],
-        "calibration": found.calibrated.to_record(),
-        "ends": found.ends.to_record(),
-        "unmatched": list(found.unmatched),
-        "cpu_seconds": round(time.process_time(), 1),
-        "seconds": {phase: round(spent, 2) for phase, spent in seconds.items()},
-        "peak_rss_mb": round(peak),
-        "versions": versions(),
-    }
+    return DiagnosisRecord(
+        format=FORMAT,
+        network=FileRecord(model.name, model.sha256),
+        int8=FileRecord(int8.path.name, inspect(int8.model).sha256),
+        contract=ContractRecord(list(contract.size), list(contract.labels)),
+        images=len(images.names),
+        origin=images.origin,
+        effect_images=EFFECT_IMAGES,
+        verdict="fault" if any(c.of_weight for c in ranked) else "sound",
+        agreement=round(found.ends.agreement, 4),
+        logits_db=round(found.layer(found.logits).sqnr_db, 2),
+        causes=[cause.to_record() for cause in ranked],
+        layers=[by_name[layer.name].added_to(layer) if layer.name in by_name else layer for layer in layers],
+        weights=[w.to_record() for w in found.weights],
+        calibration=found.calibrated.to_record(),
+        ends=found.ends.to_record(),
+        unmatched=list(found.unmatched),
+        cpu_seconds=round(time.process_time(), 1),
+        seconds={phase: round(spent, 2) for phase, spent in seconds.items()},
+        peak_rss_mb=round(peak),
+        versions=versions(),
+    )

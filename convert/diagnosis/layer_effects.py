@@ -7,11 +7,12 @@ size, both less their mean over the classes, which a softmax does not see.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+import msgspec
 import numpy as np
 
 from convert.diagnosis.activations import INPUT, Doubles, decibel
+from convert.diagnosis.record import LayerRecord
 from convert.tflite.matching import Floats, Matched, Parts
 
 
@@ -31,9 +32,10 @@ class Effect:
     flipped: int
     images: int
 
-    def to_record(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        return {"output_db": round(self.output_db, 2), "share": round(self.share, 4), "flipped": self.flipped}
+    def added_to(self, layer: LayerRecord) -> LayerRecord:
+        """The record of the layer with its effect."""
+        figures = {"output_db": round(self.output_db, 2), "share": round(self.share, 4), "flipped": self.flipped}
+        return msgspec.structs.replace(layer, **figures)
 
 
 Seen = tuple[dict[int, Floats], dict[int, Floats]]

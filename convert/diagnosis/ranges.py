@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from convert.diagnosis.activations import Doubles, Layer
+from convert.diagnosis.record import CalibrationRecord, Extreme, RangeRecord
 
 ORDERS = 24  # random orders of the images that growth is averaged over
 EXCEEDS = 0.05  # of the held range: beyond it a measured range counts as wider than the recorded one
@@ -45,9 +46,10 @@ class Range:
         """Part of the measured width that the file holds, counted from the ends; above 1 when it holds more."""
         return self.recorded / self.measured if self.exceeds <= 0 and self.measured else 1 / (1 + self.exceeds)
 
-    def to_record(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        return {key: value if isinstance(value, str) else float(f"{value:.4g}") for key, value in vars(self).items()}
+    def to_record(self) -> RangeRecord:
+        """As `diagnosis.json` holds it."""
+        numbers = {key: float(f"{value:.4g}") for key, value in vars(self).items() if key != "name"}
+        return RangeRecord(name=self.name, **numbers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,19 +77,19 @@ class Calibrated:
     halves: float
     recorded_images: int | None
 
-    def to_record(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        return {
-            "growth": [[images, round(width, 4)] for images, width in self.growth],
-            "exceeded": self.exceeded,
-            "touched": self.touched,
-            "telling": self.telling,
-            "looks_like_images": self.looks_like,
-            "recorded_images": self.recorded_images,
-            "extremes": [{"image": image, "layers": layers} for image, layers in self.extremes],
-            "halves": round(self.halves, 4),
-            "layers": [one.to_record() for one in self.ranges],
-        }
+    def to_record(self) -> CalibrationRecord:
+        """As `diagnosis.json` holds it."""
+        return CalibrationRecord(
+            growth=[(images, round(width, 4)) for images, width in self.growth],
+            exceeded=self.exceeded,
+            touched=self.touched,
+            telling=self.telling,
+            looks_like_images=self.looks_like,
+            recorded_images=self.recorded_images,
+            extremes=[Extreme(image, layers) for image, layers in self.extremes],
+            halves=round(self.halves, 4),
+            layers=[one.to_record() for one in self.ranges],
+        )
 
 
 def calibrated(layers: Sequence[Layer], names: Sequence[str], recorded: int | None, seed: int = 0) -> Calibrated:

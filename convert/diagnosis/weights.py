@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+import msgspec
 import numpy as np
 
 from convert.diagnosis.activations import Doubles, decibel
+from convert.diagnosis.record import WeightsRecord
 from convert.tflite.inspection import TensorInfo
 from convert.tflite.matching import KERNELS, Array, Matched, Pair, constants
 
@@ -48,13 +49,10 @@ class Weights:
     bias_ends: int
     bias_steps: float
 
-    def to_record(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        return {
-            key: round(value, 4) if isinstance(value, float) else value
-            for key, value in vars(self).items()
-            if key not in ("operator", "channels")
-        }
+    def to_record(self) -> WeightsRecord:
+        """As `diagnosis.json` holds it."""
+        rounded = {key: round(value, 4) if isinstance(value, float) else value for key, value in vars(self).items()}
+        return msgspec.convert(rounded, WeightsRecord)
 
 
 def weigh(plain_model: bytes, int8_model: bytes, matched: Matched) -> tuple[Weights, ...]:

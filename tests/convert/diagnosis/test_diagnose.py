@@ -83,7 +83,7 @@ def sound(bench: Bench) -> Diagnosis:
 
 def top(found: Diagnosis) -> Cause:
     """The cause ranked first, which must be of weight."""
-    assert found.record["verdict"] == "fault"
+    assert found.record.verdict == "fault"
     assert found.causes[0].of_weight
     return found.causes[0]
 
@@ -116,12 +116,12 @@ def requantized(tensor: str, by: float) -> Callable[[Any], None]:
 
 
 def test_a_sound_file_has_no_cause_of_weight(sound: Diagnosis) -> None:
-    assert sound.record["verdict"] == "sound"
+    assert sound.record.verdict == "sound"
     assert not [cause for cause in sound.causes if cause.of_weight]
-    assert sound.record["agreement"] == 1
-    assert sound.record["logits_db"] > 30
-    assert sound.record["unmatched"] == []
-    assert [layer["name"] for layer in sound.record["layers"]] == [
+    assert sound.record.agreement == 1
+    assert sound.record.logits_db > 30
+    assert sound.record.unmatched == []
+    assert [layer.name for layer in sound.record.layers] == [
         "input", "first", "max_pooling2d", "flatten", "head", "softmax",
     ]  # fmt: skip
 
@@ -158,17 +158,17 @@ def test_a_channel_blown_up_in_the_int8_file_alone(bench: Bench) -> None:
     assert cause.evidence == pytest.approx(100, rel=0.02)
     assert "channel 5" in cause.message
     # the layer behind it is as wrong in total, and adds nothing of its own
-    layers = {layer["name"]: layer for layer in found.record["layers"]}
-    assert layers["flatten"]["sqnr_db"] < 10 and layers["flatten"]["added_db"] == BEST_DB
-    assert layers["first"]["added_db"] == pytest.approx(layers["first"]["sqnr_db"], abs=0.5)
+    layers = {layer.name: layer for layer in found.record.layers}
+    assert layers["flatten"].sqnr_db < 10 and layers["flatten"].added_db == BEST_DB
+    assert layers["first"].added_db == pytest.approx(layers["first"].sqnr_db, abs=0.5)
 
 
 def test_calibration_on_one_image(bench: Bench) -> None:
     found = bench.diagnose(bench.quantize(bench.network, CONTRACT, bench.training[:1]))
     cause = top(found)
     assert cause.rule == "calibration"
-    assert found.record["calibration"]["looks_like_images"] <= 3
-    assert found.record["calibration"]["touched"] == found.record["calibration"]["telling"] == 2
+    assert found.record.calibration.looks_like_images <= 3
+    assert found.record.calibration.touched == found.record.calibration.telling == 2
 
 
 @pytest.mark.parametrize("by", [2.0, 0.5])
@@ -206,7 +206,7 @@ def test_dense_layers_per_channel(bench: Bench) -> None:
     found = bench.diagnose(per_channel_dense(bench))
     cause = top(found)
     assert (cause.rule, cause.layer, cause.evidence) == ("per-channel-dense", "head", 4)
-    assert found.record["agreement"] == 1  # this machine computes it rightly: the error shows elsewhere
+    assert found.record.agreement == 1  # this machine computes it rightly: the error shows elsewhere
 
 
 def per_channel_dense(bench: Bench) -> bytes:
@@ -227,7 +227,7 @@ def per_channel_dense(bench: Bench) -> bytes:
 
 def test_a_file_for_uint8_runtimes_is_as_sound(bench: Bench) -> None:
     found = bench.diagnose(bench.quantize(bench.network, CONTRACT, bench.training, "uint8"))
-    assert found.record["verdict"] == "sound" and found.record["unmatched"] == []
+    assert found.record.verdict == "sound" and found.record.unmatched == []
 
 
 def equalized(bench: Bench, undone: bool = True, images: int | None = None) -> bytes:
@@ -250,7 +250,7 @@ def equalized(bench: Bench, undone: bool = True, images: int | None = None) -> b
 
 def test_a_file_whose_layers_were_equalized_is_compared_in_its_own_scales(bench: Bench, sound: Diagnosis) -> None:
     found = bench.diagnose(equalized(bench))
-    assert found.record["verdict"] == "sound", [cause.message for cause in found.causes]
+    assert found.record.verdict == "sound", [cause.message for cause in found.causes]
     assert [cause.layer for cause in found.causes if cause.rule == "equalized"] == [""]
     assert found.findings.equalized == ("first",)
     for layer in found.findings.layers:

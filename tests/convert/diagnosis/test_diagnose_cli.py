@@ -12,16 +12,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 
 from convert.certification.golden import certified_golden
 from convert.cli import COMMANDS
 from convert.diagnosis.page import diagnosis_page
+from convert.diagnosis.record import DiagnosisRecord
 from edge.bundle import bundle as bundles
 from edge.commands.command_line import main
 from edge.inference.contract import InputContract
 from models.data.published import bundles as shipped_bundles
+from models.support.records import record_text
 from tests.convert.keras_models import edited
 from tests.page_checks import check_page, scripted
 from tests.paths import ROOT
@@ -100,7 +103,7 @@ def test_the_installed_command_names_the_fault_and_writes_it_down(world: World, 
     assert page.count("<img ") == 1 and "data:image/png" in page  # the figure, and no image of the data set
     assert not re.search(r"https?://|<script|src=\"(?!data:)", page)
     assert "FAULT" in page and "saturated-activation" in page
-    nasty = scripted(record, {"fault"}, ("versions", "seconds"))
+    nasty = msgspec.convert(scripted(record, {"fault"}, ("versions", "seconds")), DiagnosisRecord)
     check_page(lambda: diagnosis_page(nasty, b"\x89PNG"))
 
 
@@ -241,3 +244,9 @@ def test_ctrl_c_leaves_nothing_half_written(world: World, int8: Path, tmp_path: 
     _, err = started.communicate(timeout=120)
     assert started.returncode == 130 and "interrupted" in err and "Traceback" not in err
     assert list(out.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs/reference").glob("diagnose_*.json")), ids=lambda path: path.stem)
+def test_a_record_is_read_and_written_byte_for_byte(path: Path) -> None:
+    record = msgspec.json.decode(path.read_bytes(), type=DiagnosisRecord)
+    assert record_text(record.to_record()) == path.read_text(encoding="utf-8")

@@ -116,7 +116,7 @@ def test_a_channel_of_tiny_weights_is_converted_without_harm(bench: Bench) -> No
 
     model, int8 = converted(bench, "tiny", change)
     found = bench.diagnose(int8, model)
-    assert found.record["verdict"] == "sound", [cause.message for cause in found.causes]
+    assert found.record.verdict == "sound", [cause.message for cause in found.causes]
 
 
 def test_noise_in_one_layers_weights(bench: Bench) -> None:
@@ -124,7 +124,7 @@ def test_noise_in_one_layers_weights(bench: Bench) -> None:
     found = bench.diagnose(noisy(bench.sound, HEAD, 8))
     cause = top(found)
     assert (cause.rule, cause.layer) == ("layer-noise", "head")
-    assert cause.evidence > 0.9 and found.record["logits_db"] < HURT_DB
+    assert cause.evidence > 0.9 and found.record.logits_db < HURT_DB
     assert "head alone in int8 leaves the logits" in cause.message
 
 
@@ -132,7 +132,7 @@ def test_noise_in_one_layers_weights(bench: Bench) -> None:
 def test_noise_that_the_answer_survives_is_no_fault(bench: Bench, operator: str, db: float) -> None:
     """Little of it, or more where many weights are summed."""
     found = bench.diagnose(noisy(bench.sound, operator, db))
-    assert rules(found) == [] and found.record["logits_db"] > HURT_DB
+    assert rules(found) == [] and found.record.logits_db > HURT_DB
 
 
 def lifted(network: Any) -> None:
@@ -190,9 +190,9 @@ def test_disagreement_that_no_rule_explains(bench: Bench) -> None:
     model, int8 = converted(bench, "alike", alike)
     found = bench.diagnose(noisy(int8, HEAD, 14), model)
     cause = top(found)
-    assert found.record["logits_db"] >= HURT_DB and found.record["agreement"] < 0.95
+    assert found.record.logits_db >= HURT_DB and found.record.agreement < 0.95
     assert (cause.rule, cause.layer) == ("disagreement", "head"), [c.message for c in found.causes]
-    assert cause.evidence == pytest.approx(found.record["agreement"], abs=1e-3)
+    assert cause.evidence == pytest.approx(found.record.agreement, abs=1e-3)
     assert "no rule names one layer" in cause.message and "convert parity" in cause.cure
 
 
@@ -200,4 +200,4 @@ def test_the_same_network_soundly_converted_agrees(bench: Bench) -> None:
     model, int8 = converted(bench, "alike", alike)
     found = bench.diagnose(int8, model)
     assert rules(found) == [], [(c.rule, c.message) for c in found.causes]
-    assert found.record["agreement"] >= 0.95
+    assert found.record.agreement >= 0.95

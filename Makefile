@@ -11,7 +11,7 @@ OUT ?= build/bundles
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: quantize test test-all lint sbom audit lock clean
+.PHONY: quantize test test-all doctest lint sbom audit lock clean
 
 quantize: $(STAMP)
 	$(BIN)/convert quantize --int8 $(if $(DATA),--data $(DATA)) --out $(OUT)
@@ -27,6 +27,12 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The examples in docstrings, with `make test` and `make test-all`.
+test test-all: doctest
+
+doctest: $(STAMP)
+	$(BIN)/python -m pytest --doctest-modules edge models convert docs/studies
 
 sbom: $(STAMP)
 	$(BIN)/python -m tests.project.supply_chain sbom

@@ -35,7 +35,7 @@ class CameraSettings:
 
     size: tuple[int, int] = (1280, 960)
     frame_rate: float | None = None
-    exposure_us: int | None = None
+    exposure_us: float | None = None
     gain: float | None = None
     colour_gains: tuple[float, float] | None = None
     region: Box | None = None

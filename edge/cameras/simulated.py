@@ -101,7 +101,7 @@ class SimulatedCamera:
             self._running = self._drawn = None  # gives the memory of the last size back first
             self._drawn = size, draw_specimen(self._settings, size)
         light: float = 2**self._settings.exposure_error
-        exposure_us = round(RIGHT_EXPOSURE_US * light)
+        exposure_us: float = round(RIGHT_EXPOSURE_US * light)
         if settings.exposure_us is not None and settings.gain is not None:
             exposure_us = settings.exposure_us
             light *= settings.exposure_us * settings.gain / RIGHT_EXPOSURE_US

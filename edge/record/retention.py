@@ -8,7 +8,9 @@ import json as json_format
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from edge.record.entries import pruned_body
 from edge.record.reader import Row
@@ -23,7 +25,7 @@ _ROW_BYTES = 200  # of a row beside its body: digest, indexes
 
 @dataclass(frozen=True)
 class Retention:
-    """How much is kept. None is no limit; with both, what exceeds either goes.
+    """How much is kept. None is no limit; with both, what exceeds either goes. The narrower ranges are the profile's.
 
     Attributes:
         days: age in days, > 0, by the wall clock; not applied while that is known to be unsynchronized, because a
@@ -35,8 +37,8 @@ class Retention:
     True
     """
 
-    days: float | None = None
-    gigabytes: float | None = None
+    days: Annotated[float, Meta(ge=0.001, le=36_500, description="a number 0.001..36500")] | None = None
+    gigabytes: Annotated[float, Meta(ge=0.001, le=100_000, description="a number 0.001..100000")] | None = None
     only_exported: bool = True
 
     def __post_init__(self) -> None:

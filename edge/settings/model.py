@@ -5,10 +5,18 @@ Apart from `edge.settings.profile`, which is slower to import than a command wit
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta
 
 from edge.errors import SettingsError
 from edge.inference.runtimes import MOST_THREADS, RUNTIMES
 from edge.system.option_values import one_of, whole_number
+
+Text = Annotated[str, Meta(min_length=1, description="a text in quotes")]
+WholePath = Annotated[Path, Meta(description="a whole path, from / on")]
+_Runtime = Annotated[str, Meta(pattern=rf"\A(?:{'|'.join(RUNTIMES)})\Z", description=f"one of {', '.join(RUNTIMES)}")]
+_Threads = Annotated[int, Meta(ge=1, le=MOST_THREADS, description=f"a whole number 1..{MOST_THREADS}")]
 
 
 @dataclass(frozen=True)
@@ -16,15 +24,15 @@ class ModelSettings:
     """[model]. `bundle` None is the slot that serves, else the shipped one; `runtime` None the first installed.
     `edgetpu` None is the CPU; `fallback` lets the CPU do the work when the Edge TPU cannot be used."""
 
-    bundle: Path | None = None
-    runtime: str | None = None
-    threads: int = 1
-    edgetpu: str | None = None
+    bundle: WholePath | None = None
+    runtime: _Runtime | None = None
+    threads: _Threads = 1
+    edgetpu: Text | None = None
     fallback: bool = False
 
     def __post_init__(self) -> None:
         if self.fallback and self.edgetpu is None:
-            raise SettingsError("model.fallback is about model.edgetpu, which is not given")
+            raise SettingsError("fallback is about edgetpu, which is not given")
 
     def with_options(
         self, *, bundle: str = "", runtime: str = "", threads: str = "", edgetpu: str = ""

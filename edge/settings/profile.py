@@ -46,22 +46,30 @@ only_exported = true
 """
 
 import difflib
-import math
+import json
+import re
 import tomllib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_type_hints
+
+import msgspec
+from msgspec import Meta
 
 from edge.bundle.trusted import DEFAULT_PROFILE
 from edge.cameras.base import CameraSettings
-from edge.errors import CameraSettingsError, SettingsError
-from edge.inference.runtimes import MOST_THREADS, RUNTIMES
+from edge.errors import SettingsError
 from edge.record.image_sampling import KEEP, Keep
 from edge.record.location import default_store
 from edge.record.retention import Retention
-from edge.settings.model import ModelSettings
+from edge.settings.model import ModelSettings, Text, WholePath
 from edge.system.files import read_at_most
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_Section = TypeVar("_Section", bound="DataclassInstance")
 
 DEFAULT_CAMERA = "sim:?fps=30"
 LARGEST_PROFILE_BYTES = 2**20
@@ -71,17 +79,32 @@ LARGEST_PROFILE_BYTES = 2**20
 class TrustSettings:
     """[trust]. `keys` None is `edge.bundle.trusted.DEFAULT_KEYS`."""
 
-    keys: Path | None = None
+    keys: WholePath | None = None
 
 
 @dataclass(frozen=True)
 class UpdateSettings:
     """[update]. `root` None is `edge.update.repository.DEFAULT_ROOT`; "" for what is left out."""
 
-    source: str = ""
-    name: str = ""
-    device: str = ""
-    root: Path | None = None
+    source: Text = ""
+    name: Text = ""
+    device: Text = ""
+    root: WholePath | None = None
+
+
+@dataclass(frozen=True)
+class CameraSource:
+    """The part of [camera] that says which camera it is, and how long to wait for a frame, seconds."""
+
+    uri: Text = DEFAULT_CAMERA
+    timeout_s: Annotated[float, Meta(ge=0.1, le=60, description="a number 0.1..60")] = 2.0
+
+
+@dataclass(frozen=True)
+class GatesSettings:
+    """[gates]. `off`: names of gates that are not asked."""
+
+    off: Annotated[tuple[Text, ...], Meta(description="a list of texts in square brackets")] = ()
 
 
 @dataclass(frozen=True)
@@ -89,17 +112,17 @@ class RecordSettings:
     """[record]. `folder` None is `edge.record.location.default_store()`; `keep` None goes by the camera: none for
     a replay (the images are there already), every one for `--every`, one a second otherwise."""
 
-    folder: Path | None = None
-    keep: Keep | None = None
-    commit_count: int = 32
-    commit_ms: int = 250
+    folder: WholePath | None = None
+    keep: Annotated[Keep, Meta(description=f"one of {', '.join(KEEP)}")] | None = None
+    commit_count: Annotated[int, Meta(ge=1, le=1024, description="a whole number 1..1024")] = 32
+    commit_ms: Annotated[int, Meta(ge=1, le=60_000, description="a whole number 1..60000")] = 250
 
 
 @dataclass(frozen=True)
 class SelfTestSettings:
     """[selftest]. How often a run tests itself, hours; 0.001 to 720, and never not at all."""
 
-    every_hours: float = 24.0
+    every_hours: Annotated[float, Meta(ge=0.001, le=720, description="a number 0.001..720")] = 24.0
 
 
 @dataclass(frozen=True)
@@ -150,7 +173,8 @@ class Settings:
 
     def as_record(self) -> dict[str, Any]:
         """JSON-serializable, for the record of a run."""
-        return cast(dict[str, Any], _plain(asdict(self)))
+        record: dict[str, Any] = json.loads(json.dumps(asdict(self), default=str))  # str: of a path
+        return record
 
 
 def load(path: Path | None = None) -> Settings:
@@ -180,34 +204,52 @@ def load(path: Path | None = None) -> Settings:
 
 def parse(table: Mapping[str, Any]) -> Settings:
     """The settings of a profile's table; SettingsError as in `load`, without the file's name."""
-    _known("section", table, _SECTIONS, "[{}]")
-    values: dict[str, dict[str, Any]] = {}
-    for section, checks in _SECTIONS.items():
-        body = table.get(section, {})
-        if not isinstance(body, dict):
-            raise SettingsError(f"[{section}] must be a section; got {body!r}")
-        _known(f"key of [{section}]", body, checks, "{}")
-        values[section] = {key: checks[key](f"{section}.{key}", value) for key, value in body.items()}
-    camera = values["camera"]
-    top = {name: camera.pop(key) for key, name in (("uri", "camera_uri"), ("timeout_s", "timeout_s")) if key in camera}
-    try:
-        wanted = CameraSettings(**camera)
-    except CameraSettingsError as error:
-        raise SettingsError(f"[camera] {error}") from error
+    _require_known("section", table, _SECTIONS, "[{}]")
+    for section, kinds in _SECTIONS.items():
+        if not isinstance(table.get(section, {}), dict):
+            raise SettingsError(f"[{section}] must be a section; got {table[section]!r}")
+        known = [each.name for kind in kinds for each in fields(kind)]
+        _require_known(f"key of [{section}]", table.get(section, {}), known, "{}")
+    model = _read(table, "model", ModelSettings)
+    if model.edgetpu is not None:
+        from edge.inference.edgetpu_delegate import device_name
+
+        model = replace(model, edgetpu=device_name(model.edgetpu, "model.edgetpu"))
+    source = _read(table, "camera", CameraSource)
     return Settings(
-        model=ModelSettings(**values["model"]),
-        trust=TrustSettings(**values["trust"]),
-        update=UpdateSettings(**values["update"]),
-        camera=wanted,
-        gates_off=values["gates"].get("off", ()),
-        record=RecordSettings(**values["record"]),
-        retention=Retention(**values["retention"]),
-        selftest=SelfTestSettings(**values["selftest"]),
-        **top,
+        model=model,
+        trust=_read(table, "trust", TrustSettings),
+        update=_read(table, "update", UpdateSettings),
+        camera_uri=source.uri,
+        camera=_read(table, "camera", CameraSettings),
+        timeout_s=source.timeout_s,
+        gates_off=_read(table, "gates", GatesSettings).off,
+        record=_read(table, "record", RecordSettings),
+        retention=_read(table, "retention", Retention),
+        selftest=_read(table, "selftest", SelfTestSettings),
     )
 
 
-def _known(what: str, given: Mapping[str, Any], known: Collection[str], shape: str) -> None:
+_SECTIONS: dict[str, tuple[type["DataclassInstance"], ...]] = {
+    "model": (ModelSettings,),
+    "trust": (TrustSettings,),
+    "update": (UpdateSettings,),
+    "camera": (CameraSource, CameraSettings),
+    "gates": (GatesSettings,),
+    "record": (RecordSettings,),
+    "retention": (Retention,),
+    "selftest": (SelfTestSettings,),
+}
+_TYPES = {  # msgspec's names
+    "array": "a list in square brackets",
+    "bool": "true or false",
+    "float": "a number",
+    "int": "a whole number",
+    "str": "a text in quotes",
+}
+
+
+def _require_known(what: str, given: Mapping[str, Any], known: Collection[str], shape: str) -> None:
     for name in given:
         if name not in known:
             near = difflib.get_close_matches(name, sorted(known), n=1)
@@ -215,116 +257,42 @@ def _known(what: str, given: Mapping[str, Any], known: Collection[str], shape: s
             raise SettingsError(f"no {what} is called {name!r}{hint}")
 
 
-Check = Callable[[str, Any], Any]
+def _read(table: Mapping[str, Any], section: str, kind: type[_Section]) -> _Section:
+    """What a section says of one kind of settings, each value of the field's type and in its range."""
+    body = table.get(section, {})
+    try:
+        found = msgspec.convert(body, kind, dec_hook=_whole_path)
+    except msgspec.ValidationError as error:
+        text, _, path = str(error).removesuffix("`").partition(" - at `$.")
+        message = f"{section}.{_expectation(text, path, body, kind)}" if path else f"[{section}] {text}"
+        raise SettingsError(message) from error
+    # A run records its settings: numbers stay as the profile has them, 8 instead of 8.0.
+    numbers = {
+        each.name: body[each.name] for each in fields(kind) if isinstance(body.get(each.name), (int, float, list))
+    }
+    return replace(found, **{key: tuple(value) if isinstance(value, list) else value for key, value in numbers.items()})
 
 
-def _text(name: str, value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise SettingsError(f"{name} must be a text in quotes; got {value!r}")
-    return value
+def _expectation(text: str, path: str, body: Mapping[str, Any], kind: type) -> str:
+    """What must be there and what is, from msgspec's "Expected `array` of length 2, got 1" or the field's type."""
+    key = path.partition("[")[0]
+    if expected := _description(get_type_hints(kind, include_extras=True)[key]):
+        path = key
+    else:
+        expected = text.removeprefix("Expected ").partition(", got")[0]
+        expected = re.sub(r"`(\w+).*?`", lambda found: _TYPES[found[1]], expected)
+    return f"{path} must be {expected}; got {body[key]!r}"
 
 
-def _path(name: str, value: Any) -> Path:
-    path = Path(_text(name, value))
-    if not path.is_absolute():
-        raise SettingsError(f"{name} must be a whole path, from / on; got {value!r}")
-    return path
+def _description(hint: Any) -> str:
+    """The description in the type of a field, or of what it may hold beside None."""
+    for part in (hint, *get_args(hint)):
+        for meta in getattr(part, "__metadata__", ()):
+            return str(meta.description)
+    return ""
 
 
-def _one_of(*choices: str) -> Check:
-    def check(name: str, value: Any) -> str:
-        if value not in choices:
-            raise SettingsError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
-        return str(value)
-
-    return check
-
-
-def _whole(lowest: int, highest: int) -> Check:
-    def check(name: str, value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
-            raise SettingsError(f"{name} must be a whole number {lowest}..{highest}; got {value!r}")
-        return value
-
-    return check
-
-
-def _number(lowest: float, highest: float) -> Check:
-    def check(name: str, value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise SettingsError(f"{name} must be a number {lowest:g}..{highest:g}; got {value!r}")
-        if not lowest <= value <= highest:
-            raise SettingsError(f"{name} must be a number {lowest:g}..{highest:g}; got {value!r}")
-        return value
-
-    return check
-
-
-def _flag(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise SettingsError(f"{name} must be true or false; got {value!r}")
-    return value
-
-
-def _edgetpu(name: str, value: Any) -> str:
-    from edge.inference.edgetpu_delegate import device_name
-
-    return device_name(_text(name, value), name)
-
-
-def _list(name: str, value: Any) -> tuple[Any, ...]:
-    if not isinstance(value, list):
-        raise SettingsError(f"{name} must be a list in square brackets; got {value!r}")
-    return tuple(value)
-
-
-def _names(name: str, value: Any) -> tuple[str, ...]:
-    return tuple(_text(name, each) for each in _list(name, value))
-
-
-def _as_is(_: str, value: Any) -> Any:
-    return value  # CameraSettings checks it
-
-
-_SECTIONS: dict[str, dict[str, Check]] = {
-    "model": {
-        "bundle": _path,
-        "runtime": _one_of(*RUNTIMES),
-        "threads": _whole(1, MOST_THREADS),
-        "edgetpu": _edgetpu,
-        "fallback": _flag,
-    },
-    "trust": {"keys": _path},
-    "update": {"source": _text, "name": _text, "device": _text, "root": _path},
-    "camera": {
-        "uri": _text,
-        "timeout_s": _number(0.1, 60),
-        **{each.name: _as_is for each in fields(CameraSettings)},
-        "size": _list,
-        "colour_gains": _list,
-        "region": _list,
-        "fourcc": _text,
-        "still": _flag,
-    },
-    "gates": {"off": _names},
-    "record": {
-        "folder": _path,
-        "keep": _one_of(*KEEP),
-        "commit_count": _whole(1, 1024),
-        "commit_ms": _whole(1, 60_000),
-    },
-    "retention": {
-        "days": _number(0.001, 36_500),
-        "gigabytes": _number(0.001, 100_000),
-        "only_exported": _flag,
-    },
-    "selftest": {"every_hours": _number(0.001, 720)},
-}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
-    return str(value) if isinstance(value, Path) else value
+def _whole_path(_: type, value: Any) -> Path:
+    if not isinstance(value, str) or not value.startswith("/"):
+        raise ValueError("not a whole path")
+    return Path(value)

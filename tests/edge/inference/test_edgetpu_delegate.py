@@ -363,7 +363,7 @@ def test_the_profile() -> None:
         ({"edgetpu": "yes"}, "model.edgetpu must be usb"),
         ({"edgetpu": True}, "model.edgetpu must be a text"),
         ({"edgetpu": "usb", "fallback": "true"}, "model.fallback must be true or false"),
-        ({"fallback": True}, "model.fallback is about model.edgetpu"),
+        ({"fallback": True}, r"\[model\] fallback is about edgetpu"),
     ],
 )
 def test_wrong_profiles(section: dict[str, Any], said: str) -> None:

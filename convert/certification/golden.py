@@ -35,7 +35,7 @@ Raw = npt.NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A prepared image, uint8 (height, width, 3), what it is, and the class and margin (LSB) that kind A gives it."""
+    """A prepared image, uint8 (height, width, 3), what it is, and the device's class and margin (LSB)."""
 
     what: str
     pixels: Pixels

@@ -20,13 +20,13 @@ _log = logging.getLogger(__name__)
 
 
 def renew(path: Path) -> dict[str, Any]:
-    """Renew one bundle; the certificate's `golden`. Renewing twice on machines of one kind changes nothing."""
+    """Renew one bundle; the certificate's `golden`. A second time, with the same arithmetic, changes nothing."""
     bundle = _load(path)
     interpreter = open_interpreter(bundle.model)
     certified = bundles.certified_kind(bundle.certificate)
     if interpreter.kind != certified:
         raise BundleError(
-            f"{path}: certified with arithmetic kind {certified}, and this machine computes kind {interpreter.kind}; "
+            f"{path}: certified with {certified} arithmetic, and this machine computes {interpreter.kind}; "
             "renew it where it was made"
         )
     bundles.require_golden(bundle, interpreter)

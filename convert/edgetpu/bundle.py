@@ -12,7 +12,7 @@ from edge.bundle import bundle as bundles
 from edge.bundle.bundle import COMPILED, Bundle
 from edge.bundle.golden import Golden
 from edge.errors import BundleError
-from edge.inference.runtimes import KIND_EDGETPU
+from edge.inference.arithmetic import EDGETPU
 from edge.settings.trusted_keys import machine_keys
 from edge.system.files import write_whole
 
@@ -63,7 +63,7 @@ def add_to_bundle(path: Path, made: Compilation, out: Path | None, measure: str 
 
 def without_edgetpu(golden: Golden) -> Golden:
     """The golden images with the outputs of the CPU's kinds alone."""
-    others = {kind: outputs for kind, outputs in golden.others.items() if kind != KIND_EDGETPU}
+    others = {kind: outputs for kind, outputs in golden.others.items() if kind != EDGETPU}
     return Golden(golden.inputs, golden.outputs, others)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from edge.bundle.bundle import Bundle
 from edge.bundle.golden import Golden
 from edge.errors import GoldenMismatchError
-from edge.inference.runtimes import KIND_EDGETPU
+from edge.inference.arithmetic import EDGETPU
 from edge.serving.interpreter import open_edgetpu
 
 # LSB by which the certified answer must lead for a change of class to be a fault and not a near tie: a tenth of the
@@ -16,7 +16,7 @@ CLEAR_LEAD = 26
 
 
 def with_edgetpu_outputs(bundle: Bundle, compiled: bytes, device: str) -> tuple[Golden, dict[str, Any]]:
-    """The bundle's golden images with outputs of kind T, measured on `device`, and a record of how they differ.
+    """The bundle's golden images with an Edge TPU's outputs, measured on `device`, and a record of how they differ.
 
     Every image is answered twice, since what is certified must repeat bit for bit.
 
@@ -40,12 +40,12 @@ def with_edgetpu_outputs(bundle: Bundle, compiled: bytes, device: str) -> tuple[
             f"of them number {int(wrong[0])}; the compiled model must not be used"
         )
     record = {
-        "kind": KIND_EDGETPU,
+        "kind": EDGETPU,
         "runtime": f"{interpreter.runtime} {interpreter.version}",
         "device": device,
         "images": len(outputs),
         "max_difference": int(np.abs(outputs.astype(np.int16) - certified).max()),
         "near_ties_changed": int(changed.sum()),
     }
-    others = {**bundle.golden.others, KIND_EDGETPU: outputs}
+    others = {**bundle.golden.others, EDGETPU: outputs}
     return Golden(bundle.golden.inputs, bundle.golden.outputs, others), record

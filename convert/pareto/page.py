@@ -1,6 +1,7 @@
 """The report of a comparison: a table for a terminal and for documents, and a self-contained page."""
 
 from convert.pareto.record import Comparison, EdgeTpu
+from edge.inference.arithmetic import named
 from edge.page.rendering import render_page
 from edge.page.values import Picture, Table
 
@@ -84,7 +85,7 @@ def remarks(record: Comparison) -> list[str]:
         "ms: processor time of an inference on one thread, its latency where nothing else runs; load here"
         f" {record.load_before}",
         f"ratio: against {reference.bundle} ({reference.median_ms:.2f} ms), in turns, {record.rounds} rounds;"
-        f" {record.runtime} {record.runtime_version} (kind {reference.kind}), {_threads(record.threads)},"
+        f" {record.runtime} {record.runtime_version} ({named(reference.kind)} arithmetic), {_threads(record.threads)},"
         f" {record.board}",
         f"{record.images} test images: {record.origin}",
     ]

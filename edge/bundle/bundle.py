@@ -29,6 +29,7 @@ from edge.bundle.policy import MANIFEST, SIGNATURE, permit
 from edge.bundle.provenance import Provenance
 from edge.bundle.trusted import TrustedKeys
 from edge.errors import BundleError, ContractError, GoldenMismatchError
+from edge.inference.arithmetic import UNKNOWN, named
 from edge.inference.contract import InputContract
 from edge.inference.interpreters import Interpreter
 from edge.inference.tflite.model_file import check_model
@@ -227,16 +228,16 @@ def golden_mismatch(bundle: Bundle, replay: Replay, kind: str) -> str:
     if replay.beyond:
         return (
             f"{of.format(len(replay.beyond))} differ on this machine by up to {replay.max_difference} LSB, "
-            f"where at most {replay.allowed} is expected of arithmetic kind {kind}"
+            f"where at most {replay.allowed} is expected of {kind} arithmetic"
         )
     return f"{of.format(len(replay.reclassified))} get another class on this machine"
 
 
 def certified_kind(certificate: Mapping[str, Any]) -> str | None:
-    """The arithmetic kind that the comparison with the float model was made with; None where it is not said."""
+    """The kind of arithmetic that the comparison with the float model was made with; None where it is not said."""
     interpreter = certificate.get("interpreter")
     kind = interpreter.get("kind") if isinstance(interpreter, dict) else None
-    return kind if isinstance(kind, str) and kind != "?" else None
+    return named(kind) if isinstance(kind, str) and kind != UNKNOWN else None
 
 
 def golden_architecture(certificate: Mapping[str, Any]) -> str | None:
@@ -250,7 +251,7 @@ def golden_architecture(certificate: Mapping[str, Any]) -> str | None:
 
 
 def golden_kinds(bundle: Bundle) -> tuple[str, ...]:
-    """The arithmetic kinds whose golden outputs the bundle holds, the certificate's first."""
+    """The kinds of arithmetic whose golden outputs the bundle holds, the certificate's first."""
     first = certified_kind(bundle.certificate)
     return (*(() if first is None else (first,)), *sorted(bundle.golden.others))
 

@@ -5,8 +5,7 @@ serve.
 |---|---|
 | `inputs.npy` | the prepared inputs |
 | `outputs.npy` | the outputs of the interpreter that the certificate names |
-| `outputs_B.npy`, ... | those of further kinds of arithmetic (`edge.inference.interpreters.kind_of`), where
-certified too |
+| `outputs_KIND.npy`, ... | those of further kinds of arithmetic (`edge.inference.arithmetic`), where certified too |
 
 The archive is written and read here rather than with `numpy.savez` and `numpy.load`: its bytes depend on
 nothing but the arrays (no timestamps, no compressor), and nothing in it is unpickled or larger than
@@ -26,13 +25,13 @@ import numpy.typing as npt
 
 from edge.bundle.zip_directory import check_directory
 from edge.errors import BundleError
-from edge.inference.runtimes import KIND_EDGETPU
+from edge.inference.arithmetic import EDGETPU, KINDS, named
 
 LARGEST_GOLDEN_BYTES = 64 * 2**20
 _npy: Any = np.lib.format  # numpy publishes no types for it
 _INPUTS, _OUTPUTS = "inputs.npy", "outputs.npy"
-_KIND = re.compile(r"[A-Z]")
-_OUTPUTS_OF = re.compile(r"outputs_([A-Z])\.npy")
+_KIND = re.compile("|".join(("[A-Z]", *KINDS)))  # a letter in archives of before
+_OUTPUTS_OF = re.compile(rf"outputs_({_KIND.pattern})\.npy")
 MOST_KINDS = 8
 # LSB that another kind may differ by where a bundle holds the outputs of one kind alone and so says nothing of it.
 ONE_KIND_LSB = 16
@@ -66,7 +65,9 @@ class Golden:
                 f"golden outputs must be int8 or uint8 ({len(inputs)}, classes); got {outputs.dtype} {outputs.shape}"
             )
         if len(self.others) > MOST_KINDS or not all(_KIND.fullmatch(kind) for kind in self.others):
-            raise BundleError(f"golden kinds must be A to Z, {MOST_KINDS} at most; got {sorted(self.others)[:9]}")
+            raise BundleError(
+                f"golden kinds must be of {', '.join(KINDS)}, {MOST_KINDS} at most; got {sorted(self.others)[:9]}"
+            )
         for kind, others in self.others.items():
             if others.dtype != outputs.dtype or others.shape != outputs.shape:
                 raise BundleError(
@@ -76,7 +77,7 @@ class Golden:
 
     def cpu_others(self) -> Mapping[str, npt.NDArray[Any]]:
         """`others` without the Edge TPU's: how far that strays says nothing of what a CPU may."""
-        return {kind: outputs for kind, outputs in self.others.items() if kind != KIND_EDGETPU}
+        return {kind: outputs for kind, outputs in self.others.items() if kind != EDGETPU}
 
     def range(self) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]:
         """The lowest and the highest output of all kinds of the CPU certified, int16 (N, classes) each."""
@@ -104,11 +105,11 @@ class Golden:
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 entries = {entry.filename: entry for entry in archive.infolist()}
-                kinds = {found[1]: member for member in entries if (found := _OUTPUTS_OF.fullmatch(member))}
+                kinds = {named(found[1]): m for m in entries if (found := _OUTPUTS_OF.fullmatch(m))}
                 known = {_INPUTS, _OUTPUTS, *kinds.values()}
                 if len(archive.infolist()) != len(known) or set(entries) != known or len(kinds) > MOST_KINDS:
                     raise BundleError(
-                        f"{name}: must hold {_INPUTS} and {_OUTPUTS}, and outputs of kinds as outputs_B.npy; "
+                        f"{name}: must hold {_INPUTS} and {_OUTPUTS}, and outputs of kinds as outputs_builtin.npy; "
                         f"got {sorted(entries)[:4]}"
                     )
                 if sum(entry.file_size for entry in entries.values()) > LARGEST_GOLDEN_BYTES:
@@ -221,7 +222,7 @@ def judge(
     arrived = _arrived(golden, outputs)
     of_kind = {**golden.others, **({} if certified is None else {certified: golden.outputs})}
     if kind in of_kind:
-        allowed = ELSEWHERE_LSB if elsewhere and kind != KIND_EDGETPU else 0
+        allowed = ELSEWHERE_LSB if elsewhere and kind != EDGETPU else 0
         return _replay(of_kind[kind], of_kind[kind], of_kind[kind], arrived, kind, allowed)
     low, high = golden.range()
     allowed = max(1, int((high - low).max())) if golden.cpu_others() else ONE_KIND_LSB

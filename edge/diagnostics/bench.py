@@ -85,7 +85,7 @@ def table(record: Mapping[str, Any]) -> str:
     """The record for people."""
     details = record["details"]
     lines = [
-        f"{record['bundle']} on {record['runtime']} {details['runtime_version']} (kind {details['kind']}), "
+        f"{record['bundle']} on {record['runtime']} {details['runtime_version']} ({details['kind']} arithmetic), "
         f"{record['threads']} thread{'s' if record['threads'] > 1 else ''}, {details['board']}",
         "",
         f"{'milliseconds':<20}{'median':>9}{'p90':>9}{'p99':>9}{'min':>9}   against invoke (95 % interval)",

@@ -62,18 +62,17 @@ def interpreter(runtime: str) -> Probe:
             opened = open_interpreter(bundle.model, runtime=runtime)
         except InterpreterUnavailable as error:
             return [Finding(name, "warning", str(error), f"{_INSTALL}, or uninstall it: it is tried in its turn")]
-        version = f"{opened.version}, kind {opened.kind}"
+        version = f"{opened.version}, {opened.kind} arithmetic"
         try:
             replay = bundles.require_golden(bundle, opened)
         except EdgeError as error:
             return [Finding(name, "warning", f"{version}: {error}", "name another with --runtime, or reinstall it")]
         same = replay.images - len(replay.differing)
-        certified = bundle.certificate.get("interpreter")
-        kind = certified.get("kind", "?") if isinstance(certified, dict) else "?"
+        kind = bundles.certified_kind(bundle.certificate) or "unknown"
         found = f"{same} of {replay.images} golden outputs identical, the others within {replay.max_difference} LSB"
         if same == replay.images:
             found = f"all {same} golden outputs identical"
-        return [Finding(name, "ok", f"{version} ({bundle.name} was certified with kind {kind}): {found}")]
+        return [Finding(name, "ok", f"{version} ({bundle.name} was certified with {kind}): {found}")]
 
     return probe
 
@@ -86,6 +85,6 @@ def interpreter_name(runtime: str) -> str:
 def any_interpreter(findings: Sequence[Finding]) -> list[Finding]:
     """A finding that is missing when none of the interpreters' findings says that it answers; else nothing."""
     tried = [f for f in findings if f.name.startswith(interpreter_name(""))]
-    if any(f.state == "ok" and "kind" in f.found for f in tried):
+    if any(f.state == "ok" and "arithmetic" in f.found for f in tried):
         return []
     return [Finding("interpreter", "missing", "none that answers as certified", _INSTALL)]

@@ -29,8 +29,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import ContractError, EdgeTpuUnavailable, InterpreterUnavailable, ModelFileError
+from edge.inference.arithmetic import EDGETPU, kind_of
 from edge.inference.contract import Quantization
-from edge.inference.runtimes import KIND_EDGETPU, MOST_THREADS, RUNTIMES
+from edge.inference.runtimes import MOST_THREADS, RUNTIMES
 from edge.inference.tflite.model_file import check_model, read_model
 from edge.system.streams import stderr_without
 
@@ -59,8 +60,7 @@ class Interpreter(Protocol):
     Attributes:
         runtime: one of `RUNTIMES`.
         version: of the package that provides it.
-        kind: "A".."D", the bit-identical kind of arithmetic its int8 outputs belong to; "T" on an Edge TPU; "?" where
-            that was not measured (float models, other machines).
+        kind: the kind of arithmetic (`edge.inference.arithmetic`) that its int8 outputs belong to.
         threads: threads a single inference may use.
         input: shape (1, height, width, 3).
         output: shape (1, classes).
@@ -116,8 +116,8 @@ def open_interpreter(
         model: a TFLite file's bytes, or its path.
         runtime: one of `RUNTIMES`; None takes the first that is installed and can be imported.
         threads: >= 1, for one inference.
-        xnnpack: False runs the interpreter's own kernels, without any delegate (kind B or D).
-        reference: run the plain reference kernels instead (kind C), some fifty times slower: what other machines
+        xnnpack: False runs the interpreter's own kernels, without any delegate (`builtin`).
+        reference: run the plain reference kernels instead (`reference`), some fifty times slower: what other machines
             answer is found out with them.
         edgetpu: a device such as usb:0 (`edge.inference.edgetpu_delegate.device_name`); `model` is a compiled one then.
 
@@ -138,33 +138,6 @@ def open_interpreter(
         check_model(model, name)
     kernels: _Kernels = "reference" if reference else "delegate" if xnnpack else "builtin"
     return _TFLite(_choose(runtime), model, name, threads, kernels, edgetpu)
-
-
-def kind_of(runtime: str, machine: str, dtype: str, xnnpack: bool, reference: bool = False) -> str:
-    """The bit-identical kind of an interpreter (measured on LiteRT 2.3, tf.lite 2.21, tflite-runtime 2.14).
-
-    - A: LiteRT and tf.lite with XNNPACK, on x86-64 and aarch64
-    - B: LiteRT and tf.lite without delegate, and tflite-runtime, on x86-64
-    - C: the reference kernels, and tflite-runtime on aarch64
-    - D: LiteRT without delegate on aarch64
-
-    Layers of two kinds differ by at most 1 LSB; what that makes of the output depends on the network
-    (`edge.bundle.golden.judge`).
-
-    Args:
-        machine: `platform.machine()`.
-        dtype: of the model's output; the kinds say nothing of float models.
-    """
-    cpu = {"x86_64": "x86-64", "amd64": "x86-64", "aarch64": "aarch64", "arm64": "aarch64"}.get(machine.lower())
-    if cpu is None or dtype == "float32":
-        return "?"
-    if reference:
-        return "C"
-    if runtime == "tflite_runtime":  # its int8 models never reach XNNPACK
-        return {"x86-64": "B", "aarch64": "C"}[cpu]
-    if xnnpack:
-        return "A"
-    return {("litert", "aarch64"): "D", ("tf_lite", "aarch64"): "?"}.get((runtime, cpu), "B")
 
 
 @dataclass(frozen=True)
@@ -274,7 +247,7 @@ class _TFLite:
         self._output_shape = self.output.shape
         xnnpack, reference = kernels == "delegate", kernels == "reference"
         self.kind = kind_of(chosen.name, platform.machine(), self.output.quantization.dtype, xnnpack, reference)
-        self.kind = KIND_EDGETPU if more else self.kind
+        self.kind = EDGETPU if more else self.kind
         self.invoke(np.zeros(self.input.shape, self._input_dtype))
 
     def _edgetpu(self, module: ModuleType, device: str | None) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import Any
 from edge.bundle import bundle as bundles
 from edge.bundle.bundle import Bundle
 from edge.bundle.golden import Replay
+from edge.inference.arithmetic import named
 from edge.inference.interpreters import Interpreter
 from edge.serving.selftest_state import LastTest, read_state, utc_now, write_state
 
@@ -58,7 +59,7 @@ class SelfTest:
     """What one self-test found.
 
     Attributes:
-        certified: arithmetic kinds whose golden outputs the bundle holds.
+        certified: kinds of arithmetic whose golden outputs the bundle holds.
         intact: the model's bytes in memory are the certified ones still.
         replay: of the golden inputs.
         invoke_ms: median of TIMED inferences; None where the replay had failed. expected_ms: what was expected, by
@@ -87,7 +88,7 @@ class SelfTest:
     @property
     def detail(self) -> str:
         """One sentence."""
-        replay, runtime = self.replay, f"{self.runtime} {self.version}, kind {self.kind}"
+        replay, runtime = self.replay, f"{self.runtime} {self.version}, {self.kind} arithmetic"
         if not self.intact:
             return f"{self.bundle.path}: the model's bytes in memory are not those that were certified ({runtime})"
         if not self.passed:
@@ -95,7 +96,7 @@ class SelfTest:
         how = "bit for bit as certified"
         if self.kind not in self.certified:
             kinds = ", ".join(self.certified) or "?"
-            how = f"within {replay.max_difference} LSB of what kinds {kinds} answer ({replay.allowed} allowed)"
+            how = f"within {replay.max_difference} LSB of what {kinds} arithmetic answers ({replay.allowed} allowed)"
         elif not replay.exact:
             how = f"within {replay.max_difference} LSB, as on another architecture than certified"
         return f"{replay.images} golden images answered {how}; {self.invoke_ms:.1f} ms an inference ({runtime})"
@@ -251,7 +252,7 @@ def _expected(bundle: Bundle, interpreter: Interpreter, paces: Mapping[str, floa
     certificate = bundle.certificate
     latency, machine = certificate.get("latency"), certificate.get("machine")
     if isinstance(latency, dict) and isinstance(machine, dict) and machine.get("architecture") == platform.machine():
-        measured = tuple(latency.get(name) for name in ("runtime", "kind", "threads"))
+        measured = (latency.get("runtime"), named(str(latency.get("kind"))), latency.get("threads"))
         milliseconds = _pace_in(latency.get("int8_ms"))
         if measured == (interpreter.runtime, interpreter.kind, interpreter.threads) and milliseconds is not None:
             return milliseconds, "the certificate"

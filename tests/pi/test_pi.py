@@ -83,7 +83,7 @@ def test_pixels_are_identical_and_outputs_within_a_step(digests: tuple[dict[str,
     assert theirs["machine"]["architecture"] == "aarch64"
     assert set(ours["bundles"]) == {"custom_cnn-int8", "mobilenet_v2-int8"}
     for ours_bundle, theirs_bundle in zip(ours["bundles"].values(), theirs["bundles"].values(), strict=True):
-        assert ours_bundle["kind"] == theirs_bundle["kind"] == "A"
+        assert ours_bundle["kind"] == theirs_bundle["kind"] == "xnnpack"
         assert len(ours_bundle["prepared"]) == 2 * len(FIELDS)
         for name, mine in ours_bundle["outputs"].items():
             other = theirs_bundle["outputs"][name]
@@ -101,12 +101,16 @@ def test_every_kind_of_a_pi_answers_the_golden_images_by_its_rule(
     ours, theirs = (record["machine"]["kinds"] for record in digests)
     assert ours.keys() == theirs.keys() == {"custom_cnn-int8", "mobilenet_v2-int8"}
     for name in ours:
-        assert set(ours[name]) == {"A", "B", "C"} and set(theirs[name]) == {"A", "C", "D"}
+        assert set(ours[name]) == {"xnnpack", "builtin", "reference"} and set(theirs[name]) == {
+            "xnnpack",
+            "reference",
+            "builtin-arm",
+        }
         for machine, kinds in (("here", ours[name]), ("there", theirs[name])):
             for kind, replay in kinds.items():
                 assert replay["passed"], (name, kind, replay)
-                assert replay["certified"] is (kind != "D")
-                assert kind == "D" or replay["max_difference"] <= replay["allowed"] == (machine == "there")
+                assert replay["certified"] is (kind != "builtin-arm")
+                assert kind == "builtin-arm" or replay["max_difference"] <= replay["allowed"] == (machine == "there")
 
 
 def test_one_changed_pixel_shows(digests: tuple[dict[str, Any], dict[str, Any]], fields: Path, tmp_path: Path) -> None:
@@ -135,7 +139,7 @@ def test_doctor(root: Path, tmp_path: Path) -> None:
     findings = json.loads(there(root, *words, camera=True))["findings"]
     found = {finding["name"]: finding for finding in findings}
     assert "aarch64" in found["system"]["found"]
-    assert "kind A" in found["interpreter litert"]["found"]
+    assert "xnnpack arithmetic" in found["interpreter litert"]["found"]
     assert "Virtual slide" in found["picamera2"]["found"]
 
 

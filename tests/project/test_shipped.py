@@ -86,7 +86,7 @@ def test_golden_outputs_come_out_again(name: str) -> None:
 def test_another_kind_of_arithmetic_gives_the_same_classes(name: str) -> None:
     bundle = bundles.load(bundle_folder() / f"{name}-int8", trust=machine_keys())
     interpreter = open_interpreter(bundle.model, xnnpack=False)
-    assert interpreter.kind != bundle.certificate["interpreter"]["kind"]
+    assert interpreter.kind != bundles.certified_kind(bundle.certificate)
     assert bundles.require_golden(bundle, interpreter).reclassified == ()
 
 
@@ -157,7 +157,7 @@ def test_drawn_fields_tell_an_intact_file_from_a_broken_one(name: str) -> None:
 
     def verdict(model: bytes, contract=bundle.contract) -> str:  # type: ignore[no-untyped-def]
         after = device_probabilities(Classifier(contract, open_interpreter(model)), evidence.pixels)
-        return judge(compare(contract.labels, before, after, kind="A"), Policy.synthetic()).verdict
+        return judge(compare(contract.labels, before, after, kind="xnnpack"), Policy.synthetic()).verdict
 
     assert verdict(bundle.model) == "pass"
     assert verdict(zeroed) == "fail"
@@ -174,7 +174,7 @@ def test_evaluation_is_repeated_from_the_images(name: str, data_dir: Path) -> No
     split, _ = split_for(image_set)
     part = load_part(image_set, split, "test", bundle.contract)
     classifier = Classifier(bundle.contract, open_interpreter(bundle.model))
-    if classifier.interpreter.kind != bundle.certificate["interpreter"]["kind"]:
+    if classifier.interpreter.kind != bundles.certified_kind(bundle.certificate):
         pytest.skip("another arithmetic kind than the certified one")
     called = np.array([classifier.classify_prepared(pixels).index for pixels in part.pixels])
     parity = bundle.certificate["parity"]

@@ -39,7 +39,7 @@ LATENCY = Latency(
     repeats=50,
     runtime="litert",
     version="2.3.0",
-    kind="A",
+    kind="xnnpack",
     threads=1,
     ratio=3.0,
     ratio_min=8.5 / 2.9,
@@ -80,7 +80,7 @@ def facts(
     called = truth.copy()
     called[list(changed)] = (called[list(changed)] + 1) % 4
     before, after = outputs(truth), outputs(called)
-    parity = compare(LABELS, before, after, evidence.truth, names=evidence.names, kind="A")
+    parity = compare(LABELS, before, after, evidence.truth, names=evidence.names, kind="xnnpack")
     policy = Policy.default()
     arguments = {
         "model": MODEL,
@@ -131,9 +131,9 @@ def test_everything_stands_in_it() -> None:
     assert record["contract"]["sha256"] == hashlib.sha256(CONTRACT.to_json().encode()).hexdigest()
     assert record["calibration"]["images"] == 8 and record["evaluation"]["images"] == 480
     assert Policy.from_record(record["policy"]) == Policy.default()
-    assert record["parity"]["agreement"] == 1.0 and record["parity"]["kind"] == "A"
+    assert record["parity"]["agreement"] == 1.0 and record["parity"]["kind"] == "xnnpack"
     assert record["latency"]["ratio"] == 3.0
-    assert record["interpreter"] == {"kind": "A", "runtime": "litert", "version": "2.3.0"}
+    assert record["interpreter"] == {"kind": "xnnpack", "runtime": "litert", "version": "2.3.0"}
     assert set(record["versions"]) >= {"python", "numpy"}
     assert record["seconds"] == {"convert": 12.346}
     assert "Research use only" in record["notice"]

@@ -91,7 +91,7 @@ def test_networks_of_one_s_own_at_any_size(run: Run, world: World, smaller: Path
     by_bytes = {p["format"]: p["bytes"] for p in record["points"][:4]}
     assert by_bytes["int8"] < by_bytes["float32"] and by_bytes["float16"] < by_bytes["float32"]
     assert any(p["front"] for p in record["points"]) and not all(p["front"] for p in record["points"])
-    assert record["reference"]["bundle"] == "mobilenet_v2-int8" and record["reference"]["kind"] == "A"
+    assert record["reference"]["bundle"] == "mobilenet_v2-int8" and record["reference"]["kind"] == "xnnpack"
     assert record["reference"]["median_ms"] > 0 and record["rounds"] == 6
     assert set(record["seconds"]) >= {"load", "images", "convert and judge", "latency", "memory"}
     assert record["peak_rss_mb"] > 100 and record["cpu_seconds"] > 0
@@ -108,7 +108,7 @@ def test_networks_of_one_s_own_at_any_size(run: Run, world: World, smaller: Path
         patch.setattr(measurement, "converted", never)
         code, out, _ = run(*words)
     assert code == 0 and re.search(r"^\*  (dots|half) +\d\dx\d\d  \w+ ", out, re.MULTILINE)
-    assert "kind A" in out and "80 test images" in out
+    assert "xnnpack arithmetic" in out and "80 test images" in out
 
 
 def test_one_that_cannot_run_does_not_stop_the_others(

@@ -101,12 +101,12 @@ def test_equal_models_pass() -> None:
 def test_record_has_the_stable_names() -> None:
     """DESIGN: machine-readable output."""
     truth = balanced()
-    record = msgspec.to_builtins(compare(LABELS, outputs(truth), outputs(truth), truth, kind="A"))
+    record = msgspec.to_builtins(compare(LABELS, outputs(truth), outputs(truth), truth, kind="xnnpack"))
     assert record["images"] == 800
     assert record["agreement"] == record["decided_agreement"] == 1.0
     assert record["accuracy_float"] == record["accuracy_int8"] == 1.0
     assert record["malignant_to_benign"] == 0
-    assert record["kind"] == "A"
+    assert record["kind"] == "xnnpack"
     assert record["classes"]["Early"]["recall_fall"] == 0.0
 
 
@@ -379,7 +379,7 @@ def test_what_does_not_fit_is_named(arguments: tuple, options: dict, named: str)
 class Metronome:
     """An interpreter whose every inference takes the same time on a clock of its own."""
 
-    runtime, version, kind = "litert", "2.3.0", "A"
+    runtime, version, kind = "litert", "2.3.0", "xnnpack"
 
     def __init__(self, time: list[int], nanoseconds: int, log: list[str], name: str, threads: int = 1) -> None:
         self.time, self.nanoseconds, self.log, self.name, self.threads = time, nanoseconds, log, name, threads

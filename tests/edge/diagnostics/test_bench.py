@@ -140,7 +140,7 @@ def test_the_record_has_its_stable_names(tmp_path: Path, capsys: pytest.CaptureF
     record = json.loads(capsys.readouterr().out)
     assert set(STABLE) < set(record) and all(record[name] > 0 for name in STABLE)
     assert set(record["details"]["against_invoke"]) == {"frame_224", "frame_1280x960"}
-    assert record["details"]["against_mediapipe"] == {} and record["details"]["kind"] == "A"
+    assert record["details"]["against_mediapipe"] == {} and record["details"]["kind"] == "xnnpack"
     assert record["details"]["novelty_share"] > 0 and record["details"]["stages"]["novelty"]["count"] == 10
     assert figure.read_bytes().startswith(b"\x89PNG")
     text = table(record)

@@ -283,15 +283,15 @@ def served(path: Path, **words: Any) -> Any:
 def test_a_bundle_served_on_the_chip(chip: Any, tpu_bundle: Path) -> None:
     found = served(tpu_bundle, edgetpu="usb:0")
     interpreter = found.classifier.interpreter
-    assert (interpreter.kind, interpreter.runtime, found.instead) == ("T", "litert", "")
+    assert (interpreter.kind, interpreter.runtime, found.instead) == ("edgetpu", "litert", "")
     assert interpreter.version.endswith(", Edge TPU runtime 14")
-    assert found.replay is not None and found.replay.passed and found.replay.kind != "T"
+    assert found.replay is not None and found.replay.passed and found.replay.kind != "edgetpu"
     pixels = np.zeros((32, 32, 3), np.uint8)
     assert found.classifier.classify(pixels).label in found.bundle.contract.labels
 
 
 def test_without_being_asked_the_cpu_works_and_no_library_is_touched(chip: Any, tpu_bundle: Path) -> None:
-    assert served(tpu_bundle).classifier.interpreter.kind != "T"
+    assert served(tpu_bundle).classifier.interpreter.kind != "edgetpu"
     assert chip.loaded == 0
 
 
@@ -307,7 +307,7 @@ def test_the_cpu_stands_in_where_the_profile_allows_it(
 ) -> None:
     chip.error = ValueError("Failed to load delegate from libedgetpu.so.1")
     found = served(tpu_bundle, edgetpu="usb:0", fallback=True)
-    assert found.classifier.interpreter.kind != "T"
+    assert found.classifier.interpreter.kind != "edgetpu"
     assert "does not open" in found.instead
     assert "the CPU does the work, as the profile allows" in capsys.readouterr().err
 
@@ -441,7 +441,7 @@ def test_a_run_on_the_cpu_instead_says_so_in_its_record(library: Path, tpu_bundl
     events = [body for body in bodies if body.get("type") == "event" and body.get("kind") == "edgetpu_unavailable"]
     assert events and "none is plugged in" in events[0]["detail"]
     (run,) = [body for body in bodies if body.get("type") == "run"]
-    assert run["kind"] != "T" and '"edgetpu": "usb"' in run["settings"]
+    assert run["kind"] != "edgetpu" and '"edgetpu": "usb"' in run["settings"]
 
 
 def test_classify_goes_by_the_profile(library: Path, tpu_bundle: Path, tmp_path: Path) -> None:
@@ -471,19 +471,19 @@ def test_what_the_chip_answers_is_certified_and_asked_for_bit_for_bit(
     bundle = bundles.load(tpu_bundle, trust=machine_keys(), allow_unsigned=True)
     assert bundle.compiled is not None
     golden, record = with_edgetpu_outputs(bundle, bundle.compiled, "usb:0")
-    assert (record["kind"], record["images"], record["device"]) == ("T", 6, "usb:0")
+    assert (record["kind"], record["images"], record["device"]) == ("edgetpu", 6, "usb:0")
     assert "Edge TPU runtime 14" in record["runtime"]
     parts = {"model": bundle.model, "contract": bundle.contract, "calibration": bundle.calibration, "golden": golden}
     written = bundles.write(
         tmp_path / "measured-int8", **parts, certificate=bundle.certificate, extra_files={COMPILED: bundle.compiled}
     )
     replay = served(written.path, edgetpu="usb:0").replay
-    assert (replay.kind, replay.allowed, replay.passed) == ("T", 0, True)
-    golden.others["T"][0, 0] ^= 1  # negative control: one bit of one output
+    assert (replay.kind, replay.allowed, replay.passed) == ("edgetpu", 0, True)
+    golden.others["edgetpu"][0, 0] ^= 1  # negative control: one bit of one output
     other = bundles.write(
         tmp_path / "wrong-int8", **parts, certificate=bundle.certificate, extra_files={COMPILED: bundle.compiled}
     )
-    with pytest.raises(GoldenMismatchError, match="arithmetic kind T"):
+    with pytest.raises(GoldenMismatchError, match="edgetpu arithmetic"):
         served(other.path, edgetpu="usb:0")
 
 
@@ -496,7 +496,7 @@ def test_renewed_golden_images_take_the_chip_s_answers_to_the_old_ones_with_them
     entry = bundle.certificate["edgetpu"]
     certificate = {
         **bundle.certificate,
-        "interpreter": {"kind": "A"},
+        "interpreter": {"kind": "xnnpack"},
         "edgetpu": {**entry, "golden": record, "note": "measured"},
     }
     measured = bundles.write(
@@ -510,7 +510,7 @@ def test_renewed_golden_images_take_the_chip_s_answers_to_the_old_ones_with_them
     )
     renew(measured.path)
     renewed = bundles.load(measured.path, trust=machine_keys(), allow_unsigned=True)
-    assert "T" in measured.golden.others and "T" not in renewed.golden.others
+    assert "edgetpu" in measured.golden.others and "edgetpu" not in renewed.golden.others
     assert renewed.certificate["edgetpu"] == {**entry, "golden": None, "note": NOT_MEASURED}
     assert renewed.compiled == bundle.compiled
 
@@ -529,7 +529,11 @@ def test_outputs_of_the_chip_do_not_loosen_what_a_cpu_may_answer(bundle_parts: d
     golden = bundle_parts["golden"]
     near = (golden.outputs.astype(np.int16) ^ 1).astype(np.int8)
     far = (127 - golden.outputs.astype(np.int16) - 1).clip(-128, 127).astype(np.int8)
-    with_b = Golden(golden.inputs, golden.outputs, {"B": near})
-    with_both = Golden(golden.inputs, golden.outputs, {"B": near, "T": far})
+    with_b = Golden(golden.inputs, golden.outputs, {"builtin": near})
+    with_both = Golden(golden.inputs, golden.outputs, {"builtin": near, "edgetpu": far})
     outputs = list(golden.outputs)
-    assert judge(with_both, outputs, "D", "A").allowed == judge(with_b, outputs, "D", "A").allowed == 1
+    assert (
+        judge(with_both, outputs, "builtin-arm", "xnnpack").allowed
+        == judge(with_b, outputs, "builtin-arm", "xnnpack").allowed
+        == 1
+    )

@@ -52,7 +52,11 @@ def test_an_export_stands_alone(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert [row["field"] for row in table] == [str(n) for n in range(1, 8)]
     assert table[0]["probability_Benign"] == "0.00390625" and float(table[0]["gate_out_of_focus"]) == 0.1
     assert (table[2]["label"], table[2]["reason"], table[2]["probability_Pre"]) == ("", "out_of_focus", "")
-    assert (table[0]["simulated"], table[0]["kind"], table[0]["bundle_digest"]) == ("true", "A", INFO.bundle_digest)
+    assert (table[0]["simulated"], table[0]["kind"], table[0]["bundle_digest"]) == (
+        "true",
+        "xnnpack",
+        INFO.bundle_digest,
+    )
     assert (to / table[6]["image"]).read_bytes() == PNG + b"\1" and table[6]["digest"] == stored[-1].digest
     lines = entries(to)
     assert [line["entry"]["type"] for line in lines].count("verdict") == 7

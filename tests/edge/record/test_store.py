@@ -46,14 +46,14 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
     assert first["synchronized"] is True and first["monotonic_ns"] == NOON.monotonic_ns
     assert first["image"] == {"path": stored[0].image, "sha256": hashlib.sha256(PNG).hexdigest(), "bytes": len(PNG)}
     assert (rows[4]["label"], rows[4]["reason"], rows[4]["probabilities"]) == (None, "out_of_focus", None)
-    assert rows[0]["bundle_digest"] == INFO.bundle_digest and rows[0]["kind"] == "A"
+    assert rows[0]["bundle_digest"] == INFO.bundle_digest and rows[0]["kind"] == "xnnpack"
     record = tmp_path / "record"
     assert ask(record, "SELECT field, label, reason FROM verdicts WHERE slide = 'S-1' ORDER BY field") == [
         (1, "Pre", None),
         (2, "Pre", None),
         (3, None, "out_of_focus"),
     ]
-    assert ask(record, "SELECT run, why, kind, simulated FROM runs") == [(1, "complete", "A", 1)]
+    assert ask(record, "SELECT run, why, kind, simulated FROM runs") == [(1, "complete", "xnnpack", 1)]
     assert ask(record, "SELECT kind, detail FROM events") == [("lost", "the camera is away")]
 
 

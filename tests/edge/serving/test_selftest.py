@@ -27,19 +27,21 @@ from edge.system.machine import Machine
 from tests.small_world import is_one_line, shell
 from tests.tiny_bundle import certified
 
-SOME = LastTest("2026-11-24T12:00:00Z", "passed", "as certified", "tiny-int8", "ab" * 32, "litert", "2.3.0", "A", 4.0)
+SOME = LastTest(
+    "2026-11-24T12:00:00Z", "passed", "as certified", "tiny-int8", "ab" * 32, "litert", "2.3.0", "xnnpack", 4.0
+)
 
 
 @pytest.fixture
 def write(bundle_parts: dict[str, Any], tmp_path: Path) -> Callable[..., Path]:
-    """A bundle certified for kind A, with other golden outputs or more in its certificate."""
+    """A bundle certified for XNNPACK's arithmetic, with other golden outputs or more in its certificate."""
 
     def write(
         name: str = "tiny-int8", change: Callable[[Any], Any] = lambda outputs: outputs, **certificate: Any
     ) -> Path:
         golden = bundle_parts["golden"]
         parts = {**bundle_parts, "golden": Golden(golden.inputs, change(golden.outputs.copy()))}
-        parts = certified(parts, **{"interpreter": {"kind": "A"}, **certificate})
+        parts = certified(parts, **{"interpreter": {"kind": "xnnpack"}, **certificate})
         return bundles.write(tmp_path / name, **parts).path
 
     return write
@@ -61,9 +63,9 @@ def test_a_sound_machine_passes_and_the_outcome_is_kept(write: Callable[..., Pat
     said = json.loads(done.stdout)
     assert said["passed"] is said["intact"] is True
     assert (said["images"], said["differing"], said["max_difference"], said["allowed"]) == (6, [], 0, 0)
-    assert said["kind"] == "A" and said["certified_kinds"] == ["A"] and said["invoke_ms"] > 0
+    assert said["kind"] == "xnnpack" and said["certified_kinds"] == ["xnnpack"] and said["invoke_ms"] > 0
     kept = read_state(tmp_path / "record").last
-    assert kept is not None and kept.passed and kept.digest == said["digest"] and kept.kind == "A"
+    assert kept is not None and kept.passed and kept.digest == said["digest"] and kept.kind == "xnnpack"
     age = kept.age_s()
     assert age is not None and -2 < age < 120
 
@@ -148,7 +150,7 @@ def test_far_slower_than_this_device_was_is_a_warning(write: Callable[..., Path]
 def test_the_certificate_counts_on_a_machine_like_its_own(
     write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    latency = {"runtime": "litert", "kind": "A", "threads": 1, "int8_ms": 1e-6}
+    latency = {"runtime": "litert", "kind": "xnnpack", "threads": 1, "int8_ms": 1e-6}
     bundle = loaded(write(latency=latency, machine={"architecture": "pdp11"}))
     interpreter = open_interpreter(bundle.model)
     assert examine(bundle, interpreter, {}).expected_ms is None  # another machine, and nothing known of this one

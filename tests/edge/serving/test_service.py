@@ -176,7 +176,7 @@ def test_a_camera_that_is_missing_is_not_ready_and_may_be_tried_again(
 def tiny(parts: dict[str, Any], path: Path, outputs: Any = None) -> Path:
     golden = parts["golden"]
     kept = Golden(golden.inputs, golden.outputs if outputs is None else outputs)
-    return bundles.write(path, **certified({**parts, "golden": kept}, interpreter={"kind": "A"})).path
+    return bundles.write(path, **certified({**parts, "golden": kept}, interpreter={"kind": "xnnpack"})).path
 
 
 def test_a_replay_that_fails_at_the_start_is_said_everywhere(

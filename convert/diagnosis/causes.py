@@ -62,6 +62,9 @@ class Cause:
         of_weight: a fault, not a remark.
         evidence: the number that shows it, and what that number is, in words. score: for the order within a rule.
         message: what is wrong, one or two sentences. cure: what to try.
+
+    >>> Cause("bias", "head", True, 21.04, "output steps from float", "...", "...").to_record().evidence
+    21.04
     """
 
     rule: str

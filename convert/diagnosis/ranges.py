@@ -31,6 +31,9 @@ class Range:
         any_image: the same for the image that reaches least: above 0, every image is clipped.
         one_image: mean width of a single image's range over that of all.
         halves: difference of the widths of two halves of the images over the width of all.
+
+    >>> Range("first", measured=10.0, recorded=8.0, exceeds=0.25, any_image=0.0, one_image=0.4, halves=0.1).covered
+    0.8
     """
 
     name: str

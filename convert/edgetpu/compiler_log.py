@@ -39,7 +39,11 @@ _FAILED = (
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the operator table."""
+    """A line of the operator table.
+
+    >>> Row("CONV_2D", 14, "Mapped to Edge TPU").mapped
+    True
+    """
 
     operator: str
     count: int
@@ -59,6 +63,9 @@ class CompilerLog:
         version: of the compiler, "" when it did not say.
         succeeded: it said that the model was compiled, and nothing to the contrary.
         complaints: its lines that tell of errors, as they stand.
+
+    >>> parse("no log at all").recognized
+    False
     """
 
     version: str

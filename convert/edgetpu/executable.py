@@ -68,6 +68,10 @@ class Package:
         bytes: of the package. compiler: the version that it says made it, "" when it does not say.
         runtime: the oldest runtime version that can run it.
         problem: why it cannot be read, "" when it was; `executables` is empty then.
+
+    >>> read = Executable("parameter-caching", "main", "beagle", memoryview(bytes(64)), 16, (), ())
+    >>> Package(1024, "16.0", 14, (read,)).cached_bytes
+    64
     """
 
     bytes: int

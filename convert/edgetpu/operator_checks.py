@@ -51,6 +51,9 @@ class Placement:
         rule: name of the rule that says so; "" when mapped.
         detail: what of this operator meets the rule.
         notes: (rule, detail) of what is worth saying and changes nothing.
+
+    >>> Placement("cpu", "rank", "frames is 2x8x8x3").status
+    'cpu'
     """
 
     status: Status

@@ -65,6 +65,10 @@ class Memory:
 
     The compiler pads parameters, and instructions and activations need room too: what streams is known within
     bounds only. `unusual`: constants of a kind that logs show sent in spite of room, or much larger once padded.
+
+    >>> memory = Memory(parameters=9 * 2**20)
+    >>> memory.fits, memory.streamed_bytes_at_least
+    ('no', 1048576)
     """
 
     parameters: int

@@ -33,7 +33,11 @@ LAST_RUNTIME_SEEN = 12  # that keeps biases as they are
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that must agree between a compiled file and its plain twin."""
+    """One thing that must agree between a compiled file and its plain twin.
+
+    >>> Check("inputs", True, "image").to_record()
+    {'check': 'inputs', 'agrees': True, 'detail': 'image'}
+    """
 
     name: str
     agrees: bool

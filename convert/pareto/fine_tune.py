@@ -175,15 +175,15 @@ def _done(folder: Path, facts: dict[str, Any]) -> bool:
 def _start_anew_unless(folder: Path, facts: dict[str, Any]) -> None:
     """A checkpoint of another start, recipe or set of images is of no use; one of the same continues."""
     folder.mkdir(parents=True, exist_ok=True)
-    begun = folder / "begun.json"
+    started = folder / "begun.json"  # the name is a file format: folders of older versions hold it
     text = json.dumps(facts, sort_keys=True)
     try:
-        same = begun.read_text(encoding="utf-8") == text
+        same = started.read_text(encoding="utf-8") == text
     except (OSError, UnicodeDecodeError):
         same = False
     if not same:
         shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
-        write_whole(begun, text)
+        write_whole(started, text)
 
 
 def _network(pupil: Pupil) -> Any:

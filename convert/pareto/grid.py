@@ -24,6 +24,9 @@ class Variant:
         width, size: of one that is to be trained; size in pixels a side.
         start: name of the variant whose weights it begins with; None with `path`, and where only a backbone is at hand.
         backbone: ImageNet weights that it begins with.
+
+    >>> [variant.name for variant in variants_of_shipped([1.0], [224, 160], {})]
+    ['mobilenet_v2', 'mobilenet_v2-1-160']
     """
 
     name: str

@@ -35,7 +35,11 @@ FIXED_SCALE = frozenset({"SOFTMAX", "LOGISTIC", "TANH", "LOG_SOFTMAX", "L2_NORMA
 
 @dataclass(frozen=True)
 class Clipping:
-    """How ranges follow from statistics; `share` is for "percentile": left out at either end, 0..0.1."""
+    """How ranges follow from statistics; `share` is for "percentile": left out at either end, 0..0.1.
+
+    >>> str(Clipping("percentile", 1e-4))
+    'percentile 99.99'
+    """
 
     method: Method = "minmax"
     share: float = 0.0

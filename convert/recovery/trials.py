@@ -24,6 +24,9 @@ class Measures:
         clipping: how ranges are set.
         corrected: biases corrected for the rounding of the weights.
         steps: of the fine-tune; 0 for none.
+
+    >>> str(Measures("200 random", equalized=True))
+    '200 random, minmax ranges, equalized'
     """
 
     calibration: str
@@ -66,6 +69,9 @@ class Score:
             turned from malignant to Benign counted `FLIP_WEIGHS` times.
         changed: images whose label changed, for better or worse.
         drift: mean over images of the largest change of a probability.
+
+    >>> Score(harm=0, changed=2, drift=0.01).better_than(Score(harm=1, changed=1, drift=0.001))
+    True
     """
 
     harm: int

@@ -10,11 +10,11 @@ that a reader meets the old repository or the new one.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import (
     Metadata,
@@ -41,9 +41,13 @@ ROOT_DAYS, TARGETS_DAYS, FRESH_DAYS = 730, 365, 30
 _SPECIFICATION = "1.0.31"
 
 
-@dataclass(frozen=True)
-class Published:
-    """One release: the percentage of devices it is for, and the sha256 of its manifest."""
+class Published(msgspec.Struct, frozen=True):
+    """One release, as `custom` of its target files has it: the percentage of devices it is for (`rollout`), and the
+    sha256 of its manifest (`digest`).
+
+    >>> Published("smear-int8", 3, 10, "ab" * 32).rollout
+    10
+    """
 
     name: str
     version: int
@@ -124,8 +128,10 @@ class Publication:
         found = []
         for path, target in self._targets.signed.targets.items():
             if path.endswith(f"/{MANIFEST}"):
-                custom = target.custom
-                found.append(Published(custom["name"], custom["version"], custom["rollout"], custom["digest"]))
+                try:
+                    found.append(msgspec.convert(target.custom, Published))
+                except msgspec.ValidationError as error:
+                    raise PublishError(f"{self._folder}: {path}: its custom metadata: {error}") from error
         return sorted(found, key=lambda release: (release.name, release.version))
 
     @property
@@ -166,7 +172,7 @@ class Publication:
         for name, data in files.items():
             path = f"{release.name}/{release.version}/{name}"
             target = TargetFile.from_data(path, data, ["sha256"])
-            target.unrecognized_fields["custom"] = _custom(release)
+            target.unrecognized_fields["custom"] = msgspec.to_builtins(release)
             self._targets.signed.targets[path] = target
             self._files[f"{release.name}/{release.version}/{target.hashes['sha256']}.{name}"] = data
         self._changed.add(TARGETS)
@@ -181,7 +187,7 @@ class Publication:
         release = Published(name, version, rollout, offered[0].digest)
         for path, target in self._targets.signed.targets.items():
             if path.startswith(f"{name}/{version}/"):
-                target.unrecognized_fields["custom"] = _custom(release)
+                target.unrecognized_fields["custom"] = msgspec.to_builtins(release)
         self._changed.add(TARGETS)
         return release
 
@@ -288,15 +294,6 @@ def _read(path: Path, kind: Any) -> Metadata[Any]:
 
 def _later(now: datetime, days: int) -> datetime:
     return now.replace(microsecond=0) + timedelta(days=days)
-
-
-def _custom(release: Published) -> dict[str, Any]:
-    return {
-        "name": release.name,
-        "version": release.version,
-        "rollout": release.rollout,
-        "digest": release.digest,
-    }
 
 
 def utc_now() -> datetime:

@@ -40,6 +40,10 @@ class TensorInfo:
             when not.
         constant_bytes: size of its data in the file; 0 for what is computed at run time.
         behind: they lie behind the FlatBuffer, where readers older than 2023 do not look.
+
+    >>> image = TensorInfo(0, 1, "image", "int8", (1, 8, 8, 3), (), np.float32([1 / 128]), np.int64([0]), 0, 0)
+    >>> image.to_text()
+    'image  int8 1x8x8x3  scale 0.0078125 zero point 0'
     """
 
     subgraph: int

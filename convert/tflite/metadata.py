@@ -42,6 +42,12 @@ class ModelInfo:
             when not given.
         labels: in output order; empty when not given.
         files: names of the files appended to the model.
+
+    >>> print(ModelInfo("smear", "a classifier", (128.0,), (128.0,), ("Benign", "Pro"), ()).to_text())
+    name: smear
+    description: a classifier
+    normalization: (pixel - [128.0]) / [128.0]
+    labels: Benign, Pro
     """
 
     name: str

@@ -1,6 +1,5 @@
 """Where a bundle comes from, as every record of it says it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,11 +26,6 @@ class Provenance:
         if signed is None:
             return cls(name, None, UNSIGNED)
         return cls(name, signed.statement.version, " ".join(signed.keys))
-
-    @classmethod
-    def from_run(cls, body: Mapping[str, Any]) -> "Provenance":
-        """That of a recorded run; `signed_by` is NOT_RECORDED for one that began before bundles were signed."""
-        return cls(str(body["bundle"]), body.get("bundle_version"), str(body.get("signed_by", NOT_RECORDED)))
 
     def as_record(self) -> dict[str, Any]:
         """The keys that records share: `bundle`, `bundle_version` (null where unsigned), `signed_by`."""

@@ -3,7 +3,6 @@
 Works while a run goes on: what is judged is the record up to its head when the check began.
 """
 
-import json as json_format
 import os
 import re
 import time
@@ -14,9 +13,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge.bundle.provenance import Provenance
 from edge.errors import StoreError, StoreFull
 from edge.record.chain import link
+from edge.record.entries import Body, EndBody, EventBody, Image, PrunedBody, RunBody, VerdictBody, read_body
 from edge.record.images import IMAGES, LEFT_OVER, NAME, image_path, is_partial
 from edge.record.reader import Row
 from edge.record.schema import DATABASE
@@ -131,7 +130,8 @@ class _Check:
         start = store.snapshot()
         self._base, self._head, self._newest, self._slides = start.base, start.head, start.newest, start.slides
         self._next_word = time.monotonic() + _SAY_EVERY_S
-        self._counts = dict.fromkeys(("entries", "verdict", "event", "run", "end", "pruned", "images"), 0)
+        self._kinds: Counter[type[Body]] = Counter()
+        self._entries = self._images_read = 0
         self._open_runs: dict[int, int] = {}  # verdicts read of runs whose begin was read and whose end was not yet
         self._fields: dict[str, int] = {}  # last field read, by slide
         self._image_bytes = 0
@@ -151,16 +151,15 @@ class _Check:
                 unrecorded = self._look_for_orphans()
         except StoreError as error:  # it cannot be read further
             self._find(str(error))
-        count = self._counts
         return VerifyReport(
             self._store.folder,
             head=(self._head.id, self._head.digest),
-            entries=count["entries"],
-            verdicts=count["verdict"],
-            events=count["event"],
-            runs=count["run"],
+            entries=self._entries,
+            verdicts=self._kinds[VerdictBody],
+            events=self._kinds[EventBody],
+            runs=self._kinds[RunBody],
             not_ended=len(self._open_runs),
-            images=count["images"],
+            images=self._images_read,
             signers=dict(self._signers),
             pruned_through=self._base.id,
             findings=tuple(self._findings),
@@ -184,7 +183,7 @@ class _Check:
         for row in self._store.entries(after=self._base.id, through=self._head.id):
             self._check_link(last, row)
             last = row
-            self._counts["entries"] += 1
+            self._entries += 1
             self._check_body(row)
             self._progress(row.id)
         if last.id < self._head.id:
@@ -209,62 +208,61 @@ class _Check:
 
     def _check_body(self, row: Row) -> None:
         try:
-            body = json_format.loads(row.body)
-            kind = str(body["type"])
-            self._counts[kind] += 1
-            if kind == "verdict":
-                self._check_verdict(row, body)
-            elif kind == "run":
-                self._check_run(row, body)
-            elif kind == "end":
-                self._check_end(body)
-            elif kind == "pruned":
-                self._checkpoint = body["through"], body["digest"]
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            self._find(f"entry {row.id} cannot be read: {type(error).__name__} {error}")
+            body = read_body(row.body)
+            self._kinds[type(body)] += 1
+            match body:
+                case VerdictBody():
+                    self._check_verdict(row, body)
+                case RunBody():
+                    self._check_run(row, body)
+                case EndBody():
+                    self._check_end(body)
+                case PrunedBody():
+                    self._checkpoint = body.through, body.digest
+        except (StoreError, ValueError) as error:  # ValueError: a path that no file can have
+            self._find(f"entry {row.id} cannot be read: {error}")
 
-    def _check_verdict(self, row: Row, body: Mapping[str, Any]) -> None:
-        slide, field, run = body["slide"], body["field"], body["run"]
-        before = self._fields.get(slide)
-        if field != (before + 1 if before is not None else field if self._base.id else 1):
-            self._find(f"entry {row.id}: field {field} of slide {slide} follows field {before or 0}")
-        self._fields[slide] = field
-        if run in self._open_runs:
-            self._open_runs[run] += 1
+    def _check_verdict(self, row: Row, body: VerdictBody) -> None:
+        before = self._fields.get(body.slide)
+        if body.field != (before + 1 if before is not None else body.field if self._base.id else 1):
+            self._find(f"entry {row.id}: field {body.field} of slide {body.slide} follows field {before or 0}")
+        self._fields[body.slide] = body.field
+        if body.run in self._open_runs:
+            self._open_runs[body.run] += 1
         elif not self._base.id:
-            self._find(f"entry {row.id}: run {run} had not begun, or had ended")
-        if body["image"] is not None:
-            self._check_image(row, body)
+            self._find(f"entry {row.id}: run {body.run} had not begun, or had ended")
+        if body.image is not None:
+            self._check_image(row, body, body.image)
 
-    def _check_image(self, row: Row, body: Mapping[str, Any]) -> None:
-        image, path = body["image"], str(body["image"]["path"])
-        self._image_bytes += image["bytes"]
-        if path != image_path(body["slide"], body["field"], Path(path).suffix):
-            self._find(f"entry {row.id}: {path} is no image of field {body['field']} of slide {body['slide']}")
+    def _check_image(self, row: Row, body: VerdictBody, image: Image) -> None:
+        path = image.path
+        self._image_bytes += image.bytes
+        if path != image_path(body.slide, body.field, Path(path).suffix):
+            self._find(f"entry {row.id}: {path} is no image of field {body.field} of slide {body.slide}")
             return
         if not self._images:
             return
-        self._counts["images"] += 1
+        self._images_read += 1
         try:
             found = self._store.images.digest(path)
         except OSError as error:
             self._find(f"{path}: {error.strerror}, and entry {row.id} names it")
             return
-        if found != (image["sha256"], image["bytes"]):
+        if found != (image.sha256, image.bytes):
             self._find(f"{path}: was altered; it is not the image of entry {row.id}")
 
-    def _check_run(self, row: Row, body: Mapping[str, Any]) -> None:
-        self._open_runs[body["run"]] = 0
-        signer = Provenance.from_run(body).signed_by
+    def _check_run(self, row: Row, body: RunBody) -> None:
+        self._open_runs[body.run] = 0
+        signer = body.signed_by
         self._signers[signer if signer in self._signers or len(self._signers) < MOST_SIGNERS else "others"] += 1
-        if body["run"] != row.id:
-            self._find(f"entry {row.id} begins a run that calls itself {body['run']}")
+        if body.run != row.id:
+            self._find(f"entry {row.id} begins a run that calls itself {body.run}")
 
-    def _check_end(self, body: Mapping[str, Any]) -> None:
-        stored = self._open_runs.pop(body["run"], None)
-        said = body["counters"].get("stored", stored)
+    def _check_end(self, body: EndBody) -> None:
+        stored = self._open_runs.pop(body.run, None)
+        said = body.counters.get("stored", stored)
         if stored is not None and said != stored:
-            self._find(f"run {body['run']} says that it stored {said} verdicts, and the record has {stored}")
+            self._find(f"run {body.run} says that it stored {said} verdicts, and the record has {stored}")
 
     # --- beside the chain -----------------------------------------------------------------------------------
 

@@ -17,7 +17,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-Body = Mapping[str, Any]
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
@@ -31,7 +30,7 @@ def link(previous: str, number: int, body: str) -> str:
     return hashlib.sha256(f"{previous}\n{number}\n{body}".encode()).hexdigest()
 
 
-def canonical(body: Body) -> str:
+def canonical(body: Mapping[str, Any]) -> str:
     """An entry's text: JSON, sorted keys, no spaces, ASCII only, floats by their shortest exact spelling.
 
     Two machines write the same entry as the same bytes, and every float64 is read back bit for bit.

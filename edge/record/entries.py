@@ -1,11 +1,16 @@
 """The entries of the record: verdicts, events and runs, and the JSON bodies they are stored as."""
 
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from edge.bundle.provenance import UNSIGNED
+import msgspec
+from msgspec import Struct
+
+from edge.bundle.provenance import NOT_RECORDED, UNSIGNED, Provenance
+from edge.errors import StoreError
 from edge.record.chain import finite
 from edge.system.clock import Instant
 
@@ -13,8 +18,7 @@ SLIDE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # begins with a letter o
 SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
 
 
-@dataclass(frozen=True)
-class RunInfo:
+class RunInfo(Struct, frozen=True):
     """Under what one run judges: recorded once, and named by every verdict of the run.
 
     Attributes:
@@ -94,7 +98,7 @@ class Entry:
 class Event:
     """Something that happened beside the verdicts: a stalled camera, a clock that was set, a full disk.
 
-    >>> event_body(1, "s1", Event(Instant(0, 0, None), "clock_jump", "the clock moved by +3.0 s"))["kind"]
+    >>> event_body(1, "s1", Event(Instant(0, 0, None), "clock_jump", "the clock moved by +3.0 s")).kind
     'clock_jump'
     """
 
@@ -103,9 +107,12 @@ class Event:
     detail: str
 
 
-@dataclass(frozen=True)
-class Image:
-    """An image that was kept: path relative to the record's folder, its sha256 (hex) and size."""
+class Image(Struct, frozen=True):
+    """An image that was kept: path relative to the record's folder, its sha256 (hex) and size.
+
+    >>> Image("images/s1/000001.png", "0" * 64, bytes=1200).bytes
+    1200
+    """
 
     path: str
     sha256: str
@@ -130,58 +137,124 @@ def require_slide(slide: str) -> None:
         raise ValueError(f"slide must be 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit; got {slide!r}")
 
 
-def run_body(run: int, info: RunInfo, at: Instant) -> dict[str, Any]:
-    """The entry that begins a run."""
-    return {"type": "run", "run": run, **_time(at), **asdict(info), "labels": list(info.labels)}
+class _Body(Struct, frozen=True, kw_only=True, tag_field="type"):
+    """When: by the wall clock, in nanoseconds and as text; by the monotonic clock; was the wall clock synchronized."""
+
+    utc_ns: int
+    utc: str = ""
+    monotonic_ns: int = 0
+    synchronized: bool | None = None
 
 
-def end_body(run: int, slide: str, at: Instant, counters: Mapping[str, int], why: str) -> dict[str, Any]:
-    """The entry that ends a run; a run that was killed has none."""
-    return {"type": "end", "run": run, "slide": slide, **_time(at), "counters": dict(counters), "why": why}
+class VerdictBody(_Body, frozen=True, kw_only=True, tag="verdict"):
+    """A verdict: an `Entry` as it is stored. Gates and latencies that were no finite number are None."""
+
+    run: int
+    slide: str
+    field: int
+    sequence: int
+    source: str
+    label: str | None
+    reason: str | None
+    detail: str | None
+    probabilities: tuple[float, ...] | None
+    gates: dict[str, float | None]
+    latency_ms: dict[str, float | None]
+    image: Image | None
 
 
-def event_body(run: int | None, slide: str | None, event: Event) -> dict[str, Any]:
+class EventBody(_Body, frozen=True, kw_only=True, tag="event"):
     """An event of a run, or of the record itself (no run, no slide)."""
-    return {"type": "event", "run": run, "slide": slide, **_time(event.at), "kind": event.kind, "detail": event.detail}
+
+    run: int | None
+    slide: str | None
+    kind: str
+    detail: str
 
 
-def verdict_body(run: int, slide: str, field: int, entry: Entry, image: Image | None) -> dict[str, Any]:
+class EndBody(_Body, frozen=True, kw_only=True, tag="end"):
+    """The entry that ends a run; a run that was killed has none."""
+
+    run: int
+    slide: str
+    counters: dict[str, int]
+    why: str
+
+
+class PrunedBody(_Body, frozen=True, kw_only=True, tag="pruned"):
+    """The checkpoint that retention leaves: where the chain begins now, and the run that goes on across it.
+
+    Attributes:
+        through, digest: the last entry that was removed. removed: how many entries, verdicts, images and bytes.
+        carried_run: the body that began the run, exactly as it was recorded.
+    """
+
+    through: int
+    digest: str
+    removed: dict[str, int]
+    carried_run: dict[str, Any] | None
+    why: str
+
+
+class RunBody(RunInfo, frozen=True, kw_only=True, tag_field="type", tag="run"):
+    """The entry that begins a run. Of runs recorded before bundles were signed, nobody knows who signed."""
+
+    run: int
+    utc_ns: int
+    utc: str = ""
+    monotonic_ns: int = 0
+    synchronized: bool | None = None
+    signed_by: str = NOT_RECORDED
+
+    @property
+    def provenance(self) -> Provenance:
+        """Of the bundle that judges."""
+        return Provenance(self.bundle, self.bundle_version, self.signed_by)
+
+
+Body = RunBody | VerdictBody | EventBody | EndBody | PrunedBody
+
+
+def read_body(text: str) -> Body:
+    """The body that `canonical` wrote, also one of an older version; keys of a newer one are passed over.
+
+    Raises:
+        StoreError: no such body; names the key.
+    """
+    try:
+        body: Body = msgspec.convert(json.loads(text), Body)  # json reads file names of any encoding (lone surrogates)
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"no entry of a record: {error}") from error
+    return body
+
+
+def event_body(run: int | None, slide: str | None, event: Event) -> EventBody:
+    """An event of a run, or of the record itself (no run, no slide)."""
+    return EventBody(run=run, slide=slide, **moment(event.at), kind=event.kind, detail=event.detail)
+
+
+def verdict_body(run: int, slide: str, field: int, entry: Entry, image: Image | None) -> VerdictBody:
     """A verdict."""
     probabilities = entry.probabilities
-    return {
-        "type": "verdict",
-        "run": run,
-        "slide": slide,
-        "field": field,
-        **_time(entry.captured),
-        "sequence": int(entry.sequence),
-        "source": entry.source,
-        "label": entry.label,
-        "reason": entry.reason,
-        "detail": entry.detail,
-        "probabilities": None if probabilities is None else [float(p) for p in probabilities],
-        "gates": {name: finite(value) for name, value in entry.gates.items()},
-        "latency_ms": {name: finite(value) for name, value in entry.latency_ms.items()},
-        "image": None if image is None else asdict(image),
-    }
+    return VerdictBody(
+        run=run,
+        slide=slide,
+        field=field,
+        **moment(entry.captured),
+        sequence=int(entry.sequence),
+        source=entry.source,
+        label=entry.label,
+        reason=entry.reason,
+        detail=entry.detail,
+        probabilities=None if probabilities is None else tuple(float(p) for p in probabilities),
+        gates={name: finite(value) for name, value in entry.gates.items()},
+        latency_ms={name: finite(value) for name, value in entry.latency_ms.items()},
+        image=image,
+    )
 
 
-def pruned_body(
-    at: Instant, through: int, digest: str, removed: Mapping[str, int], run: Any, why: str
-) -> dict[str, Any]:
-    """The checkpoint that retention leaves: where the chain begins now, and the run that goes on across it."""
-    return {
-        "type": "pruned",
-        **_time(at),
-        "through": through,
-        "digest": digest,
-        "removed": dict(removed),
-        "carried_run": run,
-        "why": why,
-    }
-
-
-def _time(at: Instant) -> dict[str, Any]:
+def moment(at: Instant) -> dict[str, Any]:
+    """The keys of every body that say when."""
     return {
         "utc": at.utc,
         "utc_ns": at.utc_ns,

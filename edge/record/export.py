@@ -16,6 +16,7 @@ from typing import IO, Any
 from edge.bundle.provenance import Provenance
 from edge.errors import StoreError, UsageError
 from edge.record.audit import VerifyReport, verify
+from edge.record.entries import Body, Image, RunBody, VerdictBody, read_body
 from edge.record.images import split_path
 from edge.record.reader import Head, Row
 from edge.record.store import Store
@@ -97,7 +98,7 @@ def _write(store: Store, slide: str, head: Head, staging: Path, checked: VerifyR
         with sums.text(JSON_LINES) as lines:
             for row in store.slide_entries(slide, through=head.id):
                 lines.write(f'{{"id":{row.id},"digest":"{row.digest}","entry":{row.body}}}\n')
-                image = _count(summary, json_format.loads(row.body))
+                image = _count(summary, read_body(row.body))
                 if image is not None:
                     _copy_image(store, image, sums, summary)
         with sums.text(CSV) as table:
@@ -109,34 +110,33 @@ def _write(store: Store, slide: str, head: Head, staging: Path, checked: VerifyR
     return summary
 
 
-def _count(summary: SlideSummary, body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _count(summary: SlideSummary, body: Body) -> Image | None:
     """Take an entry into the summary; the image it names."""
     summary.entries += 1
-    if body["type"] == "run":
-        summary.simulated |= body["simulated"]
-        summary.bundles[Provenance.from_run(body)] = None
-        summary.labels.update(dict.fromkeys(body["labels"]))
-    if body["type"] != "verdict":
+    if isinstance(body, RunBody):
+        summary.simulated |= body.simulated
+        summary.bundles[body.provenance] = None
+        summary.labels.update(dict.fromkeys(body.labels))
+    if not isinstance(body, VerdictBody):
         return None
     summary.verdicts += 1
-    summary.gates.update(dict.fromkeys(body["gates"]))
-    summary.stages.update(dict.fromkeys(body["latency_ms"]))
-    image: Mapping[str, Any] | None = body["image"]
-    return image
+    summary.gates.update(dict.fromkeys(body.gates))
+    summary.stages.update(dict.fromkeys(body.latency_ms))
+    return body.image
 
 
-def _copy_image(store: Store, image: Mapping[str, Any], sums: "_Sums", summary: SlideSummary) -> None:
+def _copy_image(store: Store, image: Image, sums: "_Sums", summary: SlideSummary) -> None:
     """Copy an image if it still is the one recorded; what is not is left out and named among the problems."""
     try:
-        found, _ = store.images.digest(image["path"])
+        found, _ = store.images.digest(image.path)
     except OSError as error:
-        summary.problems.append(f"{image['path']}: {error.strerror}")
+        summary.problems.append(f"{image.path}: {error.strerror}")
         return
-    if found != image["sha256"]:
-        summary.problems.append(f"{image['path']}: was altered")
+    if found != image.sha256:
+        summary.problems.append(f"{image.path}: was altered")
         return
-    name = f"{IMAGES}/{split_path(image['path'])[1]}"
-    sums.copy(store.folder / image["path"], name)
+    name = f"{IMAGES}/{split_path(image.path)[1]}"
+    sums.copy(store.folder / image.path, name)
     summary.images += 1
 
 

@@ -6,13 +6,12 @@ where the chain begins now and under which run it goes on, so that `edge verify`
 
 import json as json_format
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 from msgspec import Meta
 
-from edge.record.entries import pruned_body
+from edge.record.entries import Body, Image, PrunedBody, VerdictBody, moment, read_body
 from edge.record.reader import Row
 from edge.record.store import Store, Transaction
 from edge.system.clock import Instant
@@ -106,14 +105,14 @@ def _choose(store: Store, retention: Retention, now: Instant) -> tuple[Row | Non
         held_back = "nothing removed by age: the clock is not synchronized; set a size, or synchronize it"
     base = store.base().id
     for row in store.entries(after=base, through=store.head().id):
-        body = json_format.loads(row.body)
-        if excess <= 0 and (oldest is None or body["utc_ns"] >= oldest):
+        body = read_body(row.body)
+        if excess <= 0 and (oldest is None or body.utc_ns >= oldest):
             break
-        slide = body.get("slide")
+        slide = None if isinstance(body, PrunedBody) else body.slide
         if retention.only_exported and slide is not None and exported.get(slide, 0) < row.id:
             held_back = f"more exceeds the limits, and stays: entry {row.id} of slide {slide} was not exported"
             break
-        excess -= len(row.body) + _ROW_BYTES + _image(body)["bytes"]
+        excess -= len(row.body) + _ROW_BYTES + (image.bytes if (image := _image(body)) else 0)
         if slide is not None:  # a record's own notes do not go alone: each removal writes one
             last = row
         if last is not None and row.id - base >= MOST_AT_ONCE:
@@ -127,30 +126,34 @@ def _oldest_to_keep(retention: Retention, now: Instant) -> float | None:
     return now.utc_ns - retention.days * _DAY_NS
 
 
-def _remove(store: Store, through: Row, now: Instant, retention: Retention) -> Mapping[str, int]:
+def _remove(store: Store, through: Row, now: Instant, retention: Retention) -> dict[str, int]:
     """Remove every entry up to `through`: entries and checkpoint in one transaction, then the images."""
     gone = dict.fromkeys(("entries", "verdicts", "images", "image_bytes"), 0)
     with store.transaction() as transaction:
         for row in store.entries(through=through.id):
-            body = json_format.loads(row.body)
+            body = read_body(row.body)
             image = _image(body)
             gone["entries"] += 1
-            gone["verdicts"] += body["type"] == "verdict"
-            if image["path"] is not None:
+            gone["verdicts"] += isinstance(body, VerdictBody)
+            if image is not None:
                 gone["images"] += 1
-                gone["image_bytes"] += image["bytes"]
-                transaction.connection.execute("INSERT OR IGNORE INTO doomed VALUES (?)", (image["path"],))
+                gone["image_bytes"] += image.bytes
+                transaction.connection.execute("INSERT OR IGNORE INTO doomed VALUES (?)", (image.path,))
         carried = _carried_run(transaction, through.id)
         transaction.connection.execute("DELETE FROM entries WHERE id <= ?", (through.id,))
         why = json_format.dumps(asdict(retention), sort_keys=True)
-        transaction.append(pruned_body(now, through.id, through.digest, gone, carried, why))
+        transaction.append(
+            PrunedBody(
+                **moment(now), through=through.id, digest=through.digest, removed=gone, carried_run=carried, why=why
+            )
+        )
         transaction.connection.execute("INSERT OR REPLACE INTO pruned VALUES (1, ?, ?)", (through.id, through.digest))
         transaction.count_images(-gone["image_bytes"])
     store.delete_doomed()
     return gone
 
 
-def _carried_run(transaction: Transaction, through: int) -> Any:
+def _carried_run(transaction: Transaction, through: int) -> dict[str, Any] | None:
     """The entry that began the run which goes on behind `through`, or None: later verdicts refer to it."""
     latest = "FROM entries WHERE type = '{}' AND type != 'verdict' AND id <= ? ORDER BY id DESC LIMIT 1"
     connection = transaction.connection
@@ -160,10 +163,10 @@ def _carried_run(transaction: Transaction, through: int) -> Any:
         start = connection.execute(carried, (transaction.head.id,)).fetchone()
     if start is None or start[0] is None:
         return None
-    run = json_format.loads(start[0])
+    run: dict[str, Any] = json_format.loads(start[0])
     ended = connection.execute(f"SELECT run {latest.format('end')}", (through,)).fetchone()
     return None if ended is not None and ended[0] == run["run"] else run
 
 
-def _image(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    return body.get("image") or {"path": None, "bytes": 0}
+def _image(body: Body) -> Image | None:
+    return body.image if isinstance(body, VerdictBody) else None

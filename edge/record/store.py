@@ -13,9 +13,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from msgspec import to_builtins
+from msgspec.structs import asdict
+
 from edge.errors import StoreBusy, StoreError
-from edge.record.chain import Body, canonical, link
-from edge.record.entries import Entry, Event, Image, RunInfo, Stored, end_body, event_body, run_body, verdict_body
+from edge.record.chain import canonical, link
+from edge.record.entries import (
+    Body,
+    EndBody,
+    Entry,
+    Event,
+    Image,
+    RunBody,
+    RunInfo,
+    Stored,
+    event_body,
+    moment,
+    verdict_body,
+)
 from edge.record.images import IMAGES
 from edge.record.reader import CHUNK, Head, Reader, Row, head_of
 from edge.record.schema import DATABASE, connect, create, narrowed, roll_back
@@ -34,7 +49,7 @@ class Transaction:
 
     def append(self, body: Body) -> Row:
         """Append one entry to the chain."""
-        number, text = self.head.id + 1, canonical(body)
+        number, text = self.head.id + 1, canonical(to_builtins(body))
         row = Row(number, text, link(self.head.digest, number, text))
         self.connection.execute("INSERT INTO entries (id, body, digest) VALUES (?, ?, ?)", (row.id, text, row.digest))
         self.head = Head(self.head.record, row.id, row.digest, self.head.image_bytes)
@@ -131,7 +146,7 @@ class Store(Reader):
             self._sweep(info.slide)
             with self.transaction() as transaction:
                 run = transaction.head.id + 1
-                transaction.append(run_body(run, info, at))
+                transaction.append(RunBody(run=run, **moment(at), **asdict(info)))
                 transaction.connection.execute("INSERT OR IGNORE INTO slides VALUES (?, 0)", (info.slide,))
             self._run = run, info.slide
             return run
@@ -175,7 +190,7 @@ class Store(Reader):
         with self._guard:
             slide = self._slide_of(run)
             with self.transaction() as transaction:
-                transaction.append(end_body(run, slide, at, counters, why))
+                transaction.append(EndBody(run=run, slide=slide, **moment(at), counters=dict(counters), why=why))
             self._run = None
 
     @contextmanager

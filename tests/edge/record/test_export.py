@@ -3,11 +3,11 @@
 import csv
 import json
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from edge.commands import export as export_command
 from edge.commands.command_line import main

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from edge.cli import COMMANDS
 from edge.commands.command_line import main
@@ -39,7 +40,7 @@ def images(folder: Path) -> int:
 
 def test_by_age(tmp_path: Path) -> None:
     fill(tmp_path)
-    fill(tmp_path, info=replace(INFO, slide="young"))
+    fill(tmp_path, info=structs.replace(INFO, slide="young"))
     mark(tmp_path)
     mark(tmp_path, "young")
     assert prune(tmp_path, later(5), days=1.0) == retention.PruneReport()
@@ -72,7 +73,7 @@ def test_by_size(tmp_path: Path) -> None:
 def test_what_was_not_exported_stays(tmp_path: Path) -> None:
     fill(tmp_path)
     mark(tmp_path)
-    fill(tmp_path, info=replace(INFO, slide="unexported"))
+    fill(tmp_path, info=structs.replace(INFO, slide="unexported"))
     fill(tmp_path, 3)
     report = prune(tmp_path, days=1.0, gigabytes=1e-6)
     assert report.removed == 12 and "entry 13 of slide unexported was not exported" in report.held_back

@@ -8,12 +8,12 @@ import subprocess
 import sys
 import threading
 from contextlib import closing
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import asdict, replace
 
 from edge.errors import StoreError
 from edge.record import schema as store_schema

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from convert.signing.keys import read_passphrase
 from convert.signing.repository import Publication, Published, utc_now
 from convert.signing.repository_keys import SNAPSHOT, TARGETS, TIMESTAMP, RoleKeys, generate_all
@@ -71,7 +73,7 @@ class PublishRequest:
         return self._outcome("rotate", publication, f"new keys for {', '.join(roles)}")
 
     def _outcome(self, action: str, publication: Publication, said: str) -> Outcome:
-        releases = [vars(each) for each in publication.releases]
+        releases = msgspec.to_builtins(publication.releases)
         record: dict[str, Any] = {
             "action": action,
             "root": str(publication.root_file),

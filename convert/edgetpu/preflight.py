@@ -67,7 +67,7 @@ class Memory:
     bounds only. `unusual`: constants of a kind that logs show sent in spite of room, or much larger once padded.
 
     >>> memory = Memory(parameters=9 * 2**20)
-    >>> memory.fits, memory.streamed_bytes_at_least
+    >>> memory.fits, memory.streamed_at_least
     ('no', 1048576)
     """
 

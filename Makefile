@@ -1,6 +1,6 @@
 # make quantize            environment, installation, and both networks to certified int8 (synthetic fields)
 # make quantize DATA=DIR   the same on real images: labelled parity, the certificate that counts
-# make test                lint, types and the default tests
+# make test                lint, types and the default tests, in two processes (WORKERS=1 for one)
 # make test-all            with the slow suites
 # make sbom                what a device runs, as CycloneDX files in build/sbom/
 # make audit               is any of it known to be vulnerable? Silence of the advisory service is said and tolerated
@@ -8,6 +8,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 DATA ?=
 OUT ?= build/bundles
+WORKERS ?= 2
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
@@ -16,11 +17,12 @@ STAMP := $(VENV)/.installed
 quantize: $(STAMP)
 	$(BIN)/convert quantize --int8 $(if $(DATA),--data $(DATA)) --out $(OUT)
 
+# A file's tests share fixtures and stay in one process.
 test: $(STAMP) lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
 
 test-all: $(STAMP) lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

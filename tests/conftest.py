@@ -10,6 +10,9 @@ import pytest
 from edge.commands.terminal_log import show_log
 from tests.paths import SHARED
 from tests.tiny_bundle import TinyModels, certified, converted
+from tests.turns import pytest_runtest_protocol
+
+__all__ = ["pytest_runtest_protocol"]  # a hook
 
 show_log()  # as the commands do, for tests that read standard error of a request they execute themselves
 

@@ -8,7 +8,7 @@ import pytest
 from tests.pi.debian import CannotBuildError
 from tests.pi.virtual_board import report
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 HERE = Path(__file__).resolve().parent
 
 

@@ -17,7 +17,7 @@ from tests.pi.offline_folder import offline_folder
 from tests.pi.provisioned import binds, provisioned
 from tests.pi.signed_bundles import INSIDE, Bundles, signed_bundles
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 UNIT, RECORD, EDGE = "leukoscope.service", "/var/lib/leukoscope/record", "/opt/leukoscope/venv/bin/edge"
 UNITS = (UNIT, "leukoscope-update.service", "leukoscope-retention.service", "leukoscope-failed.service")
 MOST_EXPOSED = 2.5

@@ -14,6 +14,7 @@ RECORD = ROOT / "docs" / "reference" / "soak.json"
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_twenty_thousand_frames_add_up_without_growth(tmp_path):
     result = soak(20_000, 200, tmp_path / "record")
     assert result["counts_add_up"] and result["memory_flat"] and result["record_verifies"], result

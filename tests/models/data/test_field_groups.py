@@ -120,6 +120,7 @@ def test_no_and_one_image_have_no_overlap() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_published_fields_are_found_again(data_dir: Path) -> None:
     """Recall of an independent list's groups >= 0.9; what is found beyond it is printed, to be looked at."""
     listed = {}

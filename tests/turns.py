@@ -10,10 +10,6 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from tests.paths import ROOT
-
-QUEUE, MACHINE = ROOT / "tests" / "conftest.py", ROOT / "tests" / "turns.py"  # locked, never written
-
 
 @contextmanager
 def locked(path: os.PathLike[str], how: int) -> Iterator[None]:
@@ -26,11 +22,15 @@ def locked(path: os.PathLike[str], how: int) -> Iterator[None]:
 
 
 @contextmanager
-def turn(alone: bool) -> Iterator[None]:
-    """Everyone queues for the machine, so that one who wants it alone is not passed by those who share it."""
+def turn(config: pytest.Config, *, alone: bool) -> Iterator[None]:
+    """Everyone queues for the machine, so that one who wants it alone is not passed by those who share it.
+
+    The locks are on the session's folder and its settings, which every worker has, and nothing is written.
+    """
+    assert config.inipath is not None
     with ExitStack() as held:
-        with locked(QUEUE, fcntl.LOCK_EX):
-            held.enter_context(locked(MACHINE, fcntl.LOCK_EX if alone else fcntl.LOCK_SH))
+        with locked(config.rootpath, fcntl.LOCK_EX):
+            held.enter_context(locked(config.inipath, fcntl.LOCK_EX if alone else fcntl.LOCK_SH))
         yield
 
 
@@ -38,5 +38,5 @@ def turn(alone: bool) -> Iterator[None]:
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return (yield)
-    with turn(alone=item.get_closest_marker("alone") is not None):
+    with turn(item.config, alone=item.get_closest_marker("alone") is not None):
         return (yield)

@@ -295,10 +295,10 @@ def replaced_by_a_folder(folder: Path) -> None:
 
 
 def flipped_page(folder: Path) -> None:
-    data = bytearray((folder / "record.sqlite").read_bytes())
-    where = data.index(b'"field":4,')
-    data[where + 8 : where + 9] = b"5"
-    (folder / "record.sqlite").write_bytes(data)
+    """In the row, and in whatever copy of it SQLite left in a page's free space."""
+    data = (folder / "record.sqlite").read_bytes()
+    assert b'"field":4,' in data
+    (folder / "record.sqlite").write_bytes(data.replace(b'"field":4,', b'"field":5,'))
 
 
 def with_right_digest(folder: Path) -> None:

@@ -85,8 +85,8 @@ class EdgeTpuUnavailable(EdgeError, RuntimeError):  # noqa: N818  (the state of 
         self.cause = cause
 
 
-class SlideError(EdgeError, ValueError):
-    """A virtual slide asked for something that cannot be drawn. Cure: correct the argument it names."""
+class SmearError(EdgeError, ValueError):
+    """A synthetic smear asked for something that cannot be drawn. Cure: correct the argument it names."""
 
 
 class CameraError(EdgeError):

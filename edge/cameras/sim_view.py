@@ -1,4 +1,4 @@
-"""What the virtual microscope's sensor sees: a piece of a virtual slide drawn once, and frames cut out of it.
+"""What the virtual microscope's sensor sees: a piece of a synthetic smear drawn once, and frames cut out of it.
 
 Drawing a field takes 100 ms and more, so a mosaic of a few fields is drawn at the start and a frame is a crop of
 it: blurred where the stage moves or the focus is off, multiplied by the light that falls on each pixel of the
@@ -20,7 +20,7 @@ from edge.cameras.synthetic.cells import Cell
 from edge.cameras.synthetic.noise import mix, noise_bytes
 from edge.cameras.synthetic.optics import Optics
 from edge.cameras.synthetic.recipes import PUBLISHED_FIELD_UM, RECIPES, Recipe
-from edge.cameras.synthetic.smear import UM_PER_PX, VirtualSlide
+from edge.cameras.synthetic.smear import UM_PER_PX, SyntheticSmear
 from edge.inference.contract import Pixels
 
 # The mosaic is drawn a little darker, so that the plane's texture is not clipped before the light is known.
@@ -53,8 +53,8 @@ class Specimen:
 def draw_specimen(settings: SimSettings, size: tuple[int, int]) -> Specimen:
     """MOSAIC_FIELDS frames of `size` (width, height) pixels, the first at the slide's (0, 0)."""
     recipe = _dusted(RECIPES[settings.recipe], settings.debris)
-    slide = VirtualSlide(settings.seed, recipe)
-    bare = VirtualSlide(settings.seed, _bare(recipe, slide.style_index))
+    slide = SyntheticSmear(settings.seed, recipe)
+    bare = SyntheticSmear(settings.seed, _bare(recipe, slide.style_index))
     optics = slide.optics
     even = replace(optics, background=_times(optics.background, HEADROOM), falloff=(0.0, 0.0, 0.0))
     slide.optics = bare.optics = even
@@ -179,7 +179,7 @@ class View:
         }
 
     def _whites_at(self, pose: Pose) -> dict[str, int]:
-        """Number of white cells by kind whose circle reaches into the frame, as `VirtualSlide.field` has it."""
+        """Number of white cells by kind whose circle reaches into the frame, as `SyntheticSmear.field` has it."""
         step, (width, height) = self._specimen.um_per_px, self._size
         left, top = pose.x * step, pose.y * step
         right = min(left + width * step, self._specimen.right_um)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.cameras.synthetic.smear import VirtualSlide
+from edge.cameras.synthetic.smear import SyntheticSmear
 from edge.errors import UsageError
 from edge.inference.classifier import Classifier
 from edge.inference.contract import Pixels, Scratch
@@ -28,7 +28,7 @@ def drawn_frame() -> Pixels:
     Drawn at half the size, each pixel then doubled: drawing all of it would take more memory than what is measured.
     """
     width, height = FRAME_SIZE
-    half = VirtualSlide(seed=7, recipe="Early").field(0.0, 0.0, (width // 2, height // 2)).frame
+    half = SyntheticSmear(seed=7, recipe="Early").field(0.0, 0.0, (width // 2, height // 2)).frame
     return half.repeat(2, axis=0).repeat(2, axis=1)
 
 

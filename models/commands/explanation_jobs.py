@@ -131,9 +131,9 @@ class ExplanationsJob:
 
 
 def _drawn_field() -> Any:
-    from edge.cameras.synthetic.smear import VirtualSlide
+    from edge.cameras.synthetic.smear import SyntheticSmear
 
-    return VirtualSlide(4, "Early").field(0, 0).frame
+    return SyntheticSmear(4, "Early").field(0, 0).frame
 
 
 def _line(record: dict[str, Any]) -> str:

@@ -55,7 +55,7 @@ def in_pixels(length: float, pixels: Pixels) -> float:
 
 
 def defocus(pixels: Pixels, sigma: float, rng: np.random.Generator) -> Pixels:
-    """`sigma` of a Gaussian point spread, px; the virtual slide gains 1.25 px for each um out of focus."""
+    """`sigma` of a Gaussian point spread, px; the synthetic smear gains 1.25 px for each um out of focus."""
     del rng
     down = in_pixels(sigma, pixels)
     return to_pixels(cv2.GaussianBlur(to_light(pixels), (0, 0), SQUEEZE * down, sigmaY=down))

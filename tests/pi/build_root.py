@@ -44,7 +44,7 @@ def build(folder: Path = DEFAULT_FOLDER) -> Path:
     once(folder / "root", system, _system)
     once(folder / "qemu", RELEASE, emulator_of_users)
     once(folder / "site", lines + extra.read_text(), lambda to: _site(to, lines, extra))
-    virtual_slide(folder / "root")
+    synthetic_smear(folder / "root")
     once(folder / "app", str(time.time_ns()), _app)
     return folder
 
@@ -75,7 +75,7 @@ def _site(target: Path, lines: str, extra: Path) -> None:
         raise CannotBuildError(str(error)) from error
 
 
-def virtual_slide(root: Path) -> None:
+def synthetic_smear(root: Path) -> None:
     """What libcamera's virtual pipeline looks at: three drawn fields.
 
     It hands on a JPEG's full-range YUV as if it were the limited range that was asked for (0.4.0), so the fields
@@ -83,14 +83,14 @@ def virtual_slide(root: Path) -> None:
     """
     import cv2
 
-    from edge.cameras.synthetic.smear import VirtualSlide
+    from edge.cameras.synthetic.smear import SyntheticSmear
 
     pipeline, frames = root / "usr/share/libcamera/pipeline/virtual", root / "opt/frames"
     for folder in (pipeline, frames):
         folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(HERE / "virtual.yaml", pipeline)
     for seed, recipe in enumerate(("Benign", "Early", "Pre")):
-        field = VirtualSlide(seed, recipe).field(0, 0, (640, 480)).frame
+        field = SyntheticSmear(seed, recipe).field(0, 0, (640, 480)).frame
         limited = cv2.convertScaleAbs(field, alpha=219 / 255, beta=16)
         cv2.imwrite(str(frames / f"{seed}.jpg"), cv2.cvtColor(limited, cv2.COLOR_RGB2BGR))
 

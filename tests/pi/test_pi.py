@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.cameras.synthetic.smear import VirtualSlide
+from edge.cameras.synthetic.smear import SyntheticSmear
 from tests.paths import ROOT
 from tests.pi import emulator
 from tests.pi.build_root import CannotBuildError, build
@@ -36,7 +36,7 @@ def fields(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Drawn fields of four sizes, as PNG and as JPEG: files, so that both machines get the same bytes."""
     folder = tmp_path_factory.mktemp("fields")
     for seed, (recipe, size) in enumerate(FIELDS):
-        frame = VirtualSlide(seed, recipe).field(0, 0, size).frame
+        frame = SyntheticSmear(seed, recipe).field(0, 0, size).frame
         save(folder / f"{recipe}.png", frame)
         save(folder / f"{recipe}.jpg", frame)
     return folder
@@ -140,7 +140,7 @@ def test_doctor(root: Path, tmp_path: Path) -> None:
     found = {finding["name"]: finding for finding in findings}
     assert "aarch64" in found["system"]["found"]
     assert "xnnpack arithmetic" in found["interpreter litert"]["found"]
-    assert "Virtual slide" in found["picamera2"]["found"]
+    assert "Synthetic smear" in found["picamera2"]["found"]
 
 
 @pytest.fixture(scope="session")
@@ -152,7 +152,9 @@ def looked(root: Path) -> dict[str, Any]:
 def test_real_picamera2_shows_the_slide_in_the_right_colours(looked: dict[str, Any]) -> None:
     slide = looked["slide"]
     assert (slide["size"], slide["pixel_format"]) == ([1280, 960], "NV12")
-    shown = [VirtualSlide(n, name).field(0, 0).frame.reshape(-1, 3).mean(axis=0) for n, (name, _) in enumerate(FIELDS)]
+    shown = [
+        SyntheticSmear(n, name).field(0, 0).frame.reshape(-1, 3).mean(axis=0) for n, (name, _) in enumerate(FIELDS)
+    ]
     nearest = min(np.abs(np.array(slide["mean"]) - mean).max() for mean in shown)
     swapped = min(np.abs(np.array(slide["mean"])[::-1] - mean).max() for mean in shown)
     assert nearest < 3
@@ -175,7 +177,7 @@ def test_real_picamera2_s_frames_are_dated_and_counted(looked: dict[str, Any]) -
 
 
 def test_real_picamera2_s_refusals(looked: dict[str, Any]) -> None:
-    assert looked["missing"].startswith("CameraNotFound: no camera picamera2:7; there is picamera2:0 Virtual slide")
+    assert looked["missing"].startswith("CameraNotFound: no camera picamera2:7; there is picamera2:0 Synthetic smear")
     assert looked["busy"].startswith("CameraBusy:")
 
 

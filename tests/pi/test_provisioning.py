@@ -74,9 +74,9 @@ def test_it_classifies_through_the_real_picamera2(installed: Provisioned, root: 
     """As the unit runs it, but for the sandbox: its user, its environment, no network; libcamera's virtual camera."""
     if (installed.release, installed.architecture) != PICAMERA2:
         pytest.skip(f"no picamera2 for {installed.release} on {installed.architecture} in Debian's archive or on PyPI")
-    from tests.pi.build_root import virtual_slide
+    from tests.pi.build_root import synthetic_smear
 
-    virtual_slide(root.path)
+    synthetic_smear(root.path)
     environment = ("env", "PYTHONNOUSERSITE=1", "PYTHONPATH=/media/shim", "LIBCAMERA_LOG_LEVELS=*:ERROR", "HOME=/tmp")
     run = (EDGE, "run", "--camera", "picamera2:0", "--frames", "4", "--every", "--json", "--store", "/tmp/record")
     python = ("/opt/leukoscope/venv/bin/python", "/media/shim/virtual_camera.py")

@@ -17,7 +17,7 @@ from docs.studies.gates.focus_measures import compare
 from docs.studies.networks.smear_statistics import SIDE, measure
 from edge.bundle import bundle
 from edge.cameras.synthetic.recipes import RECIPES
-from edge.cameras.synthetic.smear import VirtualSlide, synthetic_fields
+from edge.cameras.synthetic.smear import SyntheticSmear, synthetic_fields
 from edge.inference.classifier import Classifier
 from edge.inference.contract import InputContract, Pixels
 from edge.inference.gates.base import GateReport, Gates
@@ -154,7 +154,7 @@ def _spoilt_drawn(gates: Gates, say: Say) -> Iterable[dict[str, Any]]:
     contract, names = _contract(), list(RECIPES)
     for um in DEFOCUS_UM:
         say(f"drawn fields, defocus {um:g} um")
-        slides = (VirtualSlide(SEED + k, names[k % len(names)]) for k in range(DRAWN))
+        slides = (SyntheticSmear(SEED + k, names[k % len(names)]) for k in range(DRAWN))
         frames = [contract.prepare(slide.field(0, 0, defocus_um=um).frame) for slide in slides]
         yield {
             "set": "drawn",

@@ -14,7 +14,7 @@ import numpy as np
 
 from docs.studies.command import run
 from edge.cameras.synthetic.recipes import RECIPES
-from edge.cameras.synthetic.smear import SYNTHETIC_NOTICE, VirtualSlide
+from edge.cameras.synthetic.smear import SYNTHETIC_NOTICE, SyntheticSmear
 from edge.commands.command_line import Outcome
 from edge.errors import DONE
 from edge.inference.contract import InputContract, Pixels
@@ -62,7 +62,7 @@ def contact_sheet(seed: int = 3) -> bytes:
 
 def _field(recipe: str, seed: int) -> Pixels:
     """A drawn field with a bar in its corner, as the published ones have, uint8 (224, 224, 3)."""
-    frame = VirtualSlide(seed, recipe).field(0, 0).frame
+    frame = SyntheticSmear(seed, recipe).field(0, 0).frame
     pixels = InputContract((_SIDE, _SIDE), ("any", "other")).prepare(frame).copy()
     box = corner(pixels)[-24:, -46:]
     bar = np.full(box.shape, 255, np.uint8)

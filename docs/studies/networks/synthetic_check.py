@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from docs.studies.command import Study, output, run
 from edge.cameras.synthetic.recipes import RECIPES
-from edge.cameras.synthetic.smear import SYNTHETIC_NOTICE, VirtualSlide, synthetic_fields
+from edge.cameras.synthetic.smear import SYNTHETIC_NOTICE, SyntheticSmear, synthetic_fields
 from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE
 from edge.inference.contract import FLOAT32, InputContract, Pixels
@@ -96,7 +96,7 @@ def contact_sheet(columns: int = 3, seed: int = SHEET_SEED) -> bytes:
     rows = []
     for row, name in enumerate(RECIPES):
         styles = len(RECIPES[name].styles)
-        slides = [VirtualSlide(seed + columns * row + k, name, style=k % styles) for k in range(columns)]
+        slides = [SyntheticSmear(seed + columns * row + k, name, style=k % styles) for k in range(columns)]
         frames = [_shrunk(slide.field(0, 0, (2 * TILE[0], 2 * TILE[1])).frame) for slide in slides]
         gaps = [np.pad(frame, ((0, 4), (0, 4), (0, 0)), constant_values=255) for frame in frames]
         rows.append(np.hstack([_caption(name, (26, TILE[1] + 4), turned=True), *gaps]))

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from docs.studies.command import run
 from edge.cameras.synthetic.recipes import RECIPES
-from edge.cameras.synthetic.smear import VirtualSlide
+from edge.cameras.synthetic.smear import SyntheticSmear
 from edge.commands.command_line import Outcome
 from edge.errors import DONE, UsageError
 from edge.inference.contract import InputContract, Pixels
@@ -48,7 +48,7 @@ class DrawnField:
 def drawn_fields(count: int, seed: int = 0) -> list[DrawnField]:
     """`count` drawn fields, recipes in turn."""
     names = list(RECIPES)
-    return [_drawn(VirtualSlide(seed + i, names[i % len(names)])) for i in range(count)]
+    return [_drawn(SyntheticSmear(seed + i, names[i % len(names)])) for i in range(count)]
 
 
 def against_drawn(fields: Sequence[DrawnField]) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def _found(found: int, cells: int) -> dict[str, Any]:
     return {"cells": cells, "found": found, "found_interval": wilson(found, cells).to_record()}
 
 
-def _drawn(slide: VirtualSlide) -> DrawnField:
+def _drawn(slide: SyntheticSmear) -> DrawnField:
     field = slide.field(0, 0, _FRAME)
     discs = []
     for cell in field.white_cells:

@@ -1,4 +1,4 @@
-"""The kinds of cell of the virtual slide and how each looks."""
+"""The kinds of cell of the synthetic smear and how each looks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Random numbers of the virtual slide: a hash of integers, so that any place of the slide can be asked in
+"""Random numbers of the synthetic smear: a hash of integers, so that any place of the slide can be asked in
 any order.
 
 SplitMix64 (Steele, Lea, Flood 2014, doi 10.1145/2660193.2660195) in wrapping 64-bit integers. It gives the

@@ -1,4 +1,4 @@
-"""The four recipes of the virtual slide: stain, illumination and counts as measured on the published classes.
+"""The four recipes of the synthetic smear: stain, illumination and counts as measured on the published classes.
 
 Every figure in `STYLES` comes from `python -m docs.studies.networks.smear_statistics FOLDER` on the 2,848 published
 fields for development (443 Benign, 857 Early, 847 Pre, 701 Pro; 224x224): k-means with three groups a class on
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from edge.cameras.synthetic.cell_types import KINDS
-from edge.errors import SlideError
+from edge.errors import SmearError
 
 Triple = tuple[float, float, float]
 
@@ -96,11 +96,11 @@ class Recipe:
     def __post_init__(self) -> None:
         unknown = sorted((set(self.mix) | set(self.extras)) - set(KINDS))
         if unknown:
-            raise SlideError(f"mix and extras must name kinds of cell ({', '.join(KINDS)}); got {unknown[0]!r}")
+            raise SmearError(f"mix and extras must name kinds of cell ({', '.join(KINDS)}); got {unknown[0]!r}")
         if not self.styles or not self.mix:
-            raise SlideError(f"recipe {self.name!r} must have at least one style and one kind in its mix")
+            raise SmearError(f"recipe {self.name!r} must have at least one style and one kind in its mix")
         if any(weight < 0 for weight in (*self.mix.values(), *self.extras.values())):
-            raise SlideError(f"mix and extras of recipe {self.name!r} must be >= 0")
+            raise SmearError(f"mix and extras of recipe {self.name!r} must be >= 0")
 
 
 STYLES: dict[str, tuple[Style, ...]] = {

@@ -23,7 +23,7 @@ from edge.cameras.synthetic.layout import Layout
 from edge.cameras.synthetic.noise import mix, normal, uniforms
 from edge.cameras.synthetic.optics import Optics
 from edge.cameras.synthetic.recipes import PUBLISHED_FIELD_UM, RECIPES, Recipe, Style
-from edge.errors import SlideError
+from edge.errors import SmearError
 from edge.inference.contract import SMALLEST_FRAME, Pixels
 
 SYNTHETIC_NOTICE = (
@@ -72,8 +72,11 @@ class Field:
         return tuple(cell for cell in self.truth if cell.kind in WHITE_KINDS)
 
 
-class VirtualSlide:
-    """A slide of one recipe: stain, light and every cell follow from the seed.
+class SyntheticSmear:
+    """A smear of one recipe: stain, light and every cell follow from the seed.
+
+    >>> SyntheticSmear(7, "Early").field(0.0, 0.0, (64, 48)).frame.shape
+    (48, 64, 3)
 
     Args:
         seed: any integer.
@@ -81,7 +84,7 @@ class VirtualSlide:
         style: which of the recipe's styles; drawn by their shares when not given.
 
     Raises:
-        SlideError: an unknown recipe or style, or a seed that is no integer.
+        SmearError: an unknown recipe or style, or a seed that is no integer.
     """
 
     def __init__(self, seed: int, recipe: str | Recipe = "Benign", *, style: int | None = None) -> None:
@@ -129,7 +132,7 @@ class VirtualSlide:
             The field. What overlaps another field shows the same cells at the same places.
 
         Raises:
-            SlideError: an argument out of range, by name.
+            SmearError: an argument out of range, by name.
         """
         x_um, y_um = (
             _number("x_um", x_um, -FARTHEST_UM, FARTHEST_UM),
@@ -175,14 +178,14 @@ def synthetic_fields(
         [(recipe name, uint8 (H, W, 3) RGB)]. See SYNTHETIC_NOTICE.
 
     Raises:
-        SlideError: an argument out of range, by name.
+        SmearError: an argument out of range, by name.
     """
     if _integer("count", count) < 0:
-        raise SlideError(f"count must be >= 0; got {count}")
+        raise SmearError(f"count must be >= 0; got {count}")
     seed = _integer("seed", seed)
     names = list(RECIPES) if recipes is None else list(recipes)
     if not names:
-        raise SlideError("recipes must name at least one recipe; got none")
+        raise SmearError("recipes must name at least one recipe; got none")
     result = []
     for index in range(count):
         name = names[index % len(names)]
@@ -191,7 +194,7 @@ def synthetic_fields(
         step = min(UM_PER_PX[1], PUBLISHED_FIELD_UM[1] / _size(size)[1] * (0.92 + 0.16 * u[0]))
         turn = index // len(names) * 0.6180339887498949  # golden ratio: styles come evenly, by their shares
         place = uniforms(mix(seed, 6, *name.encode()), 1)[0] + turn
-        slide = VirtualSlide(key, name, style=_style(_recipe(name), None, place - math.floor(place)))
+        slide = SyntheticSmear(key, name, style=_style(_recipe(name), None, place - math.floor(place)))
         field = slide.field(2000 * (u[1] - 0.5), 2000 * (u[2] - 0.5), size, step, 0.6 * u[3])
         result.append((name, field.frame))
     return result
@@ -232,14 +235,14 @@ def _recipe(recipe: str | Recipe) -> Recipe:
     if isinstance(recipe, Recipe):
         return recipe
     if not isinstance(recipe, str) or recipe not in RECIPES:
-        raise SlideError(f"recipe must be one of {', '.join(RECIPES)}; got {recipe!r}")
+        raise SmearError(f"recipe must be one of {', '.join(RECIPES)}; got {recipe!r}")
     return RECIPES[recipe]
 
 
 def _style(recipe: Recipe, style: int | None, u: float) -> int:
     if style is not None:
         if not 0 <= _integer("style", style) < len(recipe.styles):
-            raise SlideError(f"style must be 0..{len(recipe.styles) - 1} for recipe {recipe.name}; got {style}")
+            raise SmearError(f"style must be 0..{len(recipe.styles) - 1} for recipe {recipe.name}; got {style}")
         return style
     left = u * sum(s.share for s in recipe.styles)
     for index, each in enumerate(recipe.styles):
@@ -251,7 +254,7 @@ def _style(recipe: Recipe, style: int | None, u: float) -> int:
 
 def _integer(name: str, value: object) -> int:
     if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise SlideError(f"{name} must be a whole number; got {value!r}")
+        raise SmearError(f"{name} must be a whole number; got {value!r}")
     return value.__index__()  # type: ignore[no-any-return]
 
 
@@ -259,9 +262,9 @@ def _number(name: str, value: object, lowest: float, highest: float) -> float:
     try:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError) as error:
-        raise SlideError(f"{name} must be a number in {lowest:g}..{highest:g}; got {value!r}") from error
+        raise SmearError(f"{name} must be a number in {lowest:g}..{highest:g}; got {value!r}") from error
     if not lowest <= number <= highest:
-        raise SlideError(f"{name} must be in {lowest:g}..{highest:g}; got {value}")
+        raise SmearError(f"{name} must be in {lowest:g}..{highest:g}; got {value}")
     return number
 
 
@@ -271,5 +274,5 @@ def _size(size: object) -> tuple[int, int]:
     except (TypeError, ValueError):
         width = height = 0
     if not (SMALLEST_FRAME <= width <= LARGEST_SIDE and SMALLEST_FRAME <= height <= LARGEST_SIDE):
-        raise SlideError(f"size must be (width, height) in pixels, both {SMALLEST_FRAME}..{LARGEST_SIDE}; got {size!r}")
+        raise SmearError(f"size must be (width, height) in pixels, both {SMALLEST_FRAME}..{LARGEST_SIDE}; got {size!r}")
     return width, height

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from convert.pareto.page import markdown, overlap
 from convert.pareto.record import Comparison, read_comparison
+from edge.inference.arithmetic import named
 from tests.paths import ROOT
 from tests.project.paragraphs import wrapped
 
@@ -31,8 +32,8 @@ def _circumstances(record: Comparison) -> str:
     points = record.measured
     return wrapped(
         f"{record.images} images of the test part, {record.origin}. The reference is `{reference.bundle}`,"
-        f" {reference.median_ms:.2f} ms here; {record.runtime} {record.runtime_version}, kind"
-        f" {reference.kind} for int8, {record.threads} thread, {record.rounds} rounds in turns, on"
+        f" {reference.median_ms:.2f} ms here; {record.runtime} {record.runtime_version},"
+        f" {named(reference.kind)} arithmetic for int8, {record.threads} thread, {record.rounds} rounds in turns, on"
         f" {record.board} at load {record.load_before}. Bold: on the Pareto front"
         f" ({sum(p.front for p in points)} of {len(points)} points)."
         + "".join(f" {line[0].upper()}{line[1:]}." for line in overlap(record))

@@ -16,7 +16,7 @@ from edge.cameras.base import Camera, CameraSettings, Frame
 from edge.cameras.sim_settings import Fault, SimSettings, parse
 from edge.cameras.sim_stage import DRIFT_FRAMES, DRIFT_PERIOD, FRAMES_A_STOP, Stage
 from edge.cameras.simulated import RIGHT_COLOUR_GAINS, RIGHT_EXPOSURE_US, SimulatedCamera
-from edge.cameras.synthetic.smear import SYNTHETIC_NOTICE, VirtualSlide
+from edge.cameras.synthetic.smear import SYNTHETIC_NOTICE, SyntheticSmear
 from edge.errors import CameraLost, CameraNotFound, CameraSettingsError, CameraTimeout, FrameCorrupt
 from edge.inference.contract import Pixels
 
@@ -109,7 +109,7 @@ def test_a_frame_is_what_the_slide_draws_there():
     for uri, count in ((f"sim:Pre?seed=5&empty=0&{CLEAN}", 61), (f"sim:Benign?seed=1&empty=0&{CLEAN}", 41)):
         frame = frames(uri, count, (320, 240))[-1]
         settings, about = parse(uri), truth(frame)
-        slide = VirtualSlide(settings.seed, settings.recipe)
+        slide = SyntheticSmear(settings.seed, settings.recipe)
         field = slide.field(about["x_um"], about["y_um"], (320, 240), about["um_per_px"], noise=None)  # type: ignore[arg-type]
         inner = np.s_[8:-8, 8:-8]  # at its edge the field's blur guesses what the mosaic knows
         difference = np.abs(frame.pixels.astype(int) - field.frame)[inner]
@@ -122,7 +122,7 @@ def test_a_frame_is_what_the_slide_draws_there():
 
 
 def test_white_cells_in_view_are_the_slides(scan: list[Frame]):
-    slide = VirtualSlide(3, "Pre")
+    slide = SyntheticSmear(3, "Pre")
     seen = set()
     for frame in scan[10::FRAMES_A_STOP]:
         about = truth(frame)
@@ -209,7 +209,7 @@ def test_out_of_focus_is_as_the_slide_draws_it(defocus: float):
     frame = frames(f"sim:Pre?empty=0&{CLEAN.replace('focus_drift=0', 'focus_drift=3')}", 136, size)
     about = min((truth(f) | {"pixels": f.pixels} for f in frame), key=lambda t: abs(t["defocus_um"] - defocus))  # type: ignore[operator]
     place = about["x_um"], about["y_um"], size, about["um_per_px"], about["defocus_um"]
-    field = VirtualSlide(0, "Pre").field(*place, noise=None)  # type: ignore[arg-type]
+    field = SyntheticSmear(0, "Pre").field(*place, noise=None)  # type: ignore[arg-type]
     inner = np.s_[40:-40, 40:-40]  # at the frame's edge both guess what lies outside
     difference = np.abs(about["pixels"][inner].astype(int) - field.frame[inner])  # type: ignore[index]
     assert abs(about["defocus_um"] - defocus) < 0.15  # type: ignore[operator]

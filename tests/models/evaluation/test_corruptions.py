@@ -8,7 +8,7 @@ import pytest
 
 from docs.studies.networks.corruption_sheet import contact_sheet
 from edge.cameras.synthetic.recipes import RECIPES
-from edge.cameras.synthetic.smear import VirtualSlide
+from edge.cameras.synthetic.smear import SyntheticSmear
 from edge.inference.contract import InputContract, Pixels
 from models.data.scale_bar import CORNER_HEIGHT, CORNER_WIDTH, corner
 from models.evaluation import optical as light
@@ -26,7 +26,7 @@ def fields() -> list[Pixels]:
     """Drawn fields of every recipe, each with a black bar on a white box in its corner."""
     found = []
     for k, recipe in enumerate(RECIPES):
-        pixels = PREPARE(VirtualSlide(k, recipe).field(0, 0).frame).copy()
+        pixels = PREPARE(SyntheticSmear(k, recipe).field(0, 0).frame).copy()
         corner(pixels)[10:, 20:] = 255
         corner(pixels)[24:27, 24:52] = 0
         found.append(pixels)

@@ -11,7 +11,7 @@ import pytest
 
 from docs.studies.networks.white_cell_check import against_boxes, against_drawn, drawn_fields
 from edge.cameras.synthetic.recipes import RECIPES
-from edge.cameras.synthetic.smear import VirtualSlide
+from edge.cameras.synthetic.smear import SyntheticSmear
 from edge.inference.contract import InputContract, Pixels
 from models.data.scale_bar import corner
 from models.data.white_cell_segmentation import white_cells, widened
@@ -34,7 +34,7 @@ def dataset() -> EvaluationSet:
     truth = np.arange(4).repeat(A_CLASS)
     pixels = []
     for n, k in enumerate(truth):
-        field = PREPARE(VirtualSlide(n, LABELS[k]).field(0, 0).frame).copy()
+        field = PREPARE(SyntheticSmear(n, LABELS[k]).field(0, 0).frame).copy()
         corner(field)[10:, 4:] = 255
         corner(field)[12:30, 60 - 12 * (k + 1) : 60] = 0
         pixels.append(field)

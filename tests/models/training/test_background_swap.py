@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edge.cameras.synthetic.smear import VirtualSlide
+from edge.cameras.synthetic.smear import SyntheticSmear
 from edge.inference.contract import Pixels
 from models.data.white_cell_segmentation import white_cells
 from models.errors import ModelsError
@@ -12,7 +12,7 @@ from models.training.background_swap import NO_SWAP, BackgroundSwap, CellFields
 
 def fields() -> CellFields:
     recipes = ("Early", "Pre", "Benign")
-    drawn = [VirtualSlide(seed=k, recipe=name).field(0.0, 0.0, (224, 224)).frame for k, name in enumerate(recipes)]
+    drawn = [SyntheticSmear(seed=k, recipe=name).field(0.0, 0.0, (224, 224)).frame for k, name in enumerate(recipes)]
     return CellFields.of(np.stack(drawn))
 
 

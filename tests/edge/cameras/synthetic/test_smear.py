@@ -1,4 +1,4 @@
-"""The virtual slide: determinism, agreement of overlapping fields, truth, scale, measured statistics."""
+"""The synthetic smear: determinism, agreement of overlapping fields, truth, scale, measured statistics."""
 
 import hashlib
 import math
@@ -25,8 +25,8 @@ from edge.cameras.synthetic.recipes import (
     WHITE_TOLERANCE,
     Recipe,
 )
-from edge.cameras.synthetic.smear import SYNTHETIC_NOTICE, VirtualSlide, synthetic_fields
-from edge.errors import SlideError
+from edge.cameras.synthetic.smear import SYNTHETIC_NOTICE, SyntheticSmear, synthetic_fields
+from edge.errors import SmearError
 from edge.inference.contract import InputContract
 from models.errors import SyntheticCheckError
 
@@ -51,7 +51,7 @@ def measured() -> dict[str, list[FieldStatistics]]:
 
 
 def test_same_seed_gives_same_bytes_whatever_was_asked_before():
-    first, second = VirtualSlide(3, "Pre"), VirtualSlide(3, "Pre")
+    first, second = SyntheticSmear(3, "Pre"), SyntheticSmear(3, "Pre")
     second.field(-500, 900, (64, 48))  # another order of tiles
     a, b = first.field(10, 20, (160, 120)), second.field(10, 20, (160, 120))
     assert digest(a.frame) == digest(b.frame)
@@ -59,12 +59,12 @@ def test_same_seed_gives_same_bytes_whatever_was_asked_before():
 
 
 def test_seed_recipe_place_and_noise_each_matter():
-    base = VirtualSlide(3, "Pre").field(0, 0, (96, 72)).frame
+    base = SyntheticSmear(3, "Pre").field(0, 0, (96, 72)).frame
     others = [
-        VirtualSlide(4, "Pre").field(0, 0, (96, 72)).frame,
-        VirtualSlide(3, "Pro").field(0, 0, (96, 72)).frame,
-        VirtualSlide(3, "Pre").field(40, 0, (96, 72)).frame,
-        VirtualSlide(3, "Pre").field(0, 0, (96, 72), noise=1).frame,
+        SyntheticSmear(4, "Pre").field(0, 0, (96, 72)).frame,
+        SyntheticSmear(3, "Pro").field(0, 0, (96, 72)).frame,
+        SyntheticSmear(3, "Pre").field(40, 0, (96, 72)).frame,
+        SyntheticSmear(3, "Pre").field(0, 0, (96, 72), noise=1).frame,
     ]
     assert all(not np.array_equal(base, other) for other in others)
 
@@ -80,7 +80,7 @@ GOLDEN = {
 
 
 def test_bytes_are_the_same_on_every_machine():
-    found = {n: digest(VirtualSlide(1, n).field(5, 5, (320, 240), 0.3, 1.0).frame) for n in RECIPES}
+    found = {n: digest(SyntheticSmear(1, n).field(5, 5, (320, 240), 0.3, 1.0).frame) for n in RECIPES}
     assert found == GOLDEN
 
 
@@ -118,7 +118,7 @@ def test_normal_is_bounded(u: float, v: float, w: float):
     dy=st.integers(-40, 40),
 )
 def test_overlapping_fields_agree(*, recipe: str, seed: int, x: float, y: float, dx: int, dy: int):
-    slide, step = VirtualSlide(seed, recipe), 0.5
+    slide, step = SyntheticSmear(seed, recipe), 0.5
     one = slide.field(x, y, (160, 120), step, **CLEAN)
     two = slide.field(x + dx * step, y + dy * step, (160, 120), step, **CLEAN)
     height, width = one.frame.shape[:2]
@@ -142,7 +142,7 @@ def _well_inside(field: Any, cell: Cell) -> bool:
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_truth_lies_where_cells_are_drawn(recipe: str):
     """The centroid of the dye of each cell drawn alone is where the truth says, and it covers its circle."""
-    field = VirtualSlide(21, recipe).field(0, 0, (320, 240), 0.3)
+    field = SyntheticSmear(21, recipe).field(0, 0, (320, 240), 0.3)
     names = {cell.kind for cell in field.truth}
     assert "red" in names
     assert names & WHITE_KINDS
@@ -161,7 +161,7 @@ def test_truth_lies_where_cells_are_drawn(recipe: str):
 
 def test_truth_matches_an_independent_segmentation():
     """Nuclei found by colour in a frame (white cells that stand alone) are those of the truth."""
-    field = VirtualSlide(8, "Early", style=0).field(0, 0, (640, 480), 0.25, noise=None)
+    field = SyntheticSmear(8, "Early", style=0).field(0, 0, (640, 480), 0.25, noise=None)
     r, g, b = (field.frame[..., k].astype(int) for k in range(3))
     violet = ((b - g > 70) & (r - g > 5)).astype(np.uint8)
     violet = cv2.morphologyEx(violet, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
@@ -175,7 +175,7 @@ def test_truth_matches_an_independent_segmentation():
 
 
 def test_magnification_scales_cells_and_keeps_the_centre():
-    slide = VirtualSlide(5, "Benign")
+    slide = SyntheticSmear(5, "Benign")
     coarse = slide.field(100, -40, (160, 120), 0.4, **CLEAN)
     fine = slide.field(100, -40, (640, 480), 0.1, **CLEAN)
     assert set(coarse.truth) == set(fine.truth)
@@ -190,12 +190,12 @@ def test_magnification_scales_cells_and_keeps_the_centre():
 
 
 def test_default_scale_is_the_published_one():
-    field = VirtualSlide(5, "Pro").field(0, 0, (200, 150))
+    field = SyntheticSmear(5, "Pro").field(0, 0, (200, 150))
     assert field.um_per_px * 150 == pytest.approx(PUBLISHED_FIELD_UM[1])
 
 
 def test_white_cells_do_not_hide_each_other():
-    whites = VirtualSlide(2, "Pre", style=0).field(0, 0, (1200, 900), 0.36).white_cells
+    whites = SyntheticSmear(2, "Pre", style=0).field(0, 0, (1200, 900), 0.36).white_cells
     assert len(whites) > 150
     for i, one in enumerate(whites):
         for other in whites[i + 1 :]:
@@ -204,7 +204,7 @@ def test_white_cells_do_not_hide_each_other():
 
 
 def test_defocus_blurs_monotonically_and_evenly_on_both_sides():
-    slide = VirtualSlide(5, "Early")
+    slide = SyntheticSmear(5, "Early")
     frames = [slide.field(0, 0, (320, 240), defocus_um=z, noise=None).frame for z in (0, 1, 2, 5, -5)]
     sharpness = [cv2.Laplacian(f, cv2.CV_64F).var() for f in frames]
     assert sharpness[0] > sharpness[1] > sharpness[2] > sharpness[3]
@@ -212,7 +212,7 @@ def test_defocus_blurs_monotonically_and_evenly_on_both_sides():
 
 
 def test_light_belongs_to_the_frame_and_can_be_left_out():
-    slide = VirtualSlide(5, "Early")
+    slide = SyntheticSmear(5, "Early")
     lit, even = slide.field(0, 0, (320, 240)).frame, slide.field(0, 0, (320, 240), light=False).frame
     assert even.mean() > lit.mean()
     assert np.median(even[..., 1]) >= 240
@@ -264,7 +264,7 @@ def test_synthetic_fields_cycle_and_vary():
 
 
 def test_it_says_synthetic():
-    slide = VirtualSlide(1)
+    slide = SyntheticSmear(1)
     assert slide.notice == slide.field(0, 0, (32, 32)).notice == SYNTHETIC_NOTICE
     assert SYNTHETIC_NOTICE.startswith("synthetic")
 
@@ -289,30 +289,30 @@ def test_it_says_synthetic():
     ],
 )
 def test_wrong_field_arguments_are_named(name: str, arguments: dict[str, Any]):
-    with pytest.raises(SlideError, match=f"^{name} must be .*; got "):
-        VirtualSlide(0).field(**{"x_um": 0.0, "y_um": 0.0, **arguments})
+    with pytest.raises(SmearError, match=f"^{name} must be .*; got "):
+        SyntheticSmear(0).field(**{"x_um": 0.0, "y_um": 0.0, **arguments})
 
 
 def test_wrong_slide_arguments_are_named():
-    with pytest.raises(SlideError, match=r"^recipe must be one of Benign, Early, Pre, Pro; got 'benign'"):
-        VirtualSlide(0, "benign")
-    with pytest.raises(SlideError, match=r"^style must be 0\.\.1 for recipe Pro; got 5"):
-        VirtualSlide(0, "Pro", style=5)
-    with pytest.raises(SlideError, match=r"^seed must be a whole number; got True"):
-        VirtualSlide(True)
-    with pytest.raises(SlideError, match=r"^count must be >= 0; got -1"):
+    with pytest.raises(SmearError, match=r"^recipe must be one of Benign, Early, Pre, Pro; got 'benign'"):
+        SyntheticSmear(0, "benign")
+    with pytest.raises(SmearError, match=r"^style must be 0\.\.1 for recipe Pro; got 5"):
+        SyntheticSmear(0, "Pro", style=5)
+    with pytest.raises(SmearError, match=r"^seed must be a whole number; got True"):
+        SyntheticSmear(True)
+    with pytest.raises(SmearError, match=r"^count must be >= 0; got -1"):
         synthetic_fields(-1)
-    with pytest.raises(SlideError, match=r"^recipes must name"):
+    with pytest.raises(SmearError, match=r"^recipes must name"):
         synthetic_fields(1, recipes=[])
-    with pytest.raises(SlideError, match=r"^mix and extras must name kinds of cell .*; got 'cat'"):
+    with pytest.raises(SmearError, match=r"^mix and extras must name kinds of cell .*; got 'cat'"):
         Recipe("mine", RECIPES["Pro"].styles, {"cat": 1.0})
-    with pytest.raises(SlideError, match=r"at least one style"):
+    with pytest.raises(SmearError, match=r"at least one style"):
         Recipe("mine", (), {"pro_b": 1.0})
 
 
 def test_a_recipe_of_ones_own():
     mine = Recipe("mine", RECIPES["Pro"].styles, {"monocyte": 1.0})
-    field = VirtualSlide(0, mine).field(0, 0, (320, 240), 0.4)
+    field = SyntheticSmear(0, mine).field(0, 0, (320, 240), 0.4)
     assert {cell.kind for cell in field.white_cells} == {"monocyte"}
     assert set(KINDS) >= {cell.kind for cell in field.truth}
 

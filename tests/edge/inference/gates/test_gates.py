@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from docs.studies.gates.degradations import defocus, expose, motion, with_noise
-from edge.cameras.synthetic.smear import VirtualSlide, synthetic_fields
+from edge.cameras.synthetic.smear import SyntheticSmear, synthetic_fields
 from edge.errors import FrameError, SettingsError
 from edge.inference.contract import InputContract, Pixels
 from edge.inference.gates.measures import WIDEST, View
@@ -75,7 +75,7 @@ def test_a_field_of_red_cells_alone_is_empty() -> None:
 
 
 def test_the_real_optics_of_a_drawn_slide_are_noticed() -> None:
-    slide = VirtualSlide(3, "Early")
+    slide = SyntheticSmear(3, "Early")
     widths = [View(PREPARE(slide.field(0, 0, defocus_um=um).frame)).edges.sharp_px for um in (0.0, 2.0, 4.0, 6.0)]
     assert widths == sorted(widths)
     assert reason(PREPARE(slide.field(0, 0).frame)) is None

@@ -18,7 +18,7 @@ class QuantizationError(ConvertError, RuntimeError):
 
 
 class VerificationError(ConvertError, ValueError):
-    """A converted file that is not what was asked for. Cause: the rule it names; cure: convert again.
+    """A converted file that breaks a rule of its settings. Cause: the rule it names; cure: convert again.
 
     Attributes:
         rule: the name of the broken rule, such as "float-tensor".
@@ -36,7 +36,7 @@ class BrokenModelError(ConvertError, ValueError):
 
 
 class EdgeTpuModelError(ConvertError, ValueError):
-    """A file that cannot be looked at in the way asked for: compiled where a plain one is needed, or the reverse.
+    """A file of the other kind: compiled where a plain one is needed, or the reverse.
 
     Cure: give the other one.
     """
@@ -55,7 +55,7 @@ class EngineUnavailable(ConvertError, ModuleNotFoundError):  # noqa: N818  (the 
 
 
 class PreprocessingError(ConvertError, ValueError):
-    """A contract that is not what the network was trained with. Cure: correct what the message names.
+    """A contract that does not prepare images as in the network's training. Cure: correct what the message names.
 
     Attributes:
         rule: "label-order", "channel-order" or "value-range".
@@ -99,11 +99,11 @@ class ReportError(ConvertError, ValueError):
 
 
 class SigningError(ConvertError, ValueError):
-    """A bundle that cannot be signed or checked as asked for. Cure: what the message names."""
+    """A bundle that cannot be signed or checked like that. Cure: what the message names."""
 
 
 class PublishError(ConvertError, ValueError):
-    """A repository that cannot be made, read or changed as asked for. Cure: what the message names."""
+    """A repository that cannot be made, read or changed like that. Cure: what the message names."""
 
 
 class DiagnoseError(ConvertError, ValueError):
@@ -128,4 +128,4 @@ class TooFewImagesError(ConvertError, ValueError):
 
 
 class ParetoError(ConvertError, ValueError):
-    """Networks, widths, sizes or formats that cannot be compared as asked for. Cure: what the message names."""
+    """Networks, widths, sizes or formats that cannot be compared with each other. Cure: what the message names."""

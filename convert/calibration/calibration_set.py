@@ -1,4 +1,4 @@
-"""The calibration set: what the converter learns its ranges from, how it was chosen, what the lint says.
+"""The calibration set: the images that set the converter's ranges, how they are chosen, what the lint says.
 
 Chosen with a seed, in equal numbers a class, one image a microscope field, and from no field that judges the
 model.
@@ -6,25 +6,21 @@ model.
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
-from convert.calibration.lint import lint_files, lint_inputs, lint_pixels
+from convert.calibration.lint import lint_files, lint_pixels
 from convert.calibration.selection import METHODS, FeatureFunction, pick, pixel_statistics
 from convert.errors import CalibrationError, CertificateError
 from convert.quantization.findings import Finding, listed
 from edge.inference.contract import InputContract, Pixels
-from models.data.dataset import Sample, load_pixels, scan
+from models.data.dataset import Sample, load_pixels
 from models.training.training_statistics import TrainingStatistics
 
 DEFAULT_COUNT = 200
-MOST_BATCHES = 5000  # taken from a generator that may never end
 Load = Callable[[Sequence[Sample], InputContract], Pixels]
 
 
@@ -40,7 +36,7 @@ class CalibrationRecord(msgspec.Struct, frozen=True, kw_only=True):
     """`calibration.json`: which images, how they were chosen, what the lint said.
 
     Attributes:
-        sha256: over the images' hashes in the order fed (`Calibration.digest`).
+        sha256: over the images' hashes in their order (`Calibration.digest`).
         per_class: label to images; empty where no class is known.
     """
 
@@ -64,8 +60,12 @@ class Calibration:
         pixels: uint8 (N, height, width, 3), RGB, prepared by the contract.
         method: one of selection.METHODS; "given" for a set taken as it came.
         seed: of the choice.
-        synthetic: True for drawn fields.
+        synthetic: True for synthetic fields.
         findings: what the lint said.
+
+    >>> pixels = np.zeros((1, 2, 2, 3), np.uint8)
+    >>> Calibration(("a.png",), ("0" * 64,), ("Pro",), pixels, "given", 0).record().per_class
+    {'Pro': 1}
     """
 
     names: tuple[str, ...]
@@ -210,7 +210,7 @@ def lint(
 
 
 def synthetic(frames: Sequence[tuple[str, Pixels]], contract: InputContract, seed: int) -> Calibration:
-    """A linted calibration set of drawn fields (`edge.cameras.synthetic.smear.synthetic_fields`), marked as synthetic.
+    """A linted calibration set of synthetic fields (`edge.cameras.synthetic.smear.synthetic_fields`).
 
     Args:
         frames: (recipe, uint8 (H, W, 3) RGB); a recipe that is no label of the contract counts as unknown.
@@ -221,118 +221,8 @@ def synthetic(frames: Sequence[tuple[str, Pixels]], contract: InputContract, see
     known = {recipe for recipe, _ in frames} & set(contract.labels)
     labels = tuple(recipe if len(known) == len(contract.labels) else "" for recipe, _ in frames)
     names = tuple(f"synthetic/{recipe}-{number:04d}" for number, (recipe, _) in enumerate(frames))
-    found = Calibration(names, _digests(pixels), labels, pixels, "given", seed, synthetic=True)
+    found = Calibration(names, pixel_digests(pixels), labels, pixels, "given", seed, synthetic=True)
     return replace(found, findings=lint(found, contract))
-
-
-def from_batches(
-    batches: Iterable[Any], contract: InputContract, statistics: TrainingStatistics | None = None
-) -> Calibration:
-    """A user's own representative dataset: whatever yields arrays, or lists of one, of one or more images.
-
-    Whole numbers of uint8 are taken as prepared pixels in RGB; floating-point numbers as model values, which
-    are turned back into pixels through the contract, so that every rule applies to both.
-
-    Raises:
-        CalibrationError: nothing in it, arrays of another shape, or an endless generator.
-    """
-    images = _images_of(batches, contract)
-    findings: tuple[Finding, ...] = ()
-    if images.dtype != np.uint8:
-        wrong = lint_inputs(images, contract)
-        images = _pixels_of(images, contract)
-        findings = tuple(wrong)
-    names = tuple(f"image {number}" for number in range(len(images)))
-    found = Calibration(names, _digests(images), ("",) * len(names), images, "given", 0)
-    if any(f.severity == "refuse" for f in findings):
-        return replace(found, findings=findings)  # pixels made from wrong values would only add noise
-    return replace(found, findings=findings + lint(found, contract, statistics=statistics))
-
-
-def check(
-    source: Path,
-    contract: InputContract,
-    *,
-    evaluation: Sequence[Sample] = (),
-    groups: Mapping[str, str] | None = None,
-    statistics: TrainingStatistics | None = None,
-) -> Calibration:
-    """What `convert calibration` answers: a calibration set as it stands, with everything the lint says.
-
-    Args:
-        source: a folder, a folder a class, or a `.npy` or `.npz` file with one array (N, height, width, 3).
-        contract: of the model it is meant for.
-        evaluation: images that will judge the model.
-        groups: sha256 to microscope field, of both.
-        statistics: of the training pixels.
-
-    Raises:
-        CalibrationError: no such file, or no array of images in it.
-        DatasetError: a folder that is no set of images.
-    """
-    if source.is_dir():
-        found = scan(source)
-        pixels = load_pixels(found.samples, contract)
-        names, digests = tuple(s.name for s in found.samples), tuple(s.sha256 for s in found.samples)
-        made = Calibration(names, digests, tuple(s.label for s in found.samples), pixels, "given", 0)
-        findings = lint(made, contract, evaluation=evaluation, groups=groups, statistics=statistics)
-        trouble = tuple(
-            Finding("warn", f"file-{p.kind}", p.detail, (p.name,)) for p in found.problems if p.kind != "duplicate"
-        )
-        return replace(made, findings=findings + trouble)
-    return from_batches([_load_array(source)], contract, statistics)
-
-
-def _load_array(path: Path) -> npt.NDArray[Any]:
-    if path.suffix not in (".npy", ".npz"):
-        what = "no such file or folder" if not path.exists() else "must be a folder, a .npy or a .npz file"
-        raise CalibrationError(f"{path}: {what}")
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
-            if len(loaded.files) != 1:
-                raise CalibrationError(f"{path}: must hold one array; got {', '.join(loaded.files) or 'none'}")
-            return np.asarray(loaded[loaded.files[0]])
-    except OSError as error:
-        raise CalibrationError(f"{path}: {error.strerror or error}") from error
-    except CalibrationError:
-        raise
-    except Exception as error:  # a damaged archive raises what zipfile, zlib and NumPy's header parser raise
-        raise CalibrationError(f"{path}: not a readable NumPy file") from error
-
-
-def _images_of(batches: Iterable[Any], contract: InputContract) -> npt.NDArray[Any]:
-    """All images of a representative dataset, (N, H, W, 3), in one dtype."""
-    width, height = contract.size
-    parts = []
-    for number, batch in enumerate(batches):
-        if number >= MOST_BATCHES:
-            raise CalibrationError(f"the generator has not ended after {MOST_BATCHES} batches")
-        only = batch[0] if isinstance(batch, list | tuple) and len(batch) == 1 else batch
-        array = np.asarray(only)
-        array = array[np.newaxis] if array.ndim == 3 else array
-        if array.ndim != 4 or array.shape[1:] != (height, width, 3) or array.dtype.kind not in "uf":
-            raise CalibrationError(
-                f"batch {number} must be (N, {height}, {width}, 3) numbers; got {array.dtype} {array.shape}"
-            )
-        if array.dtype.kind == "u" and array.dtype != np.uint8:
-            raise CalibrationError(f"batch {number} must be uint8 or floating-point; got {array.dtype}")
-        parts.append(array if array.dtype == np.uint8 else array.astype(np.float32))
-    if not parts or not sum(map(len, parts)):
-        raise CalibrationError("the calibration set holds no image")
-    if len({p.dtype for p in parts}) > 1:
-        raise CalibrationError("every batch must have the same dtype; got uint8 and floating-point ones")
-    return np.concatenate(parts)
-
-
-def _pixels_of(inputs: npt.NDArray[Any], contract: InputContract) -> Pixels:
-    """Model values back to pixels, RGB; what lies outside the contract's range is clipped."""
-    real = np.nan_to_num(inputs.astype(np.float64))
-    pixels = (real - np.array(contract.offset)) / np.array(contract.scale)
-    whole = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
-    return np.ascontiguousarray(whole if contract.channel_order == "RGB" else whole[..., ::-1])
 
 
 def _disjoint(samples: Sequence[Sample], evaluation: Sequence[Sample], groups: Mapping[str, str]) -> list[Sample]:
@@ -377,7 +267,8 @@ def _one_a_field(samples: Sequence[Sample], groups: Mapping[str, str], least: in
     return kept + further[: max(0, least - len(kept))]
 
 
-def _digests(pixels: Pixels) -> tuple[str, ...]:
+def pixel_digests(pixels: Pixels) -> tuple[str, ...]:
+    """Sha256 of each prepared image, uint8 (N, height, width, 3)."""
     return tuple(hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest() for image in pixels)
 
 

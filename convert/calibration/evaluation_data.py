@@ -38,10 +38,10 @@ class ConversionImages:
     Attributes:
         calibration: linted; nothing in it forbids its use.
         pixels: uint8 (N, H, W, 3) RGB, prepared: what both models are judged on.
-        truth: int64 (N,), indices into the contract's labels; None for drawn fields, which have no true class.
+        truth: int64 (N,), indices into the contract's labels; None for synthetic fields, which have no true class.
         names, sha256s: one each evaluation image.
         origin: where the images and their division come from, one line for the certificate.
-        notes: what a person should hear.
+        notes: for whoever runs the conversion, one line each.
     """
 
     calibration: Calibration
@@ -54,7 +54,7 @@ class ConversionImages:
 
     @property
     def synthetic(self) -> bool:
-        """True when the evaluation images are drawn."""
+        """True when the evaluation images are synthetic fields."""
         return self.truth is None
 
 
@@ -162,11 +162,11 @@ def choose_calibration(
 
 
 def from_synthetic_fields(contract: InputContract) -> ConversionImages:
-    """Drawn fields for both sets: enough to watch agreement, never an accuracy."""
+    """Synthetic fields for both sets: enough to watch agreement, never an accuracy."""
     return _drawn(contract, SYNTHETIC_CALIBRATION, SYNTHETIC_EVALUATION)
 
 
-@lru_cache(maxsize=1)  # drawing is the longest step of such a run, and the shipped networks are fed alike
+@lru_cache(maxsize=1)  # drawing is the longest step of such a run, and the shipped networks have one contract
 def _drawn(contract: InputContract, calibrating: int, judging: int) -> ConversionImages:
     calibration = synthetic(synthetic_fields(calibrating, _CALIBRATION_SEED), contract, _CALIBRATION_SEED)
     frames = synthetic_fields(judging, _EVALUATION_SEED)

@@ -1,4 +1,4 @@
-"""What is wrong with a calibration set, by name, before a converter learns its ranges from it.
+"""The lint of a calibration set: what is wrong with it, by rule, before a converter learns its ranges from it.
 
 A bad set gives no error: it gives a model that is quietly worse. Refused: what makes the ranges meaningless
 or the parity result a lie. Warned of: what a careful person would want to know.

@@ -1,4 +1,4 @@
-"""Which images of a class cover it best: random, k-center and herding on features.
+"""The choice of images that cover a class best: random, k-center and herding on features.
 
 k-center: greedy farthest-first (Gonzalez 1985, https://doi.org/10.1016/0304-3975(85)90224-5), which keeps the
 largest distance to a chosen image small, so that rare looks are taken. Herding (Welling 2009,
@@ -32,7 +32,7 @@ def pick(method: str, features: Features, count: int, seed: int) -> list[int]:
         seed: of the random order; ties and starting points follow it too.
 
     Raises:
-        CalibrationError: no such method, or more rows asked for than there are.
+        CalibrationError: no such method, or a count above the number of rows.
     """
     if method not in METHODS:
         raise CalibrationError(f"method must be one of {', '.join(METHODS)}; got {method!r}")

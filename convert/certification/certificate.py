@@ -50,7 +50,7 @@ class DecisionEntry(msgspec.Struct, frozen=True):
 
 
 class ContractEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """The contract both models were fed by; no `decision` where every frame is answered."""
+    """The contract of both models; no `decision` where every frame is answered."""
 
     sha256: str
     size: tuple[int, int]
@@ -59,7 +59,11 @@ class ContractEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CalibrationEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """The calibration set: `sha256` in the order fed, as `calibration.json` has it, `images_sha256` in any order."""
+    """The calibration set.
+
+    Attributes:
+        sha256: of the images' hashes in their order, as `calibration.json` has it. images_sha256: in any order.
+    """
 
     images: int
     method: str

@@ -1,6 +1,6 @@
-"""The inputs a device replays before it serves, and the answers certified for them; no image of a data set.
+"""Golden inputs, which a device replays before it serves, and the answers certified for them; no image of a data set.
 
-Chosen by the int8 model's own outputs from drawn fields and what can be made of them: a confident answer of each
+Chosen by the int8 model's own outputs from synthetic fields and what can be made of them: a confident answer of each
 class, mixtures of two fields at which the answer turns from one class to another (a changed weight shows there first),
 the least decided field, noise, black and white. The same model gives the same images on every machine.
 """
@@ -130,7 +130,7 @@ def choose(kinds: Kinds, contract: InputContract) -> tuple[list[Candidate], set[
 
 
 def drawn(contract: InputContract, count: int = FIELDS) -> Iterator[tuple[str, Pixels]]:
-    """Drawn fields, prepared, with their names."""
+    """Synthetic fields, prepared, with their names."""
     for number, (recipe, frame) in enumerate(_frames(count)):
         yield f"field {number} ({recipe})", contract.prepare(frame)
 

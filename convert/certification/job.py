@@ -27,7 +27,8 @@ from convert.certification.report import report
 from convert.certification.settings import Settings
 from convert.certification.speed import measure_speed
 from convert.parity.stopwatch import Stopwatch
-from convert.quantization.float_model import FloatModel, infer_contract, load_float
+from convert.quantization.contract_inference import infer_contract
+from convert.quantization.float_model import FloatModel, load_float
 from convert.recovery.search_log import FORMAT as SEARCH_FORMAT
 from edge.bundle import bundle as bundles
 from edge.errors import BundleError, GoldenMismatchError
@@ -48,7 +49,7 @@ def quantize_model(
 
     Args:
         path: of the float model.
-        contract_file: what it is fed; found beside it or inferred when None.
+        contract_file: its contract; found beside it or inferred when None.
         data: images that calibrate and judge; synthetic fields when None.
 
     Raises:

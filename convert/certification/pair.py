@@ -15,7 +15,8 @@ from convert.certification.report_text import parity_text
 from convert.certification.settings import Settings
 from convert.certification.speed import measure_speed
 from convert.parity.policy import Policy
-from convert.quantization.float_model import infer_contract, load_float
+from convert.quantization.contract_inference import infer_contract
+from convert.quantization.float_model import load_float
 from convert.quantization.postcheck import check_labels
 from edge.bundle import bundle as bundles
 from edge.errors import BundleError

@@ -1,4 +1,4 @@
-"""`convert golden`: choose and certify the golden images of a bundle that stands, without converting it again.
+"""The renewal of an existing bundle's golden images, without converting it again.
 
 Model, contract, calibration and report stay byte for byte; `golden.npz` and the certificate's `golden` are new, and so
 are the manifest and the digest. A signature is of the old manifest: the bundle must be signed again.

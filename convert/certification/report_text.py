@@ -1,4 +1,4 @@
-"""Figures of a comparison as words: shared by the page and the terminal."""
+"""The text of a comparison's figures, for the page and the terminal."""
 
 from convert.parity.comparison import Parity
 from convert.parity.verdict import Check, Judgement

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from convert.calibration.calibration_set import check
+from convert.calibration.given_set import check
 from convert.commands.arguments import float_model_path
 from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE, UsageError
@@ -14,7 +14,11 @@ from edge.system.option_values import optional_path
 
 @dataclass(frozen=True)
 class CalibrationRequest:
-    """Look a calibration set over before a converter learns from it."""
+    """Look a calibration set over before a converter learns from it.
+
+    >>> calibration("images", contract="contract.json").contract
+    PosixPath('contract.json')
+    """
 
     source: Path
     model: Path | None
@@ -23,7 +27,8 @@ class CalibrationRequest:
 
     def execute(self) -> Outcome:
         """Exit 1 when the lint refuses the set."""
-        from convert.quantization.float_model import infer_contract, load_float
+        from convert.quantization.contract_inference import infer_contract
+        from convert.quantization.float_model import load_float
         from edge.inference.contract import InputContract
         from models.training.training_statistics import TrainingStatistics
 

@@ -26,6 +26,9 @@ class CompileRequest:
         model: a .tflite file, or a bundle's folder. compiler: its path, None for the one on PATH.
         out: folder for what is made; None is beside a file, and the bundle itself.
         measure: an Edge TPU that the bundle's golden images are answered on; None for none.
+
+    >>> compile_("dots.tflite", edgetpu=True, timeout="60").timeout_s
+    60
     """
 
     model: Path

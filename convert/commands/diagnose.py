@@ -25,6 +25,9 @@ class DiagnoseRequest:
     Attributes:
         model: the float network. int8: a TFLite file or a bundle. contract: found or inferred when None.
         images: wanted. out: folder for page, figure and record; None writes nothing.
+
+    >>> diagnose("dots.keras", "dots.tflite", data="images").images
+    48
     """
 
     model: Path

@@ -10,7 +10,11 @@ from edge.errors import DONE, UsageError
 
 @dataclass(frozen=True)
 class GoldenRequest:
-    """Renew the golden images of `bundles`."""
+    """Renew the golden images of `bundles`.
+
+    >>> golden("dots-int8").bundles
+    (PosixPath('dots-int8'),)
+    """
 
     bundles: tuple[Path, ...]
     json: bool

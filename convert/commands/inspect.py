@@ -16,7 +16,11 @@ from edge.system.option_values import optional_path
 
 @dataclass(frozen=True)
 class InspectRequest:
-    """Say what is inside a TFLite file."""
+    """Say what is inside a TFLite file.
+
+    >>> inspect("dots.tflite")
+    InspectRequest(file=PosixPath('dots.tflite'), json=False)
+    """
 
     file: Path
     json: bool
@@ -33,6 +37,9 @@ class PreflightRequest:
 
     Attributes:
         plain: the file that a compiled one should have been made from; None where nothing is to be compared.
+
+    >>> inspect("dots.tflite", edgetpu=True)
+    PreflightRequest(file=PosixPath('dots.tflite'), plain=None, json=False)
     """
 
     file: Path

@@ -13,7 +13,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PackRequest:
-    """Write `bundle` as the zip file `to`."""
+    """Write `bundle` as the zip file `to`.
+
+    >>> pack("dots-int8", to="dots.zip").to
+    PosixPath('dots.zip')
+    """
 
     bundle: Path
     to: Path

@@ -39,6 +39,9 @@ class ParetoRequest:
         models: words of the command line: shipped networks or files.
         widths, sizes: of the shipped MobileNetV2's variants; empty where the networks are taken as they are.
         weights: files of backbone weights, tried in turn for each width that is not the shipped one.
+
+    >>> pareto("mobilenet_v2", data="images", widths="1.0,0.35").widths
+    (1.0, 0.35)
     """
 
     models: tuple[str, ...]

@@ -14,7 +14,11 @@ from edge.system.option_values import optional_path
 
 @dataclass(frozen=True)
 class ParityRequest:
-    """Compare a float model with a TFLite file or bundle, without converting anything."""
+    """Compare a float model with a TFLite file or bundle, without converting anything.
+
+    >>> parity("mobilenet_v2", "other.tflite").int8
+    PosixPath('other.tflite')
+    """
 
     model: Path
     int8: Path

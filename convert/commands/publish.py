@@ -19,7 +19,11 @@ MOST_DAYS = 3650
 
 @dataclass(frozen=True)
 class PublishRequest:
-    """One change: exactly one of `init`, `bundle`, `release`, `refresh` and `rotate` is given."""
+    """One change: exactly one of `init`, `bundle`, `release`, `refresh` and `rotate` is given.
+
+    >>> publish("repository", keys="keys", release="dots-int8/7", rollout="10").release
+    ('dots-int8', 7)
+    """
 
     repository: Path
     keys: Path

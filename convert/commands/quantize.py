@@ -23,8 +23,11 @@ class QuantizeRequest:
 
     Attributes:
         models: files or folders of float models; a bundle is named after each.
-        contract: what the models are fed; found beside each model or inferred when None.
+        contract: of the models; found beside each model or inferred when None.
         data: images, a folder a class; synthetic fields when None.
+
+    >>> quantize("dots.keras", int8=True, seed="3").settings.seed
+    3
     """
 
     models: tuple[Path, ...]

@@ -15,7 +15,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class KeygenRequest:
-    """Make the pair `name` in `folder`."""
+    """Make the pair `name` in `folder`.
+
+    >>> keygen("laboratory-2026").folder
+    PosixPath('.')
+    """
 
     name: str
     folder: Path
@@ -46,7 +50,11 @@ def keygen(name: str, *, to: str = ".", passphrase_file: str = "", json: bool = 
 
 @dataclass(frozen=True)
 class SignRequest:
-    """Sign the bundle in the folder `bundle`."""
+    """Sign the bundle in the folder `bundle`.
+
+    >>> sign("dots-int8", key="laboratory.key", version="7").version
+    7
+    """
 
     bundle: Path
     key: Path

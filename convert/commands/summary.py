@@ -25,7 +25,11 @@ class SummaryError(ConvertError, ValueError):
 
 @dataclass(frozen=True)
 class SummaryRequest:
-    """The figures of the shipped networks as one table, from the files that hold them."""
+    """The figures of the shipped networks as one table, from the files that hold them.
+
+    >>> summary(check="README.md").check
+    PosixPath('README.md')
+    """
 
     check: Path | None
     write: Path | None

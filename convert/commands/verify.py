@@ -15,7 +15,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class VerifyRequest:
-    """Is `bundle`, a folder or zip file, signed by one of the keys in `public`, files or one folder of trusted keys?"""
+    """Is `bundle`, a folder or zip file, signed by one of the keys in `public`, files or one folder of trusted keys?
+
+    >>> verify("dots.zip", public="laboratory.pub").public
+    (PosixPath('laboratory.pub'),)
+    """
 
     bundle: Path
     public: tuple[Path, ...]

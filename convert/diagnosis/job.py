@@ -27,7 +27,8 @@ from convert.diagnosis.rescaling import in_scales_of
 from convert.diagnosis.weights import Weights, weigh
 from convert.errors import DiagnoseError, PreprocessingError, TooFewImagesError
 from convert.parity.stopwatch import Stopwatch
-from convert.quantization.float_model import FloatModel, infer_contract, load_float
+from convert.quantization.contract_inference import infer_contract
+from convert.quantization.float_model import FloatModel, load_float
 from convert.quantization.postcheck import check_labels
 from convert.quantization.preprocessing_check import check_preprocessing
 from convert.quantization.quantize import float_tflite

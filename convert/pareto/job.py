@@ -27,7 +27,8 @@ from convert.pareto.memory_probe import peak_of
 from convert.pareto.record import FORMAT, Comparison, JudgedPoint, Latency, Network, Point, Reference, TimedPoint
 from convert.pareto.timing import FEWER_ROUNDS, ROUNDS, against, board, timed_in_turns
 from convert.parity.stopwatch import Stopwatch
-from convert.quantization.float_model import FloatModel, infer_contract, load_float
+from convert.quantization.contract_inference import infer_contract
+from convert.quantization.float_model import FloatModel, load_float
 from edge.bundle import bundle as bundles
 from edge.diagnostics.bench_timing import raw_interpreter
 from edge.inference.contract import InputContract

@@ -21,7 +21,8 @@ from convert.pareto.record import Accuracy, EdgeTpu, JudgedPoint, Parity, Point
 from convert.parity.comparison import benign_label, compare
 from convert.parity.policy import Policy
 from convert.parity.verdict import judge
-from convert.quantization.float_model import FloatModel, infer_contract
+from convert.quantization.contract_inference import infer_contract
+from convert.quantization.float_model import FloatModel
 from convert.quantization.predictions import Floats, float_probabilities
 from convert.quantization.preprocessing_check import check_preprocessing
 from edge.errors import ContractError, ModelFileError

@@ -26,6 +26,9 @@ class ClassParity(msgspec.Struct, frozen=True):
 
     `lost` counts images of the class that only float names rightly, `gained` those that only int8 does;
     `recall_fall` is float recall minus int8 recall, (lost - gained) / images.
+
+    >>> ClassParity(called_float=3, called_int8=2).recall_fall is None
+    True
     """
 
     called_float: int
@@ -43,6 +46,9 @@ class Changed(msgspec.Struct, frozen=True, rename={"float_label": "float", "int8
     """An image to which the two models give different labels; `true` is None without labels.
 
     Probabilities are each model's own for its own label; `float_margin` is float's lead over its runner-up.
+
+    >>> msgspec.to_builtins(Changed("a.png", None, "Pro", "Pre", 0.5, 0.6, 0.1))["int8"]
+    'Pre'
     """
 
     name: str
@@ -66,6 +72,10 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
         drift_mean, drift_worst: over images, of the largest change of any class's probability.
         confusion_float, confusion_int8: rows true, columns called.
         transitions: rows float's label, columns int8's.
+
+    >>> found = compare(["Benign", "Pro"], [[0.9, 0.1], [0.2, 0.8]], [[0.8, 0.2], [0.6, 0.4]])
+    >>> found.agreed, found.changed[0].int8_label
+    (1, 'Benign')
     """
 
     judged: Literal["labels", "agreement"]

@@ -1,4 +1,4 @@
-"""The thresholds a quantized model is judged by, read from a file for people: `policy.toml` beside this."""
+"""The policy: the thresholds by which a quantized model is judged, read from a TOML file such as `policy.toml`."""
 
 import difflib
 import math
@@ -31,6 +31,9 @@ class Policy:
 
     Raises:
         PolicyError: a value is out of its range.
+
+    >>> Policy.default().min_images
+    300
     """
 
     name: str
@@ -66,7 +69,7 @@ class Policy:
 
     @classmethod
     def synthetic(cls) -> "Policy":
-        """The policy that ships for drawn fields: whether the file is intact, not whether it may be used."""
+        """The policy that ships for synthetic fields: whether the file is intact, not whether it may be used."""
         return cls.load(SYNTHETIC_POLICY)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""How long each phase of a job took."""
+"""A stopwatch for the phases of a job."""
 
 import time
 from collections.abc import Iterator
@@ -6,7 +6,14 @@ from contextlib import contextmanager
 
 
 class Stopwatch:
-    """Seconds spent in each named phase."""
+    """Seconds spent in each named phase.
+
+    >>> watch = Stopwatch()
+    >>> with watch("load"):
+    ...     pass
+    >>> list(watch.seconds)
+    ['load']
+    """
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}

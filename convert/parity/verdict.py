@@ -20,11 +20,12 @@ import msgspec
 from convert.errors import ParityError
 from convert.parity.comparison import ClassParity, Parity
 from convert.parity.policy import Policy
+from edge.errors import ANSWER_IS_NO, DONE, NOT_ENOUGH_EVIDENCE
 from models.statistics.intervals import p_at_most, paired_difference_lower, paired_difference_upper
 
 Verdict = Literal["pass", "fail", "inconclusive"]
-EXIT_CODES: dict[str, int] = {"pass": 0, "fail": 1, "inconclusive": 3}
-_CHANCE = 0.05  # a p-value below this rules chance out, where the evidence is thin
+EXIT_CODES: dict[str, int] = {"pass": DONE, "fail": ANSWER_IS_NO, "inconclusive": NOT_ENOUGH_EVIDENCE}
+_CHANCE = 0.05  # a p-value below this rules chance out, where images are few
 _SLACK = 1e-9  # a value on its limit passes, whatever the last bit of a float says
 
 
@@ -39,6 +40,9 @@ class Check(msgspec.Struct, frozen=True):
         sense: "at most" or "at least" the limit.
         message: one sentence a person can act on.
         subject: the class it is about, or None.
+
+    >>> Check("images", "pass", 300, 300, "images", "at least", "300 images").outcome
+    'pass'
     """
 
     name: str

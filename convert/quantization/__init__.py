@@ -1,3 +1,11 @@
 """Quantization: float models in, int8 TFLite files out, and checks of both ends."""
 
-__all__ = ["findings", "float_model", "postcheck", "predictions", "preprocessing_check", "quantize"]
+__all__ = [
+    "contract_inference",
+    "findings",
+    "float_model",
+    "postcheck",
+    "predictions",
+    "preprocessing_check",
+    "quantize",
+]

@@ -1,4 +1,4 @@
-"""A converted file is looked at before it is believed: each setting of `convert.quantization.quantize` leaves a trace.
+"""Verification of a converted file: each setting of `convert.quantization.quantize` leaves a trace in it.
 
 The converter's flags are requests; a later TensorFlow may ignore one without a word (DESIGN, decision 5), and
 the file then loads everywhere and computes wrongly somewhere.
@@ -39,12 +39,12 @@ COARSER_BY = 1.05  # how much coarser than the pixel range needs an input's scal
 
 
 def verify(model: bytes, contract: InputContract, io: Literal["int8", "uint8"] = "int8") -> tuple[Finding, ...]:
-    """Check a converted file against what was asked for.
+    """Check a converted file against the settings of its conversion.
 
     Args:
         model: the TFLite file.
-        contract: what it is fed.
-        io: number format asked for at both ends.
+        contract: of its input.
+        io: number format required at both ends.
 
     Returns:
         Findings: "operator-versions" (info) lists them all; "operator-version" (warn) names the unusually

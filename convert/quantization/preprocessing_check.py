@@ -32,7 +32,7 @@ def check_preprocessing(
 
     Args:
         model: the float classifier.
-        contract: what it is said to be fed.
+        contract: said to be the model's.
         pixels, truth: prepared images uint8 (N, H, W, 3) RGB, and their classes int (N,).
         probabilities: of the float model for them, float (N, classes).
 
@@ -45,10 +45,10 @@ def check_preprocessing(
     if right.mean() >= SURE_ENOUGH:
         return
     tried: list[tuple[float, str, str]] = []  # accuracy, rule, how
-    for rule, fed, other in _others(contract):
+    for rule, how, other in _others(contract):
         found = float_probabilities(model, other, pixels[some]).argmax(axis=1) == truth[some]
         if _better(right, found):
-            tried.append((float(found.mean()), rule, f"when it is fed {fed}"))
+            tried.append((float(found.mean()), rule, f"when it is fed {how}"))
     if len(some) >= IMAGES_A_CLASS * len(contract.labels):
         order = _best_order(called, truth[some], len(contract.labels))
         found = order[called] == truth[some]

@@ -1,4 +1,4 @@
-"""Keras to full-int8 TFLite with the settings measured for this project, and to float TFLite for comparison.
+"""Conversion from Keras to full-int8 TFLite with the settings measured for this project, and to float TFLite.
 
 The settings, and what each is for (DESIGN, decisions 2 to 6): batch fixed at 1, or Flatten becomes SHAPE,
 STRIDED_SLICE and PACK; every operator in int8 with 8-bit ends; Dense layers quantized per tensor, which older
@@ -35,7 +35,7 @@ def quantize(
 
     Args:
         model: the float classifier.
-        contract: what it is fed; size and number of labels must be its own.
+        contract: of its input; size and number of labels must be its own.
         calibration_pixels: uint8 (N, height, width, 3) RGB, prepared by `contract`.
         io: number format of input and output.
         progress: called with (images done, images) while calibrating.

@@ -17,7 +17,8 @@ from convert.calibration.calibration_set import Calibration, choose, synthetic
 from convert.calibration.evaluation_data import SYNTHETIC_CALIBRATION, Source
 from convert.calibration.selection import METHODS, penultimate_features
 from convert.parity.comparison import benign_label, compare
-from convert.quantization.float_model import infer_contract, load_float
+from convert.quantization.contract_inference import infer_contract
+from convert.quantization.float_model import load_float
 from convert.quantization.predictions import device_probabilities, float_probabilities
 from convert.quantization.quantize import quantize
 from docs.studies.command import Study, output, run

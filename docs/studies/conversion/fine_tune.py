@@ -18,7 +18,8 @@ import numpy as np
 from convert.calibration.calibration_set import choose
 from convert.calibration.evaluation_data import Source
 from convert.errors import RecoveryError
-from convert.quantization.float_model import infer_contract, load_float
+from convert.quantization.contract_inference import infer_contract
+from convert.quantization.float_model import load_float
 from convert.quantization.predictions import Floats, device_probabilities, float_probabilities
 from convert.quantization.quantize import calibrated, quantized
 from convert.recovery.fine_tune import FineTuneSettings, fine_tune

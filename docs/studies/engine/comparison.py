@@ -25,7 +25,8 @@ from convert.calibration.calibration_set import choose
 from convert.calibration.evaluation_data import Source
 from convert.errors import FloatModelError
 from convert.parity.latency import latency_ratio
-from convert.quantization.float_model import FloatModel, infer_contract, load_float
+from convert.quantization.contract_inference import infer_contract
+from convert.quantization.float_model import FloatModel, load_float
 from convert.quantization.predictions import Floats, float_probabilities
 from convert.quantization.quantize import float_tflite, quantize, reach_both_ends
 from docs.studies.command import Study, output, run

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.calibration.calibration_set import Calibration, check, choose, from_batches, lint, synthetic
+from convert.calibration.calibration_set import Calibration, choose, lint, synthetic
+from convert.calibration.given_set import check, from_batches
 from convert.calibration.selection import METHODS, penultimate_features, pick, pixel_statistics
 from convert.errors import CalibrationError
 from edge.inference.contract import FLOAT32, InputContract

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import CalibrationError, FloatModelError, QuantizationError
-from convert.quantization.float_model import digest, infer_contract, load_float
+from convert.quantization.contract_inference import infer_contract
+from convert.quantization.float_model import digest, load_float
 from convert.quantization.postcheck import verify
 from convert.quantization.quantize import float_tflite, quantize, reach_both_ends
 from convert.tflite.inspection import inspect
@@ -138,7 +139,8 @@ def test_nothing_of_tensorflow_reaches_the_streams(folder, tmp_path):
     """In a fresh process, from the import to the converted file."""
     script = (
         "import sys, numpy as np\nfrom pathlib import Path\n"
-        "from convert.quantization.float_model import infer_contract, load_float\n"
+        "from convert.quantization.contract_inference import infer_contract\n"
+        "from convert.quantization.float_model import load_float\n"
         "from convert.quantization.quantize import quantize\n"
         "model = load_float(Path(sys.argv[1]))\ncontract = infer_contract(model).contract\n"
         "quantize(model, contract, np.zeros((2, 32, 32, 3), np.uint8) + np.uint8(9))\nprint('done')\n"

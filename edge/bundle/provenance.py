@@ -1,7 +1,8 @@
 """Where a bundle comes from, as every record of it says it."""
 
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct, to_builtins
 
 from edge.bundle.envelope import Signed
 
@@ -9,11 +10,13 @@ UNSIGNED = "unsigned"  # in place of key ids, where this machine verified no sig
 NOT_RECORDED = "not recorded"  # in place of key ids, in what is told of runs that say nothing of it
 
 
-@dataclass(frozen=True)
-class Provenance:
+class Provenance(Struct, frozen=True, rename={"version": "bundle_version"}):
     """A bundle's name, its signed version, and the ids of the trusted keys that signed it, separated by spaces.
 
     Of a bundle that runs unsigned, `version` is None and `signed_by` is UNSIGNED.
+
+    >>> Provenance("tiny-int8", None, UNSIGNED).as_record()
+    {'bundle': 'tiny-int8', 'bundle_version': None, 'signed_by': 'unsigned'}
     """
 
     bundle: str
@@ -29,7 +32,8 @@ class Provenance:
 
     def as_record(self) -> dict[str, Any]:
         """The keys that records share: `bundle`, `bundle_version` (null where unsigned), `signed_by`."""
-        return {"bundle": self.bundle, "bundle_version": self.version, "signed_by": self.signed_by}
+        record: dict[str, Any] = to_builtins(self)
+        return record
 
     def __str__(self) -> str:
         """`mobilenet_v2-int8, version 20261124143000, signed by 0a1b2c3d4e5f`, or `..., unsigned`."""

@@ -4,11 +4,12 @@ import json as json_format
 import logging
 import os
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE, FrameError, ImageFileError, UsageError
@@ -20,6 +21,26 @@ if TYPE_CHECKING:
     from edge.inference.gates.base import Gates
 
 _log = logging.getLogger(__name__)
+
+
+class ClassifiedImage(Struct, frozen=True):
+    """What `edge classify --json` prints of an image, before its bundle.
+
+    Attributes:
+        label, reason, detail, gates: as `edge.inference.answer.Answer`; of a file that cannot be read only `reason`.
+        probabilities: by label. latency_ms: from decoded image to answer, milliseconds.
+
+    >>> ClassifiedImage("a.png", reason="a.png: not an image").label is None
+    True
+    """
+
+    path: str
+    label: str | None = None
+    reason: str | None = None
+    detail: str | None = None
+    probabilities: dict[str, float] | None = None
+    gates: dict[str, float] | None = None
+    latency_ms: float | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +66,8 @@ class ClassifyRequest:
         Raises:
             UsageError: a path that does not exist, or a folder without images; nothing is classified then.
         """
+        from msgspec import to_builtins
+
         from edge.bundle.trusted import TrustedKeys
         from edge.inference.images import images_in
         from edge.serving.serve import RESEARCH_USE, serve
@@ -62,10 +85,11 @@ class ClassifyRequest:
         show_progress = sys.stderr.isatty() and not sys.stdout.isatty()
         refused = unread = 0
         for number, path in enumerate(images, 1):
-            record = _classified(served.classifier, gates, path) | provenance
-            unread += record["latency_ms"] is None
-            refused += record["label"] is None and record["latency_ms"] is not None
-            print(json_format.dumps(record, allow_nan=False) if self.json else _row(record), flush=True)
+            image = _classified(served.classifier, gates, path)
+            unread += image.latency_ms is None
+            refused += image.label is None and image.latency_ms is not None
+            record = {**to_builtins(image), **provenance}
+            print(json_format.dumps(record, allow_nan=False) if self.json else _row(image), flush=True)
             if show_progress:
                 print(f"\r{number} of {len(images)}", end="", file=sys.stderr, flush=True)
         if show_progress:
@@ -136,30 +160,32 @@ def classify(
     )
 
 
-def _classified(classifier: "Classifier", gates: "Gates", path: Path) -> dict[str, Any]:
-    """The record of an image: the answer to it, or as the reason for none what is wrong with the file."""
+def _classified(classifier: "Classifier", gates: "Gates", path: Path) -> ClassifiedImage:
+    """The answer to an image, or as the reason for none what is wrong with the file."""
     from edge.inference.answer import answer_frame
     from edge.inference.images import read_image
 
-    empty: dict[str, Any] = {"label": None, "reason": None, "detail": None, "probabilities": None, "gates": None}
-    record = {"path": str(path), **empty, "latency_ms": None}
     try:
         frame = read_image(path)
         start = perf_counter()
         pixels = classifier.contract.prepare(frame)
     except (ImageFileError, FrameError) as error:
-        return {**record, "reason": str(error)}
-    found = asdict(answer_frame(gates, classifier, pixels))
-    if found["probabilities"] is not None:
-        found["probabilities"] = dict(zip(classifier.contract.labels, found["probabilities"], strict=True))
-    return {**record, **found, "latency_ms": round((perf_counter() - start) * 1e3, 3)}
+        return ClassifiedImage(str(path), reason=str(error))
+    found = answer_frame(gates, classifier, pixels)
+    latency_ms = round((perf_counter() - start) * 1e3, 3)
+    probabilities = None
+    if found.probabilities is not None:
+        probabilities = dict(zip(classifier.contract.labels, found.probabilities, strict=True))
+    return ClassifiedImage(
+        str(path), found.label, found.reason, found.detail, probabilities, dict(found.gates), latency_ms
+    )
 
 
-def _row(record: Mapping[str, Any]) -> str:
+def _row(image: ClassifiedImage) -> str:
     """`Pre        0.996     4.2 ms  path`, or the reason why not."""
-    path = os.fsencode(record["path"]).decode("utf-8", "backslashreplace").replace("\n", "\\n")
-    if record["label"] is None:
-        detail = str(record["detail"] or record["reason"]).removeprefix(f"{record['path']}: ")
+    path = os.fsencode(image.path).decode("utf-8", "backslashreplace").replace("\n", "\\n")
+    if image.label is None:
+        detail = str(image.detail or image.reason).removeprefix(f"{image.path}: ")
         return f"{'-':<12}{'-':>6}{'-':>10}     {path}  ({detail})"
-    highest = max(record["probabilities"].values())
-    return f"{record['label']:<12}{highest:6.3f}{record['latency_ms']:>10.1f} ms  {path}"
+    assert image.probabilities is not None
+    return f"{image.label:<12}{max(image.probabilities.values()):6.3f}{image.latency_ms:>10.1f} ms  {path}"

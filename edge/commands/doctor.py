@@ -23,11 +23,13 @@ class DoctorRequest:
             Code 4 when a finding is "missing", else 0. Record: `findings` (name, state, found, cure), `missing`
             and `warnings` (names).
         """
-        from edge.diagnostics.doctor import diagnose, record, table
+        from msgspec import to_builtins
+
+        from edge.diagnostics.doctor import diagnose, report, table
 
         findings = diagnose(self.machine)
-        found = record(findings)
-        return Outcome(MACHINE_LACKS if found["missing"] else DONE, found, table(findings))
+        found = report(findings)
+        return Outcome(MACHINE_LACKS if found.missing else DONE, to_builtins(found), table(findings))
 
 
 def doctor(config: str = "", store: str = "", json: bool = False) -> DoctorRequest:

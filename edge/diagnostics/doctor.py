@@ -4,8 +4,8 @@ import logging
 import sys
 import textwrap
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
+
+from msgspec import Struct
 
 from edge.diagnostics import board, cameras, coral, selftest, slots, software, storage, trust
 from edge.inference.runtimes import RUNTIMES
@@ -36,6 +36,18 @@ PROBES: tuple[tuple[str, Probe, float], ...] = (  # name, probe, seconds it may 
 _WIDTH = 120
 
 
+class Report(Struct, frozen=True):
+    """What `edge doctor --json` prints: the findings, and the names of those that are missing or warnings.
+
+    >>> report([Finding("disk", "missing", "full", "make room")]).missing
+    ('disk',)
+    """
+
+    findings: tuple[Finding, ...]
+    missing: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
 def diagnose(machine: Machine, probes: Sequence[tuple[str, Probe, float]] = PROBES) -> list[Finding]:
     """The findings of all probes in their order. Never raises; takes no longer than the sum of their bounds."""
     findings: list[Finding] = []
@@ -48,13 +60,9 @@ def diagnose(machine: Machine, probes: Sequence[tuple[str, Probe, float]] = PROB
     return findings
 
 
-def record(findings: Sequence[Finding]) -> dict[str, Any]:
-    """What `--json` prints."""
-    return {
-        "findings": [asdict(finding) for finding in findings],
-        "missing": _named(findings, "missing"),
-        "warnings": _named(findings, "warning"),
-    }
+def report(findings: Sequence[Finding]) -> Report:
+    """The findings, sorted by state."""
+    return Report(tuple(findings), _named(findings, "missing"), _named(findings, "warning"))
 
 
 def table(findings: Sequence[Finding]) -> str:
@@ -70,8 +78,8 @@ def table(findings: Sequence[Finding]) -> str:
     return "\n".join([*lines, "", ", ".join(f"{count} {state}" for state, count in counts.items() if count)])
 
 
-def _named(findings: Sequence[Finding], state: str) -> list[str]:
-    return [finding.name for finding in findings if finding.state == state]
+def _named(findings: Sequence[Finding], state: str) -> tuple[str, ...]:
+    return tuple(finding.name for finding in findings if finding.state == state)
 
 
 def _wrapped(head: str, text: str) -> list[str]:

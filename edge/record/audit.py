@@ -7,14 +7,15 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct, to_builtins
+
 from edge.errors import StoreError, StoreFull
-from edge.record.chain import link
+from edge.record.chain import ChainEnd, link
 from edge.record.entries import Body, EndBody, EventBody, Image, PrunedBody, RunBody, VerdictBody, read_body
 from edge.record.images import IMAGES, LEFT_OVER, NAME, image_path, is_partial
 from edge.record.reader import Row
@@ -25,12 +26,11 @@ MOST_FINDINGS, MOST_SIGNERS = 100, 100
 _SAY_EVERY_S = 5.0
 
 
-@dataclass(frozen=True)
-class VerifyReport:
+class VerifyReport(Struct, frozen=True):
     """What was checked and what was found.
 
     Attributes:
-        folder: of the record. head: entry number and digest up to which it was read; None where it cannot be.
+        folder: of the record. head: the entry up to which it was read; None where it cannot be.
         entries, verdicts, events, runs, not_ended, images: how many were read; a run that was killed did not end.
         signers: how many of the runs by `signed_by`: key ids, "unsigned", or "not recorded" of older runs.
         pruned_through: entries up to this one were removed by retention, and the chain says so.
@@ -43,14 +43,14 @@ class VerifyReport:
     """
 
     folder: Path
-    head: tuple[int, str] | None = None
+    head: ChainEnd | None = None
     entries: int = 0
     verdicts: int = 0
     events: int = 0
     runs: int = 0
     not_ended: int = 0
     images: int = 0
-    signers: Mapping[str, int] = field(default_factory=dict)
+    signers: dict[str, int] = {}
     pruned_through: int = 0
     findings: tuple[str, ...] = ()
     found: int = 0
@@ -64,8 +64,7 @@ class VerifyReport:
 
     def as_record(self) -> dict[str, Any]:
         """JSON-serializable."""
-        head = None if self.head is None else {"id": self.head[0], "digest": self.head[1]}
-        return {**asdict(self), "folder": str(self.folder), "head": head, "sound": self.sound}
+        return {**to_builtins(self, enc_hook=str), "sound": self.sound}  # str: of the folder
 
     def text(self) -> str:
         """For a person: the findings, then what was read."""
@@ -87,7 +86,7 @@ class VerifyReport:
             read += f"; {self.left_over} in {LEFT_OVER}/"
         lines.append(f"{'sound' if self.sound else f'{self.found} findings'}: {read}")
         if self.head:
-            lines.append(f"head: entry {self.head[0]}, {self.head[1]}")
+            lines.append(f"head: entry {self.head.id}, {self.head.digest}")
         return "\n".join(lines)
 
 
@@ -153,7 +152,7 @@ class _Check:
             self._find(str(error))
         return VerifyReport(
             self._store.folder,
-            head=(self._head.id, self._head.digest),
+            head=ChainEnd(self._head.id, self._head.digest),
             entries=self._entries,
             verdicts=self._kinds[VerdictBody],
             events=self._kinds[EventBody],

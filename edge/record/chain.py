@@ -17,7 +17,20 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec import Struct
+
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+class ChainEnd(Struct, frozen=True):
+    """The head of a chain: number and digest of its last entry.
+
+    >>> ChainEnd(0, genesis("0" * 32)).digest[:8]
+    '8b8433d7'
+    """
+
+    id: int
+    digest: str
 
 
 def genesis(record: str) -> str:

@@ -13,9 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from msgspec import Struct, to_builtins
+
 from edge.bundle.provenance import Provenance
 from edge.errors import StoreError, UsageError
 from edge.record.audit import VerifyReport, verify
+from edge.record.chain import ChainEnd
 from edge.record.entries import Body, Image, RunBody, VerdictBody, read_body
 from edge.record.images import split_path
 from edge.record.reader import Head, Row
@@ -63,6 +66,29 @@ class SlideSummary:
     problems: list[str] = field(default_factory=list)
 
 
+class ChainRecord(Struct, frozen=True):
+    """What `chain.json` holds.
+
+    Attributes:
+        record, head: name of the record, and the end of its chain at the time of the export.
+        exported: that time, ISO 8601.
+        entries, verdicts, images, simulated, bundles: of the slide, as in `SlideSummary`.
+        sound, findings: what `edge verify` says of the record, and what the export found wrong with images.
+    """
+
+    slide: str
+    record: str
+    head: ChainEnd
+    exported: str
+    entries: int
+    verdicts: int
+    images: int
+    simulated: bool
+    bundles: tuple[Provenance, ...]
+    sound: bool
+    findings: tuple[str, ...]
+
+
 def export(folder: Path, slide: str, to: Path) -> tuple[SlideSummary, VerifyReport]:
     """Write everything about `slide` in the record `folder` to the new folder `to`, while a run may go on.
 
@@ -81,7 +107,9 @@ def export(folder: Path, slide: str, to: Path) -> tuple[SlideSummary, VerifyRepo
             raise UsageError(f"slide {slide!r} is not in this record; {_near(slide, known)}")
         if checked.head is None:
             raise StoreError(checked.findings[0])
-        head = Head(store.head().record, *checked.head, image_bytes=0)  # what was checked is what is exported
+        head = Head(
+            store.head().record, checked.head.id, checked.head.digest, image_bytes=0
+        )  # what was checked is what is exported
         with _new_folder(to) as staging:
             summary = _write(store, slide, head, staging, checked)
         if checked.sound and not summary.problems:
@@ -104,7 +132,7 @@ def _write(store: Store, slide: str, head: Head, staging: Path, checked: VerifyR
         with sums.text(CSV) as table:
             _write_table(store, staging / JSON_LINES, summary, table)
         with sums.text(HEAD) as stream:
-            stream.write(json_format.dumps(_chain_record(slide, head, summary, checked), indent=2) + "\n")
+            stream.write(json_format.dumps(to_builtins(_chain_record(slide, head, summary, checked)), indent=2) + "\n")
         with sums.text(README) as stream:
             stream.write(_readme(slide, head, summary, checked))
     return summary
@@ -198,20 +226,20 @@ def _safe(text: str) -> str:
 # --- what goes with it ----------------------------------------------------------------------------------------
 
 
-def _chain_record(slide: str, head: Head, summary: SlideSummary, checked: VerifyReport) -> dict[str, Any]:
-    return {
-        "slide": slide,
-        "record": head.record,
-        "head": {"id": head.id, "digest": head.digest},
-        "exported": Clock().now().utc,
-        "entries": summary.entries,
-        "verdicts": summary.verdicts,
-        "images": summary.images,
-        "simulated": summary.simulated,
-        "bundles": [bundle.as_record() for bundle in summary.bundles],
-        "sound": checked.sound and not summary.problems,
-        "findings": [*checked.findings, *summary.problems],
-    }
+def _chain_record(slide: str, head: Head, summary: SlideSummary, checked: VerifyReport) -> ChainRecord:
+    return ChainRecord(
+        slide=slide,
+        record=head.record,
+        head=ChainEnd(head.id, head.digest),
+        exported=Clock().now().utc,
+        entries=summary.entries,
+        verdicts=summary.verdicts,
+        images=summary.images,
+        simulated=summary.simulated,
+        bundles=tuple(summary.bundles),
+        sound=checked.sound and not summary.problems,
+        findings=(*checked.findings, *summary.problems),
+    )
 
 
 def _readme(slide: str, head: Head, summary: SlideSummary, checked: VerifyReport) -> str:

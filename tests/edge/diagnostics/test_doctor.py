@@ -21,7 +21,7 @@ from edge.bundle import bundle as bundles
 from edge.bundle.golden import Golden
 from edge.commands.doctor import DoctorRequest
 from edge.diagnostics import board, cameras, coral, software, storage
-from edge.diagnostics.doctor import PROBES, diagnose, record, table
+from edge.diagnostics.doctor import PROBES, diagnose, report, table
 from edge.errors import DONE, MACHINE_LACKS
 from edge.system.isolation import examine
 from edge.system.machine import Finding, Machine
@@ -297,7 +297,7 @@ def test_no_interpreter_ends_with_4(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge.inference.interpreters.available_runtimes", tuple)
     probes = [probe for probe in PROBES if probe[0].startswith("interpreter")]
     findings = diagnose(Machine(), probes)
-    assert record(findings)["missing"] == ["interpreter"]
+    assert report(findings).missing == ("interpreter",)
     monkeypatch.setattr("edge.diagnostics.doctor.PROBES", tuple(probes))
     monkeypatch.setattr("edge.diagnostics.doctor.diagnose", lambda machine: diagnose(machine, probes))
     assert DoctorRequest(Machine(), json=True).execute().code == MACHINE_LACKS
@@ -359,7 +359,7 @@ def test_a_whole_pi_5(tmp_path: Path) -> None:
     pi = machine(tmp_path, PI_5_CORAL_ON_USB_2)
     fast = [p for p in PROBES if p[0] in ("system", "Edge TPU", "V4L2 cameras", "groups", "disk", "memory", "power")]
     findings = diagnose(pi, fast)
-    assert record(findings)["missing"] == [] and "Edge TPU device" in record(findings)["warnings"]
+    assert report(findings).missing == () and "Edge TPU device" in report(findings).warnings
     assert "unknown" not in states(findings).values()
 
 

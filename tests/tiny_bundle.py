@@ -62,6 +62,7 @@ def certified(parts: dict[str, Any], *, verdict: str = "pass", **more: Any) -> d
     """`parts` of a bundle with a certificate about them."""
     certificate = {
         "verdict": verdict,
+        "synthetic": False,
         "int8_model": {"sha256": hashlib.sha256(parts["model"]).hexdigest()},
         "contract": {"sha256": hashlib.sha256(parts["contract"].to_json().encode()).hexdigest()},
     }

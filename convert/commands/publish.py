@@ -9,6 +9,7 @@ import msgspec
 from convert.signing.keys import read_passphrase
 from convert.signing.repository import Publication, Published, utc_now
 from convert.signing.repository_keys import SNAPSHOT, TARGETS, TIMESTAMP, RoleKeys, generate_all
+from edge.bundle.provenance import ON_SYNTHETIC
 from edge.commands.command_line import Outcome
 from edge.errors import DONE, UsageError
 from edge.system.files import require_writable
@@ -77,7 +78,10 @@ class PublishRequest:
         return self._outcome("rotate", publication, f"new keys for {', '.join(roles)}")
 
     def _outcome(self, action: str, publication: Publication, said: str) -> Outcome:
-        releases = msgspec.to_builtins(publication.releases)
+        releases = [
+            {**msgspec.to_builtins(each), "synthetic_certificate": publication.rests_on_synthetic(each)}
+            for each in publication.releases
+        ]
         record: dict[str, Any] = {
             "action": action,
             "root": str(publication.root_file),
@@ -85,7 +89,7 @@ class PublishRequest:
             "expires": publication.expires,
             "releases": releases,
         }
-        lines = [said, *(f"  {r['name']} version {r['version']}: {r['rollout']} %" for r in releases)]
+        lines = [said, *(f"  {_line(release)}" for release in releases)]
         return Outcome(DONE, record, "\n".join([*lines, f"valid until {publication.expires[TIMESTAMP]}"]))
 
 
@@ -149,6 +153,11 @@ def publish(
         expires=whole_number(expires, "--expires", at_least=1, at_most=MOST_DAYS),
         json=json,
     )
+
+
+def _line(release: dict[str, Any]) -> str:
+    synthetic = f", {ON_SYNTHETIC}" if release["synthetic_certificate"] else ""
+    return f"{release['name']} version {release['version']}: {release['rollout']} %{synthetic}"
 
 
 def _release(text: str) -> tuple[str, int]:

@@ -63,6 +63,7 @@ class SignRequest:
     add: bool
     replace: bool
     allow_uncertified: bool
+    allow_synthetic: bool
     json: bool
 
     def execute(self) -> Outcome:
@@ -77,6 +78,7 @@ class SignRequest:
             add=self.add,
             replace=self.replace,
             allow_uncertified=self.allow_uncertified,
+            allow_synthetic=self.allow_synthetic,
         )
         said = signed.statement
         record = {
@@ -100,6 +102,7 @@ def sign(
     add: bool = False,
     replace: bool = False,
     allow_uncertified: bool = False,
+    allow_synthetic: bool = False,
     json: bool = False,
 ) -> SignRequest:
     """Sign a bundle: manifest.sig says that this bundle, in this version, may run where the key is trusted.
@@ -115,6 +118,7 @@ def sign(
         add: put a signature beside those that are there, for the same version.
         replace: sign anew what is signed already, with a higher version.
         allow_uncertified: sign although the certificate does not say "pass".
+        allow_synthetic: sign although the certificate rests on synthetic images only; devices and records say so.
         json: print one JSON object.
     """
     if add and replace:
@@ -127,5 +131,6 @@ def sign(
         add,
         replace,
         allow_uncertified,
+        allow_synthetic,
         json,
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from convert.signing.keys import load_public
+from edge.bundle.provenance import ON_SYNTHETIC
 from edge.bundle.trusted import TrustedKeys
 from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE, BundleError, UsageError
@@ -29,7 +30,8 @@ class VerifyRequest:
         """Code 0 valid, 1 not.
 
         Record: `path`, `valid`, `reason` (null when valid); and `bundle`, `version`, `digest`, `signed_at`, `keys` (ids
-        of those that hold), `verdict` (the certificate's), all null where not valid.
+        of those that hold), `verdict` (the certificate's), `synthetic_certificate` (it rests on synthetic images), all
+        null where not valid.
 
         Raises:
             UsageError: no such bundle. KeyFileError, TrustError: keys that cannot be read.
@@ -40,7 +42,9 @@ class VerifyRequest:
         if not self.bundle.exists():
             raise UsageError(f"{self.bundle}: no such folder or zip file")
         record: dict[str, Any] = {"path": str(self.bundle), "valid": False, "reason": None}
-        record |= dict.fromkeys(("bundle", "version", "digest", "signed_at", "keys", "verdict"))
+        record |= dict.fromkeys(
+            ("bundle", "version", "digest", "signed_at", "keys", "verdict", "synthetic_certificate")
+        )
         try:
             found = signing.verify(self.bundle, trust)
         except BundleError as error:
@@ -55,6 +59,7 @@ class VerifyRequest:
             "signed_at": said.signed_at,
             "keys": list(keys),
             "verdict": found.certificate["verdict"],
+            "synthetic_certificate": found.synthetic,
         }
         names = " and ".join(f"{trust.keys[key].name} ({key[:12]})" for key in keys)
         text = (
@@ -62,6 +67,8 @@ class VerifyRequest:
         )
         if not found.certified:
             text += f"\nits certificate says {found.certificate['verdict']!r}: devices refuse it"
+        if found.synthetic:
+            text += f"\n{ON_SYNTHETIC}: its accuracy is not known"
         return Outcome(DONE, record, text)
 
     def _trust(self) -> TrustedKeys:

@@ -32,10 +32,11 @@ from convert.errors import PublishError
 from convert.signing.repository_keys import ROLES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleKeys
 from convert.signing.signing import read_signature
 from edge.bundle import bundle as bundles
-from edge.bundle.bundle import FILE_LIMITS, NO_KEYS
+from edge.bundle.bundle import CERTIFICATE, FILE_LIMITS, NO_KEYS, rests_on_synthetic
 from edge.bundle.policy import MANIFEST
 from edge.system.files import write_whole
 from edge.system.folders import read_folder
+from edge.system.strict_json import read_object
 
 ROOT_DAYS, TARGETS_DAYS, FRESH_DAYS = 730, 365, 30
 _SPECIFICATION = "1.0.31"
@@ -190,6 +191,23 @@ class Publication:
                 target.unrecognized_fields["custom"] = msgspec.to_builtins(release)
         self._changed.add(TARGETS)
         return release
+
+    def rests_on_synthetic(self, release: Published) -> bool | None:
+        """Whether synthetic images alone certified a release; None where its certificate is not in the repository.
+
+        Asked of the certificate itself: a device refuses a key in `custom` that it does not know.
+        """
+        path = f"{release.name}/{release.version}/{CERTIFICATE}"
+        target = self._targets.signed.targets.get(path)
+        if target is None:
+            return None
+        name = f"{release.name}/{release.version}/{target.hashes['sha256']}.{CERTIFICATE}"
+        try:
+            data = self._files.get(name) or (self._folder / "targets" / name).read_bytes()
+            target.verify_length_and_hashes(data)
+        except (OSError, RepositoryError):
+            return None
+        return rests_on_synthetic(read_object(data, name, PublishError))
 
     def refresh(self) -> None:
         """Say anew that this is the newest there is."""

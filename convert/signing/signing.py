@@ -39,6 +39,7 @@ def sign(
     add: bool = False,
     replace: bool = False,
     allow_uncertified: bool = False,
+    allow_synthetic: bool = False,
     now: datetime | None = None,
 ) -> Signature:
     """Sign the bundle in a folder; `manifest.sig` is written whole or not at all, and verified once it stands.
@@ -48,13 +49,20 @@ def sign(
         add: put a signature beside those that are there, over the same statement.
         replace: sign anew, with a higher version than the signature that is there.
         allow_uncertified: sign although the certificate does not say "pass".
+        allow_synthetic: sign although synthetic images certified it; every device and record that runs it says so.
         now: in UTC; None is the clock.
 
     Raises:
-        BundleError: the bundle is not whole, or not certified. SigningError: signed already, by this key or at all, or
-            with another version or manifest; a clock that was never set. OSError: it cannot be written.
+        BundleError: the bundle is not whole, or not certified. SigningError: certified on synthetic images; signed
+            already, by this key or at all, or with another version or manifest; a clock that was never set. OSError: it
+            cannot be written.
     """
     bundle = bundles.load(path, trust=NO_KEYS, allow_unsigned=True, allow_uncertified=allow_uncertified)
+    if bundle.synthetic and not allow_synthetic:
+        raise SigningError(
+            f"{path}: its certificate rests on synthetic images only, so that its accuracy is not known; convert it "
+            "with --data, or add --allow-synthetic"
+        )
     found = None if bundle.signature is None else read_signature(path, bundle.signature)
     if add:
         envelope = _to_add_to(path, bundle, found, key, version)

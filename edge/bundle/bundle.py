@@ -37,12 +37,13 @@ from edge.system.folders import open_folder, write_folder
 from edge.system.strict_json import read_object
 
 _KIB, _MIB = 2**10, 2**20
+CERTIFICATE = "certificate.json"
 REQUIRED = {  # name -> most bytes
     "model.tflite": 256 * _MIB,
     "contract.json": 256 * _KIB,
     "labels.txt": 256 * _KIB,
     "calibration.json": 16 * _MIB,
-    "certificate.json": 16 * _MIB,
+    CERTIFICATE: 16 * _MIB,
     "golden.npz": LARGEST_GOLDEN_BYTES + 64 * _KIB,
 }
 COMPILED = "model_edgetpu.tflite"
@@ -90,9 +91,19 @@ class Bundle:
         return bool(self.certificate["verdict"] == "pass")
 
     @property
+    def synthetic(self) -> bool:
+        """Its certificate rests on synthetic images: its accuracy is not known."""
+        return rests_on_synthetic(self.certificate)
+
+    @property
     def provenance(self) -> Provenance:
         """Its name, signed version and signers, as records say it."""
-        return Provenance.of(self.name, self.signed)
+        return Provenance.of(self.name, self.signed, synthetic_certificate=self.synthetic)
+
+
+def rests_on_synthetic(certificate: Mapping[str, Any]) -> bool:
+    """Whether synthetic images certified a bundle; True also where the certificate does not say."""
+    return certificate.get("synthetic") is not False
 
 
 def load(

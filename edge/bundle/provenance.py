@@ -7,37 +7,51 @@ from msgspec import Struct, to_builtins
 from edge.bundle.envelope import Signed
 
 UNSIGNED = "unsigned"  # in place of key ids, where this machine verified no signature
+ON_SYNTHETIC = "certified on synthetic images only"
 NOT_RECORDED = "not recorded"  # in place of key ids, in what is told of runs that say nothing of it
 
 
 class Provenance(Struct, frozen=True, rename={"version": "bundle_version"}):
-    """A bundle's name, its signed version, and the ids of the trusted keys that signed it, separated by spaces.
+    """A bundle's name, its signed version, the ids of the keys that signed it, and what its certificate rests on.
 
-    Of a bundle that runs unsigned, `version` is None and `signed_by` is UNSIGNED.
+    Attributes:
+        version: None where unsigned. signed_by: ids of trusted keys, separated by spaces, or UNSIGNED.
+        synthetic_certificate: synthetic images alone certified it, so that its accuracy is not known; None in what is
+            told of runs that do not say it.
 
-    >>> Provenance("tiny-int8", None, UNSIGNED).as_record()
-    {'bundle': 'tiny-int8', 'bundle_version': None, 'signed_by': 'unsigned'}
+    >>> str(Provenance("tiny-int8", None, UNSIGNED, synthetic_certificate=True))
+    'tiny-int8, unsigned, certified on synthetic images only'
     """
 
     bundle: str
     version: int | None
     signed_by: str
+    synthetic_certificate: bool | None = None
 
     @classmethod
-    def of(cls, name: str, signed: Signed | None) -> "Provenance":
+    def of(cls, name: str, signed: Signed | None, *, synthetic_certificate: bool) -> "Provenance":
         """That of the bundle `name` with this verified signature."""
         if signed is None:
-            return cls(name, None, UNSIGNED)
-        return cls(name, signed.statement.version, " ".join(signed.keys))
+            return cls(name, None, UNSIGNED, synthetic_certificate)
+        return cls(name, signed.statement.version, signers(signed), synthetic_certificate)
 
     def as_record(self) -> dict[str, Any]:
-        """The keys that records share: `bundle`, `bundle_version` (null where unsigned), `signed_by`."""
+        """The keys that records share: `bundle`, `bundle_version` (null where unsigned), `signed_by`,
+        `synthetic_certificate` (null where a run does not say it).
+        """
         record: dict[str, Any] = to_builtins(self)
         return record
 
     def __str__(self) -> str:
-        """`mobilenet_v2-int8, version 20261124143000, signed by 0a1b2c3d4e5f`, or `..., unsigned`."""
+        """`mobilenet_v2-int8, version 20261124143000, signed by 0a1b2c3d4e5f`, or `..., unsigned`; and ON_SYNTHETIC."""
+        synthetic = f", {ON_SYNTHETIC}" if self.synthetic_certificate else ""
         if self.version is None:
-            return f"{self.bundle}, {self.signed_by if self.signed_by != NOT_RECORDED else 'signature not recorded'}"
+            signed_by = self.signed_by if self.signed_by != NOT_RECORDED else "signature not recorded"
+            return f"{self.bundle}, {signed_by}{synthetic}"
         keys = " and ".join(key[:12] for key in self.signed_by.split())
-        return f"{self.bundle}, version {self.version}, signed by {keys}"
+        return f"{self.bundle}, version {self.version}, signed by {keys}{synthetic}"
+
+
+def signers(signed: Signed | None) -> str:
+    """Ids of the keys that signed, separated by spaces; UNSIGNED without a verified signature."""
+    return UNSIGNED if signed is None else " ".join(signed.keys)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
+from edge.bundle.provenance import ON_SYNTHETIC
 from edge.bundle.trusted import TrustedKeys
 from edge.cameras.backends import open_camera
 from edge.cameras.base import Camera
@@ -149,6 +150,8 @@ class _Run:
             self._recorder.event(kind, detail)
         if served.bundle.signed is None and request.allow_unsigned:
             self._event("unsigned", f"--allow-unsigned: no trusted key signed {served.bundle.name}")
+        if served.bundle.synthetic:
+            self._event("synthetic_certificate", f"{served.bundle.name} was {ON_SYNTHETIC}")
         if served.instead:
             self._event("edgetpu_unavailable", f"the CPU does its work: {served.instead}")
         for gate in settings.gates_off:
@@ -267,6 +270,7 @@ class _Run:
             certified=bundle.certified,
             signed_by=bundle.provenance.signed_by,
             bundle_version=bundle.provenance.version,
+            synthetic_certificate=bundle.synthetic,
             runtime=interpreter.runtime,
             runtime_version=interpreter.version,
             kind=interpreter.kind,

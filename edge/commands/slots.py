@@ -56,6 +56,8 @@ def slots(
 
 
 def _text(status: "SlotsStatus") -> str:
+    from edge.bundle.provenance import ON_SYNTHETIC
+
     if not status.populated:
         return f"{status.folder}: nothing was installed; the bundle of this installation runs"
     lines = []
@@ -66,8 +68,8 @@ def _text(status: "SlotsStatus") -> str:
         serves = status.current == f"{slot}/{bundle.name}"
         mark = ("on trial" if status.on_trial else "serves") if serves else "spare"
         version = f"version {bundle.version}" if bundle.version else "unsigned"
-        line = f"{'*' if serves else ' '} {slot}  {bundle.name} {version}  {mark}  {bundle.fault or ''}"
-        lines.append(line.rstrip())
+        note = bundle.fault or (ON_SYNTHETIC if bundle.synthetic_certificate else "")
+        lines.append(f"{'*' if serves else ' '} {slot}  {bundle.name} {version}  {mark}  {note}".rstrip())
     if status.fault:
         lines.append(f"fault: {status.fault}")
     lines += [f"gone back from: {each.name} version {each.version}: {each.why}" for each in status.rejected]

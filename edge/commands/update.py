@@ -45,6 +45,7 @@ class UpdateRequest:
         Raises:
             UpdateError: what is offered is refused (1), the source or the disk fails (4), another update runs (4).
         """
+        from edge.bundle.provenance import ON_SYNTHETIC
         from edge.bundle.trusted import TrustedKeys
         from edge.update.candidates import Terms
         from edge.update.slots import Slots
@@ -66,6 +67,8 @@ class UpdateRequest:
         )
         if done.action == "installed" and self.allow_unsigned and done.offer and done.offer.signed is None:
             _log.warning("this bundle is not signed: it serves only a run that says --allow-unsigned too")
+        if done.synthetic_certificate:
+            _log.warning(f"{done.offer} was {ON_SYNTHETIC}; its accuracy is not known")
         return Outcome(DONE, _record(done), _text(done, self.slots))
 
     def _candidates(self, name: str) -> "Iterable[Candidate]":
@@ -175,6 +178,7 @@ def _record(done: "Done") -> dict[str, Any]:
         "name": offer.name if offer else None,
         "version": offer.version if offer else None,
         "digest": offer.digest if offer else None,
+        "synthetic_certificate": done.synthetic_certificate,
         "current": str(done.place) if done.place else None,
         "passed_over": [{"origin": p.origin, "fate": p.reason, "why": p.why} for p in done.passed_over],
     }

@@ -140,6 +140,7 @@ def _about(served: Served, machine: Machine) -> dict[str, Any]:
         "digest": served.bundle.digest,
         "bundle_version": served.bundle.provenance.version,
         "signed_by": served.bundle.provenance.signed_by,
+        "synthetic_certificate": served.bundle.synthetic,
         "runtime_version": interpreter.version,
         "kind": interpreter.kind,
         "instead": served.instead or None,

@@ -158,6 +158,7 @@ def _info(served: Served) -> RunInfo:
         bundle=served.bundle.name,
         bundle_digest=served.bundle.digest,
         certified=served.bundle.certified,
+        synthetic_certificate=served.bundle.synthetic,
         runtime=interpreter.runtime,
         runtime_version=interpreter.version,
         kind=interpreter.kind,

@@ -9,6 +9,7 @@ _CHANGES = ("installed", "confirmed", "fell_back", "rolled_back")
 
 def slots(machine: Machine) -> Sequence[Finding]:
     """What `edge slots` shows, in a line or two."""
+    from edge.bundle.provenance import ON_SYNTHETIC
     from edge.bundle.trusted import TrustedKeys
     from edge.errors import LeukoscopeError
     from edge.update.slots import Slots, default_slots
@@ -27,6 +28,7 @@ def slots(machine: Machine) -> Sequence[Finding]:
     spare = "b" if slot == "a" else "a"
     current, other = found.slots[slot], found.slots[spare]
     text = f"{found.current} version {(current and current.version) or 'unsigned'}; "
+    text += f"{ON_SYNTHETIC}; " if current and current.synthetic_certificate else ""
     text += f"{spare} holds version {other.version or 'unsigned'}" if other else f"{spare} is empty"
     findings = [Finding("slots", "ok", text)]
     if found.on_trial:

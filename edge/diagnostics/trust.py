@@ -32,4 +32,6 @@ def bundle(machine: Machine) -> Sequence[Finding]:
         return [*found, Finding("bundle", "missing", str(error), "have it signed, or install one that is")]
     except (BundleError, UpdateError) as error:
         return [*found, Finding("bundle", "missing", str(error), "fetch it again")]
-    return [*found, Finding("bundle", "ok", f"{loaded.provenance} ({loaded.digest[:12]})")]
+    cure = "install a bundle that real images certified: its accuracy is not known" if loaded.synthetic else ""
+    text = f"{loaded.provenance} ({loaded.digest[:12]})"
+    return [*found, Finding("bundle", "warning" if cure else "ok", text, cure)]

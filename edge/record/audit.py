@@ -14,6 +14,7 @@ from typing import Any
 
 from msgspec import Struct, to_builtins
 
+from edge.bundle.provenance import ON_SYNTHETIC
 from edge.errors import StoreError, StoreFull
 from edge.record.chain import ChainEnd, link
 from edge.record.entries import Body, EndBody, EventBody, Image, PrunedBody, RunBody, VerdictBody, read_body
@@ -33,6 +34,7 @@ class VerifyReport(Struct, frozen=True):
         folder: of the record. head: the entry up to which it was read; None where it cannot be.
         entries, verdicts, events, runs, not_ended, images: how many were read; a run that was killed did not end.
         signers: how many of the runs by `signed_by`: key ids, "unsigned", or "not recorded" of older runs.
+        synthetic_certificates: how many of the runs had a bundle that synthetic images certified.
         pruned_through: entries up to this one were removed by retention, and the chain says so.
         findings: what is wrong, one sentence each, `MOST_FINDINGS` at most. found: how many in all.
         unrecorded: image files of a write that goes on or was interrupted; no damage, the next start clears them.
@@ -51,6 +53,7 @@ class VerifyReport(Struct, frozen=True):
     not_ended: int = 0
     images: int = 0
     signers: dict[str, int] = {}
+    synthetic_certificates: int = 0
     pruned_through: int = 0
     findings: tuple[str, ...] = ()
     found: int = 0
@@ -80,6 +83,8 @@ class VerifyReport(Struct, frozen=True):
             read += ", ".join(f"{_short(signer)} {runs}" for signer, runs in sorted(self.signers.items()))
         if self.pruned_through:
             read += f"; entries up to {self.pruned_through} were pruned"
+        if self.synthetic_certificates:
+            read += f"; {self.synthetic_certificates} runs of a bundle {ON_SYNTHETIC}"
         if self.unrecorded:
             read += f"; {self.unrecorded} unfinished image files (no damage)"
         if self.left_over:
@@ -136,6 +141,7 @@ class _Check:
         self._image_bytes = 0
         self._checkpoint: tuple[int, str] | None = None
         self._signers: Counter[str] = Counter()
+        self._synthetic_certificates = 0
         self._findings: list[str] = []
         self._found = 0
 
@@ -160,6 +166,7 @@ class _Check:
             not_ended=len(self._open_runs),
             images=self._images_read,
             signers=dict(self._signers),
+            synthetic_certificates=self._synthetic_certificates,
             pruned_through=self._base.id,
             findings=tuple(self._findings),
             found=self._found,
@@ -252,6 +259,7 @@ class _Check:
 
     def _check_run(self, row: Row, body: RunBody) -> None:
         self._open_runs[body.run] = 0
+        self._synthetic_certificates += body.synthetic_certificate is True
         signer = body.signed_by
         self._signers[signer if signer in self._signers or len(self._signers) < MOST_SIGNERS else "others"] += 1
         if body.run != row.id:

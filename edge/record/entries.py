@@ -30,6 +30,7 @@ class RunInfo(Struct, frozen=True):
         software: name and version of what recorded. settings: the profile, JSON text.
         signed_by: ids of the trusted keys that signed the bundle, separated by spaces, or "unsigned". bundle_version:
             the version that they signed; None where unsigned. Runs recorded before bundles were signed hold neither.
+        synthetic_certificate: synthetic images certified the bundle. Older runs do not hold it.
 
     >>> bundle, interpreter = ("tiny-int8", "0" * 64, True), ("litert", "2.3", "xnnpack")
     >>> RunInfo("s1", "sim:", True, *bundle, *interpreter, ("Benign", "Pre"), "leukoscope 1", "{}").signed_by
@@ -50,6 +51,7 @@ class RunInfo(Struct, frozen=True):
     settings: str
     signed_by: str = UNSIGNED
     bundle_version: int | None = None
+    synthetic_certificate: bool | None = False
 
     def __post_init__(self) -> None:
         require_slide(self.slide)
@@ -197,7 +199,7 @@ class PrunedBody(_Body, frozen=True, kw_only=True, tag="pruned"):
 
 
 class RunBody(RunInfo, frozen=True, kw_only=True, tag_field="type", tag="run"):
-    """The entry that begins a run. Of runs recorded before bundles were signed, nobody knows who signed."""
+    """The entry that begins a run. An older version recorded neither who signed the bundle nor what certified it."""
 
     run: int
     utc_ns: int
@@ -205,11 +207,12 @@ class RunBody(RunInfo, frozen=True, kw_only=True, tag_field="type", tag="run"):
     monotonic_ns: int = 0
     synchronized: bool | None = None
     signed_by: str = NOT_RECORDED
+    synthetic_certificate: bool | None = None
 
     @property
     def provenance(self) -> Provenance:
         """Of the bundle that judges."""
-        return Provenance(self.bundle, self.bundle_version, self.signed_by)
+        return Provenance(self.bundle, self.bundle_version, self.signed_by, self.synthetic_certificate)
 
 
 Body = RunBody | VerdictBody | EventBody | EndBody | PrunedBody

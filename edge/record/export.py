@@ -42,12 +42,12 @@ _PIECE = 2**20
 _BEFORE = ("field", "utc", "utc_ns", "clock_synchronized", "slide", "label", "reason", "detail")
 _AFTER = (
     *("run", "camera", "simulated", "bundle", "bundle_digest", "certified", "runtime", "runtime_version", "kind"),
-    *("signed_by", "bundle_version"),
+    *("signed_by", "bundle_version", "synthetic_certificate"),
     *("sequence", "source", "monotonic_ns", "image", "image_sha256", "entry", "digest"),
 )
 _OF_RUN = (
     *("camera", "simulated", "bundle", "bundle_digest", "certified", "runtime", "runtime_version", "kind"),
-    *("signed_by", "bundle_version"),
+    *("signed_by", "bundle_version", "synthetic_certificate"),
 )
 
 
@@ -249,6 +249,11 @@ def _readme(slide: str, head: Head, summary: SlideSummary, checked: VerifyReport
     if summary.problems or not checked.sound:
         problems = "\n".join([*checked.findings, *summary.problems])
         warning += f"NOT SOUND: the record did not verify when this was exported:\n{problems}\n\n"
+    if any(bundle.synthetic_certificate for bundle in summary.bundles):
+        warning += (
+            "SYNTHETIC CERTIFICATE: a bundle that judged here was certified on synthetic images only; its accuracy on "
+            "smears is\nnot known (column `synthetic_certificate`).\n\n"
+        )
     judged_by = "".join(f"Judged by {bundle}.\n" for bundle in summary.bundles)
     return f"""Slide {slide}: {summary.verdicts} verdicts, {summary.images} images.
 {judged_by}

@@ -8,6 +8,7 @@ from edge.bundle import bundle as bundles
 from edge.bundle.bundle import Bundle
 from edge.bundle.golden import Replay
 from edge.bundle.policy import shipped_bundles
+from edge.bundle.provenance import ON_SYNTHETIC
 from edge.bundle.trusted import TrustedKeys
 from edge.errors import BundleError
 from edge.inference.classifier import Classifier
@@ -67,8 +68,8 @@ def serve(
     )
     if bundle.signed is None and allow_unsigned:
         _log.warning(f"{bundle.name} is not signed by a key that this machine trusts; --allow-unsigned lets it run")
-    if bundle.certificate.get("synthetic"):
-        _log.warning(f"{bundle.name} was judged on drawn fields only; its accuracy is not known")
+    if bundle.synthetic:
+        _log.warning(f"{bundle.name} was {ON_SYNTHETIC}; its accuracy is not known")
     if not bundle.certified:
         _log.warning(f"the certificate of {bundle.name} says {bundle.certificate['verdict']!r}")
     interpreter, instead = _interpreter(bundle, model)

@@ -14,13 +14,17 @@ _HISTORY = 10  # lines that `edge slots` shows
 
 
 class SlotStatus(Struct, frozen=True):
-    """The bundle in a slot; `version` and `digest` None where its files do not say, `fault` None where it verifies."""
+    """The bundle in a slot; `version` and `digest` None where its files do not say, `fault` None where it verifies.
+
+    `synthetic_certificate`: synthetic images certified it; None where it does not verify.
+    """
 
     name: str
     version: int | None
     digest: str | None
     signed_by: str | None
     fault: str | None
+    synthetic_certificate: bool | None
 
 
 class SlotsStatus(Struct, frozen=True):
@@ -82,10 +86,10 @@ def _slot_status(slots: Slots, place: Place | None, trust: TrustedKeys, allow_un
     if place is None:
         return None
     identity = slots.identity(place)
-    signed_by = fault = None
+    signed_by = fault = synthetic = None
     try:
         bundle = bundles.load(slots.path(place), trust=trust, allow_unsigned=allow_unsigned, allow_uncertified=True)
-        signed_by = bundle.provenance.signed_by
+        signed_by, synthetic = bundle.provenance.signed_by, bundle.synthetic
     except LeukoscopeError as error:
         fault = str(error)
     return SlotStatus(
@@ -94,4 +98,5 @@ def _slot_status(slots: Slots, place: Place | None, trust: TrustedKeys, allow_un
         digest=identity.digest if identity else None,
         signed_by=signed_by,
         fault=fault,
+        synthetic_certificate=synthetic,
     )

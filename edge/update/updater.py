@@ -24,7 +24,8 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from edge.bundle import bundle as bundles
-from edge.bundle.provenance import Provenance
+from edge.bundle.bundle import Bundle
+from edge.bundle.provenance import signers
 from edge.errors import MACHINE_LACKS, LeukoscopeError, UpdateError
 from edge.update.candidates import Candidate, Offer, PassedOver, Reason, Standing, Terms, choose
 from edge.update.slots import CLEARED, CURRENT, STAGING, STATE, Place, Slots
@@ -46,12 +47,15 @@ class Done:
         offer: the bundle that this is about; None for nothing.
         place: where it stands now; None where nothing was installed.
         passed_over: candidates that were not taken.
+        synthetic_certificate: synthetic images certified what was installed; None where nothing was, since a
+            certificate is read on installing only.
     """
 
     action: str
     offer: Offer | None
     place: Place | None
     passed_over: tuple[PassedOver, ...]
+    synthetic_certificate: bool | None = None
 
 
 def update(
@@ -98,7 +102,7 @@ def update(
             return Done("would_install", offers[0], None, (*passed, *_outdone(offers[1:], offers[0])))
         for number, offer in enumerate(offers):
             try:
-                place = _install(slots, offer, terms, prove, standing, source, allow_uncertified)
+                place, bundle = _install(slots, offer, terms, prove, standing, source, allow_uncertified)
             except LeukoscopeError as error:
                 if error.exit_code == MACHINE_LACKS:  # no fault of this offer, and the next would meet it too
                     raise
@@ -108,7 +112,8 @@ def update(
             finally:
                 with suppress(OSError):  # what is left is cleaned by the next update
                     slots.durable.remove("tidy", slots.folder / STAGING)
-            return Done("installed", offer, place, (*passed, *_outdone(offers[number + 1 :], offer)))
+            passed_over = (*passed, *_outdone(offers[number + 1 :], offer))
+            return Done("installed", offer, place, passed_over, bundle.synthetic)
         raise UpdateError("; ".join(str(each) for each in passed if each.reason == "refused"))
 
 
@@ -164,7 +169,7 @@ def _install(
     standing: Standing,
     source: str,
     allow_uncertified: bool,
-) -> Place:
+) -> tuple[Place, Bundle]:
     folder = slots.folder / STAGING / offer.name
     files = offer.candidate.files()
     bundle = bundles.assemble(
@@ -189,8 +194,8 @@ def _install(
         state = slots.renew_damaged_state().accept(offer.digest)
         slots.save("mark", replace(state, trial=Trial(idle, offer.digest, starts=())))
         slots.switch("switch", place)
-        slots.note("installed", **_shown(offer), slot=idle, source=source)
-    return place
+        slots.note("installed", **_shown(offer), synthetic_certificate=bundle.synthetic, slot=idle, source=source)
+    return place, bundle
 
 
 def _stage(slots: Slots, folder: Path, files: Mapping[str, bytes]) -> None:
@@ -264,5 +269,5 @@ def _shown(offer: Offer) -> dict[str, object]:
         "name": offer.name,
         "version": offer.version,
         "digest": offer.digest,
-        "signed_by": Provenance.of(offer.name, offer.signed).signed_by,
+        "signed_by": signers(offer.signed),
     }

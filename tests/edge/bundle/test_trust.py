@@ -104,6 +104,7 @@ def test_a_signed_bundle_runs_and_says_who_signed_it(signed: Path, officer: Priv
         "bundle": "custom_cnn-int8",
         "bundle_version": VERSION,
         "signed_by": officer.public.id,
+        "synthetic_certificate": False,
     }
 
 

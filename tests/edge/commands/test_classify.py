@@ -31,6 +31,7 @@ KEYS = [
     "bundle",
     "bundle_version",
     "signed_by",
+    "synthetic_certificate",
 ]
 
 

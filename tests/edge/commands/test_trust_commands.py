@@ -179,7 +179,8 @@ def test_a_run_records_who_signed_its_bundle(
         rows = list(csv.DictReader(table))
     assert len(rows) == 6 and {(row["signed_by"], row["bundle_version"]) for row in rows} == {(key, str(VERSION))}
     chain = json.loads((tmp_path / "out" / "chain.json").read_text())
-    assert chain["bundles"] == [{"bundle": "custom_cnn-int8", "bundle_version": VERSION, "signed_by": key}]
+    named = {"bundle": "custom_cnn-int8", "bundle_version": VERSION, "signed_by": key}
+    assert chain["bundles"] == [{**named, "synthetic_certificate": False}]
     assert f"Judged by {heading}." in (tmp_path / "out" / "README.txt").read_text()
     report = verify(record)
     assert report.sound and report.signers == {key: 2} and f"signed their bundle: {key[:12]} 2" in report.text()

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class BenchRequest:
     """What to time, and where: `folder` exists; the pipeline's record is made in it, on the disk that counts, and
-    removed."""
+    removed.
+
+    >>> bench(frames="20").frames
+    20
+    """
 
     settings: "Settings"
     frames: int

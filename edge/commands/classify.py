@@ -45,7 +45,11 @@ class ClassifiedImage(Struct, frozen=True):
 
 @dataclass(frozen=True)
 class ClassifyRequest:
-    """Images to classify. `keys` is the folder of trusted keys, None the machine's default one."""
+    """Images to classify. `keys` is the folder of trusted keys, None the machine's default one.
+
+    >>> classify("a.png", ungated=True).gated
+    False
+    """
 
     paths: tuple[Path, ...]
     model: ModelSettings

@@ -11,7 +11,11 @@ from edge.system.option_values import optional_path
 
 @dataclass(frozen=True)
 class DoctorRequest:
-    """A machine to look at."""
+    """A machine to look at.
+
+    >>> DoctorRequest(Machine(store=Path("/srv/record")), json=True).machine.store
+    PosixPath('/srv/record')
+    """
 
     machine: Machine
     json: bool

@@ -9,7 +9,11 @@ from edge.errors import ANSWER_IS_NO, DONE, UsageError
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """Export `slide` of the record in `store` to the folder `to`."""
+    """Export `slide` of the record in `store` to the folder `to`.
+
+    >>> export("s1", "/tmp/s1", store="/srv/record").slide
+    's1'
+    """
 
     store: Path
     slide: str

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PruneRequest:
-    """Apply limits once to the record in `store`; `by_profile`: the profile's, which a run applies itself as well."""
+    """Apply limits once to the record in `store`; `by_profile`: the profile's, which a run applies itself as well.
+
+    >>> prune("/srv/record", days="365").retention.days
+    365.0
+    """
 
     store: Path
     retention: "Retention"

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RollbackRequest:
-    """Go back to the other slot."""
+    """Go back to the other slot.
+
+    >>> rollback(slots="/srv/slots").slots
+    PosixPath('/srv/slots')
+    """
 
     slots: Path
     proof: "Proof"

@@ -16,7 +16,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SelfTestRequest:
-    """Test one bundle on this machine."""
+    """Test one bundle on this machine.
+
+    >>> selftest("/srv/tiny-int8", json=True).json
+    True
+    """
 
     settings: "Settings"
     json: bool

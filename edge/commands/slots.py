@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SlotsRequest:
-    """Show the slots. `keys` None is the machine's default folder of trusted keys."""
+    """Show the slots. `keys` None is the machine's default folder of trusted keys.
+
+    >>> slots("/srv/slots", trusted="/srv/keys").slots
+    PosixPath('/srv/slots')
+    """
 
     slots: Path
     keys: Path | None

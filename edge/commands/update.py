@@ -22,7 +22,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class UpdateRequest:
-    """One update. `name` "" is the name of the bundle that serves, any where none does."""
+    """One update. `name` "" is the name of the bundle that serves, any where none does.
+
+    >>> update("/media/stick", name="tiny-int8", check=True).check
+    True
+    """
 
     source: str
     settings: "Settings"

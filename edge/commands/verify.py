@@ -12,7 +12,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class VerifyRequest:
-    """Check the record in `store`."""
+    """Check the record in `store`.
+
+    >>> verify("/srv/record", json=True)
+    VerifyRequest(store=PosixPath('/srv/record'), json=True)
+    """
 
     store: Path
     json: bool

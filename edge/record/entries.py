@@ -123,7 +123,12 @@ class Image(Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Stored:
-    """A verdict that is in the record: entry number, place, and digest in the chain."""
+    """A verdict that is in the record: entry number, place, and digest in the chain.
+
+    >>> entry = Entry(Instant(0, 0, None), 1, "", "Pre", None, None, (0.1, 0.9), {}, {"invoke": 4.1}, None)
+    >>> Stored(3, "s1", 1, entry, None, "0" * 64).entry.label
+    'Pre'
+    """
 
     id: int
     slide: str
@@ -149,7 +154,12 @@ class _Body(Struct, frozen=True, kw_only=True, tag_field="type"):
 
 
 class VerdictBody(_Body, frozen=True, kw_only=True, tag="verdict"):
-    """A verdict: an `Entry` as it is stored. Gates and latencies that were no finite number are None."""
+    """A verdict: an `Entry` as it is stored. Gates and latencies that were no finite number are None.
+
+    >>> entry = Entry(Instant(0, 0, None), 1, "", "Pre", None, None, (0.1, 0.9), {"focus": float("nan")}, {}, None)
+    >>> verdict_body(1, "s1", 1, entry, None).gates
+    {'focus': None}
+    """
 
     run: int
     slide: str
@@ -166,7 +176,11 @@ class VerdictBody(_Body, frozen=True, kw_only=True, tag="verdict"):
 
 
 class EventBody(_Body, frozen=True, kw_only=True, tag="event"):
-    """An event of a run, or of the record itself (no run, no slide)."""
+    """An event of a run, or of the record itself (no run, no slide).
+
+    >>> event_body(None, None, Event(Instant(0, 0, None), "swept", "1 image moved")).run is None
+    True
+    """
 
     run: int | None
     slide: str | None
@@ -175,7 +189,11 @@ class EventBody(_Body, frozen=True, kw_only=True, tag="event"):
 
 
 class EndBody(_Body, frozen=True, kw_only=True, tag="end"):
-    """The entry that ends a run; a run that was killed has none."""
+    """The entry that ends a run; a run that was killed has none.
+
+    >>> EndBody(run=1, slide="s1", **moment(Instant(0, 0, None)), counters={"stored": 9}, why="complete").counters
+    {'stored': 9}
+    """
 
     run: int
     slide: str
@@ -189,6 +207,9 @@ class PrunedBody(_Body, frozen=True, kw_only=True, tag="pruned"):
     Attributes:
         through, digest: the last entry that was removed. removed: how many entries, verdicts, images and bytes.
         carried_run: the body that began the run, exactly as it was recorded.
+
+    >>> PrunedBody(utc_ns=0, through=7, digest="0" * 64, removed={"entries": 7}, carried_run=None, why="{}").through
+    7
     """
 
     through: int
@@ -199,7 +220,13 @@ class PrunedBody(_Body, frozen=True, kw_only=True, tag="pruned"):
 
 
 class RunBody(RunInfo, frozen=True, kw_only=True, tag_field="type", tag="run"):
-    """The entry that begins a run. An older version recorded neither who signed the bundle nor what certified it."""
+    """The entry that begins a run. An older version recorded neither who signed the bundle nor what certified it.
+
+    >>> bundle, interpreter = ("tiny-int8", "0" * 64, True), ("litert", "2.3", "xnnpack")
+    >>> rest = (("Benign", "Pre"), "leukoscope 1", "{}")
+    >>> RunBody("s1", "sim:", True, *bundle, *interpreter, *rest, run=1, utc_ns=0).signed_by
+    'not recorded'
+    """
 
     run: int
     utc_ns: int

@@ -53,7 +53,11 @@ _OF_RUN = (
 
 @dataclass
 class SlideSummary:
-    """What one pass over a slide's entries finds out, and the next needs."""
+    """What one pass over a slide's entries finds out, and the next needs.
+
+    >>> SlideSummary(verdicts=3, images=1).problems
+    []
+    """
 
     verdicts: int = 0
     entries: int = 0
@@ -74,6 +78,10 @@ class ChainRecord(Struct, frozen=True):
         exported: that time, ISO 8601.
         entries, verdicts, images, simulated, bundles: of the slide, as in `SlideSummary`.
         sound, findings: what `edge verify` says of the record, and what the export found wrong with images.
+
+    >>> end, bundle = ChainEnd(3, "0" * 64), Provenance("tiny-int8", None, "unsigned")
+    >>> ChainRecord("s1", "ab" * 16, end, "2026-11-03T12:00:00Z", 3, 1, 0, True, (bundle,), True, ()).head.id
+    3
     """
 
     slide: str

@@ -18,7 +18,11 @@ CHUNK = 500  # rows read at a time: no snapshot is held long enough to let the w
 
 @dataclass(frozen=True)
 class Head:
-    """The end of the chain: the last entry's number and digest, and the bytes of all images that entries name."""
+    """The end of the chain: the last entry's number and digest, and the bytes of all images that entries name.
+
+    >>> Head("ab" * 16, 0, genesis("ab" * 16), image_bytes=0).id
+    0
+    """
 
     record: str
     id: int
@@ -28,7 +32,11 @@ class Head:
 
 @dataclass(frozen=True)
 class Row:
-    """An entry as it is stored: number, JSON text, digest."""
+    """An entry as it is stored: number, JSON text, digest.
+
+    >>> Row(1, '{"type":"end"}', "0" * 64).body
+    '{"type":"end"}'
+    """
 
     id: int
     body: str
@@ -37,7 +45,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A record at one moment: its head, what its first entry follows, its highest entry, last field by slide."""
+    """A record at one moment: its head, what its first entry follows, its highest entry, last field by slide.
+
+    >>> head = Head("ab" * 16, 2, "0" * 64, 0)
+    >>> Snapshot(head, Row(0, "", genesis(head.record)), newest=2, slides={"s1": 1}).head.id
+    2
+    """
 
     head: Head
     base: Row
@@ -46,7 +59,14 @@ class Snapshot:
 
 
 class Reader:
-    """What can be asked of a record. Methods may be called from any thread."""
+    """What can be asked of a record. Methods may be called from any thread.
+
+    >>> import tempfile
+    >>> from edge.record.store import Store
+    >>> with tempfile.TemporaryDirectory() as folder, Store.open(Path(folder)) as store:
+    ...     list(store.entries(through=store.head().id)), store.problems(1)
+    ([], [])
+    """
 
     def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
         self.folder = folder

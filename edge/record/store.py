@@ -41,7 +41,14 @@ LOCK = "record.lock"
 
 
 class Transaction:
-    """A transaction under way: entries are appended to the chain, and become durable together or not at all."""
+    """A transaction under way: entries are appended to the chain, and become durable together or not at all.
+
+    >>> import tempfile
+    >>> event = event_body(None, None, Event(Instant(0, 0, None), "swept", "1 image moved"))
+    >>> with tempfile.TemporaryDirectory() as folder, Store.open(Path(folder)) as store, store.transaction() as changes:
+    ...     changes.append(event).id
+    1
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection

@@ -22,7 +22,11 @@ _Threads = Annotated[int, Meta(ge=1, le=MOST_THREADS, description=f"a whole numb
 @dataclass(frozen=True)
 class ModelSettings:
     """[model]. `bundle` None is the slot that serves, else the shipped one; `runtime` None the first installed.
-    `edgetpu` None is the CPU; `fallback` lets the CPU do the work when the Edge TPU cannot be used."""
+    `edgetpu` None is the CPU; `fallback` lets the CPU do the work when the Edge TPU cannot be used.
+
+    >>> ModelSettings(edgetpu="usb:0", fallback=True).bundle is None
+    True
+    """
 
     bundle: WholePath | None = None
     runtime: _Runtime | None = None

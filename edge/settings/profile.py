@@ -77,14 +77,22 @@ LARGEST_PROFILE_BYTES = 2**20
 
 @dataclass(frozen=True)
 class TrustSettings:
-    """[trust]. `keys` None is `edge.bundle.trusted.DEFAULT_KEYS`."""
+    """[trust]. `keys` None is `edge.bundle.trusted.DEFAULT_KEYS`.
+
+    >>> parse({"trust": {"keys": "/srv/keys"}}).trust
+    TrustSettings(keys=PosixPath('/srv/keys'))
+    """
 
     keys: WholePath | None = None
 
 
 @dataclass(frozen=True)
 class UpdateSettings:
-    """[update]. `root` None is `edge.update.repository.DEFAULT_ROOT`; "" for what is left out."""
+    """[update]. `root` None is `edge.update.repository.DEFAULT_ROOT`; "" for what is left out.
+
+    >>> parse({"update": {"source": "/media/stick"}}).update.source
+    '/media/stick'
+    """
 
     source: Text = ""
     name: Text = ""
@@ -94,7 +102,11 @@ class UpdateSettings:
 
 @dataclass(frozen=True)
 class CameraSource:
-    """The part of [camera] that says which camera it is, and how long to wait for a frame, seconds."""
+    """The part of [camera] that says which camera it is, and how long to wait for a frame, seconds.
+
+    >>> parse({"camera": {"uri": "uvc:0"}}).camera_uri
+    'uvc:0'
+    """
 
     uri: Text = DEFAULT_CAMERA
     timeout_s: Annotated[float, Meta(ge=0.1, le=60, description="a number 0.1..60")] = 2.0
@@ -102,7 +114,11 @@ class CameraSource:
 
 @dataclass(frozen=True)
 class GatesSettings:
-    """[gates]. `off`: names of gates that are not asked."""
+    """[gates]. `off`: names of gates that are not asked.
+
+    >>> parse({"gates": {"off": ["novelty"]}}).gates_off
+    ('novelty',)
+    """
 
     off: Annotated[tuple[Text, ...], Meta(description="a list of texts in square brackets")] = ()
 
@@ -110,7 +126,11 @@ class GatesSettings:
 @dataclass(frozen=True)
 class RecordSettings:
     """[record]. `folder` None is `edge.record.location.default_store()`; `keep` None goes by the camera: none for
-    a replay (the images are there already), every one for `--every`, one a second otherwise."""
+    a replay (the images are there already), every one for `--every`, one a second otherwise.
+
+    >>> parse({"record": {"keep": "none"}}).record.keep
+    'none'
+    """
 
     folder: WholePath | None = None
     keep: Annotated[Keep, Meta(description=f"one of {', '.join(KEEP)}")] | None = None
@@ -120,7 +140,11 @@ class RecordSettings:
 
 @dataclass(frozen=True)
 class SelfTestSettings:
-    """[selftest]. How often a run tests itself, hours; 0.001 to 720, and never not at all."""
+    """[selftest]. How often a run tests itself, hours; 0.001 to 720, and never not at all.
+
+    >>> parse({"selftest": {"every_hours": 6}}).selftest
+    SelfTestSettings(every_hours=6)
+    """
 
     every_hours: Annotated[float, Meta(ge=0.001, le=720, description="a number 0.001..720")] = 24.0
 

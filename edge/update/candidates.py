@@ -47,7 +47,11 @@ class Candidate(Protocol):
 
 @dataclass(frozen=True)
 class Announced:
-    """A release as a repository announces it; the bundle's own signature must say the same."""
+    """A release as a repository announces it; the bundle's own signature must say the same.
+
+    >>> Announced("tiny-int8", 3, "0" * 64).version
+    3
+    """
 
     name: str
     version: int
@@ -62,6 +66,9 @@ class Terms:
         trust: keys that may have signed it.
         name: of the bundles wanted; "" for any.
         allow_unsigned, allow_older, retry: also unsigned ones; also older ones; also those once gone back from.
+
+    >>> Terms(TrustedKeys(()), name="tiny-int8").allow_older
+    False
     """
 
     trust: TrustedKeys
@@ -73,7 +80,12 @@ class Terms:
 
 @dataclass(frozen=True)
 class Offer:
-    """A candidate whose manifest may run here: its name, signed version (None for unsigned) and digest."""
+    """A candidate whose manifest may run here: its name, signed version (None for unsigned) and digest.
+
+    >>> from edge.update.sources import FolderCandidate
+    >>> str(Offer(FolderCandidate(Path("/media/stick/tiny-int8")), "tiny-int8", 3, "0" * 64, signed=None))
+    'tiny-int8 version 3'
+    """
 
     candidate: Candidate
     name: str
@@ -103,7 +115,11 @@ class PassedOver:
 
 @dataclass(frozen=True)
 class Standing:
-    """What the device has: its state, and name, version and digest of the current bundle, None without one."""
+    """What the device has: its state, and name, version and digest of the current bundle, None without one.
+
+    >>> Standing(name="tiny-int8", version=3, digest="0" * 64).state.trial is None
+    True
+    """
 
     state: State = NO_STATE
     name: str | None = None

@@ -30,6 +30,11 @@ class Fetcher(FetcherInterface):
         only_https: refuse http, also as the target of a redirect. Without it, a redirect from https to http is still
             refused.
         now: seconds, monotonic.
+
+    >>> Fetcher(only_https=True).fetch("http://example.org/root.json")
+    Traceback (most recent call last):
+        ...
+    tuf.api.exceptions.DownloadError: http://example.org/root.json: only https is fetched
     """
 
     def __init__(

@@ -43,7 +43,11 @@ _LIMITS = UpdaterConfig(
 
 @dataclass(frozen=True)
 class Release:
-    """A release in a repository: its targets by the name of the file, and the percentage of devices it is for."""
+    """A release in a repository: its targets by the name of the file, and the percentage of devices it is for.
+
+    >>> str(Release("tiny-int8", 3, rollout=20, digest="0" * 64, targets={}))
+    'tiny-int8/3'
+    """
 
     name: str
     version: int

@@ -65,6 +65,9 @@ class Identity:
 
     Attributes:
         digest: sha256 of its manifest. version: None where no signature says one.
+
+    >>> Identity("0" * 64, version=None).version is None
+    True
     """
 
     digest: str

@@ -32,7 +32,11 @@ _KINDS_OF_URL = ("http", "https")
 
 @dataclass(frozen=True)
 class FolderCandidate:
-    """A bundle in a folder."""
+    """A bundle in a folder.
+
+    >>> FolderCandidate(Path("/media/stick/tiny-int8")).folder
+    'tiny-int8'
+    """
 
     path: Path
     later: str = ""
@@ -56,7 +60,15 @@ class FolderCandidate:
 
 @dataclass
 class ZipCandidate:
-    """A zipped bundle: a file, or what was fetched. Read once, in full, within the limits of a bundle's files."""
+    """A zipped bundle: a file, or what was fetched. Read once, in full, within the limits of a bundle's files.
+
+    >>> import io, zipfile
+    >>> data = io.BytesIO()
+    >>> with zipfile.ZipFile(data, "w") as archive:
+    ...     archive.writestr("tiny-int8/manifest.json", "{}")
+    >>> ZipCandidate("tiny.zip", data.getvalue()).folder
+    'tiny-int8'
+    """
 
     origin: str
     data: bytes | None = None

@@ -17,6 +17,9 @@ class SlotStatus(Struct, frozen=True):
     """The bundle in a slot; `version` and `digest` None where its files do not say, `fault` None where it verifies.
 
     `synthetic_certificate`: synthetic images certified it; None where it does not verify.
+
+    >>> SlotStatus("tiny-int8", 3, "0" * 64, "unsigned", None, synthetic_certificate=False).version
+    3
     """
 
     name: str
@@ -35,6 +38,10 @@ class SlotsStatus(Struct, frozen=True):
         starts_on_trial: starts of the service on trial that did not end cleanly.
         slots: by slot, None for an empty one. floors: highest version confirmed, by name of the bundle.
         history: the last lines of the history, oldest first.
+
+    >>> from pathlib import Path
+    >>> status(Slots(Path("/srv/nothing")), TrustedKeys(())).populated
+    False
     """
 
     folder: str

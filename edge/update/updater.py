@@ -49,6 +49,9 @@ class Done:
         passed_over: candidates that were not taken.
         synthetic_certificate: synthetic images certified what was installed; None where nothing was, since a
             certificate is read on installing only.
+
+    >>> Done("nothing", None, None, ()).action
+    'nothing'
     """
 
     action: str

@@ -1,7 +1,7 @@
 """What may run here: the one sentence of `edge.bundle`, applied to a manifest before anything of it is parsed."""
 
 import hashlib
-import importlib.util
+import json
 from pathlib import Path
 
 from edge.bundle.envelope import Envelope, Signed
@@ -10,6 +10,9 @@ from edge.bundle.trusted import TrustedKeys
 from edge.errors import SignatureError
 
 SIGNATURE, MANIFEST = "manifest.sig", "manifest.json"
+INSTALLATION = Path(__file__).resolve().parents[2]  # the folder that holds the packages `edge` and `models`
+# Name and manifest sha256 of every bundle that ships; `python -m tests.project.shipped_manifests --write` renews it.
+SHIPPED_MANIFESTS = Path(__file__).with_name("shipped_manifests.json")
 
 
 def permit(
@@ -40,7 +43,7 @@ def permit(
     if digest in trust.revoked_bundles:
         raise SignatureError(f"{path}: bundle {digest[:12]} was revoked ({trust.folder})")
     if not trust.held:
-        if allow_unsigned or is_shipped(path):
+        if allow_unsigned or is_shipped(path, digest):
             return None
         raise SignatureError(
             f"{path}: this machine holds no trusted key, so that only the bundle of its own installation runs; put the "
@@ -73,19 +76,21 @@ def verify(path: Path, digest: str, signature: bytes | None, trust: TrustedKeys,
 
 
 def shipped_bundles() -> Path | None:
-    """The folder of the bundles that ship beside this package, found without importing anything; None without one."""
-    found = importlib.util.find_spec("models")  # locates a top-level package without running it
-    for folder in (found.submodule_search_locations if found else None) or ():
-        path = Path(folder) / "bundles"
-        if path.is_dir():
-            return path
-    return None
+    """The folder of the bundles that ship beside this package; None without one.
+
+    It is found from this file: whatever else is called `models` on the import path ships nothing.
+    """
+    folder = INSTALLATION / "models" / "bundles"
+    return folder if folder.is_dir() else None
 
 
-def is_shipped(path: Path) -> bool:
-    """Whether a folder, links followed, is one of the shipped bundles."""
-    shipped = shipped_bundles()
-    return shipped is not None and path.resolve().parent == shipped.resolve()
+def is_shipped(path: Path, digest: str) -> bool:
+    """Whether a folder, links followed, is a shipped bundle whose manifest has the sha256 that shipped."""
+    shipped, folder = shipped_bundles(), path.resolve()
+    if shipped is None or folder.parent != shipped.resolve():
+        return False
+    pinned: dict[str, str] = json.loads(SHIPPED_MANIFESTS.read_bytes())
+    return pinned.get(folder.name) == digest
 
 
 def _why_not(envelope: Envelope, trust: TrustedKeys) -> str:

@@ -5,6 +5,8 @@ import io
 import json
 import os
 import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,6 +43,7 @@ from tests.convert.signing.parts import (
     trusted,
     trusted_folder,
 )
+from tests.project import shipped_manifests
 
 FILES = sorted([*bundle.REQUIRED, "report.html", "manifest.json", "manifest.sig"])
 OTHER = SHIPPED.parent / "mobilenet_v2-int8"
@@ -602,8 +605,56 @@ def test_allowing_unsigned_keeps_the_signature_of_what_is_signed(signed: Path, o
 
 
 def test_where_nothing_ships_nothing_is_exempt(signed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(policy.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(policy, "INSTALLATION", Path("/none"))
     refused(SHIPPED, TrustedKeys(Path("/none")), "holds no trusted key")
+
+
+def test_a_foreign_models_folder_on_the_import_path_ships_nothing(tmp_path: Path) -> None:
+    """Negative control: the shipped bundle runs in the same place."""
+    foreign = Path(shutil.copytree(SHIPPED, tmp_path / "models" / "bundles" / "evil-int8"))
+    (tmp_path / "models" / "__init__.py").touch()
+    code = (
+        "import importlib.util, sys\n"
+        "from pathlib import Path\n"
+        "sys.path.insert(0, str(Path.cwd()))\n"
+        "assert Path.cwd() in Path(importlib.util.find_spec('models').origin).parents\n"
+        "from edge.bundle import bundle\n"
+        "from edge.bundle.trusted import TrustedKeys\n"
+        "print(bundle.load(Path(sys.argv[1]), trust=TrustedKeys(Path.cwd() / 'trusted')).name)\n"
+    )
+    for path, answer in ((SHIPPED, "custom_cnn-int8\n"), (foreign, ""), (tmp_path / "models/bundles/evil-int8", "")):
+        words = [sys.executable, "-c", code, str(path)]
+        environment = {**os.environ, "PYTHONPATH": "."}
+        done = subprocess.run(words, check=False, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.stdout == answer, done.stderr
+        assert ("holds no trusted key" in done.stderr) is (answer == "")
+
+
+@pytest.fixture
+def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the folder of shipped bundles, as another installation has it."""
+    folder = Path(shutil.copytree(SHIPPED.parent, tmp_path / "site" / "models" / "bundles"))
+    monkeypatch.setattr(policy, "INSTALLATION", tmp_path / "site")
+    return folder
+
+
+def test_a_shipped_bundle_that_was_altered_is_shipped_no_more(installation: Path, tmp_path: Path) -> None:
+    none = TrustedKeys(tmp_path / "trusted")
+    assert bundle.load(installation / SHIPPED.name, trust=none).signed is None
+    resealed(installation / SHIPPED.name, report__html=b"another page, and a manifest that agrees")
+    refused(installation / SHIPPED.name, none, "holds no trusted key")
+    added = Path(shutil.copytree(OTHER, installation / "evil-int8"))
+    refused(added, none, "holds no trusted key")
+    shutil.rmtree(installation / SHIPPED.name)
+    shutil.copytree(OTHER, installation / SHIPPED.name)
+    refused(installation / SHIPPED.name, none, "holds no trusted key")  # one shipped bundle under another's name
+    assert bundle.load(installation / OTHER.name, trust=none).signed is None
+
+
+def test_the_manifests_that_are_pinned_are_those_of_the_bundles_that_ship(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert policy.SHIPPED_MANIFESTS.read_text(encoding="utf-8") == shipped_manifests.current()
+    monkeypatch.setattr(shipped_manifests, "bundles", lambda: SHIPPED)  # negative control: a folder without bundles
+    assert policy.SHIPPED_MANIFESTS.read_text(encoding="utf-8") != shipped_manifests.current()
 
 
 # --- the folder of trusted keys

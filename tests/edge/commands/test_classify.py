@@ -136,8 +136,7 @@ def test_the_default_bundle_is_found_without_importing_models(
     package = tmp_path / "site" / "models"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("raise SystemExit('models was imported')")
-    found = type("Spec", (), {"submodule_search_locations": [str(package)]})
-    monkeypatch.setattr(policy.importlib.util, "find_spec", lambda name: found if name == "models" else None)
+    monkeypatch.setattr(policy, "INSTALLATION", tmp_path / "site")
     with pytest.raises(BundleError, match="no mobilenet_v2-int8 bundle ships"):
         serving.default_bundle()
     (package / "bundles").mkdir()

@@ -51,3 +51,7 @@ class NetworkError(ModelsError, ValueError):
 
 class TrainingError(ModelsError, ValueError):
     """A training run that cannot start or continue as asked. Cure: what the message names."""
+
+
+class CrossValidationError(ModelsError, ValueError):
+    """A cross-validation that cannot go on, or a record that is none. Cure: what the message names."""

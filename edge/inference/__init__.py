@@ -1,3 +1,13 @@
 """Inference: from an RGB frame to a class, or the reason why there is none."""
 
-__all__ = ["answer", "classifier", "contract", "decision", "edgetpu_delegate", "images", "interpreters", "runtimes"]
+__all__ = [
+    "answer",
+    "arithmetic",
+    "classifier",
+    "contract",
+    "decision",
+    "edgetpu_delegate",
+    "images",
+    "interpreters",
+    "runtimes",
+]

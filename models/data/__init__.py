@@ -7,7 +7,6 @@ __all__ = [
     "field_groups",
     "folds",
     "parts",
-    "provenance",
     "published",
     "scale_bar",
     "shortcut_probe",

@@ -1,5 +1,6 @@
 """From a folder of images and a split to the pixels and labels that a network is trained or judged on."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from edge.inference.contract import InputContract, Pixels
 from models.data.dataset import ImageSet, Sample, load_pixels, scan
 from models.data.published import PUBLISHED_SPLIT
 from models.data.split import Split, field_disjoint
+from models.support.provenance import SplitUsed
 
 DEFAULT_SEED = 7
 
@@ -55,3 +57,11 @@ def split_for(image_set: ImageSet, path: Path | None = None) -> tuple[Split, str
 
     groups = find_groups(image_set.samples)
     return field_disjoint(image_set.samples, groups, DEFAULT_SEED), f"made here, field-disjoint, seed {DEFAULT_SEED}"
+
+
+def part_of(data: Path, contract: InputContract, split: Path | None, part: str) -> tuple[Part, SplitUsed]:
+    """One side of the split of the images under `data`, ready to be predicted, and what a record says of it."""
+    image_set = scan_for(data, contract)
+    chosen, origin = split_for(image_set, split)
+    digest = hashlib.sha256(chosen.to_csv().encode()).hexdigest()
+    return load_part(image_set, chosen, part, contract), SplitUsed(origin, digest, chosen.is_field_disjoint(), part)

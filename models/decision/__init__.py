@@ -2,6 +2,8 @@
 
 __all__ = [
     "abstention",
+    "abstention_record",
+    "decision_record",
     "degraded_decision",
     "device_decision",
     "fit",

@@ -7,20 +7,31 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import UNSET
 
 from edge.errors import FrameError, ImageFileError
 from edge.inference.answer import BatchAnswers
 from edge.inference.contract import InputContract, Pixels
 from edge.inference.images import images_in, read_image
+from models.decision.abstention_record import (
+    AbstentionRecord,
+    Auroc,
+    DecisionUsed,
+    FieldAnswers,
+    OtherAnswers,
+    OtherImages,
+    Separation,
+)
 from models.decision.device_decision import DeviceDecision, GateFindings, answers, ask_gates
-from models.decision.fit import calibration_record
+from models.decision.fit import calibration_change
 from models.decision.temperature import Outputs
 from models.evaluation.evaluation_set import EvaluationSet
-from models.statistics.intervals import wilson
+from models.statistics.formatting import count_or_dash, percent
+from models.statistics.intervals import Interval
+from models.statistics.share import Share
 from models.support.progress import Progress
 
 RECORD_FORMAT = 1
@@ -59,20 +70,14 @@ def evaluate_abstention(
     device: DeviceDecision,
     ood: Sequence[OodSet] = (),
     progress: bool = True,
-) -> dict[str, Any]:
-    """JSON-safe record with stable names; every share comes as {count, of, share, interval} (Wilson, 95 %).
+) -> AbstentionRecord:
+    """Ask gates and networks about fields and other images, and count.
 
     Args:
         dataset: fields that nothing was chosen by.
         device: gates, networks and decision.
         ood: sets that should be refused.
         progress: a bar on a terminal.
-
-    Returns:
-        `fields`: by network, `refused`, `refused_by` (reason -> share), `right`, `wrong`, `malignant_to_benign` (null
-        without such a class), `benign_refused`. `calibration`: by network, before and after. `ood`: by folder,
-        `images`, `unreadable`, `networks` (`refused`, `refused_by`, `answered` label -> share) and `auroc`: how well
-        these images are told from fields by `confidence` alone (by network) and by each of the `gates`' values alone.
     """
     with Progress("device decision", 1 + len(ood), progress) as bar:
         own, said = ask_gates(device.gates, dataset.pixels), device.outputs(dataset.pixels)
@@ -82,23 +87,20 @@ def evaluate_abstention(
             sets[each.name] = _ood(dataset, device, own, said, each)
             bar.advance()
     decision = device.decision
-    return {
-        "format": RECORD_FORMAT,
-        "labels": list(dataset.labels),
-        "benign": dataset.benign,
-        "images": len(dataset.truth),
-        "decision": {
-            "temperature": decision.temperature,
-            "answer_from": dict(zip(dataset.labels, decision.answer_from, strict=True)),
-        },
-        "gates": list(device.gates.names),
-        "fields": {name: _fields(dataset, device.answers(own.reasons, outputs)) for name, outputs in said.items()},
-        "calibration": {n: calibration_record(o, decision.temperature, dataset.truth) for n, o in said.items()},
-        "ood": sets,
-    }
+    return AbstentionRecord(
+        format=RECORD_FORMAT,
+        labels=tuple(dataset.labels),
+        benign=dataset.benign,
+        images=len(dataset.truth),
+        decision=DecisionUsed(decision.temperature, dict(zip(dataset.labels, decision.answer_from, strict=True))),
+        gates=device.gates.names,
+        fields={name: _fields(dataset, device.answers(own.reasons, outputs)) for name, outputs in said.items()},
+        calibration={n: calibration_change(o, decision.temperature, dataset.truth) for n, o in said.items()},
+        ood=sets,
+    )
 
 
-def auroc(own: npt.ArrayLike, strange: npt.ArrayLike) -> dict[str, Any]:
+def auroc(own: npt.ArrayLike, strange: npt.ArrayLike) -> Auroc:
     """The chance that a strange image's score exceeds a field's, ties counting half, with a 95 % interval.
 
     Args:
@@ -116,27 +118,28 @@ def auroc(own: npt.ArrayLike, strange: npt.ArrayLike) -> dict[str, Any]:
     q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
     variance = (area * (1 - area) + (m - 1) * (q1 - area**2) + (n - 1) * (q2 - area**2)) / (n * m)
     reach = 1.96 * max(variance, 0.0) ** 0.5
-    return {"auroc": area, "interval": [max(0.0, area - reach), min(1.0, area + reach)]}
+    return Auroc(area, Interval(max(0.0, area - reach), min(1.0, area + reach)))
 
 
-def to_text(record: Mapping[str, Any]) -> str:
+def to_text(record: AbstentionRecord) -> str:
     """Two lines a network, then a line a set and network, for a terminal."""
     lines = []
-    for name, found in record["fields"].items():
-        before, after = (record["calibration"][name][when] for when in ("before", "after"))
+    for name, found in record.fields.items():
+        change, missed = record.calibration[name], found.malignant_to_benign
         lines.append(
-            f"{name}: {record['images']} fields: refused {_says(found['refused'])}; right {_says(found['right'])}; "
-            f"wrong {_says(found['wrong'])}; malignant answered Benign "
-            f"{'-' if found['malignant_to_benign'] is None else found['malignant_to_benign']['count']}"
+            f"{name}: {record.images} fields: refused {_says(found.refused)}; right {_says(found.right)}; "
+            f"wrong {_says(found.wrong)}; malignant answered Benign "
+            f"{count_or_dash(None if missed is None else missed.count)}"
         )
         lines.append(f"  refused by {_reasons(found)}")
-        lines.append(f"  calibration error {100 * before['ece']:.2f} % before, {100 * after['ece']:.2f} % after")
-    for folder, found in record["ood"].items():
-        for name, one in found["networks"].items():
-            answered = ", ".join(f"{label} {s['count']}" for label, s in one["answered"].items() if s["count"]) or "-"
+        lines.append(f"  calibration error {percent(change.before.ece)} before, {percent(change.after.ece)} after")
+    for folder, images in record.ood.items():
+        for name, one in images.networks.items():
+            answered = ", ".join(f"{label} {s.count}" for label, s in one.answered.items() if s.count) or "-"
+            assert images.auroc.confidence is not UNSET  # there are images, or no network would have judged them
             lines.append(
-                f"{folder}, {name}: {found['images']} images: refused {_says(one['refused'])} by {_reasons(one)}; "
-                f"answered {answered}; AUROC of confidence alone {found['auroc']['confidence'][name]['auroc']:.3f}"
+                f"{folder}, {name}: {images.images} images: refused {_says(one.refused)} by {_reasons(one)}; "
+                f"answered {answered}; AUROC of confidence alone {images.auroc.confidence[name].auroc:.3f}"
             )
     return "\n".join(lines)
 
@@ -147,70 +150,56 @@ def _ood(
     own: GateFindings,
     said: Mapping[str, Outputs],
     ood: OodSet,
-) -> dict[str, Any]:
+) -> OtherImages:
     count = len(ood.pixels)
-    record: dict[str, Any] = {"images": count, "unreadable": ood.unreadable, "networks": {}, "auroc": {}}
     if not count:
-        return record
+        return OtherImages(count, ood.unreadable, {}, Separation())
     theirs = ask_gates(device.gates, ood.pixels)
-    confidence = {}
+    networks, confidence = {}, {}
     for name, outputs in device.outputs(ood.pixels).items():
         found = device.answers(theirs.reasons, outputs)
         answered = Counter(found.called[found.answered].tolist())
-        record["networks"][name] = {
-            "refused": _share(int((~found.answered).sum()), count),
-            "refused_by": _refused_by(found),
-            "answered": {label: _share(answered[k], count) for k, label in enumerate(dataset.labels)},
-        }
+        networks[name] = OtherAnswers(
+            Share.counted(int((~found.answered).sum()), count),
+            _refused_by(found),
+            {label: Share.counted(answered[k], count) for k, label in enumerate(dataset.labels)},
+        )
         scores = (-answers(o, device.decision.temperature).confidence for o in (said[name], outputs))
         confidence[name] = auroc(*scores)
-    record["auroc"] = {
-        "confidence": confidence,
-        "gates": {name: auroc(own.scores[name], theirs.scores[name]) for name in device.gates.names},
-    }
-    return record
+    gates = {name: auroc(own.scores[name], theirs.scores[name]) for name in device.gates.names}
+    return OtherImages(count, ood.unreadable, networks, Separation(confidence, gates))
 
 
-def _fields(dataset: EvaluationSet, found: BatchAnswers) -> dict[str, Any]:
+def _fields(dataset: EvaluationSet, found: BatchAnswers) -> FieldAnswers:
     count, answered = len(dataset.truth), found.answered
     right = found.called == dataset.truth
     malignant, missed, benign_refused = dataset.is_malignant(), None, None
     if dataset.benign is not None:
         index = dataset.labels.index(dataset.benign)
-        missed = _share(int((answered & malignant & (found.called == index)).sum()), int(malignant.sum()))
-        benign_refused = _share(int((~answered & ~malignant).sum()), int((~malignant).sum()))
-    return {
-        "refused": _share(int((~answered).sum()), count),
-        "refused_by": _refused_by(found),
-        "right": _share(int((answered & right).sum()), count),
-        "wrong": _share(int((answered & ~right).sum()), count),
-        "right_of_answered": _share(int((answered & right).sum()), int(answered.sum())),
-        "malignant_to_benign": missed,
-        "benign_refused": benign_refused,
-    }
+        missed = Share.counted(int((answered & malignant & (found.called == index)).sum()), int(malignant.sum()))
+        benign_refused = Share.counted(int((~answered & ~malignant).sum()), int((~malignant).sum()))
+    return FieldAnswers(
+        refused=Share.counted(int((~answered).sum()), count),
+        refused_by=_refused_by(found),
+        right=Share.counted(int((answered & right).sum()), count),
+        wrong=Share.counted(int((answered & ~right).sum()), count),
+        right_of_answered=Share.counted(int((answered & right).sum()), int(answered.sum())),
+        malignant_to_benign=missed,
+        benign_refused=benign_refused,
+    )
 
 
-def _refused_by(found: BatchAnswers) -> dict[str, Any]:
+def _refused_by(found: BatchAnswers) -> dict[str, Share]:
     tally = Counter(reason for reason in found.reasons if reason is not None)
-    return {reason: _share(number, len(found.reasons)) for reason, number in sorted(tally.items())}
+    return {reason: Share.counted(number, len(found.reasons)) for reason, number in sorted(tally.items())}
 
 
-def _share(count: int, of: int) -> dict[str, Any]:
-    """Of none, share and interval are null."""
-    return {
-        "count": count,
-        "of": of,
-        "share": count / of if of else None,
-        "interval": wilson(count, of).to_record() if of else None,
-    }
-
-
-def _says(share: Mapping[str, Any]) -> str:
-    if not share["of"]:
+def _says(share: Share) -> str:
+    if share.share is None or share.interval is None:
         return "0 of 0"
-    low, high = share["interval"]
-    return f"{share['count']} ({100 * share['share']:.2f} %, {100 * low:.2f} to {100 * high:.2f})"
+    low, high = share.interval
+    return f"{share.count} ({percent(share.share)}, {100 * low:.2f} to {100 * high:.2f})"
 
 
-def _reasons(found: Mapping[str, Any]) -> str:
-    return ", ".join(f"{reason} {share['count']}" for reason, share in found["refused_by"].items()) or "nothing"
+def _reasons(found: FieldAnswers | OtherAnswers) -> str:
+    return ", ".join(f"{reason} {share.count}" for reason, share in found.refused_by.items()) or "nothing"

@@ -5,14 +5,15 @@ Gates, network and threshold decide as on the device, so a wrong answer counts h
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
 
 from edge.inference.answer import BatchAnswers
 from edge.inference.decision import LOW_CONFIDENCE
+from models.decision.abstention_record import DegradedCounts, DegradedRange
 from models.decision.device_decision import DeviceDecision, ask_gates
 from models.evaluation.corruptions import CORRUPTIONS, SEVERITIES, USUAL
 from models.evaluation.evaluation_set import EvaluationSet
 from models.evaluation.robustness import degraded
+from models.statistics.formatting import count_or_dash
 from models.support.progress import Progress
 
 RANGES = {"usual": USUAL, "all": SEVERITIES}
@@ -23,14 +24,8 @@ def evaluate_degraded(
     dataset: EvaluationSet,
     device: DeviceDecision,
     progress: bool = True,
-) -> dict[str, Any]:
-    """Ask gates and networks about every field in every degraded form.
-
-    Returns:
-        JSON-safe: by range of severities (`usual`, `all`), `severities`, `forms` and by network the counts `gates` (no
-        answer, a gate's doing), `low_confidence`, `right`, `wrong`, `malignant_to_benign` (null without such a class),
-        and `malignant`, how many forms could have been that. Without intervals: forms of one field are not independent.
-    """
+) -> dict[str, DegradedRange]:
+    """Ask gates and networks about every field in every degraded form; by range of severities, "usual" and "all"."""
     tallies: dict[str, dict[int, Tally]] = {name: {s: Counter() for s in SEVERITIES} for name in device.networks}
     with Progress("degraded fields", len(CORRUPTIONS) * len(SEVERITIES), progress) as bar:
         for corruption in CORRUPTIONS:
@@ -43,19 +38,15 @@ def evaluate_degraded(
     return {key: _range(dataset, severities, tallies) for key, severities in RANGES.items()}
 
 
-def to_text(record: Mapping[str, Any]) -> str:
+def to_text(record: Mapping[str, DegradedRange]) -> str:
     """A line a range and network, for a terminal."""
-    lines = []
-    for found in record.values():
-        first, last = found["severities"][0], found["severities"][-1]
-        for name, one in found["networks"].items():
-            missed = "-" if one["malignant_to_benign"] is None else one["malignant_to_benign"]
-            lines.append(
-                f"degraded, severities {first} to {last}, {name}: {found['forms']} forms: refused by gates "
-                f"{one['gates']}, low_confidence {one['low_confidence']}; right {one['right']}; wrong {one['wrong']}; "
-                f"malignant answered Benign {missed} of {one['malignant']}"
-            )
-    return "\n".join(lines)
+    return "\n".join(
+        f"degraded, severities {found.severities[0]} to {found.severities[-1]}, {name}: {found.forms} forms: refused "
+        f"by gates {one.gates}, low_confidence {one.low_confidence}; right {one.right}; wrong {one.wrong}; "
+        f"malignant answered Benign {count_or_dash(one.malignant_to_benign)} of {one.malignant}"
+        for found in record.values()
+        for name, one in found.networks.items()
+    )
 
 
 def _tally(dataset: EvaluationSet, found: BatchAnswers) -> Tally:
@@ -74,15 +65,17 @@ def _tally(dataset: EvaluationSet, found: BatchAnswers) -> Tally:
 
 def _range(
     dataset: EvaluationSet, severities: tuple[int, ...], tallies: Mapping[str, Mapping[int, Tally]]
-) -> dict[str, Any]:
+) -> DegradedRange:
     per_field = len(CORRUPTIONS) * len(severities)
     networks = {}
     for name, tally in tallies.items():
         counts = sum((tally[severity] for severity in severities), Tally())
-        missed = None if dataset.benign is None else counts["malignant_to_benign"]
-        networks[name] = {
-            **{key: counts[key] for key in ("gates", "low_confidence", "right", "wrong")},
-            "malignant_to_benign": missed,
-            "malignant": per_field * int(dataset.is_malignant().sum()),
-        }
-    return {"severities": list(severities), "forms": per_field * len(dataset.truth), "networks": networks}
+        networks[name] = DegradedCounts(
+            gates=counts["gates"],
+            low_confidence=counts["low_confidence"],
+            right=counts["right"],
+            wrong=counts["wrong"],
+            malignant_to_benign=None if dataset.benign is None else counts["malignant_to_benign"],
+            malignant=per_field * int(dataset.is_malignant().sum()),
+        )
+    return DegradedRange(severities, per_field * len(dataset.truth), networks)

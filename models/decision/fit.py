@@ -1,4 +1,4 @@
-"""The decision that a network's contract carries, made from validation fields as they are and degraded.
+"""Calibration of a network's decision from validation fields, as they are and degraded.
 
 `calibrate` asks, fits the temperature (`models.decision.temperature`), then chooses the thresholds
 (`models.decision.operating_point`).
@@ -10,9 +10,21 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import to_builtins
 
 from edge.inference.decision import Decision
 from edge.inference.gates.base import Gates
+from models.decision.decision_record import (
+    Calibration,
+    CalibrationChange,
+    Counts,
+    Coverage,
+    CurvePoint,
+    DecisionRecord,
+    Forms,
+    NetworkDecision,
+    Rule,
+)
 from models.decision.device_decision import GateFindings, answers, ask_gates
 from models.decision.operating_point import (
     MAJORITY,
@@ -27,13 +39,15 @@ from models.decision.operating_point import (
     choose,
 )
 from models.decision.temperature import PRIOR_DEVIATION, Outputs, fit_temperature, negative_log_likelihood
+from models.errors import EvaluationError
 from models.evaluation.corruptions import CORRUPTIONS, USUAL
 from models.evaluation.evaluation_set import Answers, EvaluationSet
 from models.evaluation.robustness import degraded_one
 from models.networks.model_pair import INT8
 from models.networks.prediction import Predict
 from models.statistics.calibration_error import calibration_error_interval, expected_calibration_error
-from models.statistics.intervals import wilson
+from models.statistics.formatting import percent_range
+from models.statistics.share import Share
 from models.statistics.validation import Floats, Indices
 from models.support.keyed_random import draw
 from models.support.progress import Progress
@@ -44,20 +58,17 @@ THOROUGH = (INT8,)  # asked about all forms of malignant fields; the float netwo
 _BATCH = 64  # forms in memory at once
 _DECIMALS = 12  # of a confidence: sums of equal numbers in another order differ beyond that
 _CURVE = 100  # points of a risk-coverage curve
+_RULE = Rule(
+    severities=USUAL,
+    forms_a_field=FORMS,
+    most_refused=REFUSED,
+    most_refused_with_gates=REFUSED_WITH_GATES,
+    margin_odds=MARGIN,
+    right=RIGHT,
+    majority=MAJORITY,
+    prior_deviation=PRIOR_DEVIATION,
+)
 _EVERY_FORM = tuple((name, severity) for name in CORRUPTIONS for severity in USUAL)
-
-
-@dataclass(frozen=True)
-class Forms:
-    """Degraded forms: made, those of them that the gates refused, and those that each network was asked about."""
-
-    made: int
-    refused: int
-    asked: Mapping[str, int]
-
-    def to_record(self) -> dict[str, Any]:
-        """JSON-safe."""
-        return {"made": self.made, "refused": self.refused, "asked": dict(self.asked)}
 
 
 @dataclass(frozen=True)
@@ -75,18 +86,17 @@ class Calibrated:
     point: OperatingPoint
     clean: Mapping[str, Outputs]
     refused: Mapping[str, int]
-    forms: "Forms"
+    forms: Forms
     validation: Mapping[str, Validation]
 
     @property
     def holds(self) -> bool:
         """Whether every network answers enough unaltered fields and no malignant one as Benign."""
         counts = self.counts().values()
-        return all(c["clean_refused"] <= REFUSED * c["clean"] and c["every_missed"] == 0 for c in counts)
+        return all(c.clean_refused <= REFUSED * c.clean and c.every_missed == 0 for c in counts)
 
-    def counts(self) -> dict[str, dict[str, int]]:
-        """By network, over what the gates let through: `clean` fields and `every` (with degraded forms), each with
-        those refused by the threshold, answered wrongly, and malignant ones answered Benign (`missed`)."""
+    def counts(self) -> dict[str, Counts]:
+        """By network."""
         return {name: self._counts(found) for name, found in self.validation.items()}
 
     def decision(self, command: str, origins: Mapping[str, Any]) -> Decision:
@@ -96,43 +106,36 @@ class Calibrated:
             **origins,
             "images": len(self.dataset.truth),
             "gates_refused": sum(self.refused.values()),
-            "counts": self.counts(),
+            "counts": to_builtins(self.counts()),
         }
         return Decision(self.temperature, self.point.answer_from, evidence)
 
-    def to_record(self) -> dict[str, Any]:
-        """JSON-safe, with stable names; intervals are [low, high]."""
+    def to_record(self) -> DecisionRecord:
+        """The rule, the thresholds, and what they do."""
         labels, point = self.dataset.labels, self.point
-        return {
-            "format": RECORD_FORMAT,
-            "labels": list(labels),
-            "benign": self.dataset.benign,
-            "images": len(self.dataset.truth),
-            "temperature": self.temperature,
-            "answer_from": dict(zip(labels, point.answer_from, strict=True)),
-            "holds": self.holds,
-            "rule": {
-                "severities": list(USUAL),
-                "forms_a_field": FORMS,
-                "most_refused": REFUSED,
-                "most_refused_with_gates": REFUSED_WITH_GATES,
-                "margin_odds": MARGIN,
-                "right": RIGHT,
-                "majority": MAJORITY,
-                "prior_deviation": PRIOR_DEVIATION,
-            },
-            "surest_missed": point.surest_missed,
-            "benign_allowed": point.benign_allowed,
-            "others_needed": point.others_needed,
-            "others_allowed": point.others_allowed,
-            "gates_refused": dict(self.refused),
-            "forms": self.forms.to_record(),
-            "calibration": {
-                name: calibration_record(outputs, self.temperature, self.dataset.truth)
-                for name, outputs in self.clean.items()
-            },
-            "networks": {name: self._network(name) for name in self.validation},
-        }
+        return DecisionRecord(
+            format=RECORD_FORMAT,
+            labels=tuple(labels),
+            benign=self.dataset.benign,
+            images=len(self.dataset.truth),
+            temperature=self.temperature,
+            answer_from=dict(zip(labels, point.answer_from, strict=True)),
+            holds=self.holds,
+            rule=_RULE,
+            surest_missed=point.surest_missed,
+            benign_allowed=point.benign_allowed,
+            others_needed=point.others_needed,
+            others_allowed=point.others_allowed,
+            gates_refused=dict(self.refused),
+            forms=self.forms,
+            calibration=self.calibration(),
+            networks={name: self._network(name) for name in self.validation},
+        )
+
+    def calibration(self) -> dict[str, CalibrationChange]:
+        """By network, over all unaltered fields."""
+        truth = self.dataset.truth
+        return {name: calibration_change(outputs, self.temperature, truth) for name, outputs in self.clean.items()}
 
     def to_text(self) -> str:
         """For a terminal."""
@@ -140,14 +143,15 @@ class Calibrated:
             f"{label} {p:g}" for label, p in zip(self.dataset.labels, self.point.answer_from, strict=True)
         )
         lines = [f"temperature {self.temperature:g}; answered from: {thresholds}"]
+        calibration = self.calibration()
         for name, c in self.counts().items():
-            record = calibration_record(self.clean[name], self.temperature, self.dataset.truth)
-            before, after = record["before"], record["after"]
+            change = calibration[name]
+            before, after = (percent_range(one.ece, one.ece_interval) for one in (change.before, change.after))
             lines.append(
-                f"{name}: calibration error {_percent(before)} before, {_percent(after)} after; of {c['clean']} "
-                f"fields that the gates let through {c['clean_refused']} not sure enough, {c['clean_wrong']} answered "
-                f"wrongly, {c['clean_missed']} malignant answered Benign; with degraded forms {c['every_missed']} of "
-                f"{c['every']}"
+                f"{name}: calibration error {before} before, {after} after; of {c.clean} "
+                f"fields that the gates let through {c.clean_refused} not sure enough, {c.clean_wrong} answered "
+                f"wrongly, {c.clean_missed} malignant answered Benign; with degraded forms {c.every_missed} of "
+                f"{c.every}"
             )
         lines.append(
             f"the gates refused {sum(self.refused.values())} of {len(self.dataset.truth)} unaltered fields, and "
@@ -160,33 +164,26 @@ class Calibrated:
             )
         return "\n".join(lines)
 
-    def _counts(self, found: Validation) -> dict[str, int]:
+    def _counts(self, found: Validation) -> Counts:
         benign = -1 if self.dataset.benign is None else self.dataset.labels.index(self.dataset.benign)
-        counts: dict[str, int] = {}
-        for name, judged in (("clean", found.clean), ("every", found.every)):
+        counts: list[int] = []
+        for judged in (found.clean, found.every):
             answered = judged.answered(self.point.answer_from)
-            counts |= {
-                name: len(answered),
-                f"{name}_refused": int((~answered).sum()),
-                f"{name}_wrong": int((answered & (judged.answers.called != judged.truth)).sum()),
-                f"{name}_missed": int((answered & judged.missed(benign)).sum()),
-            }
-        return counts
+            counts += [
+                len(answered),
+                int((~answered).sum()),
+                int((answered & (judged.answers.called != judged.truth)).sum()),
+                int((answered & judged.missed(benign)).sum()),
+            ]
+        return Counts(*counts)
 
-    def _network(self, name: str) -> dict[str, Any]:
-        found, counts = self.validation[name], self.counts()[name]
-        record: dict[str, Any] = {"counts": counts}
-        for part, judged in (("clean", found.clean), ("every", found.every)):
-            total, answered = counts[part], counts[part] - counts[f"{part}_refused"]
-            wrong = counts[f"{part}_wrong"]
-            record[part] = {
-                "coverage": answered / total,
-                "coverage_interval": wilson(answered, total).to_record(),
-                "risk": wrong / answered if answered else None,
-                "risk_interval": wilson(wrong, answered).to_record() if answered else None,
-                "curve": risk_coverage(judged),
-            }
-        return record
+    def _network(self, name: str) -> NetworkDecision:
+        found, c = self.validation[name], self._counts(self.validation[name])
+        return NetworkDecision(
+            c,
+            _coverage(found.clean, c.clean, c.clean_refused, c.clean_wrong),
+            _coverage(found.every, c.every, c.every_refused, c.every_wrong),
+        )
 
 
 def calibrate(
@@ -235,21 +232,12 @@ def calibrate(
     )
 
 
-def calibration_record(outputs: Outputs, temperature: float, truth: Indices) -> dict[str, Any]:
-    """How well confidence agrees with accuracy, `before` and `after` the temperature; all fields, gates left out."""
-    record = {}
-    for when, value in (("before", 1.0), ("after", temperature)):
-        calibrated = outputs.calibrated(value)
-        record[when] = {
-            "ece": expected_calibration_error(calibrated, truth),
-            "ece_interval": calibration_error_interval(calibrated, np.asarray(truth, np.intp)).to_record(),
-            "negative_log_likelihood": negative_log_likelihood(calibrated, truth),
-            "mean_confidence": float(calibrated.max(axis=1).mean()),
-        }
-    return record
+def calibration_change(outputs: Outputs, temperature: float, truth: Indices) -> CalibrationChange:
+    """How well confidence agrees with accuracy before and after the temperature; all fields, gates left out."""
+    return CalibrationChange(*(_calibration(outputs.calibrated(value), truth) for value in (1.0, temperature)))
 
 
-def risk_coverage(judged: Judged, points: int = _CURVE) -> list[dict[str, float]]:
+def risk_coverage(judged: Judged, points: int = _CURVE) -> tuple[CurvePoint, ...]:
     """The share answered and the share of errors among it as one threshold for all classes rises: least coverage
     first, at most `points` of them, each with its threshold.
 
@@ -261,14 +249,26 @@ def risk_coverage(judged: Judged, points: int = _CURVE) -> list[dict[str, float]
     confidence = confidence[order]
     last = np.flatnonzero(np.append(confidence[1:] < confidence[:-1], True))  # equal confidence is answered together
     chosen = last[np.unique(np.linspace(0, len(last) - 1, points).round().astype(int))]
-    return [
-        {
-            "threshold": float(confidence[i]),
-            "coverage": float((i + 1) / len(order)),
-            "risk": float(wrong[i] / (i + 1)),
-        }
-        for i in chosen
-    ]
+    return tuple(
+        CurvePoint(float(confidence[i]), float((i + 1) / len(order)), float(wrong[i] / (i + 1))) for i in chosen
+    )
+
+
+def _calibration(calibrated: Floats, truth: Indices) -> Calibration:
+    return Calibration(
+        ece=expected_calibration_error(calibrated, truth),
+        ece_interval=calibration_error_interval(calibrated, np.asarray(truth, np.intp)),
+        negative_log_likelihood=negative_log_likelihood(calibrated, truth),
+        mean_confidence=float(calibrated.max(axis=1).mean()),
+    )
+
+
+def _coverage(judged: Judged, total: int, refused: int, wrong: int) -> Coverage:
+    answered = Share.counted(total - refused, total)
+    risk = Share.counted(wrong, total - refused)
+    if answered.share is None or answered.interval is None:
+        raise EvaluationError("thresholds need fields that the gates let through")
+    return Coverage(answered.share, answered.interval, risk.share, risk.interval, risk_coverage(judged))
 
 
 def _asked(predict: Predict, pixels: npt.NDArray[np.uint8]) -> Floats:
@@ -319,8 +319,3 @@ def _tally(findings: GateFindings) -> dict[str, int]:
         if reason is not None:
             counts[reason] = counts.get(reason, 0) + 1
     return counts
-
-
-def _percent(record: Mapping[str, Any]) -> str:
-    low, high = record["ece_interval"]
-    return f"{100 * record['ece']:.2f} % ({100 * low:.2f} to {100 * high:.2f})"

@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from edge.inference.contract import Pixels
 from models.data.parts import Part
 from models.errors import EvaluationError
 from models.networks.prediction import Predict
-from models.statistics.intervals import wilson
+from models.statistics.intervals import Interval, wilson
 from models.statistics.validation import Indices, validate
 from models.support.keyed_random import draw
 
@@ -79,22 +79,35 @@ def ask(networks: Mapping[str, Predict], labels: tuple[str, ...], pixels: Pixels
     return found
 
 
-def score(dataset: EvaluationSet, answers: Answers, which: npt.NDArray[np.int64] | None = None) -> dict[str, Any]:
-    """Counts and shares, JSON-safe; `which` int (M,) says whose altered forms the answers are about (all, in order).
+class Score(Struct, frozen=True, kw_only=True):
+    """Answers about images, counted.
 
-    Keys: images, correct, accuracy, accuracy_interval (Wilson, 95 %), malignant_to_benign (null without such a class),
-    mean_confidence.
+    Attributes:
+        accuracy_interval: Wilson, 95 %.
+        malignant_to_benign: None where no class is benign.
+        mean_confidence: 0..1.
     """
+
+    images: int
+    correct: int
+    accuracy: float
+    accuracy_interval: Interval
+    malignant_to_benign: int | None
+    mean_confidence: float
+
+
+def score(dataset: EvaluationSet, answers: Answers, which: npt.NDArray[np.int64] | None = None) -> Score:
+    """Counts and shares; `which` int (M,) says whose altered forms the answers are about (all, in order)."""
     which = np.arange(len(dataset.truth)) if which is None else which
     correct = int((answers.called == dataset.truth[which]).sum())
     missed = None
     if dataset.benign is not None:
         missed = int((dataset.is_malignant()[which] & (answers.called == dataset.labels.index(dataset.benign))).sum())
-    return {
-        "images": len(which),
-        "correct": correct,
-        "accuracy": correct / len(which),
-        "accuracy_interval": wilson(correct, len(which)).to_record(),
-        "malignant_to_benign": missed,
-        "mean_confidence": float(answers.confidence.mean()),
-    }
+    return Score(
+        images=len(which),
+        correct=correct,
+        accuracy=correct / len(which),
+        accuracy_interval=wilson(correct, len(which)),
+        malignant_to_benign=missed,
+        mean_confidence=float(answers.confidence.mean()),
+    )

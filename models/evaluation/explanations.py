@@ -1,4 +1,4 @@
-"""Does a network look at white cells? The part of its class activation maps that lies on them, against chance.
+"""Explanations: the part of a network's class activation maps that lies on white cells, against chance.
 
 Chance is the part of the field that white cells cover. Three controls say what the method itself yields: the map of
 another class, the map of another image laid over this one's cells, and the map of the network with its weights
@@ -11,25 +11,104 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from edge.inference.contract import InputContract, Pixels
 from models.data.scale_bar import CORNER_HEIGHT, CORNER_WIDTH
 from models.data.white_cell_segmentation import white_cells
 from models.evaluation.class_activation import Activations, ClassActivation, Mask, best_share, mass_share, shuffled
-from models.statistics.intervals import bootstrap, wilson
+from models.statistics.formatting import percent, percent_range
+from models.statistics.intervals import Interval, bootstrap
+from models.statistics.share import Share
 from models.support.progress import Progress
 
 RECORD_FORMAT = 1
 CONTROLS = ("other_class", "other_image", "shuffled_network")
-_TITLES = {
-    "cells_share": "white cells",
-    "cells_area": "chance",
-    "best_possible": "best",
-    "preference": "preference",
-    "corner_share": "corner",
-}
 Floats = npt.NDArray[np.float64]
 _SEED = 7  # of the controls
+
+
+class Mean(Struct, frozen=True):
+    """Mean over `images` with a value, and its bootstrap interval; None where too few have one."""
+
+    images: int
+    mean: float | None
+    interval: Interval | None
+
+
+class Hits(Struct, frozen=True):
+    """Images whose map has its highest point on a white cell."""
+
+    images: int
+    hits: int
+    share: float | None
+    interval: Interval | None
+
+
+class Group(Struct, frozen=True, kw_only=True):
+    """Means over the images of a group; all but `images` and `corner_share` over those with white cells and a map.
+
+    Attributes:
+        cells_area: part of the field that white cells cover; cells_share: part of the map on them.
+        share_minus_area: > 0 where the map prefers white cells to the rest of the field.
+        best_possible: share that the map's grid allows.
+        preference: the share on a scale on which 0 is chance and 1 the best the grid allows, so that networks with
+            other grids can be compared.
+        peak_on_cells: to be compared with `cells_area`: so often would a point put anywhere lie on a cell.
+        controls: `CONTROLS` -> share of white cells in that map.
+    """
+
+    images: int
+    cells_area: Mean
+    cells_share: Mean
+    share_minus_area: Mean
+    best_possible: Mean
+    preference: Mean
+    peak_on_cells: Hits
+    corner_share: Mean
+    controls: dict[str, Mean]
+
+
+class ImageShares(Struct, frozen=True, kw_only=True):
+    """One image's verdict and shares; a share that is not defined is None."""
+
+    name: str
+    true: str
+    called: str
+    probability: float
+    cells_share: float | None
+    cells_area: float
+    corner_share: float | None
+
+
+class MapMethod(Struct, frozen=True):
+    """How the maps were made: method, the layer whose features they weigh, its grid (rows, columns), the network."""
+
+    name: str
+    features: str
+    grid: tuple[int, int]
+    network: str
+
+
+class ExplanationRecord(Struct, frozen=True, kw_only=True):
+    """`explanations.json`.
+
+    Intervals are 95 %, over images; those that share a field count as independent, so they are too narrow.
+
+    Attributes:
+        corner_area: part of the field that the scale bar's corner takes.
+        groups: all images, right and wrong verdicts, and the true classes.
+    """
+
+    format: int
+    labels: tuple[str, ...]
+    images: int
+    without_white_cell: int
+    without_map: int
+    method: MapMethod
+    corner_area: float
+    groups: dict[str, Group]
+    wrong: tuple[ImageShares, ...]
 
 
 @dataclass(frozen=True)
@@ -37,7 +116,7 @@ class Explanations:
     """What was measured of N images; shares are float64 (N,), 0..1, NaN where a map has no mass or a field no cell.
 
     Attributes:
-        labels, truth, probabilities, names: of the images; method: of the maps, JSON-safe.
+        labels, truth, probabilities, names: of the images; method: of the maps.
         activations: the maps; masks: white cells, bool (H, W) each.
         cells_area: part of the field that white cells cover.
         cells_share: part of the called class's map that lies on them; best_possible: what its grid allows.
@@ -50,7 +129,7 @@ class Explanations:
     truth: npt.NDArray[np.int64]
     probabilities: npt.NDArray[np.float32]
     names: tuple[str, ...]
-    method: Mapping[str, Any]
+    method: MapMethod
     activations: Activations
     masks: tuple[Mask, ...]
     cells_area: Floats
@@ -69,64 +148,50 @@ class Explanations:
         """Images whose verdict is wrong."""
         return [int(i) for i in np.flatnonzero(self.called != self.truth)]
 
-    def to_record(self) -> dict[str, Any]:
-        """JSON-safe; `groups` are all images, right and wrong verdicts, and the true classes; see `_group`.
-
-        Intervals are 95 %, over images; those that share a field count as independent, so they are too narrow.
-        """
+    def to_record(self) -> ExplanationRecord:
+        """Means by group, and the wrong verdicts."""
         right = self.called == self.truth
         groups = {"all": np.ones(len(right), np.bool_), "right": right, "wrong": ~right}
         groups |= {label: self.truth == k for k, label in enumerate(self.labels)}
-        return {
-            "format": RECORD_FORMAT,
-            "labels": list(self.labels),
-            "images": len(self.truth),
-            "without_white_cell": int((self.cells_area == 0).sum()),
-            "without_map": int(np.isnan(self.corner_share).sum()),
-            "method": dict(self.method),
-            "corner_area": _corner(self.masks[0].shape)[1],
-            "groups": {name: self._group(which) for name, which in groups.items()},
-            "wrong": [self.image(i) for i in self.wrong()],
-        }
+        return ExplanationRecord(
+            format=RECORD_FORMAT,
+            labels=self.labels,
+            images=len(self.truth),
+            without_white_cell=int((self.cells_area == 0).sum()),
+            without_map=int(np.isnan(self.corner_share).sum()),
+            method=self.method,
+            corner_area=_corner(self.masks[0].shape)[1],
+            groups={name: self._group(which) for name, which in groups.items()},
+            wrong=tuple(self.image(i) for i in self.wrong()),
+        )
 
-    def image(self, i: int) -> dict[str, Any]:
-        """One image's verdict and shares, JSON-safe; a share that is not defined is null."""
+    def image(self, i: int) -> ImageShares:
+        """One image's verdict and shares."""
         called = int(self.called[i])
-        return {
-            "name": self.names[i],
-            "true": self.labels[int(self.truth[i])],
-            "called": self.labels[called],
-            "probability": float(self.probabilities[i, called]),
-            "cells_share": _number(self.cells_share[i]),
-            "cells_area": float(self.cells_area[i]),
-            "corner_share": _number(self.corner_share[i]),
-        }
+        return ImageShares(
+            name=self.names[i],
+            true=self.labels[int(self.truth[i])],
+            called=self.labels[called],
+            probability=float(self.probabilities[i, called]),
+            cells_share=_number(self.cells_share[i]),
+            cells_area=float(self.cells_area[i]),
+            corner_share=_number(self.corner_share[i]),
+        )
 
-    def _group(self, which: npt.NDArray[np.bool_]) -> dict[str, Any]:
-        """Means with intervals over the images of a group; all but `images` and `corner_share` over those with cells.
-
-        `share_minus_area` > 0: the map prefers white cells to the rest of the field. `preference` is the same on a
-        scale on which 0 is chance and 1 the best the grid allows, so that networks with other grids can be compared.
-        `peak_on_cells` is to be compared with `cells_area` too: so often would a point put anywhere lie on a cell.
-        """
+    def _group(self, which: npt.NDArray[np.bool_]) -> Group:
         seen = which & (self.cells_area > 0) & ~np.isnan(self.cells_share)
-        hits = int(self.peak_on_cells[seen].sum())
-        return {
-            "images": int(which.sum()),
-            "cells_area": _mean(self.cells_area[seen]),
-            "cells_share": _mean(self.cells_share[seen]),
-            "share_minus_area": _mean(self.cells_share[seen] - self.cells_area[seen]),
-            "best_possible": _mean(self.best_possible[seen]),
-            "preference": _preference(self.cells_share[seen], self.cells_area[seen], self.best_possible[seen]),
-            "peak_on_cells": {
-                "images": int(seen.sum()),
-                "hits": hits,
-                "share": hits / int(seen.sum()) if seen.any() else None,
-                "interval": wilson(hits, int(seen.sum())).to_record() if seen.any() else None,
-            },
-            "corner_share": _mean(self.corner_share[which]),
-            "controls": {name: _mean(shares[seen]) for name, shares in self.controls.items()},
-        }
+        hits = Share.counted(int(self.peak_on_cells[seen].sum()), int(seen.sum()))
+        return Group(
+            images=int(which.sum()),
+            cells_area=_mean(self.cells_area[seen]),
+            cells_share=_mean(self.cells_share[seen]),
+            share_minus_area=_mean(self.cells_share[seen] - self.cells_area[seen]),
+            best_possible=_mean(self.best_possible[seen]),
+            preference=_preference(self.cells_share[seen], self.cells_area[seen], self.best_possible[seen]),
+            peak_on_cells=Hits(hits.of, hits.count, hits.share, hits.interval),
+            corner_share=_mean(self.corner_share[which]),
+            controls={name: _mean(shares[seen]) for name, shares in self.controls.items()},
+        )
 
 
 def explain(
@@ -179,7 +244,7 @@ def explain(
         truth=truth,
         probabilities=maps.probabilities,
         names=tuple(names),
-        method={"name": "HiResCAM", "features": real.features, "grid": list(real.grid), "network": "float"},
+        method=MapMethod("HiResCAM", real.features, real.grid, "float"),
         activations=maps,
         masks=masks,
         cells_area=area,
@@ -191,21 +256,24 @@ def explain(
     )
 
 
-def to_text(record: Mapping[str, Any]) -> str:
+def to_text(record: ExplanationRecord) -> str:
     """A line a group, for a terminal."""
-    rows, columns = record["method"]["grid"]
+    rows, columns = record.method.grid
     lines = [
-        f"{record['images']} images, maps of {rows} x {columns}; the scale bar's corner is "
-        f"{100 * record['corner_area']:.1f} % of the field; preference: 0 % chance, 100 % the best these maps allow"
+        f"{record.images} images, maps of {rows} x {columns}; the scale bar's corner is "
+        f"{100 * record.corner_area:.1f} % of the field; preference: 0 % chance, 100 % the best these maps allow"
     ]
-    for name, group in record["groups"].items():
-        if group["cells_share"]["mean"] is None:
-            lines.append(f"{name:<8} {group['images']:>5} images, none with a white cell and a map")
+    for name, group in record.groups.items():
+        if group.cells_share.mean is None:
+            lines.append(f"{name:<8} {group.images:>5} images, none with a white cell and a map")
             continue
-        said = [f"{title} {_percent(group[key])}" for key, title in _TITLES.items()]
-        peak = 100 * group["peak_on_cells"]["share"]
-        lines.append(f"{name:<8} {group['images']:>5} images: {'; '.join(said)}; peak on a cell {peak:.1f} %")
-    controls = record["groups"]["all"]["controls"]
+        lines.append(
+            f"{name:<8} {group.images:>5} images: white cells {_percent(group.cells_share)}; "
+            f"chance {_percent(group.cells_area)}; best {_percent(group.best_possible)}; "
+            f"preference {_percent(group.preference)}; corner {_percent(group.corner_share)}; "
+            f"peak on a cell {percent(group.peak_on_cells.share, 1)}"
+        )
+    controls = record.groups["all"].controls
     lines.append("controls: " + ", ".join(f"{n.replace('_', ' ')} {_percent(c)}" for n, c in controls.items()))
     return "\n".join(lines)
 
@@ -222,38 +290,32 @@ def _corner(shape: tuple[int, ...]) -> tuple[Mask, float]:
     return mask, float(mask.mean())
 
 
-def _mean(values: Floats) -> dict[str, Any]:
-    """images (those with a value), mean and its bootstrap interval; null where too few have one."""
+def _mean(values: Floats) -> Mean:
     known = values[~np.isnan(values)]
-    return {
-        "images": len(known),
-        "mean": float(known.mean()) if len(known) else None,
-        "interval": bootstrap(np.mean, known).to_record() if len(known) > 1 else None,
-    }
+    return Mean(
+        len(known),
+        float(known.mean()) if len(known) else None,
+        bootstrap(np.mean, known) if len(known) > 1 else None,
+    )
 
 
-def _preference(share: Floats, area: Floats, best: Floats) -> dict[str, Any]:
-    """(mean share - mean area) / (mean best - mean area), with its bootstrap interval."""
+def _preference(share: Floats, area: Floats, best: Floats) -> Mean:
+    """(mean share - mean area) / (mean best - mean area)."""
 
     def statistic(s: Floats, a: Floats, b: Floats, axis: int = -1) -> Any:
         chance = a.mean(axis=axis)
         return (s.mean(axis=axis) - chance) / np.maximum(b.mean(axis=axis) - chance, 1e-9)
 
-    return {
-        "images": len(share),
-        "mean": float(statistic(share, area, best)) if len(share) else None,
-        "interval": bootstrap(statistic, share, area, best).to_record() if len(share) > 1 else None,
-    }
+    return Mean(
+        len(share),
+        float(statistic(share, area, best)) if len(share) else None,
+        bootstrap(statistic, share, area, best) if len(share) > 1 else None,
+    )
 
 
 def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _percent(mean: Mapping[str, Any]) -> str:
-    if mean["mean"] is None:
-        return "-"
-    if mean["interval"] is None:
-        return f"{100 * mean['mean']:.1f} %"
-    low, high = (100 * limit for limit in mean["interval"])
-    return f"{100 * mean['mean']:.1f} % ({low:.1f} to {high:.1f})"
+def _percent(mean: Mean) -> str:
+    return percent_range(mean.mean, mean.interval, 1)

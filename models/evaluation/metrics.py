@@ -1,6 +1,6 @@
-"""How well a network names images it has not seen, each figure with its interval.
+"""Evaluation of a network on images it has not seen: scores, each with its interval.
 
-Three steps, apart: `evaluate` validates and computes an `Evaluation`; its `to_record` and `to_text` report.
+`evaluate` validates and computes an `Evaluation`, which is the record; its `to_text` reports.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from models.errors import EvaluationError
 from models.statistics.calibration_error import calibration_error_interval, expected_calibration_error
@@ -18,11 +19,9 @@ from models.statistics.validation import Floats, Indices, confusion_matrix, vali
 RECORD_FORMAT = 1
 
 
-@dataclass(frozen=True)
-class ClassScore:
+class ClassScore(Struct, frozen=True, kw_only=True):
     """One class: `images` truly of it, `predicted` called so; a score with no image behind it is None."""
 
-    label: str
     images: int
     predicted: int
     correct: int
@@ -34,8 +33,7 @@ class ClassScore:
     f1_interval: Interval | None
 
 
-@dataclass(frozen=True)
-class Mistake:
+class Mistake(Struct, frozen=True, kw_only=True):
     """An image called by a wrong name; `probability` is what the network gave the wrong name, 0..1."""
 
     name: str
@@ -44,12 +42,21 @@ class Mistake:
     probability: float
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """What `evaluate` found. Shares are 0..1; `confusion[i][j]` counts images of class i called class j."""
+class Evaluation(Struct, frozen=True, kw_only=True):
+    """What `evaluate` found, as in `evaluation.json`.
 
+    Attributes:
+        confidence: of the intervals.
+        accuracy, macro_f1, ece, mean_confidence: 0..1; `ece` is the expected calibration error.
+        benign: the label whose confusion with the others is counted, or None, and the counts then.
+        confusion: `confusion[i][j]` counts images of class i called class j.
+        classes: by label. errors: most confident first.
+    """
+
+    format: int = RECORD_FORMAT
     labels: tuple[str, ...]
     images: int
+    confidence: float
     accuracy: float
     accuracy_interval: Interval
     macro_f1: float
@@ -57,20 +64,15 @@ class Evaluation:
     ece: float
     ece_interval: Interval
     mean_confidence: float
-    confusion: tuple[tuple[int, ...], ...]
-    classes: tuple[ClassScore, ...]
     benign: str | None
     malignant_called_benign: int | None
     benign_called_malignant: int | None
-    mistakes: tuple[Mistake, ...]
-    confidence: float
-
-    def to_record(self) -> dict[str, Any]:
-        """JSON-safe record with stable names; intervals are [low, high], what cannot be said is null."""
-        return _record(self)
+    confusion: tuple[tuple[int, ...], ...]
+    classes: dict[str, ClassScore]
+    errors: tuple[Mistake, ...]
 
     def to_text(self) -> str:
-        """The same as a table for a terminal."""
+        """As a table for a terminal."""
         return _text(self)
 
 
@@ -121,7 +123,7 @@ def evaluate(
     confusion = confusion_matrix(indices, predicted, len(labels))
     correct = int(np.trace(confusion))
     resampling = _Resampling(confidence, resamples, seed)
-    classes = tuple(_class_score(label, k, indices, predicted, resampling) for k, label in enumerate(labels))
+    classes = [_class_score(k, indices, predicted, resampling) for k in range(len(labels))]
     macro_f1, macro_f1_interval = _macro_f1(classes, indices, predicted, resampling)
     missed, raised = _benign_counts(labels, confusion, benign)
     return Evaluation(
@@ -135,11 +137,11 @@ def evaluate(
         ece_interval=calibration_error_interval(values, indices, confidence, resamples, seed),
         mean_confidence=float(values.max(axis=1).mean()),
         confusion=tuple(tuple(int(n) for n in row) for row in confusion),
-        classes=classes,
+        classes=dict(zip(labels, classes, strict=True)),
         benign=benign,
         malignant_called_benign=missed,
         benign_called_malignant=raised,
-        mistakes=_mistakes(labels, values, indices, predicted, names),
+        errors=_mistakes(labels, values, indices, predicted, names),
         confidence=confidence,
     )
 
@@ -155,13 +157,12 @@ def _indicators(k: int, truth: Indices, predicted: Indices) -> tuple[Floats, Flo
     return (true & called).astype(np.float64), called.astype(np.float64), true.astype(np.float64)
 
 
-def _class_score(label: str, k: int, truth: Indices, predicted: Indices, resampling: _Resampling) -> ClassScore:
+def _class_score(k: int, truth: Indices, predicted: Indices, resampling: _Resampling) -> ClassScore:
     hit, called, true = _indicators(k, truth, predicted)
     tp, calls, images = int(hit.sum()), int(called.sum()), int(true.sum())
     confidence = resampling.confidence
     f1 = 2 * tp / (calls + images) if calls + images else None
     return ClassScore(
-        label=label,
         images=images,
         predicted=calls,
         correct=tp,
@@ -188,7 +189,7 @@ def _f1_interval(hit: Floats, called: Floats, true: Floats, resampling: _Resampl
 
 
 def _macro_f1(
-    classes: tuple[ClassScore, ...], truth: Indices, predicted: Indices, resampling: _Resampling
+    classes: Sequence[ClassScore], truth: Indices, predicted: Indices, resampling: _Resampling
 ) -> tuple[float, Interval]:
     """Mean F1 of the classes that occur, with its interval: bootstrap, or without mistakes the mean limit."""
     present = [k for k, score in enumerate(classes) if score.f1 is not None]
@@ -232,49 +233,6 @@ def _mistakes(
     )
 
 
-def _pair(interval: Interval | None) -> list[float] | None:
-    return None if interval is None else interval.to_record()
-
-
-def _record(found: Evaluation) -> dict[str, Any]:
-    classes: dict[str, Any] = {
-        score.label: {
-            "images": score.images,
-            "predicted": score.predicted,
-            "correct": score.correct,
-            "precision": score.precision,
-            "precision_interval": _pair(score.precision_interval),
-            "recall": score.recall,
-            "recall_interval": _pair(score.recall_interval),
-            "f1": score.f1,
-            "f1_interval": _pair(score.f1_interval),
-        }
-        for score in found.classes
-    }
-    return {
-        "format": RECORD_FORMAT,
-        "labels": list(found.labels),
-        "images": found.images,
-        "confidence": found.confidence,
-        "accuracy": found.accuracy,
-        "accuracy_interval": _pair(found.accuracy_interval),
-        "macro_f1": found.macro_f1,
-        "macro_f1_interval": _pair(found.macro_f1_interval),
-        "ece": found.ece,
-        "ece_interval": _pair(found.ece_interval),
-        "mean_confidence": found.mean_confidence,
-        "benign": found.benign,
-        "malignant_called_benign": found.malignant_called_benign,
-        "benign_called_malignant": found.benign_called_malignant,
-        "confusion": [list(row) for row in found.confusion],
-        "classes": classes,
-        "errors": [
-            {"name": m.name, "true": m.true, "predicted": m.predicted, "probability": m.probability}
-            for m in found.mistakes
-        ],
-    }
-
-
 def _percent(value: float | None, interval: Interval | None) -> str:
     if value is None or interval is None:
         return "-"
@@ -296,13 +254,13 @@ def _text(found: Evaluation) -> str:
         lines += [f"{'malignant called ' + found.benign}: {found.malignant_called_benign}"]
         lines += [f"{found.benign + ' called malignant'}: {found.benign_called_malignant}"]
     lines += ["", f"{'class':<{width}} {'images':>6}  {'precision':<20}{'recall':<20}{'F1':<20}".rstrip()]
-    for score in found.classes:
+    for label, score in found.classes.items():
         cells = (
             _percent(score.precision, score.precision_interval),
             _percent(score.recall, score.recall_interval),
             _percent(score.f1, score.f1_interval),
         )
-        lines.append(f"{score.label:<{width}} {score.images:>6}  {cells[0]:<20}{cells[1]:<20}{cells[2]}")
+        lines.append(f"{label:<{width}} {score.images:>6}  {cells[0]:<20}{cells[1]:<20}{cells[2]}")
     lines += ["", f"{'true / called':<{width}} " + " ".join(f"{label:>{width}}" for label in found.labels)]
     for label, row in zip(found.labels, found.confusion, strict=True):
         lines.append(f"{label:<{max(width, 13)}} " + " ".join(f"{n:>{width}}" for n in row))

@@ -1,26 +1,92 @@
-"""Accuracy on degraded fields: every corruption of `models.evaluation.corruptions` at every severity, float and int8.
+"""Robustness: accuracy under every corruption of `models.evaluation.corruptions` at every severity, float and int8.
 
-`evaluate_corruptions` asks, and computes a `Robustness`; its `to_record` and `to_text` report.
+`evaluate_corruptions` asks; `Robustness.to_record` counts; `to_text` shows the record.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 
 from edge.inference.contract import Pixels
 from models.evaluation.corruptions import CORRUPTIONS, SEVERITIES, USUAL, corrupt
-from models.evaluation.evaluation_set import Answers, EvaluationSet, ask, score
+from models.evaluation.evaluation_set import Answers, EvaluationSet, Score, ask, score
 from models.networks.model_pair import FLOAT, INT8
 from models.networks.prediction import Predict
-from models.statistics.intervals import bootstrap, paired_difference
+from models.statistics.intervals import Interval, bootstrap, paired_difference
 from models.support.progress import Progress
 
 RECORD_FORMAT = 1
-CLEAN = 0  # the severity of an image left as it is
 Cells = Mapping[tuple[str, int], Mapping[str, Answers]]
+
+
+class Compared(Struct, frozen=True, kw_only=True, rename={"float_": FLOAT}):
+    """Scores of float and int8 on the same images, in one form.
+
+    Attributes:
+        severity, value: of the degraded form; unset for the unaltered images.
+        int8: and what compares it with float: unset without a bundle. agreed: images on which both say the same.
+    """
+
+    severity: int | UnsetType = UNSET
+    value: int | float | UnsetType = UNSET
+    float_: Score
+    int8: Score | UnsetType = UNSET
+    int8_minus_float: float | UnsetType = UNSET
+    int8_minus_float_interval: Interval | UnsetType = UNSET
+    agreed: int | UnsetType = UNSET
+
+    @property
+    def forms(self) -> dict[str, Score]:
+        """By network."""
+        return {FLOAT: self.float_} | ({} if isinstance(self.int8, UnsetType) else {INT8: self.int8})
+
+
+class MeanScore(Struct, frozen=True):
+    """Mean accuracy over degraded forms; the interval is by resampling images, each with all its forms."""
+
+    accuracy: float
+    accuracy_interval: Interval
+    malignant_to_benign: int | None
+
+
+class ComparedMeans(Struct, frozen=True, kw_only=True, rename={"float_": FLOAT}):
+    """Mean scores of float and int8; `severities` where all corruptions are meant."""
+
+    severities: tuple[int, ...] | UnsetType = UNSET
+    float_: MeanScore
+    int8: MeanScore | UnsetType = UNSET
+    int8_minus_float: float | UnsetType = UNSET
+    int8_minus_float_interval: Interval | UnsetType = UNSET
+
+    @property
+    def forms(self) -> dict[str, MeanScore]:
+        """By network."""
+        return {FLOAT: self.float_} | ({} if isinstance(self.int8, UnsetType) else {INT8: self.int8})
+
+
+class CorruptionScores(Struct, frozen=True):
+    """One corruption: the parameter that grows with severity, its unit, and the scores."""
+
+    parameter: str
+    unit: str
+    mean_usual: ComparedMeans
+    severities: tuple[Compared, ...]
+
+
+class RobustnessRecord(Struct, frozen=True, kw_only=True):
+    """`robustness.json`."""
+
+    format: int
+    labels: tuple[str, ...]
+    images: int
+    clean: Compared
+    mean_usual: ComparedMeans
+    mean_all: ComparedMeans
+    corruptions: dict[str, CorruptionScores]
 
 
 @dataclass(frozen=True)
@@ -41,63 +107,61 @@ class Robustness:
         said = [self.cells[name, severity][network].called for name in names for severity in severities]
         return np.asarray((np.stack(said) == self.dataset.truth).mean(axis=0), np.float64)
 
-    def to_record(self) -> dict[str, Any]:
-        """JSON-safe, with stable names; intervals are [low, high]."""
-        return {
-            "format": RECORD_FORMAT,
-            "labels": list(self.dataset.labels),
-            "images": len(self.dataset.truth),
-            "clean": self._scores(self.clean),
-            "mean_usual": {"severities": list(USUAL), **self._mean(self.corruptions, USUAL)},
-            "mean_all": {"severities": list(SEVERITIES), **self._mean(self.corruptions, SEVERITIES)},
-            "corruptions": {name: self._corruption(name) for name in self.corruptions},
-        }
+    def to_record(self) -> RobustnessRecord:
+        """Scores of every form, and their means."""
+        usual, every = (self._means(self.corruptions, severities) for severities in (USUAL, SEVERITIES))
+        return RobustnessRecord(
+            format=RECORD_FORMAT,
+            labels=tuple(self.dataset.labels),
+            images=len(self.dataset.truth),
+            clean=self._compared(self.clean),
+            mean_usual=replace(usual, severities=USUAL),
+            mean_all=replace(every, severities=SEVERITIES),
+            corruptions={name: self._corruption(name) for name in self.corruptions},
+        )
 
-    def to_text(self) -> str:
-        """A line a corruption, for a terminal."""
-        return _text(self.to_record(), tuple(self.clean))
-
-    def _corruption(self, name: str) -> dict[str, Any]:
+    def _corruption(self, name: str) -> CorruptionScores:
         corruption = CORRUPTIONS[name]
-        return {
-            "parameter": corruption.parameter,
-            "unit": corruption.unit,
-            "mean_usual": self._mean([name], USUAL),
-            "severities": [
-                {"severity": s, "value": corruption.value(s), **self._scores(self.cells[name, s])} for s in SEVERITIES
-            ],
-        }
+        severities = (
+            replace(self._compared(self.cells[name, s]), severity=s, value=corruption.value(s)) for s in SEVERITIES
+        )
+        return CorruptionScores(corruption.parameter, corruption.unit, self._means([name], USUAL), tuple(severities))
 
-    def _scores(self, answers: Mapping[str, Answers]) -> dict[str, Any]:
-        record: dict[str, Any] = {network: score(self.dataset, said) for network, said in answers.items()}
-        if INT8 in answers:
-            right, was_right = (answers[n].called == self.dataset.truth for n in (INT8, FLOAT))
-            gained, lost = int((right & ~was_right).sum()), int((was_right & ~right).sum())
-            record["int8_minus_float"] = (gained - lost) / len(right)
-            record["int8_minus_float_interval"] = paired_difference(gained, lost, len(right)).to_record()
-            record["agreed"] = int((answers[INT8].called == answers[FLOAT].called).sum())
-        return record
+    def _compared(self, answers: Mapping[str, Answers]) -> Compared:
+        scores = {network: score(self.dataset, said) for network, said in answers.items()}
+        if INT8 not in answers:
+            return Compared(float_=scores[FLOAT])
+        right, was_right = (answers[n].called == self.dataset.truth for n in (INT8, FLOAT))
+        gained, lost = int((right & ~was_right).sum()), int((was_right & ~right).sum())
+        return Compared(
+            float_=scores[FLOAT],
+            int8=scores[INT8],
+            int8_minus_float=(gained - lost) / len(right),
+            int8_minus_float_interval=paired_difference(gained, lost, len(right)),
+            agreed=int((answers[INT8].called == answers[FLOAT].called).sum()),
+        )
 
-    def _mean(self, names: Sequence[str], severities: Sequence[int]) -> dict[str, Any]:
-        """Mean accuracy; intervals by resampling images, each with all its degraded forms."""
+    def _means(self, names: Sequence[str], severities: Sequence[int]) -> ComparedMeans:
         shares = {network: self.correct(network, names, severities) for network in self.clean}
-        record: dict[str, Any] = {}
-        for network, share in shares.items():
-            missed = [
-                score(self.dataset, self.cells[name, severity][network])["malignant_to_benign"]
-                for name in names
-                for severity in severities
-            ]
-            record[network] = {
-                "accuracy": float(share.mean()),
-                "accuracy_interval": bootstrap(np.mean, share).to_record(),
-                "malignant_to_benign": None if None in missed else sum(missed),
-            }
-        if INT8 in shares:
-            change = shares[INT8] - shares[FLOAT]
-            record["int8_minus_float"] = float(change.mean())
-            record["int8_minus_float_interval"] = bootstrap(np.mean, change).to_record()
-        return record
+        means = {network: self._mean(network, share, names, severities) for network, share in shares.items()}
+        if INT8 not in shares:
+            return ComparedMeans(float_=means[FLOAT])
+        change = shares[INT8] - shares[FLOAT]
+        return ComparedMeans(
+            float_=means[FLOAT],
+            int8=means[INT8],
+            int8_minus_float=float(change.mean()),
+            int8_minus_float_interval=bootstrap(np.mean, change),
+        )
+
+    def _mean(
+        self, network: str, share: npt.NDArray[np.float64], names: Sequence[str], severities: Sequence[int]
+    ) -> MeanScore:
+        scores = [score(self.dataset, self.cells[name, s][network]) for name in names for s in severities]
+        missed = [one.malignant_to_benign for one in scores if one.malignant_to_benign is not None]
+        return MeanScore(
+            float(share.mean()), bootstrap(np.mean, share), sum(missed) if len(missed) == len(scores) else None
+        )
 
 
 def evaluate_corruptions(dataset: EvaluationSet, networks: Mapping[str, Predict], progress: bool = True) -> Robustness:
@@ -117,6 +181,25 @@ def evaluate_corruptions(dataset: EvaluationSet, networks: Mapping[str, Predict]
                 bar.advance()
             bar.say(_line(name, {n: [_accuracy(dataset, cells[name, s][n]) for s in SEVERITIES] for n in networks}))
     return Robustness(dataset, clean, cells)
+
+
+def to_text(record: RobustnessRecord) -> str:
+    """A line a corruption, for a terminal."""
+    clean = "   ".join(f"{n} {100 * one.accuracy:.1f}" for n, one in record.clean.forms.items())
+    lines = [f"{record.images} images; accuracy in percent at severities 1 to 5; clean: {clean}", ""]
+    for name, found in record.corruptions.items():
+        lines.append(_line(name, {n: [s.forms[n].accuracy for s in found.severities] for n in record.clean.forms}))
+    for means, said in (
+        (record.mean_usual, "mean over severities 1 to 3"),
+        (record.mean_all, "mean over severities 1 to 5"),
+    ):
+        for network, mean in means.forms.items():
+            low, high = mean.accuracy_interval
+            lines.append(
+                f"{said}, {network}: {100 * mean.accuracy:.2f} ({100 * low:.2f} to {100 * high:.2f}); "
+                f"malignant called Benign {mean.malignant_to_benign}"
+            )
+    return "\n".join(lines)
 
 
 def degraded(dataset: EvaluationSet, name: str, severity: int) -> Pixels:
@@ -139,19 +222,3 @@ def _accuracy(dataset: EvaluationSet, answers: Answers) -> float:
 def _line(name: str, accuracies: Mapping[str, Sequence[float]]) -> str:
     numbers = (network + " ".join(f"{100 * a:6.1f}" for a in values) for network, values in accuracies.items())
     return f"{name:<20} " + "   ".join(numbers)
-
-
-def _text(record: Mapping[str, Any], networks: Sequence[str]) -> str:
-    clean = "   ".join(f"{n} {100 * record['clean'][n]['accuracy']:.1f}" for n in networks)
-    lines = [f"{record['images']} images; accuracy in percent at severities 1 to 5; clean: {clean}", ""]
-    for name, found in record["corruptions"].items():
-        lines.append(_line(name, {n: [s[n]["accuracy"] for s in found["severities"]] for n in networks}))
-    for key, said in (("mean_usual", "mean over severities 1 to 3"), ("mean_all", "mean over severities 1 to 5")):
-        for network in networks:
-            mean = record[key][network]
-            low, high = mean["accuracy_interval"]
-            lines.append(
-                f"{said}, {network}: {100 * mean['accuracy']:.2f} ({100 * low:.2f} to {100 * high:.2f}); "
-                f"malignant called Benign {mean['malignant_to_benign']}"
-            )
-    return "\n".join(lines)

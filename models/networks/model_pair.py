@@ -1,24 +1,26 @@
-"""A trained network and the int8 bundle made of it, asked the same questions: every evaluation shows both."""
+"""Pairs of a trained network and the int8 bundle made of it: every evaluation shows both."""
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import UNSET, UnsetType
 
 from edge.inference.contract import InputContract, Pixels
 from edge.inference.decision import LEAST_PROBABILITY, Decision
 from models.errors import NetworkError
 from models.networks.prediction import Predict, predictor
+from models.support.provenance import BundleUsed, Provenance, SplitUsed
+from models.support.versions import versions
 
 FLOAT, INT8 = "float", "int8"
 
 
 @dataclass(frozen=True)
-class SideBySide:
+class ModelPair:
     """Networks by name, each from prepared uint8 (N, H, W, 3) RGB to probabilities float32 (N, classes).
 
     Attributes:
@@ -26,17 +28,24 @@ class SideBySide:
         networks: "float", and "int8" where there is a bundle.
         least: by network, what a probability of 0 counts as when it is calibrated.
         bundle_decision: the decision that the bundle carries; None without one or without a bundle.
-        provenance: for records: hashes, digest, the interpreter's runtime and kind.
+        model_sha256: of the network's file. bundle: how it was run, None without one.
     """
 
     contract: InputContract
     networks: Mapping[str, Predict]
-    provenance: Mapping[str, Any]
     least: Mapping[str, float]
+    model_sha256: str
+    bundle: BundleUsed | None = None
     bundle_decision: Decision | None = None
 
+    def provenance(self, split: SplitUsed, sample: int | UnsetType | None = UNSET) -> Provenance:
+        """The head of a record about both."""
+        return Provenance(
+            model_sha256=self.model_sha256, bundle=self.bundle, split=split, versions=versions(), sample=sample
+        )
 
-def side_by_side(folder: Path, bundle: Path | None) -> SideBySide:
+
+def load_pair(folder: Path, bundle: Path | None) -> ModelPair:
     """Load both; int8 runs as on the device, by `edge.inference.classifier`.
 
     Args:
@@ -53,13 +62,11 @@ def side_by_side(folder: Path, bundle: Path | None) -> SideBySide:
     network, contract = load_network(folder)
     digest = hashlib.sha256((folder / "model.keras").read_bytes()).hexdigest()
     networks, least = {FLOAT: predictor(network, contract)}, {FLOAT: LEAST_PROBABILITY}
-    provenance: dict[str, Any] = {"model_sha256": digest, "bundle": None}
-    decision = None
-    if bundle is not None:
-        int8 = _load_int8(bundle, contract, digest)
-        networks[INT8], least[INT8], decision = int8.predict, int8.least, int8.decision
-        provenance["bundle"] = int8.provenance
-    return SideBySide(contract, networks, provenance, least, decision)
+    if bundle is None:
+        return ModelPair(contract, networks, least, digest)
+    int8 = _load_int8(bundle, contract, digest)
+    networks[INT8], least[INT8] = int8.predict, int8.least
+    return ModelPair(contract, networks, least, digest, int8.used, int8.decision)
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,7 @@ class _Int8:
     predict: Predict
     least: float
     decision: Decision | None
-    provenance: dict[str, Any]
+    used: BundleUsed
 
 
 def _load_int8(path: Path, contract: InputContract, float_sha256: str) -> _Int8:
@@ -94,11 +101,11 @@ def _load_int8(path: Path, contract: InputContract, float_sha256: str) -> _Int8:
     def predict(pixels: Pixels) -> npt.NDArray[np.float32]:
         return np.stack([classifier.probabilities(image) for image in pixels])
 
-    record = {
-        "name": bundle.name,
-        "digest": bundle.digest,
-        "model_sha256": hashlib.sha256(bundle.model).hexdigest(),
-        "runtime": interpreter.runtime,
-        "kind": interpreter.kind,
-    }
-    return _Int8(predict, zero_counts_as(interpreter.output.quantization), bundle.contract.decision, record)
+    used = BundleUsed(
+        name=bundle.name,
+        digest=bundle.digest,
+        model_sha256=hashlib.sha256(bundle.model).hexdigest(),
+        runtime=interpreter.runtime,
+        kind=interpreter.kind,
+    )
+    return _Int8(predict, zero_counts_as(interpreter.output.quantization), bundle.contract.decision, used)

@@ -1,11 +1,13 @@
-"""What became of the set's own fields and of images that are none: answered, or refused and why."""
+"""The figure of abstentions: fields and other images, answered, or refused and why."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.decision.abstention_record import AbstentionRecord, FieldAnswers, OtherAnswers
 from models.report.figure_style import INK, canvas, heading, styled
+from models.statistics.share import Share
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,14 +27,14 @@ _LEAST_WRITTEN = 0.06  # part of an axis that has room for a number
 
 
 @styled
-def abstention_figure(record: Mapping[str, Any], title: str = "") -> "Figure":
-    """From a record of `models.decision.abstention.evaluate_abstention`: above, what of the set's own fields was not
+def abstention_figure(record: AbstentionRecord, title: str = "") -> "Figure":
+    """Above, what of the set's own fields was not
     answered rightly; below, all that became of other images. Float and int8 beside each other, in percent."""
-    own = [(name, _own(found)) for name, found in record["fields"].items()]
+    own = [(name, _own(found)) for name, found in record.fields.items()]
     others = [
-        (f"{folder}, {name}", _other(found, record["benign"]))
-        for folder, one in record["ood"].items()
-        for name, found in one["networks"].items()
+        (f"{folder}, {name}", _other(found, record.benign))
+        for folder, one in record.ood.items()
+        for name, found in one.networks.items()
     ]
     parts = dict.fromkeys(part for _, bar in (*own, *others) for part in bar)
     reasons = [part for part in parts if part not in _ANSWERS]
@@ -70,17 +72,21 @@ def _draw(axis: "Axes", bars: Bars, colours: Mapping[str, str]) -> None:
     axis.tick_params(axis="y", length=0)
 
 
-def _own(found: Mapping[str, Any]) -> dict[str, float]:
-    return {"answered wrongly": 100 * found["wrong"]["share"], **_refused(found)}
+def _own(found: FieldAnswers) -> dict[str, float]:
+    return {"answered wrongly": _percent(found.wrong), **_refused(found)}
 
 
-def _other(found: Mapping[str, Any], benign: str | None) -> dict[str, float]:
-    answered = {label: 100 * share["share"] for label, share in found["answered"].items()}
+def _other(found: OtherAnswers, benign: str | None) -> dict[str, float]:
+    answered = {label: _percent(share) for label, share in found.answered.items()}
     if benign is None:
         return {"answered": sum(answered.values()), **_refused(found)}
     said_benign = answered.pop(benign)
     return {"answered Benign": said_benign, "answered malignant": sum(answered.values()), **_refused(found)}
 
 
-def _refused(found: Mapping[str, Any]) -> dict[str, float]:
-    return {reason.replace("_", " "): 100 * share["share"] for reason, share in found["refused_by"].items()}
+def _refused(found: FieldAnswers | OtherAnswers) -> dict[str, float]:
+    return {reason.replace("_", " "): _percent(share) for reason, share in found.refused_by.items()}
+
+
+def _percent(share: Share) -> float:
+    return 100 * share.share if share.share is not None else 0.0

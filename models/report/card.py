@@ -1,17 +1,21 @@
 """Model cards, written from the records that training and evaluation left; no figure is typed by hand."""
 
 import hashlib
-import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from edge import RESEARCH_USE_ONLY
 from edge.inference.contract import InputContract
-from models.data.published import PUBLISHED_SPLIT, TRAINED
+from models.data.published import PUBLISHED_SPLIT
 from models.errors import ModelsError
+from models.evaluation.metrics import Evaluation
 from models.report.card_training import training_text
-from models.report.model_records import Dossier
-from models.report.requirements import Goal, goals
+from models.report.model_records import ModelRecords
+from models.report.requirements import requirements
+from models.statistics.formatting import number_range, percent_range
+from models.support.provenance import Provenance, SplitUsed
+from models.support.records import read_record
+from models.training.training_record import TrainingRecord
 
 _NETWORKS = {
     "custom_cnn": "Three convolutions, each with batch norm, ReLU and max-pooling, then flatten, one fully connected "
@@ -29,44 +33,47 @@ def card(folder: Path) -> str:
     """The Markdown card of the network in `folder` (the layout of `models/trained/NAME`).
 
     Raises:
-        CardError: `training.json` or `evaluation.json` is missing or unreadable.
+        CardError: `training.json` or `evaluation.json` is missing, or not as its command writes it.
     """
-    training = _read(folder / "training.json", "models train")
-    evaluation = _read(folder / "evaluation.json", "models evaluate")
+    training = read_record(folder / "training.json", TrainingRecord, "models train", CardError)
+    evaluation = _Evaluated.read(folder / "evaluation.json")
     contract = InputContract.load(folder / "contract.json")
     random_file = folder / "evaluation_random_split.json"
-    random = _read(random_file, "models evaluate") if random_file.is_file() else None
-    try:
-        asked = _asked(folder, training["network"]) if _is_published(evaluation) else ""
-        return _page(training, evaluation, random, contract, asked)
-    except (KeyError, TypeError, ValueError) as error:
-        raise CardError(
-            f"the records in {folder} are not as `models train` and `models evaluate` write them: {error}"
-        ) from error
-
-
-def _page(
-    training: dict[str, Any],
-    evaluation: dict[str, Any],
-    random: dict[str, Any] | None,
-    contract: InputContract,
-    asked: str,
-) -> str:
-    name = training["network"]
+    random = _Evaluated.read(random_file).found if random_file.is_file() else None
+    asked = _requirements(folder) if evaluation.is_published else ""
     return "\n\n".join(
         [
-            f"# {name}",
+            f"# {training.network}",
             f"**{RESEARCH_USE_ONLY}**",
-            _NETWORKS[name],
+            _NETWORKS[training.network],
             _input(contract),
             _data(training, evaluation),
             f"## Training\n\n{training_text(training)}\n\n![learning curves](learning_curves.png)",
             _figures(evaluation, random),
             *([asked] if asked else []),
-            *((_LIMITS, _LICENCE) if _is_published(evaluation) else (_OWN_LIMITS,)),
+            *((_LIMITS, _LICENCE) if evaluation.is_published else (_OWN_LIMITS,)),
             "Written by `models card` from `contract.json` and the records in this folder.\n",
         ]
     )
+
+
+@dataclass(frozen=True)
+class _Evaluated:
+    """An evaluation with its provenance."""
+
+    found: Evaluation
+    split: SplitUsed
+
+    @classmethod
+    def read(cls, path: Path) -> "_Evaluated":
+        found = read_record(path, Evaluation, "models evaluate", CardError)
+        provenance = read_record(path, Provenance, "models evaluate", CardError)
+        return cls(found, provenance.split)
+
+    @property
+    def is_published(self) -> bool:
+        """True when the published images, by the shipped split, are what was learned from."""
+        return self.split.sha256 == hashlib.sha256(PUBLISHED_SPLIT.read_bytes()).hexdigest()
 
 
 def _input(contract: InputContract) -> str:
@@ -88,71 +95,58 @@ def _input(contract: InputContract) -> str:
     )
 
 
-def _asked(folder: Path, name: str) -> str:
+def _requirements(folder: Path) -> str:
     """What the project asks of a shipped network, and what was measured; "" where nothing was."""
-    found = goals(name, Dossier.read(folder).records) if name in TRAINED else []
-    if all(goal.met is None for goal in found):
+    found = requirements(ModelRecords.read(folder))
+    if all(one.met is None for one in found):
         return ""
-    rows = [f"| {goal.what} | {goal.asked} | {goal.measured} | {_met(goal)} |" for goal in found]
+    said = {True: "met", False: "**missed**", None: "-"}
+    rows = [f"| {one.what} | {one.asked} | {one.measured} | {said[one.met]} |" for one in found]
     head = ["| asked | | measured | |", "|---|---|---|---|"]
     words = "Degraded fields, scale bars and the device as a whole, on the test part; `models report` has all of it."
     return "\n".join(["## What was asked of it", "", words, "", *head, *rows])
 
 
-def _met(goal: Goal) -> str:
-    return {True: "met", False: "**missed**", None: "-"}[goal.met]
-
-
-def _is_published(evaluation: dict[str, Any]) -> bool:
-    """True when the published images, by the shipped split, are what was learned from."""
-    digest: str = evaluation["split"]["sha256"]
-    return digest == hashlib.sha256(PUBLISHED_SPLIT.read_bytes()).hexdigest()
-
-
-def _data(training: dict[str, Any], evaluation: dict[str, Any]) -> str:
-    published = _is_published(evaluation)
+def _data(training: TrainingRecord, evaluation: _Evaluated) -> str:
+    published, split = evaluation.is_published, evaluation.split
     images = _PUBLISHED if published else "Images of the user's own."
     absent = _ABSENT if published else ""
-    disjoint = "field-disjoint" if evaluation["split"]["field_disjoint"] else "random (fields overlap)"
+    disjoint = "field-disjoint" if split.field_disjoint else "random (fields overlap)"
     return (
-        f"## Data\n\n{images} Split: {disjoint}, sha256 `{evaluation['split']['sha256'][:16]}`. Training "
-        f"{training['images']['train']} images, validation {training['images']['validation']} (early stopping, "
-        f"temperature and thresholds), {evaluation['split']['part']} {evaluation['images']}.{absent}"
+        f"## Data\n\n{images} Split: {disjoint}, sha256 `{split.sha256[:16]}`. Training "
+        f"{training.images.train} images, validation {training.images.validation} (early stopping, "
+        f"temperature and thresholds), {split.part} {evaluation.found.images}.{absent}"
     )
 
 
-def _figures(evaluation: dict[str, Any], random: dict[str, Any] | None) -> str:
-    low, high = evaluation["accuracy_interval"]
+def _figures(evaluation: _Evaluated, random: Evaluation | None) -> str:
+    found = evaluation.found
     lines = [
         "## Figures",
         "",
-        f"{evaluation['images']} images of the {evaluation['split']['part']} part, float network, 95 % intervals:",
+        f"{found.images} images of the {evaluation.split.part} part, float network, 95 % intervals:",
         "",
-        f"- accuracy {100 * evaluation['accuracy']:.2f} % ({100 * low:.2f} to {100 * high:.2f})",
-        f"- macro F1 {evaluation['macro_f1']:.4f}; expected calibration error {evaluation['ece']:.4f}",
-        f"- malignant called Benign: {evaluation['malignant_called_benign']}; "
-        f"Benign called malignant: {evaluation['benign_called_malignant']}",
+        f"- accuracy {percent_range(found.accuracy, found.accuracy_interval)}",
+        f"- macro F1 {found.macro_f1:.4f}; expected calibration error {found.ece:.4f}",
+        f"- malignant called Benign: {found.malignant_called_benign}; "
+        f"Benign called malignant: {found.benign_called_malignant}",
     ]
     if random is not None:
-        low, high = random["accuracy_interval"]
         lines.append(
             "- the same network with an earlier recipe, trained and judged on a random split "
-            f"({random['images']} images), for comparison with published work only: {100 * random['accuracy']:.2f} % "
-            f"({100 * low:.2f} to {100 * high:.2f})"
+            f"({random.images} images), for comparison with published work only: "
+            f"{percent_range(random.accuracy, random.accuracy_interval)}"
         )
     lines += ["", "| class | images | precision | recall | F1 |", "|---|---|---|---|---|"]
-    for label, score in evaluation["classes"].items():
-        cells = (_score(score, key) for key in ("precision", "recall", "f1"))
-        lines.append(f"| {label} | {score['images']} | {' | '.join(cells)} |")
+    for label, one in found.classes.items():
+        scores = (
+            number_range(one.precision, one.precision_interval),
+            number_range(one.recall, one.recall_interval),
+            number_range(one.f1, one.f1_interval),
+        )
+        lines.append(f"| {label} | {one.images} | {' | '.join(scores)} |")
     lines += ["", "![confusion matrix](evaluation_confusion.png)"]
     return "\n".join(lines)
-
-
-def _score(score: dict[str, Any], key: str) -> str:
-    value, interval = score[key], score[f"{key}_interval"]
-    if value is None or interval is None:
-        return "-"
-    return f"{value:.4f} ({interval[0]:.4f} to {interval[1]:.4f})"
 
 
 _PUBLISHED = (
@@ -187,12 +181,3 @@ _LICENCE = """## Licence
 
 The weights are published under Apache-2.0. The authors of the images ask that the images not be redistributed and that
 they be cited; no image is in this repository."""
-
-
-def _read(path: Path, command: str) -> dict[str, Any]:
-    try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise CardError(f"{path} cannot be read ({reason}); `{command}` writes it") from error
-    return record

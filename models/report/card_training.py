@@ -1,11 +1,15 @@
-"""The part of a model card that says how a network was trained: only what its `training.json` says.
+"""The training part of a model card: only what `training.json` says.
 
-Records of earlier versions have fewer keys: they name other kinds of augmentation, no lessons about cells and no
+Records of earlier versions have fewer fields: they name other settings of the augmentation, no background swaps and no
 network that training began with.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+
+from msgspec import UnsetType
+
+from models.statistics.formatting import percent
+from models.training.training_record import Lineage, RecipeRecord, TrainingRecord
 
 # Of models.training.augmentation.Augmentation, earlier ones included: what a number means, and how it is told.
 _AMPLITUDES = {
@@ -28,20 +32,13 @@ _AMPLITUDES = {
 }
 _TOLD_OTHERWISE = ("exchange_corner", "overlay", "exchange_stain", "intact", "most", "dirt", "compression")
 
-_BEFORE = "with their white cells before another image's ground"
 
-
-def training_text(training: Mapping[str, Any]) -> str:
-    """Paragraphs about recipe, augmentation, lessons, the epoch that was kept and the networks that came before.
-
-    Raises:
-        KeyError, TypeError, ValueError: a record that `models train` did not write.
-    """
-    paragraphs = [f"{_recipe(training)} {_kept(training['history'])}", _images(training["recipe"])]
-    before = training.get("started_from")
-    while before is not None:
-        earlier = before["training"]
-        digest = before["model_sha256"][:16]
+def training_text(training: TrainingRecord) -> str:
+    """Paragraphs about recipe, augmentation, background swaps, the best epoch and the networks that came before."""
+    paragraphs = [f"{_recipe(training)} {_best(training)}", _images(training.recipe)]
+    before = training.started_from
+    while isinstance(before, Lineage):
+        earlier, digest = before.training, before.model_sha256[:16]
         if earlier is None:
             paragraphs.append(
                 f"It began with an earlier network (sha256 `{digest}`), of whose training nothing is known."
@@ -49,48 +46,46 @@ def training_text(training: Mapping[str, Any]) -> str:
             break
         paragraphs.append(
             f"It began with an earlier network (sha256 `{digest}`), which had been trained so: {_recipe(earlier)} "
-            f"{_images(earlier['recipe'])}"
+            f"{_images(earlier.recipe)}"
         )
-        before = earlier.get("started_from")
+        before = earlier.started_from
     return "\n\n".join(paragraphs)
 
 
-def _recipe(training: Mapping[str, Any]) -> str:
-    recipe = training["recipe"]
+def _recipe(training: TrainingRecord) -> str:
+    recipe, history = training.recipe, training.history
     stages = "; ".join(
-        f"{s['name']} (trains {s['trainable']}, at most {s['epochs']} epoch{'s' if s['epochs'] > 1 else ''}, "
-        f"peak learning rate {s['learning_rate']:g})"
-        for s in recipe["stages"]
+        f"{s.name} (trains {s.trainable}, at most {s.epochs} epoch{'s' if s.epochs > 1 else ''}, "
+        f"peak learning rate {s.learning_rate:g})"
+        for s in recipe.stages
     )
-    history = training["history"]
-    minutes = sum(epoch["seconds"] for epoch in history) / 60
+    minutes = sum(epoch.seconds for epoch in history) / 60
+    caution = f" with {recipe.caution:g} times -log(1 - p(Benign)) added for malignant images" if recipe.caution else ""
     return (
-        f"AdamW, batch {recipe['batch']}, label smoothing {recipe['label_smoothing']:g}, class-balanced "
-        f"loss{_caution(recipe)}, averaged weights (momentum {recipe['ema']:g}), seed {recipe['seed']}. "
+        f"AdamW, batch {recipe.batch}, label smoothing {recipe.label_smoothing:g}, class-balanced "
+        f"loss{caution}, averaged weights (momentum {recipe.ema:g}), seed {recipe.seed}. "
         f"Stages: {stages}. {len(history)} epoch{'s' if len(history) > 1 else ''}, {minutes:.0f} minutes on the "
         "processor."
     )
 
 
-def _caution(recipe: Mapping[str, Any]) -> str:
-    weight = recipe.get("caution", 0.0)
-    return f" with {weight:g} times -log(1 - p(Benign)) added for malignant images" if weight else ""
-
-
-def _kept(history: Sequence[Mapping[str, Any]]) -> str:
-    """The epoch with the lowest validation loss is the network."""
-    best = min(history, key=lambda epoch: float(epoch["val_loss"]))
-    judged = {"val_accuracy": "of them", "val_drawn_accuracy": "augmented", "val_exchanged_accuracy": _BEFORE}
-    found = [f"{100 * best[key]:.2f} % {what}" for key, what in judged.items() if best.get(key) is not None]
+def _best(training: TrainingRecord) -> str:
+    best = training.best_epoch
+    judged = (
+        (best.val_accuracy, "of them"),
+        (best.val_drawn_accuracy, "augmented"),
+        (best.val_exchanged_accuracy, "with their white cells before another image's ground"),
+    )
+    found = [f"{percent(share)} {what}" for share, what in judged if not isinstance(share, UnsetType)]
     return (
-        f"Kept: epoch {best['epoch']} of the stage {best['stage']}, where the loss on validation images is lowest; it "
+        f"Kept: epoch {best.epoch} of the stage {best.stage}, where the loss on validation images is lowest; it "
         f"rightly named {_listed(found)}. Test images took no part and are unaltered."
     )
 
 
-def _images(recipe: Mapping[str, Any]) -> str:
-    """What happens to training images; a kind of augmentation that is not known here is told by its key."""
-    values = dict(recipe["augmentation"])
+def _images(recipe: RecipeRecord) -> str:
+    """What happens to training images; a setting of the augmentation that is not known here is told by its key."""
+    values = recipe.augmentation
     known = [_amplitude(k, values[k]) for k in _AMPLITUDES if values.get(k)]
     if values.get("dirt"):
         known.append(f"specks and fibres ({round(10 * values['dirt'])})")
@@ -111,8 +106,8 @@ def _images(recipe: Mapping[str, Any]) -> str:
             f"With a chance of {values['exchange_stain']:g} mean and spread of the optical densities move towards "
             "another image's, whatever that one's class."
         )
-    lessons = _lessons(dict(recipe.get("lessons") or {}))
-    return " ".join([*text, *lessons])
+    swaps = {} if isinstance(recipe.lessons, UnsetType) else recipe.lessons
+    return " ".join([*text, *_swaps(swaps)])
 
 
 def _amplitude(key: str, value: float) -> str:
@@ -120,7 +115,7 @@ def _amplitude(key: str, value: float) -> str:
     return f"{what} ({form.format(100 * value if '%' in form else value)})"
 
 
-def _corner(values: Mapping[str, Any]) -> str:
+def _corner(values: Mapping[str, float]) -> str:
     exchanged = values["exchange_corner"]
     text = "The burned-in scale bar is filled in from its surroundings"
     if exchanged:
@@ -130,7 +125,7 @@ def _corner(values: Mapping[str, Any]) -> str:
     return f"{text}."
 
 
-def _lessons(chances: Mapping[str, float]) -> list[str]:
+def _swaps(chances: Mapping[str, float]) -> list[str]:
     said = {
         "foreign_ground": "shows its white cells before the ground of another image, and keeps its class",
         "without_cells": "has its white cells covered, and belongs to no class",

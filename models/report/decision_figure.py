@@ -1,4 +1,4 @@
-"""What a decision rests on: errors against answers, and confidence against accuracy before and after."""
+"""The figure of a decision: errors against answers, and confidence against accuracy before and after."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -56,15 +56,15 @@ def _draw_risk(axis: "Axes", found: Calibrated) -> None:
     least = _LEAST_SHOWN
     for k, (name, validation) in enumerate(found.validation.items()):
         curve = risk_coverage(validation.every, points=len(validation.every.truth))
-        coverage, risk = (100 * np.array([point[key] for point in curve]) for key in ("coverage", "risk"))
+        coverage, risk = 100 * np.array([(point.coverage, point.risk) for point in curve]).T
         axis.plot(coverage, risk, color=SERIES[k], label=name)
         counts = found.counts()[name]
-        answered = counts["every"] - counts["every_refused"]
+        answered = counts.every - counts.every_refused
         if answered:
-            share = 100 * answered / counts["every"]
+            share = 100 * answered / counts.every
             least = min(least, share - 5)
             axis.plot(
-                share, 100 * counts["every_wrong"] / answered, color=SERIES[k], marker=MARKERS[k], markersize=8,
+                share, 100 * counts.every_wrong / answered, color=SERIES[k], marker=MARKERS[k], markersize=8,
                 markerfacecolor="white", markeredgewidth=1.6, linestyle="", label=f"{name}, as decided", clip_on=False,
             )  # fmt: skip
     axis.set(xlim=(least, 100), ylim=(0, None), xlabel="answered, %", ylabel="wrong among the answered, %")

@@ -1,15 +1,16 @@
 """Figures of class activation maps: one verdict over its field, and the shares of many without any image."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from edge.inference.contract import Pixels
 from models.evaluation.class_activation import Heat, Mask
-from models.evaluation.explanations import Explanations
+from models.evaluation.explanations import ExplanationRecord, Explanations
 from models.report.figure_style import BLUE, GREEN, GREY, INK, ORANGE, canvas, heading, styled
+from models.statistics.formatting import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,7 +57,7 @@ def verdict_figure(
 
 
 @styled
-def shares_figure(found: Explanations, record: Mapping[str, Any], title: str = "") -> "Figure":
+def shares_figure(found: Explanations, record: ExplanationRecord, title: str = "") -> "Figure":
     """How maps and cells share the fields: histograms, and means with 95 % intervals by class and for the controls."""
     figure, (left, right) = canvas(9.2, 3.6, 1, 2)
     seen = ~np.isnan(found.cells_share) & (found.cells_area > 0)
@@ -79,13 +80,12 @@ def shares_figure(found: Explanations, record: Mapping[str, Any], title: str = "
     return figure  # type: ignore[no-any-return]
 
 
-def share_note(image: Mapping[str, Any]) -> str:
-    """What `Explanations.image` says of the map, for a figure."""
-    if image["cells_share"] is None:
-        return f"no share to give: white cells cover {100 * image['cells_area']:.1f} %"
+def share_note(cells_share: float | None, cells_area: float) -> str:
+    """How much of a map lies on white cells, beside how much of the field they cover."""
+    if cells_share is None:
+        return f"no share to give: white cells cover {percent(cells_area, 1)}"
     return (
-        f"{100 * image['cells_share']:.0f} % of the map lies on white cells,\n"
-        f"which cover {100 * image['cells_area']:.0f} % of the field"
+        f"{percent(cells_share, 0)} of the map lies on white cells,\nwhich cover {percent(cells_area, 0)} of the field"
     )
 
 
@@ -106,25 +106,25 @@ def _draw_probabilities(
     axis.set_title("the verdict")
 
 
-def _draw_groups(axis: "Axes", record: Mapping[str, Any]) -> None:
+def _draw_groups(axis: "Axes", record: ExplanationRecord) -> None:
     """A row a group: share of the map, beside it share of the field; then the controls."""
-    groups = [(name, group) for name, group in record["groups"].items() if group["cells_share"]["mean"] is not None]
-    rows = [(f"{name} ({group['images']})", group["cells_share"], group["cells_area"]) for name, group in groups]
-    chance = record["groups"]["all"]["cells_area"]
-    for name, control in record["groups"]["all"]["controls"].items():
-        if control["mean"] is not None:
+    groups = [(name, group) for name, group in record.groups.items() if group.cells_share.mean is not None]
+    rows = [(f"{name} ({group.images})", group.cells_share, group.cells_area) for name, group in groups]
+    chance = record.groups["all"].cells_area
+    for name, control in record.groups["all"].controls.items():
+        if control.mean is not None:
             rows.append((f"control: {name.replace('_', ' ')}", control, chance))
     for kind, (colour, marker, label) in enumerate(
         ((BLUE, "o", "share of the map"), (GREY, "D", "share of the field"))
     ):
         for place, (name, *both) in enumerate(rows):
             one = both[kind]
-            mean = 100 * one["mean"]
-            low, high = (100 * v for v in one["interval"] or (one["mean"], one["mean"]))
-            control = name.startswith("control")
+            mean = 100 * (one.mean or 0.0)
+            low, high = (mean, mean) if one.interval is None else (100 * limit for limit in one.interval)
+            is_control = name.startswith("control")
             axis.errorbar(
                 mean, place + 0.14 * (2 * kind - 1), xerr=[[max(mean - low, 0)], [max(high - mean, 0)]], fmt=marker,
-                color=ORANGE if control and kind == 0 else colour, markersize=4.5, capsize=2, elinewidth=1.1,
+                color=ORANGE if is_control and kind == 0 else colour, markersize=4.5, capsize=2, elinewidth=1.1,
                 label=label if place == 0 else None,
             )  # fmt: skip
     axis.set_yticks(range(len(rows)), [name for name, *_ in rows])

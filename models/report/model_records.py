@@ -1,25 +1,22 @@
-"""All that the commands have recorded about one network."""
+"""The records of one network: all that the commands have recorded about it."""
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from models.errors import ModelsError
+from msgspec import Struct
 
-Record = Mapping[str, Any]
-COMMANDS = {  # record -> what writes it; the first two every network has
-    "training": "models train NAME",
-    "evaluation": "models evaluate NAME",
-    "robustness": "models evaluate NAME --corruptions",
-    "counterfactuals": "models evaluate NAME --counterfactuals",
-    "decision": "models calibrate NAME",
-    "abstention": "models evaluate NAME --abstention",
-    "explanations": "models evaluate NAME --explanations",
-    "cross_validation": "models cross-validate NAME",
-}
-REQUIRED = ("training", "evaluation")
+from models.decision.abstention_record import AbstentionRecord
+from models.decision.decision_record import DecisionRecord
+from models.errors import ModelsError
+from models.evaluation.counterfactuals import CounterfactualRecord
+from models.evaluation.explanations import ExplanationRecord
+from models.evaluation.metrics import Evaluation
+from models.evaluation.robustness import RobustnessRecord
+from models.support.provenance import Provenance
+from models.support.records import read_record
+from models.training.cross_validation_record import CrossValidationRecord
+from models.training.training_record import TrainingRecord
 
 
 class PageError(ModelsError, ValueError):
@@ -27,46 +24,73 @@ class PageError(ModelsError, ValueError):
 
 
 @dataclass(frozen=True)
-class Dossier:
-    """What is known about one network.
+class RecordFile:
+    """A record file of a network: what writes it, and what it holds; `judged` ones say which network they judge."""
+
+    command: str
+    kind: type[Struct]
+    judged: bool = True
+
+
+FILES = {
+    "training": RecordFile("models train NAME", TrainingRecord, judged=False),
+    "evaluation": RecordFile("models evaluate NAME", Evaluation),
+    "robustness": RecordFile("models evaluate NAME --corruptions", RobustnessRecord),
+    "counterfactuals": RecordFile("models evaluate NAME --counterfactuals", CounterfactualRecord),
+    "decision": RecordFile("models calibrate NAME", DecisionRecord),
+    "abstention": RecordFile("models evaluate NAME --abstention", AbstentionRecord),
+    "explanations": RecordFile("models evaluate NAME --explanations", ExplanationRecord),
+    "cross_validation": RecordFile("models cross-validate NAME", CrossValidationRecord, judged=False),
+}
+REQUIRED = ("training", "evaluation")
+
+
+@dataclass(frozen=True)
+class ModelRecords:
+    """What is known about one network; None where it was not measured.
 
     Attributes:
-        name: of the network. folder: where its records and figures are.
-        records: by file stem; those of `REQUIRED` are always there.
+        folder: where records and figures are.
+        provenance: of the records that judge the network, by file stem.
     """
 
-    name: str
     folder: Path
-    records: Mapping[str, Record]
+    training: TrainingRecord
+    evaluation: Evaluation
+    robustness: RobustnessRecord | None = None
+    counterfactuals: CounterfactualRecord | None = None
+    decision: DecisionRecord | None = None
+    abstention: AbstentionRecord | None = None
+    explanations: ExplanationRecord | None = None
+    cross_validation: CrossValidationRecord | None = None
+    provenance: dict[str, Provenance] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Of the network."""
+        return self.training.network
 
     @classmethod
-    def read(cls, folder: Path) -> "Dossier":
+    def read(cls, folder: Path) -> "ModelRecords":
         """All records in the layout of `models/trained/NAME`.
 
         Raises:
-            PageError: one that every network has is missing, one is no JSON object, or two are about different
-                networks.
+            PageError: one that every network has is missing, one is not what its command writes, or two are about
+                different networks.
         """
-        records: dict[str, Record] = {}
-        for stem, command in COMMANDS.items():
+        found: dict[str, Any] = {}
+        provenance: dict[str, Provenance] = {}
+        for stem, file in FILES.items():
             path = folder / f"{stem}.json"
             if path.is_file():
-                records[stem] = _read(path, command)
+                found[stem] = read_record(path, file.kind, file.command, PageError)
+                if file.judged:
+                    provenance[stem] = read_record(path, Provenance, file.command, PageError)
             elif stem in REQUIRED:
-                raise PageError(f"{path} is missing; `{command}` writes it")
-        judged = records["evaluation"].get("model_sha256")
-        for stem, record in records.items():
-            if record.get("model_sha256", judged) != judged:
-                command = COMMANDS[stem]
+                raise PageError(f"{path} is missing; `{file.command}` writes it")
+        judged = provenance["evaluation"].model_sha256
+        for stem, origin in provenance.items():
+            if origin.model_sha256 != judged:
+                command = FILES[stem].command
                 raise PageError(f"{folder / stem}.json is about another network than evaluation.json; run `{command}`")
-        return cls(str(records["training"].get("network", folder.name)), folder, records)
-
-
-def _read(path: Path, command: str) -> Record:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise PageError(f"{path} cannot be read ({error}); `{command}` writes it") from error
-    if not isinstance(record, dict):
-        raise PageError(f"{path} must hold a JSON object; `{command}` writes it")
-    return record
+        return cls(folder, **found, provenance=provenance)

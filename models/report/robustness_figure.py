@@ -1,11 +1,11 @@
-"""Accuracy against severity, one panel a corruption."""
+"""The figure of accuracy against severity, one panel a corruption."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from models.evaluation.corruptions import SEVERITIES
+from models.evaluation.robustness import RobustnessRecord
 from models.report.figure_style import GREY, MARKERS, SERIES, canvas, heading, styled
 
 if TYPE_CHECKING:
@@ -15,19 +15,19 @@ _COLUMNS = 6
 
 
 @styled
-def robustness_figure(record: Mapping[str, Any], title: str = "") -> "Figure":
-    """Small multiples of a record of `Robustness.to_record`: bands are 95 % intervals, severity 0 is unaltered."""
-    found = record["corruptions"]
-    networks = [name for name in ("float", "int8") if name in record["clean"]]
+def robustness_figure(record: RobustnessRecord, title: str = "") -> "Figure":
+    """Small multiples of accuracy against severity: bands are 95 % intervals, severity 0 is unaltered."""
+    found = record.corruptions
+    networks = list(record.clean.forms)
     rows = -(-len(found) // _COLUMNS)
     figure, axes = canvas(1.75 * _COLUMNS, 1.75 * rows + 0.5, rows, _COLUMNS, squeeze=False, sharex=True, sharey=True)
     for axis in axes.flat[len(found) :]:
         axis.set_visible(False)
     for axis, (name, one) in zip(axes.flat, found.items(), strict=False):
         for k, network in enumerate(networks):
-            scores = [record["clean"][network], *(cell[network] for cell in one["severities"])]
-            values = 100 * np.array([s["accuracy"] for s in scores])
-            low, high = 100 * np.array([s["accuracy_interval"] for s in scores]).T
+            scores = [record.clean.forms[network], *(cell.forms[network] for cell in one.severities)]
+            values = 100 * np.array([s.accuracy for s in scores])
+            low, high = 100 * np.array([[*s.accuracy_interval] for s in scores]).T
             places = [0, *SEVERITIES]
             axis.fill_between(places, low, high, color=SERIES[k], alpha=0.15, linewidth=0)
             axis.plot(
@@ -35,10 +35,10 @@ def robustness_figure(record: Mapping[str, Any], title: str = "") -> "Figure":
                 # float as an outline around int8: the two mostly lie on each other
                 **({"markersize": 6.5, "markerfacecolor": "white"} if k == 0 else {"markersize": 3, "linestyle": "--"}),
             )  # fmt: skip
-        first, last = one["severities"][0]["value"], one["severities"][-1]["value"]
+        first, last = one.severities[0].value, one.severities[-1].value
         axis.set_title(name.replace("_", " "), fontsize=8.5)
         axis.text(
-            0.04, 0.05, f"{one['parameter']} {first:g} to {last:g} {one['unit']}".rstrip(), transform=axis.transAxes,
+            0.04, 0.05, f"{one.parameter} {first:g} to {last:g} {one.unit}".rstrip(), transform=axis.transAxes,
             fontsize=6.5, color=GREY,
         )  # fmt: skip
         axis.grid(True)

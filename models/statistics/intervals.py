@@ -4,12 +4,12 @@ SciPy where it has the method; what it lacks, Tango's score interval for a paire
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from models.errors import StatisticsError
 
@@ -17,10 +17,10 @@ Statistic = Callable[..., Any]
 _ROOT_TOLERANCE = 1e-12  # of a difference of proportions; far below one image in any set
 
 
-class Interval(msgspec.Struct, frozen=True, array_like=True):
-    """A closed interval with `low <= high`, both finite; [low, high] in every record.
+class Interval(Struct, frozen=True, array_like=True):
+    """A closed interval with `low <= high`, both finite; [low, high] in JSON.
 
-    >>> 0.5 in Interval(0.4, 0.6)
+    >>> 0.5 in Interval(0.25, 0.75)
     True
     """
 
@@ -33,6 +33,9 @@ class Interval(msgspec.Struct, frozen=True, array_like=True):
 
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high
+
+    def __iter__(self) -> Iterator[float]:
+        yield from (self.low, self.high)
 
     def to_record(self) -> list[float]:
         """[low, high], as it stands in every JSON record."""

@@ -1,3 +1,13 @@
 """Training: recipes, augmentation, the training loop and cross-validation."""
 
-__all__ = ["augmentation", "batches", "checkpoint", "cross_validation", "loop", "recipe", "training_statistics"]
+__all__ = [
+    "augmentation",
+    "batches",
+    "checkpoint",
+    "cross_validation",
+    "cross_validation_record",
+    "loop",
+    "recipe",
+    "training_record",
+    "training_statistics",
+]

@@ -11,11 +11,11 @@ import pytest
 
 import convert.commands.parity
 import convert.commands.quantize
-import models.cli
 from convert.parity.policy import Policy
 from edge.commands.command_line import _parse
 from edge.commands.command_line import main as run
 from edge.errors import UsageError
+from models.commands import network_options
 from models.data.published import bundles
 from tests.paths import ROOT
 from tests.project import measured_targets
@@ -64,7 +64,7 @@ def words_of(text: str) -> tuple[str, list[str]]:
 @pytest.fixture(autouse=True)
 def placeholders_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Paths in the documents lead nowhere here: what looks at them while parsing is told that they do."""
-    monkeypatch.setattr(models.cli, "model_folder", lambda path: path)
+    monkeypatch.setattr(network_options, "model_folder", lambda path: path)
     for command in (convert.commands.quantize, convert.commands.parity):
         monkeypatch.setattr(command, "named_policy", lambda policy, data: Policy.default())
 

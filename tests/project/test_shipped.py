@@ -22,7 +22,7 @@ from models.data.published import bundles as bundle_folder
 from models.data.split import Split
 from models.report.card import card
 from models.report.evaluation_page import evaluation_page
-from models.report.model_records import Dossier
+from models.report.model_records import ModelRecords
 from tests.paths import ROOT
 
 LIMITS = {"mobilenet_v2": 2.8e6, "custom_cnn": 6e6}  # bytes of the int8 file
@@ -185,7 +185,7 @@ def test_evaluation_is_repeated_from_the_images(name: str, data_dir: Path) -> No
 
 def test_the_evaluation_page_is_current() -> None:
     """`models report --out docs/evaluation.html` renews it."""
-    page = evaluation_page([Dossier.read(trained(each)) for each in TRAINED])
+    page = evaluation_page([ModelRecords.read(trained(each)) for each in TRAINED])
     assert (ROOT / "docs" / "evaluation.html").read_text(encoding="utf-8") == page
 
 
@@ -197,7 +197,7 @@ def test_the_shipped_bundle_answers_as_its_network_s_contract_says(name: str) ->
 
 
 def test_no_record_is_of_another_network(name: str) -> None:
-    records = Dossier.read(trained(name)).records
-    about = {stem: record["model_sha256"] for stem, record in records.items() if "model_sha256" in record}
+    provenance = ModelRecords.read(trained(name)).provenance
+    about = {stem: origin.model_sha256 for stem, origin in provenance.items()}
     assert {"evaluation", "robustness", "counterfactuals", "abstention", "explanations"} <= set(about)
     assert set(about.values()) == {sha256(trained(name) / "model.keras")}

@@ -329,7 +329,7 @@ REQUESTS: dict[str, tuple[list[str], str]] = {
         "must be a CSV with the columns",
     ),
     "card of nothing": (["card", "{bad}/no_records"], "training.json cannot be read"),
-    "card of wrong records": (["card", "{bad}/wrong_records"], "are not as `models train`"),
+    "card of wrong records": (["card", "{bad}/wrong_records"], "is not as `models train` writes it"),
     "card of none": (["card", "{bad}/nowhere"], "must be a folder with model.keras"),
     "fetch nothing": (["fetch"], "models fetch needs --from and --to"),
     "fetch from nowhere": (["fetch", "--from", "{bad}/nowhere", "--to", "{tmp}/to"], "nowhere does not exist"),

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from msgspec import to_builtins
 
 import convert.cli
 import models.cli
@@ -19,6 +20,7 @@ from edge.inference.decision import LOW_CONFIDENCE, Decision
 from edge.inference.gates.base import Gates
 from edge.inference.gates.quality import CalibratedGate
 from models.decision.abstention import OodSet, auroc, evaluate_abstention, read_ood, to_text
+from models.decision.abstention_record import AbstentionRecord
 from models.decision.degraded_decision import evaluate_degraded
 from models.decision.degraded_decision import to_text as degraded_text
 from models.decision.device_decision import DeviceDecision, answers, ask_gates
@@ -34,6 +36,7 @@ from models.report.abstention_figure import abstention_figure
 from models.report.decision_figure import decision_figure
 from models.report.figure_style import render
 from models.statistics.calibration_error import expected_calibration_error
+from models.support.records import as_json
 from tests.small_world import CONTRACT, LABELS, World, draw
 
 EVIDENCE = {
@@ -196,10 +199,10 @@ def test_thresholds_need_fields() -> None:
 
 def test_the_curve_counts_errors_among_the_surest() -> None:
     points = risk_coverage(judged((0, 0, 0.9), (1, 1, 0.8), (2, 1, 0.8), (3, 3, 0.6)))
-    assert [(p["threshold"], p["coverage"]) for p in points] == [(0.9, 0.25), (0.8, 0.75), (0.6, 1.0)]
-    assert [p["risk"] for p in points] == pytest.approx([0, 1 / 3, 1 / 4])
+    assert [(p.threshold, p.coverage) for p in points] == [(0.9, 0.25), (0.8, 0.75), (0.6, 1.0)]
+    assert [p.risk for p in points] == pytest.approx([0, 1 / 3, 1 / 4])
     many = judged(*[(k % 4, k % 3, 0.5 + k / 4000) for k in range(2000)])
-    assert len(risk_coverage(many)) == 100 and risk_coverage(many)[-1]["coverage"] == 1
+    assert len(risk_coverage(many)) == 100 and risk_coverage(many)[-1].coverage == 1
 
 
 # --- all of it, with networks whose faults are known --------------------------------------------------------
@@ -247,12 +250,12 @@ def found(dataset: EvaluationSet) -> Calibrated:
 def test_a_fault_under_degradation_moves_the_threshold(dataset: EvaluationSet, found: Calibrated) -> None:
     assert found.point.surest_missed is not None, "int8 calls dark fields Benign"
     blameless = calibrate(marked(dataset), {FLOAT: reads()}, LEAST, Gates(()), forms=6, progress=False)
-    record = json.loads(json.dumps(found.to_record(), allow_nan=False))
+    record = json.loads(json.dumps(as_json(found.to_record()), allow_nan=False))
     for name, counts in found.counts().items():
-        assert counts["every_missed"] == counts["clean_missed"] == 0
-        assert counts["clean"] == 20 and record["networks"][name]["counts"] == counts
-    assert found.counts()[INT8]["every"] == 20 + 5 * 6 + 15 * 54, "all forms of malignant fields, some of the others"
-    assert found.counts()[FLOAT]["every"] == 20 + 20 * 6
+        assert counts.every_missed == counts.clean_missed == 0
+        assert counts.clean == 20 and record["networks"][name]["counts"] == as_json(counts)
+    assert found.counts()[INT8].every == 20 + 5 * 6 + 15 * 54, "all forms of malignant fields, some of the others"
+    assert found.counts()[FLOAT].every == 20 + 20 * 6
     assert blameless.forms.made == 20 * 6 and found.forms.made == 5 * 6 + 15 * 54
     assert record["answer_from"]["Benign"] == found.point.answer_from[0]
     assert set(record["calibration"][INT8]) == {"before", "after"} and record["gates_refused"] == {}
@@ -277,7 +280,7 @@ def test_forms_are_drawn_by_the_key_alone() -> None:
 def test_a_decision_says_what_it_rests_on(found: Calibrated) -> None:
     decision = found.decision("models calibrate dots", {"network_sha256": "1" * 64, "split_sha256": "2" * 64})
     assert decision.temperature == found.temperature and decision.answer_from == found.point.answer_from
-    assert decision.evidence["images"] == 20 and decision.evidence["counts"] == found.counts()
+    assert decision.evidence["images"] == 20 and decision.evidence["counts"] == to_builtins(found.counts())
     contract = InputContract((32, 32), LABELS, decision=decision)
     assert InputContract.from_json(contract.to_json()) == contract
 
@@ -285,8 +288,8 @@ def test_a_decision_says_what_it_rests_on(found: Calibrated) -> None:
 def test_it_says_no_when_too_few_would_be_answered(dataset: EvaluationSet) -> None:
     hopeless = calibrate(marked(dataset), {INT8: reads(0.999999)}, LEAST, Gates(()), forms=6, progress=False)
     assert not hopeless.holds and "no: " in hopeless.to_text()
-    assert hopeless.counts()[INT8]["every_missed"] == 0, "a wrong Benign is worse than no answer"
-    assert hopeless.counts()[INT8]["clean_refused"] > REFUSED * 20
+    assert hopeless.counts()[INT8].every_missed == 0, "a wrong Benign is worse than no answer"
+    assert hopeless.counts()[INT8].clean_refused > REFUSED * 20
 
 
 def test_figures_are_drawn_and_alike_each_time(found: Calibrated, dataset: EvaluationSet) -> None:
@@ -328,13 +331,13 @@ def test_auroc_is_sklearns() -> None:
     own, strange = rng.integers(0, 20, 300).astype(float), rng.integers(5, 30, 120).astype(float)
     found = auroc(own, strange)
     expected = metrics.roc_auc_score([0] * 300 + [1] * 120, np.concatenate([own, strange]))
-    assert found["auroc"] == pytest.approx(expected)
-    assert found["interval"][0] < found["auroc"] < found["interval"][1]
-    assert auroc([0, 1], [2, 3])["auroc"] == 1 and auroc([1, 1], [1, 1])["auroc"] == 0.5
+    assert found.auroc == pytest.approx(expected)
+    assert found.interval.low < found.auroc < found.interval.high
+    assert auroc([0, 1], [2, 3]).auroc == 1 and auroc([1, 1], [1, 1]).auroc == 0.5
 
 
 @pytest.fixture(scope="module")
-def record(dataset: EvaluationSet) -> dict[str, Any]:
+def abstained(dataset: EvaluationSet) -> AbstentionRecord:
     dark = CalibratedGate("dark", "dark", lambda v: float(v.pixels.mean()), 150.0, False, "grey level", "{:.0f}")
     decision = Decision(1.0, (0.98, 0.5, 0.5, 0.5), EVIDENCE)
     shown = marked(dataset)
@@ -345,7 +348,8 @@ def record(dataset: EvaluationSet) -> dict[str, Any]:
     return evaluate_abstention(shown, device, [black, grey, empty], progress=False)
 
 
-def test_abstention_counts_by_hand(record: dict[str, Any]) -> None:
+def test_abstention_counts_by_hand(abstained: AbstentionRecord) -> None:
+    record = as_json(abstained)
     json.dumps(record, allow_nan=False)
     for name in (FLOAT, INT8):
         fields = record["fields"][name]
@@ -359,9 +363,9 @@ def test_abstention_counts_by_hand(record: dict[str, Any]) -> None:
     assert record["ood"]["night"]["unreadable"] == 2 and record["ood"]["night"]["auroc"]["gates"]["dark"]["auroc"] == 1
     assert record["ood"]["paper"]["auroc"]["confidence"][FLOAT]["auroc"] == 0.5
     assert record["ood"]["nothing"]["networks"] == {} and record["ood"]["nothing"]["unreadable"] == 3
-    text = to_text(record)
+    text = to_text(abstained)
     assert "night, int8: 7 images: refused 7" in text and "low_confidence 5" in text
-    first, again = (render(abstention_figure(record, "dots")) for _ in range(2))
+    first, again = (render(abstention_figure(abstained, "dots")) for _ in range(2))
     assert first == again and first.startswith(b"\x89PNG")
 
 
@@ -371,7 +375,8 @@ def test_degraded_fields_by_hand(dataset: EvaluationSet) -> None:
     benign = np.array([0.97, 0.01, 0.01, 0.01], np.float32)
     networks = {FLOAT: lambda pixels: np.tile(benign, (len(pixels), 1)), INT8: reads()}
     decision = Decision(1.0, (0.9, 0.5, 0.5, 0.5), EVIDENCE)
-    found = evaluate_degraded(dataset, DeviceDecision(networks, LEAST, Gates([dark]), decision), progress=False)
+    ranges = evaluate_degraded(dataset, DeviceDecision(networks, LEAST, Gates([dark]), decision), progress=False)
+    found = to_builtins(ranges)
     malignant = int(dataset.is_malignant().sum())
     for key, severities in (("usual", (1, 2, 3)), ("all", (1, 2, 3, 4, 5))):
         forms = [degraded(dataset, name, s) for name in CORRUPTIONS for s in severities]
@@ -384,10 +389,11 @@ def test_degraded_fields_by_hand(dataset: EvaluationSet) -> None:
         assert other["gates"] == one["gates"]
         assert sum(other[k] for k in ("gates", "low_confidence", "right", "wrong")) == refused.size
     strict = replace(decision, answer_from=(0.99,) * 4)
-    unsure = evaluate_degraded(dataset, DeviceDecision(networks, LEAST, Gates([]), strict), progress=False)
+    ranges = evaluate_degraded(dataset, DeviceDecision(networks, LEAST, Gates([]), strict), progress=False)
+    unsure = to_builtins(ranges)
     assert unsure["all"]["networks"][FLOAT]["low_confidence"] == unsure["all"]["forms"]
     assert unsure["all"]["networks"][FLOAT]["malignant_to_benign"] == 0
-    assert "malignant answered Benign 0 of" in degraded_text(unsure)
+    assert "malignant answered Benign 0 of" in degraded_text(ranges)
     json.dumps(found, allow_nan=False)
 
 

@@ -15,12 +15,13 @@ from edge.cameras.synthetic.smear import SyntheticSmear
 from edge.inference.contract import InputContract, Pixels
 from models.data.scale_bar import corner
 from models.data.white_cell_segmentation import white_cells, widened
-from models.evaluation.counterfactuals import evaluate_counterfactuals, to_text
+from models.evaluation.counterfactuals import CounterfactualRecord, evaluate_counterfactuals, to_text
 from models.evaluation.evaluation_set import EvaluationSet
 from models.evaluation.interventions import VIEWS, bars_exchanged, elsewhere, ground_colour, painted_over
 from models.networks.model_pair import FLOAT, INT8
 from models.report.counterfactual_figure import counterfactual_figure
 from models.report.figure_style import render
+from models.support.records import as_json
 from tests.paths import ROOT
 
 LABELS = tuple(RECIPES)
@@ -57,14 +58,18 @@ def counts_violet(pixels: Pixels) -> npt.NDArray[np.float32]:
 
 
 @pytest.fixture(scope="module")
-def record(dataset: EvaluationSet) -> dict[str, Any]:
+def found(dataset: EvaluationSet) -> CounterfactualRecord:
     """Of two networks with known habits."""
-    found = evaluate_counterfactuals(dataset, {FLOAT: reads_the_bar, INT8: counts_violet}, progress=False)
-    read: dict[str, Any] = json.loads(json.dumps(found, allow_nan=False))
+    return evaluate_counterfactuals(dataset, {FLOAT: reads_the_bar, INT8: counts_violet}, progress=False)
+
+
+@pytest.fixture(scope="module")
+def record(found: CounterfactualRecord) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(json.dumps(as_json(found), allow_nan=False))
     return read
 
 
-def test_a_network_that_reads_bars_is_caught(record: dict[str, Any]) -> None:
+def test_a_network_that_reads_bars_is_caught(found: CounterfactualRecord, record: dict[str, Any]) -> None:
     assert record["clean"][FLOAT]["accuracy"] == 1.0
     views = {name: found[FLOAT] for name, found in record["views"].items()}
     exchanged = views["bars_exchanged"]
@@ -75,7 +80,7 @@ def test_a_network_that_reads_bars_is_caught(record: dict[str, Any]) -> None:
     assert views["bars_painted_out"]["flips"] == views["bars_painted_out"]["lost"] >= 3 * A_CLASS
     assert views["no_white_cell"]["flips"] == 0
     assert views["white_cells_alone"]["flips"] >= 3 * A_CLASS
-    assert "bars_exchanged" in to_text(record)
+    assert "bars_exchanged" in to_text(found)
 
 
 def test_a_network_that_looks_at_white_cells_is_seen_to(record: dict[str, Any]) -> None:
@@ -133,8 +138,8 @@ def test_inpainting_touches_the_mask_alone() -> None:
     assert (out[mask] != image[mask]).any()
 
 
-def test_figure_shows_every_view(record: dict[str, Any]) -> None:
-    figure = counterfactual_figure(record, "title")
+def test_figure_shows_every_view(found: CounterfactualRecord) -> None:
+    figure = counterfactual_figure(found, "title")
     assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == [name.replace("_", " ") for name in VIEWS]
     assert render(figure).startswith(b"\x89PNG")
 

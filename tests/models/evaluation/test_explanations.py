@@ -27,6 +27,7 @@ from models.evaluation.explanations import CONTROLS, Explanations, explain, to_t
 from models.networks.architectures import custom_cnn, mobilenet_v2
 from models.report.explanation_figures import shares_figure, verdict_figure
 from models.report.figure_style import render
+from models.support.records import as_json
 from tests.small_world import LABELS
 
 SIDE = 64
@@ -197,7 +198,7 @@ def measured(fields: list[DrawnField]) -> dict[str, Explanations]:
 def test_tells_a_network_that_looks_at_cells_from_one_that_looks_at_the_corner(
     measured: dict[str, Explanations],
 ) -> None:
-    records = {name: json.loads(json.dumps(m.to_record(), allow_nan=False)) for name, m in measured.items()}
+    records = {name: json.loads(json.dumps(as_json(m.to_record()), allow_nan=False)) for name, m in measured.items()}
     cells, corner = (records[name]["groups"]["all"] for name in ("cells", "corner"))
     area = cells["cells_area"]["mean"]
     assert cells["cells_share"]["mean"] > 2 * area and cells["share_minus_area"]["interval"][0] > 0.1
@@ -213,7 +214,7 @@ def test_tells_a_network_that_looks_at_cells_from_one_that_looks_at_the_corner(
 
 def test_right_and_wrong_verdicts_and_classes_are_apart(measured: dict[str, Explanations]) -> None:
     found = measured["cells"]
-    record = found.to_record()
+    record = as_json(found.to_record())
     groups = record["groups"]
     assert list(groups) == ["all", "right", "wrong", *LABELS]
     assert groups["right"]["images"] + groups["wrong"]["images"] == groups["all"]["images"] == FIELDS
@@ -222,15 +223,15 @@ def test_right_and_wrong_verdicts_and_classes_are_apart(measured: dict[str, Expl
     assert groups["Early"]["cells_share"] == {"images": 0, "mean": None, "interval": None}
     assert groups["Benign"]["images"] == 1 and groups["Benign"]["cells_share"]["interval"] is None
     np.testing.assert_allclose(groups["all"]["cells_share"]["mean"], found.cells_share.mean())
-    text = to_text(record)
+    text = to_text(found.to_record())
     assert "Early        0 images, none" in text and "controls: other class" in text
 
 
 def test_fields_without_a_white_cell_are_counted_apart(fields: list[DrawnField]) -> None:
     pixels = np.stack([fields[0].pixels, np.full((224, 224, 3), 235, np.uint8), fields[1].pixels])
     record = explain(looks_at("cells"), WHOLE, pixels, np.array([3, 3, 3]), ["a", "b", "c"], False).to_record()
-    assert record["images"] == 3 and record["without_white_cell"] == 1
-    assert record["groups"]["all"]["cells_share"]["images"] == 2
+    assert record.images == 3 and record.without_white_cell == 1
+    assert record.groups["all"].cells_share.images == 2
 
 
 # --- figures

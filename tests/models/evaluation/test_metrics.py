@@ -12,6 +12,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_f
 from models.errors import EvaluationError
 from models.evaluation.metrics import evaluate
 from models.statistics.calibration_error import calibration_error_interval, expected_calibration_error, reliability_bins
+from models.support.records import as_json
 
 LABELS = ("Benign", "Early", "Pre", "Pro")
 QUICK = {"resamples": 100}
@@ -39,12 +40,12 @@ def test_scores_are_scikit_learn(seed: int, images: int, skill: float, classes: 
     precision, recall, f1, support = precision_recall_fscore_support(
         truth, called, labels=range(classes), zero_division=np.nan
     )
-    for k, score in enumerate(found.classes):
+    for k, score in enumerate(found.classes.values()):
         assert score.images == support[k]
         for ours, theirs in ((score.precision, precision[k]), (score.recall, recall[k]), (score.f1, f1[k])):
             assert (ours is None and math.isnan(theirs)) or ours == pytest.approx(theirs)
     assert found.macro_f1 == pytest.approx(np.nanmean(f1))
-    json.dumps(found.to_record(), allow_nan=False)
+    json.dumps(as_json(found), allow_nan=False)
 
 
 def _calibration_error_by_loops(probabilities: np.ndarray, truth: np.ndarray, bins: int) -> float:
@@ -110,16 +111,16 @@ def test_by_hand_with_names_and_benign() -> None:
     assert found.malignant_called_benign == 1
     assert found.benign_called_malignant == 1
     assert found.mean_confidence == pytest.approx((0.7 + 0.6 + 0.7 + 0.9 + 0.7) / 5)
-    assert [(m.name, m.true, m.predicted) for m in found.mistakes] == [
+    assert [(m.name, m.true, m.predicted) for m in found.errors] == [
         ("d", "Pre", "Benign"),
         ("b", "Benign", "Early"),
     ]
-    benign, early, pre, _ = found.classes
+    benign, early, pre, _ = found.classes.values()
     assert (benign.precision, benign.recall) == (0.5, 0.5)
     assert (early.precision, early.recall) == (0.5, 1.0)
     assert (pre.precision, pre.recall, pre.f1) == (None, 0.0, 0.0)
     assert "Benign called malignant: 1" in found.to_text()
-    record = found.to_record()
+    record = as_json(found)
     assert record["errors"][0] == {"name": "d", "true": "Pre", "predicted": "Benign", "probability": 0.9}
     assert record["classes"]["Pre"]["precision"] is None
 
@@ -129,7 +130,10 @@ def test_a_perfect_class_is_not_certain() -> None:
     few, many = (evaluate(LABELS, *predictions(1, n, 30.0), **QUICK) for n in (40, 4000))
     assert few.accuracy == many.accuracy == 1.0
     assert few.macro_f1_interval.low < many.macro_f1_interval.low < 1.0
-    assert few.classes[0].f1_interval is not None and few.classes[0].f1_interval.low < 0.9
+    assert (
+        next(iter(few.classes.values())).f1_interval is not None
+        and next(iter(few.classes.values())).f1_interval.low < 0.9
+    )
 
 
 def test_intervals_hold_the_estimate_and_repeat() -> None:
@@ -137,7 +141,7 @@ def test_intervals_hold_the_estimate_and_repeat() -> None:
     first, again = (evaluate(LABELS, probabilities, truth, seed=3) for _ in range(2))
     assert first == again
     assert first.macro_f1 in first.macro_f1_interval
-    for score in first.classes:
+    for score in first.classes.values():
         assert score.f1 is not None and score.f1_interval is not None and score.f1 in score.f1_interval
 
 

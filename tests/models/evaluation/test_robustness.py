@@ -19,9 +19,10 @@ from models.evaluation.corruptions import CORRUPTIONS, SEVERITIES, USUAL, corrup
 from models.evaluation.evaluation_set import Answers, EvaluationSet, score
 from models.evaluation.interventions import VIEWS
 from models.evaluation.robustness import Robustness, degraded, evaluate_corruptions
-from models.networks.model_pair import FLOAT, INT8, side_by_side
+from models.networks.model_pair import FLOAT, INT8, load_pair
 from models.report.figure_style import render
 from models.report.robustness_figure import robustness_figure
+from models.support.records import as_json
 from tests.small_world import LABELS, World, draw
 
 A_CLASS = 4
@@ -59,7 +60,7 @@ def found(dataset: EvaluationSet) -> Robustness:
 
 
 def test_every_cell_is_there_and_counts_what_it_says(dataset: EvaluationSet, found: Robustness) -> None:
-    record = json.loads(json.dumps(found.to_record(), allow_nan=False))
+    record = json.loads(json.dumps(as_json(found.to_record()), allow_nan=False))
     assert list(record["corruptions"]) == list(CORRUPTIONS)
     for name, one in record["corruptions"].items():
         assert [cell["severity"] for cell in one["severities"]] == list(SEVERITIES)
@@ -72,7 +73,7 @@ def test_every_cell_is_there_and_counts_what_it_says(dataset: EvaluationSet, fou
 
 
 def test_finds_the_fault_of_a_network_that_has_one(found: Robustness) -> None:
-    record = found.to_record()
+    record = as_json(found.to_record())
     dark = record["corruptions"]["under_exposure"]["severities"][-1]
     assert dark["int8"]["correct"] == A_CLASS and dark["int8"]["malignant_to_benign"] == 3 * A_CLASS
     assert dark["int8_minus_float"] == -0.75 and dark["int8_minus_float_interval"][1] < -0.4
@@ -82,7 +83,7 @@ def test_finds_the_fault_of_a_network_that_has_one(found: Robustness) -> None:
 
 
 def test_means_are_the_means_of_their_cells(found: Robustness) -> None:
-    record = found.to_record()
+    record = as_json(found.to_record())
     cells = [
         cell["int8"]
         for one in record["corruptions"].values()
@@ -113,9 +114,9 @@ def test_malignant_called_benign_by_hand(dataset: EvaluationSet) -> None:
     called[[4, 9]] = 0  # an Early and a Pre missed
     called[0] = 2  # a Benign raised: no missed malignancy
     said = score(dataset, Answers(called, np.full(len(called), 0.9)))
-    assert (said["correct"], said["malignant_to_benign"]) == (13, 2)
+    assert (said.correct, said.malignant_to_benign) == (13, 2)
     without = score(replace(dataset, benign=None), Answers(called, np.full(len(called), 0.9)))
-    assert without["malignant_to_benign"] is None
+    assert without.malignant_to_benign is None
 
 
 def test_refuses_images_that_can_tell_nothing(dataset: EvaluationSet) -> None:
@@ -189,12 +190,12 @@ def test_sample_is_the_same_every_time_and_part_of_the_whole(world: World) -> No
 def test_a_bundle_of_another_network_is_refused(world: World, bundle: Path, tiny_bundle: Path) -> None:
     other = world.variant("other", scale=[0.004, 0.004, 0.004]).parent
     with pytest.raises(NetworkError, match="must have the network's contract"):
-        side_by_side(other, bundle)
+        load_pair(other, bundle)
     (other / "model.keras").write_bytes((other / "model.keras").read_bytes() + b"\0")
     with pytest.raises(NetworkError, match="--bundle must be made of the network that is judged"):
-        side_by_side(other, bundle)
+        load_pair(other, bundle)
     with pytest.raises(NetworkError, match="does not name the float model"):
-        side_by_side(world.model.parent, tiny_bundle)
+        load_pair(world.model.parent, tiny_bundle)
 
 
 @pytest.mark.parametrize(

@@ -6,30 +6,42 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from models.data.published import trained
+from models.report import card_training
 from models.report.card import CardError, card
-from models.report.card_training import training_text
 from models.training.augmentation import Augmentation
 from models.training.recipe import FURTHER, RECIPES
+from models.training.training_record import TrainingRecord
 
 OLDER = {"exchange_corner": 0.5, "scale": 0.15, "stain": 0.04, "brightness": 0.1, "blur": 1.2}  # keys of version 0.0
 
 
 def epoch(number: int, loss: float, **more: float) -> dict[str, Any]:
-    return {"stage": "further", "epoch": number, "val_loss": loss, "val_accuracy": 0.97, "seconds": 60.0, **more}
+    shares = {"loss": 0.5, "accuracy": 0.9, "val_accuracy": 0.97, **more}
+    return {"stage": "further", "epoch": number, "val_loss": loss, **shares, "seconds": 60.0}
 
 
 def record(recipe: Any = None, **more: Any) -> dict[str, Any]:
     """A training record of today, of two epochs."""
     return {
         "network": "mobilenet_v2",
+        "weights_sha256": None,
+        "split_sha256": "a" * 64,
+        "field_disjoint": True,
+        "images": {"train": 100, "validation": 20},
+        "versions": {},
         "recipe": (recipe or RECIPES["mobilenet_v2"]).to_record(),
         "history": [epoch(1, 0.2), epoch(2, 0.1)],
         "started_from": None,
         **more,
     }
+
+
+def training_text(found: dict[str, Any]) -> str:
+    return card_training.training_text(msgspec.convert(found, TrainingRecord))
 
 
 def test_caution_against_a_wrong_benign_is_told() -> None:
@@ -83,7 +95,7 @@ def test_an_older_record_is_told_as_it_is() -> None:
         assert absent not in text
 
 
-def test_lessons_about_cells_are_told_where_there_were_any() -> None:
+def test_background_swaps_are_told_where_there_were_any() -> None:
     text = training_text(record(FURTHER["mobilenet_v2"]))
     chances = FURTHER["mobilenet_v2"].background_swap
     assert f"chance of {chances.foreign_ground:g} it shows its white cells before the ground of another image" in text
@@ -132,5 +144,5 @@ def test_a_record_that_was_not_written_by_train_is_named(tmp_path: Path, broken:
     folder = shutil.copytree(trained("mobilenet_v2"), tmp_path / "network", ignore=shutil.ignore_patterns("*.keras"))
     training = json.loads((folder / "training.json").read_text()) | broken
     (folder / "training.json").write_text(json.dumps(training))
-    with pytest.raises(CardError, match="are not as `models train`"):
+    with pytest.raises(CardError, match="is not as `models train` writes it"):
         card(folder)

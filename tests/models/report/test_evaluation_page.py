@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as replace_fields
 
 from models.data.published import TRAINED, trained
 from models.report.evaluation_page import evaluation_page
-from models.report.model_records import Dossier, PageError
-from models.report.requirements import goals
+from models.report.model_records import FILES, ModelRecords, PageError
+from models.report.requirements import requirements
 from tests.page_checks import check_page, scripted
 
 
@@ -44,22 +45,22 @@ class Outside(HTMLParser):
 
 
 def test_the_shipped_networks_make_one_page_that_needs_nothing_else() -> None:
-    dossiers = [Dossier.read(trained(name)) for name in TRAINED]
-    html = evaluation_page(dossiers)
+    networks = [ModelRecords.read(trained(name)) for name in TRAINED]
+    html = evaluation_page(networks)
     page = Outside()
     page.feed(html)
     assert page.found == []
     assert page.tables > 2 * len(TRAINED)
     assert "Research use only" in html
-    for each in dossiers:
-        assert each.records["evaluation"]["model_sha256"] in html
+    for each in networks:
+        assert each.provenance["evaluation"].model_sha256 in html
 
 
 def test_every_demand_on_the_shipped_networks_is_judged() -> None:
     for name in TRAINED:
-        judged = goals(name, Dossier.read(trained(name)).records)
-        assert {"robustness", "counterfactuals", "abstention"}.isdisjoint({goal.what for goal in judged})
-        assert sum(goal.met is not None for goal in judged) >= 12
+        judged = requirements(ModelRecords.read(trained(name)))
+        assert {"robustness", "counterfactuals", "abstention"}.isdisjoint({one.what for one in judged})
+        assert sum(one.met is not None for one in judged) >= 12
 
 
 def test_a_worse_record_misses_what_a_better_one_met(tmp_path: Path) -> None:
@@ -68,7 +69,7 @@ def test_a_worse_record_misses_what_a_better_one_met(tmp_path: Path) -> None:
     robustness["clean"]["float"]["accuracy"] = 0.9
     robustness["clean"]["float"]["malignant_to_benign"] = 3
     change(folder, "robustness", clean=robustness["clean"])
-    judged = {goal.what: goal.met for goal in goals("mobilenet_v2", Dossier.read(folder).records)}
+    judged = {one.what: one.met for one in requirements(ModelRecords.read(folder))}
     assert judged["accuracy on unaltered fields, float"] is False
     assert judged["malignant called Benign, unaltered fields, float"] is False
 
@@ -77,9 +78,9 @@ def test_what_was_not_measured_is_named_with_its_command(tmp_path: Path) -> None
     folder = copy(trained("mobilenet_v2"), tmp_path / "network")
     for stem in ("abstention", "robustness"):
         (folder / f"{stem}.json").unlink(missing_ok=True)
-    dossier = Dossier.read(folder)
-    assert [goal.met for goal in goals("mobilenet_v2", dossier.records) if goal.what == "abstention"] == [None]
-    html = evaluation_page([dossier])
+    records = ModelRecords.read(folder)
+    assert [one.met for one in requirements(records) if one.what == "abstention"] == [None]
+    html = evaluation_page([records])
     assert "models evaluate mobilenet_v2 --abstention" in html
     assert "models evaluate mobilenet_v2 --corruptions" in html
 
@@ -88,7 +89,7 @@ def test_a_record_of_another_network_is_refused(tmp_path: Path) -> None:
     folder = copy(trained("mobilenet_v2"), tmp_path / "network")
     change(folder, "robustness", model_sha256="0" * 64)
     with pytest.raises(PageError, match=r"robustness\.json is about another network"):
-        Dossier.read(folder)
+        ModelRecords.read(folder)
 
 
 @pytest.mark.parametrize("content", ["", "[1]", "{", '"text"'])
@@ -96,14 +97,14 @@ def test_a_damaged_record_is_refused_by_name(tmp_path: Path, content: str) -> No
     folder = copy(trained("custom_cnn"), tmp_path / "network")
     (folder / "evaluation.json").write_text(content)
     with pytest.raises(PageError, match=r"evaluation\.json"):
-        Dossier.read(folder)
+        ModelRecords.read(folder)
 
 
 def test_a_record_without_what_its_command_writes_is_refused(tmp_path: Path) -> None:
     folder = copy(trained("custom_cnn"), tmp_path / "network")
     change(folder, "evaluation", classes=None)
-    with pytest.raises(PageError, match="not as their commands write them"):
-        evaluation_page([Dossier.read(folder)])
+    with pytest.raises(PageError, match=r"evaluation\.json is not as `models evaluate NAME` writes it: .*\$\.classes"):
+        evaluation_page([ModelRecords.read(folder)])
 
 
 @pytest.mark.parametrize(
@@ -120,15 +121,17 @@ def test_a_record_without_what_its_command_writes_is_refused(tmp_path: Path) -> 
 def test_a_record_with_a_hole_is_refused_whichever_it_is(tmp_path: Path, stem: str, fields: dict[str, Any]) -> None:
     folder = copy(trained("mobilenet_v2"), tmp_path / "network")
     change(folder, stem, **fields)
-    with pytest.raises(PageError, match="not as their commands write them"):
-        evaluation_page([Dossier.read(folder)])
+    with pytest.raises(
+        PageError, match=rf"{stem}\.json is not as `models [a-z]+ NAME.*` writes it: .*\$\.{next(iter(fields))}"
+    ):
+        evaluation_page([ModelRecords.read(folder)])
 
 
 def test_a_missing_evaluation_names_the_command(tmp_path: Path) -> None:
     folder = copy(trained("custom_cnn"), tmp_path / "network")
     (folder / "evaluation.json").unlink()
     with pytest.raises(PageError, match="models evaluate NAME"):
-        Dossier.read(folder)
+        ModelRecords.read(folder)
 
 
 def test_no_text_of_the_records_becomes_markup() -> None:
@@ -143,17 +146,18 @@ def test_no_text_of_the_records_becomes_markup() -> None:
         "schemes",
         "epochs",
     )
-    dossiers = []
+    networks = []
     for name in TRAINED:
-        found = Dossier.read(trained(name))
-        records = {stem: scripted(record, (), named) for stem, record in found.records.items()}
-        dossiers.append(replace(found, records=records))
-    check_page(lambda: evaluation_page(dossiers))
+        found = ModelRecords.read(trained(name))
+        records = {stem: scripted(getattr(found, stem), (), named) for stem in FILES}
+        records["training"] = replace_fields(records["training"], network=name)
+        networks.append(replace(found, **records, provenance=scripted(found.provenance, (), named)))
+    check_page(lambda: evaluation_page(networks))
 
 
 def test_text_of_a_record_cannot_become_markup(tmp_path: Path) -> None:
     folder = copy(trained("custom_cnn"), tmp_path / "network")
     change(folder, "evaluation", versions={"<script>alert(1)</script>": "1"})
-    html = evaluation_page([Dossier.read(folder)])
+    html = evaluation_page([ModelRecords.read(folder)])
     assert "<script>" not in html
     assert "&lt;script&gt;" in html

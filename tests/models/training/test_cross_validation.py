@@ -18,16 +18,15 @@ import models.training.cross_validation as module
 from edge.commands.command_line import main
 from models.data.dataset import Sample
 from models.data.folds import SCHEMES, FoldError, assign_folds, file_number
+from models.errors import CrossValidationError
 from models.statistics.intervals import wilson
 from models.training.augmentation import Augmentation
 from models.training.checkpoint import Epoch, State
-from models.training.cross_validation import (
-    SHORT_RECIPES,
-    CrossValidationError,
-    Images,
-    Setting,
-    cross_validate,
-    divide,
+from models.training.cross_validation import SHORT_RECIPES, Images, Setting, cross_validate, divide
+from models.training.cross_validation_record import (
+    CrossValidationRecord,
+    SchemeRecord,
+    SettingRecord,
     merged,
     score,
     to_text,
@@ -190,12 +189,12 @@ def test_a_killed_run_trains_only_the_folds_that_are_missing(
     assert next(tmp_path.glob("fields-*/fold-1.json")).read_bytes() == first
     assert not list(tmp_path.glob("*/*/*.keras"))  # finished folds leave their figures only
     assert cross_validate(SETTING, "fields", images, tmp_path, "Benign") == found and len(trained) == 3
-    pooled = found["pooled"]
-    assert pooled["images"] == 4 * A_CLASS == sum(fold["counts"]["test"] for fold in found["folds"])
-    assert pooled["correct"] == sum(fold["correct"] for fold in found["folds"])
-    assert pooled["accuracy"] > 0.4  # it learned: chance is a quarter
-    assert found["images"] == dict.fromkeys(LABELS, A_CLASS) and found["fields"] == 2 * A_CLASS
-    assert found["setting"]["epochs"] == {"only": 2} and found["setting"]["weights_sha256"] is None
+    pooled = found.pooled
+    assert pooled.images == 4 * A_CLASS == sum(fold.counts.test for fold in found.folds)
+    assert pooled.correct == sum(fold.correct for fold in found.folds)
+    assert pooled.accuracy > 0.4  # it learned: chance is a quarter
+    assert found.images == dict.fromkeys(LABELS, A_CLASS) and found.fields == 2 * A_CLASS
+    assert found.setting.epochs == {"only": 2} and found.setting.weights_sha256 is None
 
     next(tmp_path.glob("fields-*/fold-1.json")).write_text("{")
     with pytest.raises(CrossValidationError, match=r"fold-1\.json: damaged"):
@@ -222,11 +221,11 @@ def test_another_setting_does_not_take_over_finished_folds(
 
 def test_score_by_hand() -> None:
     found = score(("Benign", "Early", "Pre"), [[8, 2, 0], [1, 9, 0], [0, 0, 0]], "Benign")
-    assert (found["images"], found["correct"], found["accuracy"]) == (20, 17, 0.85)
-    assert found["accuracy_interval"] == wilson(17, 20).to_record()
-    assert found["malignant_to_benign"] == 1
-    assert found["recall"]["Early"]["recall"] == 0.9 and found["recall"]["Pre"]["recall"] is None
-    assert score(("a", "b"), [[1, 0], [0, 1]], None)["malignant_to_benign"] is None
+    assert (found.images, found.correct, found.accuracy) == (20, 17, 0.85)
+    assert found.accuracy_interval == wilson(17, 20)
+    assert found.malignant_to_benign == 1
+    assert found.recall["Early"].recall == 0.9 and found.recall["Pre"].recall is None
+    assert score(("a", "b"), [[1, 0], [0, 1]], None).malignant_to_benign is None
 
 
 # --- the command
@@ -284,12 +283,15 @@ def test_merged_refuses_other_files(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text('{"format": 7}')
     with pytest.raises(CrossValidationError, match="neither"):
         merged(tmp_path / "other.json", "custom_cnn", {})
-    assert merged(tmp_path / "new.json", "custom_cnn", {})["schemes"] == {}
+    assert merged(tmp_path / "new.json", "custom_cnn", {}).schemes == {}
 
 
 def test_the_table_has_a_row_a_scheme() -> None:
     pooled = score(("Benign", "Pro"), [[50, 0], [1, 49]], "Benign")
-    entry = {"pooled": pooled, "folds": [{}, {}, {}], "accuracy_range": [0.98, 1.0]}
-    lines = to_text({"schemes": {"fields": entry, "random": entry}}).splitlines()
+    setting = SettingRecord("custom_cnn", {}, {}, None, {}, 3)
+    entry = SchemeRecord(
+        setting=setting, images={}, fields=0, folds=(pooled,) * 3, pooled=pooled, accuracy_range=(0.98, 1.0)
+    )
+    lines = to_text(CrossValidationRecord(1, "custom_cnn", {"fields": entry, "random": entry})).splitlines()
     assert len(lines) == 4 and len({line.count("|") for line in lines}) == 1
     assert lines[2] == ("| 3 by fields | 100 | 99.00 % (94.55 to 99.82) | 98.00, 100.00 % | 100.0 % | 98.0 % | 1 |")

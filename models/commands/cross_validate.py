@@ -1,21 +1,28 @@
-"""What `models cross-validate` does."""
+"""The `models cross-validate` command."""
 
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from msgspec import to_builtins
+from msgspec.structs import replace as replace_fields
+
 from edge.commands.command_line import Outcome
 from edge.errors import DONE, UsageError
 from edge.inference.contract import InputContract
 from edge.system.files import require_file, require_writable
+from edge.system.option_values import one_of, optional_path, whole_number
+from models.commands import network_options
+from models.data.folds import SCHEMES
+from models.data.published import trained
 from models.support.records import write_json
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class CrossValidateJob:
+class CrossValidateRequest:
     """Judge a recipe by cross-validation, by one scheme or several.
 
     `epochs`: of the last stage, None for the short recipe's own; `working`: where a killed run continues from.
@@ -39,7 +46,8 @@ class CrossValidateJob:
         from models.data.published import BENIGN
         from models.support.quiet_tensorflow import import_tensorflow
         from models.support.versions import versions
-        from models.training.cross_validation import cross_validate, merged, to_text
+        from models.training.cross_validation import cross_validate
+        from models.training.cross_validation_record import merged, to_text
 
         require_file(self.out, "--out")
         if self.weights is not None and not self.weights.is_file():
@@ -54,13 +62,13 @@ class CrossValidateJob:
             _log.warning("no --weights, so the backbone begins with random ones, which a few epochs cannot make up for")
         import_tensorflow()
         benign = BENIGN if BENIGN in labels else None
-        record: dict[str, Any] = {}
+        record = merged(self.out, self.network, {})
         for scheme in self.schemes:
             found = cross_validate(setting, scheme, images, self.working, benign)
-            entry = {**found, "fields_origin": origin, "versions": versions()}
+            entry = replace_fields(found, fields_origin=origin, versions=versions())
             record = merged(self.out, self.network, {scheme: entry})
-            write_json(self.out, record)
-        return Outcome(DONE, record, f"{to_text(record)}\nwritten: {self.out}")
+            write_json(self.out, to_builtins(record))
+        return Outcome(DONE, to_builtins(record), f"{to_text(record)}\nwritten: {self.out}")
 
     def _setting(self, contract: InputContract) -> Any:
         from models.training.cross_validation import SHORT_RECIPES, Setting
@@ -80,3 +88,49 @@ class CrossValidateJob:
         split, origin = split_for(image_set)
         truth = np.array([contract.labels.index(sample.label) for sample in image_set.samples], np.int64)
         return Images(image_set.samples, load_pixels(image_set.samples, contract), truth, split.groups()), origin
+
+
+def cross_validate(
+    network: str,
+    *,
+    data: str,
+    scheme: str = "all",
+    folds: str = "3",
+    epochs: str = "",
+    weights: str = "",
+    size: str = "224",
+    seed: str = "7",
+    out: str = "",
+    json: bool = False,
+) -> CrossValidateRequest:
+    """Judge a shortened recipe on every image: by microscope fields, by blocks of file numbers, and at random.
+
+    A network is trained for each fold; the same command continues where a killed one stood. Exit 0 when done.
+
+    Args:
+        network: custom_cnn or mobilenet_v2.
+        data: folder with one sub-folder of images a class.
+        scheme: fields, blocks, random, or all, one after another.
+        folds: of each scheme.
+        epochs: of the last stage; 3 for mobilenet_v2 and 12 for custom_cnn when not given.
+        weights: backbone weights (.h5, without top) for mobilenet_v2; random when not given.
+        size: side of the square input, pixels.
+        seed: of folds, initialization, order and augmentation.
+        out: JSON to write, other schemes' entries stay; cross_validation.json in the network's folder when not given.
+        json: print the record as JSON.
+    """
+    name = network_options.check_network(network)
+    network_options.check_weights(name, weights)
+    return CrossValidateRequest(
+        network=name,
+        data=Path(data),
+        schemes=SCHEMES if one_of(scheme, "--scheme", (*SCHEMES, "all")) == "all" else (scheme,),
+        folds=whole_number(folds, "--folds", at_least=2),
+        epochs=whole_number(epochs, "--epochs", at_least=1) if epochs else None,
+        weights=optional_path(weights),
+        size=whole_number(size, "--size", at_least=32),
+        seed=whole_number(seed, "--seed"),
+        working=Path("build/cross_validation") / name,
+        out=Path(out) if out else trained(name) / "cross_validation.json",
+        json=json,
+    )

@@ -1,0 +1,93 @@
+"""The `models calibrate` command."""
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edge.commands.command_line import Outcome
+from edge.errors import ANSWER_IS_NO, DONE
+from edge.system.files import require_file, write_whole
+from edge.system.option_values import optional_path
+from models.commands import network_options
+from models.data.published import BENIGN
+from models.support.records import as_json, write_json
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CalibrateRequest:
+    """Choose the decision that a network's contract carries, from validation images."""
+
+    model: Path
+    bundle: Path | None
+    data: Path
+    split: Path | None
+    json: bool
+
+    def execute(self) -> Outcome:
+        """Writes `decision.json`, `decision.png`, and `contract.json` with the decision in it, in the model's folder.
+
+        Exit 1 when no thresholds keep enough unaltered fields answered; the decision is written all the same, since
+        without it such a network would answer everything.
+        """
+        from models.data.parts import part_of
+        from models.decision.device_decision import gates_for
+        from models.decision.fit import calibrate
+        from models.evaluation.evaluation_set import EvaluationSet
+        from models.networks.model_pair import load_pair
+        from models.report.decision_figure import decision_figure
+        from models.report.figure_style import render
+
+        require_file(self.model / "decision.json", "MODEL")
+        pair = load_pair(self.model, self.bundle)
+        if self.bundle is None:
+            _log.info("note: no --bundle, so the decision rests on the float network alone")
+        contract = pair.contract.undecided()
+        part, split = part_of(self.data, contract, self.split, "validation")
+        dataset = EvaluationSet.of_part(part, contract.labels, BENIGN if BENIGN in contract.labels else None)
+        found = calibrate(dataset, pair.networks, pair.least, gates_for(contract.size))
+        decision = found.decision(
+            f"models calibrate {self.model.name}",
+            {
+                "network_sha256": pair.model_sha256,
+                "int8_model_sha256": None if pair.bundle is None else pair.bundle.model_sha256,
+                "split_sha256": split.sha256,
+                "part": split.part,
+            },
+        )
+        record = as_json(pair.provenance(split), found.to_record())
+        figure = decision_figure(found, f"{self.model.name}: {len(dataset.truth)} validation fields")
+        write_whole(self.model / "decision.png", render(figure))
+        write_json(self.model / "decision.json", record)
+        write_whole(self.model / "contract.json", replace(contract, decision=decision).to_json())
+        written = ", ".join(str(self.model / name) for name in ("contract.json", "decision.json", "decision.png"))
+        return Outcome(
+            DONE if found.holds else ANSWER_IS_NO,
+            record,
+            f"{found.to_text()}\nwritten: {written}; next: convert quantize --int8 {self.model / 'model.keras'}",
+        )
+
+
+def calibrate(network: str, *, data: str, bundle: str = "", split: str = "", json: bool = False) -> CalibrateRequest:
+    """Choose when a network's verdicts are given: temperature and thresholds, from validation images as they are and
+    degraded.
+
+    Writes the decision into the network's contract.json; `convert quantize` then seals it into the bundle. Exit 1 when
+    no thresholds both miss no malignant field and answer enough of the others.
+
+    Args:
+        network: mobilenet_v2, custom_cnn, or a folder with model.keras and contract.json.
+        data: folder with one sub-folder of images a class.
+        bundle: int8 bundle made of the network; the shipped one for a shipped network, none for others.
+        split: CSV from `models split`; the shipped one for the published set, else made from the images.
+        json: print the record as JSON.
+    """
+    folder = network_options.model_folder(Path(network))
+    return CalibrateRequest(
+        model=folder,
+        bundle=network_options.bundle_of(folder, optional_path(bundle)),
+        data=Path(data),
+        split=optional_path(split),
+        json=json,
+    )

@@ -57,7 +57,7 @@ def against(times: Times, reference: str) -> dict[str, Latency]:
     for name, values in processor.items():
         ratios = compare(values, processor[reference])
         wall = median([spent for _, spent in times[name]])
-        figures = (median(values), min(values), wall, ratios["ratio"], ratios["ratio_low"], ratios["ratio_high"])
+        figures = (median(values), min(values), wall, ratios.ratio, ratios.ratio_low, ratios.ratio_high)
         found[name] = Latency(*(round(figure, 4) for figure in figures))
     return found
 

@@ -39,6 +39,8 @@ class BenchRequest:
         Raises:
             LeukoscopeError: no bundle, interpreter, file for MediaPipe or room for the pipeline's record.
         """
+        from msgspec import to_builtins
+
         from edge.bundle.trusted import TrustedKeys
         from edge.diagnostics.bench import measure, table
 
@@ -56,7 +58,7 @@ class BenchRequest:
             from edge.diagnostics.bench_figure import draw
 
             draw(record, self.figure)
-        return Outcome(DONE, record, table(record))
+        return Outcome(DONE, to_builtins(record), table(record))
 
 
 def bench(

@@ -2,7 +2,6 @@
 
 import logging
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,11 @@ import numpy as np
 
 from edge.bundle.trusted import TrustedKeys
 from edge.diagnostics import board
+from edge.diagnostics.bench_record import BenchDetails, BenchRecord, Temperature
 from edge.diagnostics.bench_timing import contenders, drawn_frame, mediapipe_classifier, peak_rss_mb, stages
 from edge.serving.serve import Served, serve
 from edge.settings.model import ModelSettings
-from edge.system.interleaved_timing import Times, compare, interleaved, median, percentiles
+from edge.system.interleaved_timing import Comparison, Percentiles, Times, compare, interleaved, median, percentiles
 from edge.system.machine import Machine
 
 _log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def measure(
     frames: int,
     folder: Path,
     mediapipe: Path | None,
-) -> dict[str, Any]:
+) -> BenchRecord:
     """Stages, pipeline and contenders, timed in interleaved rounds.
 
     Args:
@@ -40,7 +40,7 @@ def measure(
         mediapipe: uint8 file with metadata, measured beside the bundle.
 
     Returns:
-        What `edge bench --json` prints: the medians, and `details`.
+        What `edge bench --json` prints.
     """
     from edge.diagnostics.bench_pipeline import pipeline_rate
 
@@ -57,79 +57,77 @@ def measure(
     _log.info(f"contenders: {frames} rounds")
     with mediapipe_classifier(mediapipe) as others:
         times = interleaved(contenders(classifier, frame, others), frames)
-    return {
-        "bundle": served.bundle.name,
-        "runtime": classifier.interpreter.runtime,
-        "threads": model.threads,
+    return BenchRecord(
+        bundle=served.bundle.name,
+        runtime=classifier.interpreter.runtime,
+        threads=model.threads,
         **{f"{name}_ms": round(median(values), 4) for name, values in times.items()},
-        "pipeline_fps": round(median(rates.pipeline_fps), 1),
-        "invoke_fps": round(median(rates.invoke_fps), 1),
-        "peak_rss_mb": round(peak_mb, 1),
-        "details": {
+        pipeline_fps=round(median(rates.pipeline_fps), 1),
+        invoke_fps=round(median(rates.invoke_fps), 1),
+        peak_rss_mb=round(peak_mb, 1),
+        details=BenchDetails(
             **_about(served, machine),
-            "frames": frames,
-            "load_before": round(load, 2),
-            "contenders": {name: percentiles(values) for name, values in times.items()},
-            "against_invoke": {n: compare(v, times["invoke"]) for n, v in times.items() if n != "invoke"},
-            "against_mediapipe": _against_mediapipe(times),
-            "stages": {name: percentiles(values) for name, values in timed.items()},
-            "novelty_share": compare(timed["novelty"], timed["invoke"])["ratio"],
-            "pipeline": rates.record(),
-            "temperature_c": {"before": before, "after": board.hottest_c(machine)},
-            "throttled": board.throttled(machine)[0],
-        },
-    }
+            frames=frames,
+            load_before=round(load, 2),
+            contenders={name: percentiles(values) for name, values in times.items()},
+            against_invoke={n: compare(v, times["invoke"]) for n, v in times.items() if n != "invoke"},
+            against_mediapipe=_against_mediapipe(times),
+            stages={name: percentiles(values) for name, values in timed.items()},
+            novelty_share=compare(timed["novelty"], timed["invoke"]).ratio,
+            pipeline=rates.record(),
+            temperature_c=Temperature(before, board.hottest_c(machine)),
+            throttled=board.throttled(machine)[0],
+        ),
+    )
 
 
-def table(record: Mapping[str, Any]) -> str:
+def table(record: BenchRecord) -> str:
     """The record for people."""
-    details = record["details"]
+    details = record.details
     lines = [
-        f"{record['bundle']} on {record['runtime']} {details['runtime_version']} ({details['kind']} arithmetic), "
-        f"{record['threads']} thread{'s' if record['threads'] > 1 else ''}, {details['board']}",
+        f"{record.bundle} on {record.runtime} {details.runtime_version} ({details.kind} arithmetic), "
+        f"{record.threads} thread{'s' if record.threads > 1 else ''}, {details.board}",
         "",
         f"{'milliseconds':<20}{'median':>9}{'p90':>9}{'p99':>9}{'min':>9}   against invoke (95 % interval)",
     ]
-    for name, row in details["contenders"].items():
-        lines.append(f"{name:<20}{_row(row)}{_ratio(details['against_invoke'].get(name))}")
-    for name, against in details["against_mediapipe"].items():
-        lines.append(f"{name} / mediapipe: {against['ratio']:.3f}")
+    for name, row in details.contenders.items():
+        lines.append(f"{name:<20}{_row(row)}{_ratio(details.against_invoke.get(name))}")
+    for name, against in details.against_mediapipe.items():
+        lines.append(f"{name} / mediapipe: {against.ratio:.3f}")
     lines += ["", f"{'stage, milliseconds':<20}{'median':>9}{'p90':>9}{'p99':>9}{'min':>9}"]
-    lines += [f"{name:<20}{_row(row)}" for name, row in details["stages"].items()]
-    lines.append(f"the gate against frames unlike the training images: {details['novelty_share']:.3f} of an inference")
-    share = details["pipeline"]["ratio"]
+    lines += [f"{name:<20}{_row(row)}" for name, row in details.stages.items()]
+    lines.append(f"the gate against frames unlike the training images: {details.novelty_share:.3f} of an inference")
+    share = details.pipeline.ratio
     lines += [
         "",
-        f"pipeline, every verdict stored: {record['pipeline_fps']:.1f} frames/s; bare interpreter in turns with it: "
-        f"{record['invoke_fps']:.1f} ({share:.3f})",
-        f"peak memory {record['peak_rss_mb']:.0f} MB",
+        f"pipeline, every verdict stored: {record.pipeline_fps:.1f} frames/s; bare interpreter in turns with it: "
+        f"{record.invoke_fps:.1f} ({share:.3f})",
+        f"peak memory {record.peak_rss_mb:.0f} MB",
     ]
-    if details["instead"]:
-        lines.append(f"warning: these are times of the CPU: {details['instead']}")
-    after = details["temperature_c"]["after"]
+    if details.instead:
+        lines.append(f"warning: these are times of the CPU: {details.instead}")
+    after = details.temperature_c.after
     if after is not None:
-        lines.append(f"temperature {details['temperature_c']['before']:.1f} to {after:.1f} C")
-    if details["load_before"] > BUSY_LOAD:
-        lines.append(
-            f"warning: other programs were busy here (load {details['load_before']}): these times are theirs too"
-        )
-    if details["throttled"]:
-        lines.append(f"warning: this board throttles (0x{details['throttled']:x}): see `edge doctor`")
+        lines.append(f"temperature {details.temperature_c.before:.1f} to {after:.1f} C")
+    if details.load_before > BUSY_LOAD:
+        lines.append(f"warning: other programs were busy here (load {details.load_before}): these times are theirs too")
+    if details.throttled:
+        lines.append(f"warning: this board throttles (0x{details.throttled:x}): see `edge doctor`")
     return "\n".join(lines)
 
 
-def _row(row: Mapping[str, float]) -> str:
-    return "".join(f"{row[name]:9.3f}" for name in ("p50", "p90", "p99", "min"))
+def _row(row: Percentiles) -> str:
+    return "".join(f"{value:9.3f}" for value in (row.p50, row.p90, row.p99, row.min))
 
 
-def _ratio(against: Mapping[str, float] | None) -> str:
+def _ratio(against: Comparison | None) -> str:
     if against is None:
         return ""
-    interval = f"{against['ratio_low']:.3f} to {against['ratio_high']:.3f}"
-    return f"   x {against['ratio']:.3f} ({interval}), {against['difference_ms']:+.3f} ms"
+    interval = f"{against.ratio_low:.3f} to {against.ratio_high:.3f}"
+    return f"   x {against.ratio:.3f} ({interval}), {against.difference_ms:+.3f} ms"
 
 
-def _against_mediapipe(times: Times) -> dict[str, dict[str, float]]:
+def _against_mediapipe(times: Times) -> dict[str, Comparison]:
     pairs = ((f"frame_{size}", f"mediapipe_{size}") for size in ("224", "1280x960"))
     return {ours: compare(times[ours], times[theirs]) for ours, theirs in pairs if theirs in times}
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from edge.cameras.base import CameraMode, Frame
+from edge.diagnostics.bench_record import PipelineRates
 from edge.diagnostics.bench_timing import raw_interpreter
 from edge.errors import StoreError
 from edge.inference.contract import Pixels
@@ -35,7 +36,7 @@ class Rates:
         pipeline_fps, invoke_fps: frames a second, one a slice, in order.
         store_ms: milliseconds a stored verdict, one a commit: the commit's time over its verdicts.
 
-    >>> Rates(pipeline_fps=[90.0, 99.0], invoke_fps=[100.0, 100.0]).record()["ratio"]
+    >>> Rates(pipeline_fps=[90.0, 99.0], invoke_fps=[100.0, 100.0]).record().ratio
     0.945
     """
 
@@ -43,16 +44,14 @@ class Rates:
     invoke_fps: list[float] = field(default_factory=list)
     store_ms: list[float] = field(default_factory=list)
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> PipelineRates:
         """For the bench's details; `ratio` is the median over neighbouring slices."""
         ratios = [ours / bare for ours, bare in zip(self.pipeline_fps, self.invoke_fps, strict=True)]
-        return {
-            "pipeline_fps": [round(fps, 1) for fps in self.pipeline_fps],
-            "invoke_fps": [round(fps, 1) for fps in self.invoke_fps],
-            "ratio": round(statistics.median(ratios), 4),
-            "ratio_min": round(min(ratios), 4),
-            "ratio_max": round(max(ratios), 4),
-        }
+        return PipelineRates(
+            [round(fps, 1) for fps in self.pipeline_fps],
+            [round(fps, 1) for fps in self.invoke_fps],
+            *(round(figure, 4) for figure in (statistics.median(ratios), min(ratios), max(ratios))),
+        )
 
 
 def pipeline_rate(served: Served, frame: Pixels, frames: int, folder: Path) -> Rates:

@@ -9,12 +9,47 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
+from msgspec import Struct
 
 _RESAMPLES = 1000
 
 Calls = Mapping[str, Callable[[], object]]
 Times = dict[str, list[float]]  # milliseconds, round by round
 Reorder = Callable[[list[str]], None]  # in place
+
+
+class Percentiles(Struct, frozen=True):
+    """Of one contender's rounds: how many, the shortest, and three percentiles, milliseconds.
+
+    >>> percentiles([1.0, 2.0, 3.0])
+    Percentiles(count=3, min=1.0, p50=2.0, p90=2.8, p99=2.98)
+    """
+
+    count: int
+    min: float
+    p50: float
+    p90: float
+    p99: float
+
+
+class Comparison(Struct, frozen=True):
+    """How two contenders of one interleaved run compare.
+
+    Attributes:
+        ratio: median over the rounds of ours / theirs, with a 95 % percentile bootstrap interval over rounds
+            (ratio_low, ratio_high; Efron and Tibshirani 1993, ch. 13).
+        ratio_of_minima: the shortest of ours / the shortest of theirs.
+        difference_ms: median over the rounds of ours - theirs, milliseconds.
+
+    >>> compare([2.0, 2.0], [1.0, 1.0]).difference_ms
+    1.0
+    """
+
+    ratio: float
+    ratio_low: float
+    ratio_high: float
+    ratio_of_minima: float
+    difference_ms: float
 
 
 def shuffled(seed: int = 0) -> Reorder:
@@ -52,29 +87,16 @@ def median(values: Sequence[float]) -> float:
     return float(np.median(values))
 
 
-def percentiles(values: Sequence[float]) -> dict[str, float]:
-    """Count, minimum, p50, p90 and p99, milliseconds."""
-    p50, p90, p99 = np.percentile(values, (50, 90, 99))
-    named = {"min": min(values), "p50": p50, "p90": p90, "p99": p99}
-    return {"count": len(values), **{name: round(float(value), 4) for name, value in named.items()}}
+def percentiles(values: Sequence[float]) -> Percentiles:
+    """Of milliseconds, to the tenth of a microsecond."""
+    figures = (min(values), *np.percentile(values, (50, 90, 99)))
+    return Percentiles(len(values), *(round(float(value), 4) for value in figures))
 
 
-def compare(ours: Sequence[float], theirs: Sequence[float], seed: int = 0) -> dict[str, float]:
-    """How two contenders of one interleaved run compare.
-
-    Returns:
-        `ratio`: median over the rounds of ours / theirs, with a 95 % percentile bootstrap interval over rounds
-        (`ratio_low`, `ratio_high`; Efron and Tibshirani 1993, ch. 13); `ratio_of_minima`; `difference_ms`:
-        median over the rounds of ours - theirs, milliseconds.
-    """
+def compare(ours: Sequence[float], theirs: Sequence[float], seed: int = 0) -> Comparison:
+    """How two contenders of one interleaved run compare; `seed` draws the bootstrap."""
     a, b = np.asarray(ours), np.asarray(theirs)
     drawn = np.random.default_rng(seed).integers(0, len(a), (_RESAMPLES, len(a)))
     low, high = np.percentile(np.median((a / b)[drawn], axis=1), (2.5, 97.5))
-    values = {
-        "ratio": np.median(a / b),
-        "ratio_low": low,
-        "ratio_high": high,
-        "ratio_of_minima": a.min() / b.min(),
-        "difference_ms": np.median(a - b),
-    }
-    return {name: round(float(value), 4) for name, value in values.items()}
+    figures = (np.median(a / b), low, high, a.min() / b.min(), np.median(a - b))
+    return Comparison(*(round(float(value), 4) for value in figures))

@@ -8,17 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import convert
 
 from edge.commands.bench import BenchRequest, bench
 from edge.commands.command_line import main
 from edge.diagnostics.bench import table
 from edge.diagnostics.bench_pipeline import pipeline_rate
+from edge.diagnostics.bench_record import BenchRecord
 from edge.diagnostics.bench_timing import WARM_UP, contenders, drawn_frame, mediapipe_classifier, peak_rss_mb, stages
 from edge.errors import DONE, StoreError, UsageError
 from edge.inference.gates.standard import standard_gates
 from edge.serving.serve import Served, serve
 from edge.settings.profile import Settings
-from edge.system.interleaved_timing import compare, interleaved, percentiles
+from edge.system.interleaved_timing import Percentiles, compare, interleaved, percentiles
 
 WORDS = {
     "bundle": "",
@@ -66,8 +68,8 @@ def test_every_round_runs_everybody_in_orders_that_change() -> None:
 
 def test_a_comparison_by_hand() -> None:
     against = compare([2.0, 4.0, 9.0], [1.0, 2.0, 3.0])
-    assert against["ratio"] == 2.0 and against["ratio_of_minima"] == 2.0 and against["difference_ms"] == 2.0
-    assert 2.0 <= against["ratio_low"] <= 2.0 <= against["ratio_high"] <= 3.0
+    assert against.ratio == 2.0 and against.ratio_of_minima == 2.0 and against.difference_ms == 2.0
+    assert 2.0 <= against.ratio_low <= 2.0 <= against.ratio_high <= 3.0
 
 
 def test_a_comparison_sees_a_slower_one_and_not_a_common_drift() -> None:
@@ -76,17 +78,11 @@ def test_a_comparison_sees_a_slower_one_and_not_a_common_drift() -> None:
     noise = np.random.default_rng(1).normal(1.0, 0.02, (2, 200))
     same = compare(list(drift * noise[0]), list(drift * noise[1]))
     slower = compare(list(1.05 * drift * noise[0]), list(drift * noise[1]))
-    assert same["ratio_low"] < 1.0 < same["ratio_high"] and slower["ratio_low"] > 1.03
+    assert same.ratio_low < 1.0 < same.ratio_high and slower.ratio_low > 1.03
 
 
 def test_percentiles_by_hand() -> None:
-    assert percentiles([float(n) for n in range(1, 102)]) == {
-        "count": 101,
-        "min": 1.0,
-        "p50": 51.0,
-        "p90": 91.0,
-        "p99": 100.0,
-    }
+    assert percentiles([float(n) for n in range(1, 102)]) == Percentiles(101, min=1.0, p50=51.0, p90=91.0, p99=100.0)
 
 
 @pytest.mark.usefixtures("drawn_once")
@@ -117,7 +113,7 @@ def test_the_pipeline_stores_every_verdict_and_leaves_nothing(
 ) -> None:
     rates = pipeline_rate(shipped, frame, 10, tmp_path)
     assert len(rates.pipeline_fps) == len(rates.invoke_fps) == few_slices and rates.store_ms
-    assert rates.record()["ratio_min"] <= rates.record()["ratio"] <= rates.record()["ratio_max"]
+    assert rates.record().ratio_min <= rates.record().ratio <= rates.record().ratio_max
     assert list(tmp_path.iterdir()) == []
 
 
@@ -143,7 +139,7 @@ def test_the_record_has_its_stable_names(tmp_path: Path, capsys: pytest.CaptureF
     assert record["details"]["against_mediapipe"] == {} and record["details"]["kind"] == "xnnpack"
     assert record["details"]["novelty_share"] > 0 and record["details"]["stages"]["novelty"]["count"] == 10
     assert figure.read_bytes().startswith(b"\x89PNG")
-    text = table(record)
+    text = table(convert(record, BenchRecord))
     assert f"{record['details']['contenders']['invoke']['p50']:.3f}" in text and "peak memory" in text
 
 

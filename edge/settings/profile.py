@@ -50,9 +50,9 @@ import json
 import re
 import tomllib
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import Field, asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, ClassVar, Protocol, TypeVar, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -66,13 +66,15 @@ from edge.record.retention import Retention
 from edge.settings.model import ModelSettings, Text, WholePath
 from edge.system.files import read_at_most
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-_Section = TypeVar("_Section", bound="DataclassInstance")
-
 DEFAULT_CAMERA = "sim:?fps=30"
 LARGEST_PROFILE_BYTES = 2**20
+
+
+class _Dataclass(Protocol):
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
+_Section = TypeVar("_Section", bound=_Dataclass)
 
 
 @dataclass(frozen=True)
@@ -254,7 +256,7 @@ def parse(table: Mapping[str, Any]) -> Settings:
     )
 
 
-_SECTIONS: dict[str, tuple[type["DataclassInstance"], ...]] = {
+_SECTIONS: dict[str, tuple[type[_Dataclass], ...]] = {
     "model": (ModelSettings,),
     "trust": (TrustSettings,),
     "update": (UpdateSettings,),

@@ -57,6 +57,8 @@ def shipped_rows() -> list[dict[str, Any]]:
         blocks = _read(trained(name) / "cross_validation.json")["schemes"]["blocks"]["pooled"]
         certificate = _read(bundles() / f"{name}-int8" / "certificate.json")
         parity = certificate["parity"]
+        same = {"robustness": robustness, "counterfactuals": views, "abstention": device}
+        _check_same_images(name, float_side, same, certificate["evaluation"]["images"])
         rows.append(
             {
                 "name": name,
@@ -94,6 +96,24 @@ def shipped_rows() -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _check_same_images(
+    name: str, evaluation: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]], certified_images: int
+) -> None:
+    """Refuse records of a network (others by file stem) that are of different images: the table calls them the same."""
+
+    def images(record: Mapping[str, Any]) -> tuple[str, str, int]:
+        return record["split"]["sha256"], record["split"]["part"], record["images"]
+
+    for stem, record in others.items():
+        if images(record) != images(evaluation):
+            raise SummaryError(f"{stem}.json and evaluation.json of {name} are of different images; measure both anew")
+    if certified_images != evaluation["images"]:
+        raise SummaryError(
+            f"evaluation.json of {name} is of {evaluation['images']} images and its bundle's certificate of "
+            f"{certified_images}; measure both on the same images"
+        )
 
 
 def shipped_table() -> str:

@@ -9,6 +9,7 @@ from edge.errors import ANSWER_IS_NO, DONE
 from edge.system.files import require_file, write_whole
 from edge.system.option_values import optional_path
 from models.commands import network_options
+from models.commands.output_folder import output_folder
 from models.data.published import BENIGN
 from models.support.records import as_json, write_json
 
@@ -20,13 +21,14 @@ class CalibrateRequest:
     """Choose the decision that a network's contract carries, from validation images."""
 
     model: Path
+    out: Path
     bundle: Path | None
     data: Path
     split: Path | None
     json: bool
 
     def execute(self) -> Outcome:
-        """Writes `decision.json`, `decision.png`, and `contract.json` with the decision in it, in the model's folder.
+        """Writes `decision.json`, `decision.png`, and `contract.json` with the decision in it, in the folder `out`.
 
         Exit 1 when no thresholds keep enough unaltered fields answered; the decision is written all the same, since
         without it such a network would answer everything.
@@ -39,7 +41,7 @@ class CalibrateRequest:
         from models.report.decision_figure import decision_figure
         from models.report.figure_style import render
 
-        require_file(self.model / "decision.json", "MODEL")
+        require_file(self.out / "decision.json", "MODEL")
         pair = load_pair(self.model, self.bundle)
         if self.bundle is None:
             _log.info("note: no --bundle, so the decision rests on the float network alone")
@@ -58,34 +60,43 @@ class CalibrateRequest:
         )
         record = as_json(pair.provenance(split), found.to_record())
         figure = decision_figure(found, f"{self.model.name}: {len(dataset.truth)} validation fields")
-        write_whole(self.model / "decision.png", render(figure))
-        write_json(self.model / "decision.json", record)
-        write_whole(self.model / "contract.json", replace(contract, decision=decision).to_json())
-        written = ", ".join(str(self.model / name) for name in ("contract.json", "decision.json", "decision.png"))
+        write_whole(self.out / "decision.png", render(figure))
+        write_json(self.out / "decision.json", record)
+        write_whole(self.out / "contract.json", replace(contract, decision=decision).to_json())
+        written = ", ".join(str(self.out / name) for name in ("contract.json", "decision.json", "decision.png"))
+        following = f"convert quantize --int8 {self.model / 'model.keras'}"
+        if self.out != self.model:
+            following += f" --contract {self.out / 'contract.json'}"
         return Outcome(
             DONE if found.holds else ANSWER_IS_NO,
             record,
-            f"{found.to_text()}\nwritten: {written}; next: convert quantize --int8 {self.model / 'model.keras'}",
+            f"{found.to_text()}\nwritten: {written}; next: {following}",
         )
 
 
-def calibrate(network: str, *, data: str, bundle: str = "", split: str = "", json: bool = False) -> CalibrateRequest:
+def calibrate(
+    network: str, *, data: str, bundle: str = "", split: str = "", overwrite_shipped: bool = False, json: bool = False
+) -> CalibrateRequest:
     """Choose when a network's verdicts are given: temperature and thresholds, from validation images as they are and
     degraded.
 
-    Writes the decision into the network's contract.json; `convert quantize` then seals it into the bundle. Exit 1 when
-    no thresholds both miss no malignant field and answer enough of the others.
+    Writes the decision into the network's contract.json, for a shipped network into a copy in build/shipped;
+    `convert quantize` then seals it into the bundle. Exit 1 when no thresholds both miss no malignant field and answer
+    enough of the others.
 
     Args:
         network: mobilenet_v2, custom_cnn, or a folder with model.keras and contract.json.
         data: folder with one sub-folder of images a class.
         bundle: int8 bundle made of the network; the shipped one for a shipped network, none for others.
         split: CSV from `models split`; the shipped one for the published set, else made from the images.
+        overwrite_shipped: write over the records that ship with a shipped network; without it they are left alone, and
+            what is measured goes to build/shipped/NETWORK.
         json: print the record as JSON.
     """
     folder = network_options.model_folder(Path(network))
     return CalibrateRequest(
         model=folder,
+        out=output_folder(folder, overwrite_shipped=overwrite_shipped),
         bundle=network_options.bundle_of(folder, optional_path(bundle)),
         data=Path(data),
         split=optional_path(split),

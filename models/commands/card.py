@@ -5,8 +5,9 @@ from pathlib import Path
 
 from edge.commands.command_line import Outcome
 from edge.errors import DONE
-from edge.system.files import write_whole
+from edge.system.files import require_writable, write_whole
 from models.commands import network_options
+from models.commands.output_folder import output_folder
 
 
 @dataclass(frozen=True)
@@ -14,23 +15,29 @@ class CardRequest:
     """Write the model cards from the files that the other commands wrote."""
 
     folders: tuple[Path, ...]
+    out: tuple[Path, ...]
     json: bool
 
     def execute(self) -> Outcome:
-        """Writes `CARD.md` in each folder."""
+        """Writes the `CARD.md` of each folder into the folder in `out` at its place."""
         from models.report.card import card
 
-        for folder in self.folders:
-            write_whole(folder / "CARD.md", card(folder))
-        names = [str(folder / "CARD.md") for folder in self.folders]
+        for folder, out in zip(self.folders, self.out, strict=True):
+            require_writable(out, "the card's folder")
+            write_whole(out / "CARD.md", card(folder))
+        names = [str(out / "CARD.md") for out in self.out]
         return Outcome(DONE, {"written": names}, "written: " + ", ".join(names))
 
 
-def card(*folders: str, json: bool = False) -> CardRequest:
+def card(*folders: str, overwrite_shipped: bool = False, json: bool = False) -> CardRequest:
     """Write CARD.md from the records in a network's folder.
 
     Args:
         folders: network folders or names; the shipped ones when none is given.
+        overwrite_shipped: write over the records that ship with a shipped network; without it they are left alone, and
+            what is measured goes to build/shipped/NETWORK.
         json: print the written files as JSON.
     """
-    return CardRequest(network_options.model_folders(folders), json)
+    chosen = network_options.model_folders(folders)
+    out = tuple(output_folder(each, overwrite_shipped=overwrite_shipped) for each in chosen)
+    return CardRequest(chosen, out, json)

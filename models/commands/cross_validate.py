@@ -14,6 +14,7 @@ from edge.inference.contract import InputContract
 from edge.system.files import require_file, require_writable
 from edge.system.option_values import one_of, optional_path, whole_number
 from models.commands import network_options
+from models.commands.output_folder import output_folder
 from models.data.folds import SCHEMES
 from models.data.published import trained
 from models.support.records import write_json
@@ -101,6 +102,7 @@ def cross_validate(
     size: str = "224",
     seed: str = "7",
     out: str = "",
+    overwrite_shipped: bool = False,
     json: bool = False,
 ) -> CrossValidateRequest:
     """Judge a shortened recipe on every image: by microscope fields, by blocks of file numbers, and at random.
@@ -117,10 +119,13 @@ def cross_validate(
         size: side of the square input, pixels.
         seed: of folds, initialization, order and augmentation.
         out: JSON to write, other schemes' entries stay; cross_validation.json in the network's folder when not given.
+        overwrite_shipped: write over the records that ship with a shipped network; without it they are left alone, and
+            what is measured goes to build/shipped/NETWORK.
         json: print the record as JSON.
     """
     name = network_options.check_network(network)
     network_options.check_weights(name, weights)
+    records = output_folder(trained(name), overwrite_shipped=overwrite_shipped)
     return CrossValidateRequest(
         network=name,
         data=Path(data),
@@ -131,6 +136,6 @@ def cross_validate(
         size=whole_number(size, "--size", at_least=32),
         seed=whole_number(seed, "--seed"),
         working=Path("build/cross_validation") / name,
-        out=Path(out) if out else trained(name) / "cross_validation.json",
+        out=Path(out) if out else records / "cross_validation.json",
         json=json,
     )

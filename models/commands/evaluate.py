@@ -13,6 +13,7 @@ from models.commands.abstention import AbstentionRequest
 from models.commands.altered_images import CorruptionsRequest, CounterfactualsRequest
 from models.commands.explanations import ExplanationsRequest
 from models.commands.network_options import EvaluationOptions
+from models.commands.output_folder import output_folder
 from models.data.published import BENIGN
 from models.support.records import as_json, write_json
 
@@ -64,6 +65,7 @@ def evaluate(
     split: str = "",
     part: str = "test",
     out: str = "",
+    overwrite_shipped: bool = False,
     json: bool = False,
 ) -> Request:
     """Judge a network on images it has not seen: accuracy, per-class scores, calibration, each with its interval.
@@ -89,6 +91,8 @@ def evaluate(
         part: test, validation or train.
         out: JSON to write; evaluation.json, robustness.json, counterfactuals.json, abstention.json or explanations.json
             in the model's folder when not given. Figures go beside it.
+        overwrite_shipped: write over the records that ship with a shipped network; without it they are left alone, and
+            what is measured goes to build/shipped/NETWORK.
         json: print the record as JSON.
     """
     if part not in ("train", "validation", "test"):
@@ -98,12 +102,13 @@ def evaluate(
     )
     _check_belong(question, degraded=degraded, ood=ood, errors=errors, sample=sample, bundle=bundle)
     folder = network_options.model_folder(Path(model))
+    records = output_folder(folder, overwrite_shipped=overwrite_shipped)
     options: dict[str, Any] = {
         "model": folder,
         "data": Path(data),
         "split": optional_path(split),
         "part": part,
-        "out": Path(out) if out else folder / f"{_RECORDS[question]}.json",
+        "out": Path(out) if out else records / f"{_RECORDS[question]}.json",
         "json": json,
     }
     if question == "":

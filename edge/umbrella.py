@@ -27,7 +27,7 @@ def main() -> None:
         floor = importlib.import_module(f"{word}.cli")
     except ModuleNotFoundError as error:
         extra = "device" if word == "edge" else word
-        cure = f"pip install 'leukoscope[{extra}]'"
+        cure = f"pip install '.[{extra}]' in a clone of Leukoscope"
         sys.exit(fail(f"leukoscope {word} needs {error.name}, which is not installed: {cure}", MACHINE_LACKS))
     sys.argv = [word, *words]
     floor.main()

@@ -50,7 +50,7 @@ class PublicKey:
             importlib.import_module("securesystemslib.dsse")
         except ImportError as error:
             raise TrustUnavailable(
-                f"signatures cannot be verified: {error}; pip install 'leukoscope[device]'"
+                f"signatures cannot be verified: {error}; pip install '.[device]' in a clone of Leukoscope"
             ) from error
         try:
             key = load_pem_public_key(data)

@@ -96,7 +96,9 @@ def bench(
         bundle=bundle, runtime=runtime, threads=threads, edgetpu=edgetpu
     )
     if figure:
-        _require_package("matplotlib", "--figure", "pip install 'leukoscope[models]', or draw it elsewhere")
+        _require_package(
+            "matplotlib", "--figure", "pip install '.[models]' in a clone of Leukoscope, or draw it elsewhere"
+        )
         require_file(Path(figure), "--figure")
     if mediapipe:
         _require_package("mediapipe", "--mediapipe", "pip install mediapipe")

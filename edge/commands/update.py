@@ -85,7 +85,9 @@ class UpdateRequest:
         try:
             from edge.update.repository import Repository, bootstrap_root, offered
         except ImportError as error:
-            raise UpdateSourceError(f"a repository needs tuf ({error}): pip install 'leukoscope[device]'") from error
+            raise UpdateSourceError(
+                f"a repository needs tuf ({error}): pip install '.[device]' in a clone of Leukoscope"
+            ) from error
         if kernel_synchronized() is False:
             _log.warning("nothing keeps this machine's clock: whether the repository is fresh is judged by it")
         device = device_id(self.settings.update.device)

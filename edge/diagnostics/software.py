@@ -7,7 +7,7 @@ from edge.settings.trusted_keys import machine_keys
 from edge.system.machine import Finding, Machine, Probe
 
 OLDEST, TOO_NEW = (3, 11), (3, 14)
-_INSTALL = "pip install 'leukoscope[device]'"
+_INSTALL = "pip install '.[device]' in a clone of Leukoscope"
 
 
 def python(machine: Machine) -> Sequence[Finding]:

@@ -183,18 +183,23 @@ class _Backend:
 _BACKENDS = {
     backend.name: backend
     for backend in (
-        _Backend("litert", "ai_edge_litert.interpreter", ("ai-edge-litert",), "pip install 'leukoscope[device]'"),
+        _Backend(
+            "litert",
+            "ai_edge_litert.interpreter",
+            ("ai-edge-litert",),
+            "pip install '.[device]' in a clone of Leukoscope",
+        ),
         _Backend(
             "tflite_runtime",
             "tflite_runtime.interpreter",
             ("tflite-runtime",),
-            "pip install 'leukoscope[device]' on Python 3.11 with numpy < 2",
+            "pip install '.[device]' in a clone of Leukoscope on Python 3.11 with numpy < 2",
         ),
         _Backend(
             "tf_lite",
             "tensorflow.lite",
             ("tensorflow-cpu", "tensorflow"),
-            "pip install 'leukoscope[models]'",
+            "pip install '.[models]' in a clone of Leukoscope",
         ),
     )
 }

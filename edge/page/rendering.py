@@ -24,7 +24,7 @@ def render_page(package: str, template: str, **values: object) -> str:
     try:
         from jinja2 import UndefinedError
     except ImportError as error:
-        raise PageUnavailable("pages need Jinja: pip install 'leukoscope[page]'") from error
+        raise PageUnavailable("pages need Jinja: pip install '.[page]' in a clone of Leukoscope") from error
     try:
         return _environment(package).get_template(template).render(values)
     except UndefinedError as error:

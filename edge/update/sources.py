@@ -149,7 +149,7 @@ def _fetched(url: str) -> ZipCandidate:
         from edge.update.fetch import Fetcher, download
     except ImportError as error:
         raise UpdateSourceError(
-            f"fetching needs tuf and urllib3 ({error}): pip install 'leukoscope[device]'"
+            f"fetching needs tuf and urllib3 ({error}): pip install '.[device]' in a clone of Leukoscope"
         ) from error
     _log.info(f"fetching {url}")
     return ZipCandidate(url, download(url, LARGEST_ZIP_BYTES, Fetcher(only_https=True)))

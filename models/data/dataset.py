@@ -255,7 +255,9 @@ def _require_pillow() -> None:
     try:
         import PIL  # noqa: F401
     except ImportError as error:
-        raise MissingExtraError("scanning images needs Pillow: pip install leukoscope[models]") from error
+        raise MissingExtraError(
+            "scanning images needs Pillow: pip install '.[models]' in a clone of Leukoscope"
+        ) from error
 
 
 def _look_at(root: Path, label: str, path: Path) -> tuple[Sample | None, Problem | None]:

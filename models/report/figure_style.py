@@ -69,7 +69,7 @@ def _look() -> AbstractContextManager[None]:
     try:
         import matplotlib
     except ImportError as error:
-        raise MissingExtraError("figures need matplotlib: pip install leukoscope[models]") from error
+        raise MissingExtraError("figures need matplotlib: pip install '.[models]' in a clone of Leukoscope") from error
     return matplotlib.rc_context(_STYLE)
 
 

@@ -24,7 +24,7 @@ def import_tensorflow() -> None:
             import tensorflow  # noqa: F401
     except ImportError as error:
         raise MissingExtraError(
-            f"this needs TensorFlow ({error}); install it with: pip install leukoscope[convert]"
+            f"this needs TensorFlow ({error}); install it with: pip install '.[convert]' in a clone of Leukoscope"
         ) from error
     # its logger was made for the stream that was held back, which is closed by now
     logger = logging.getLogger("tensorflow")

@@ -144,7 +144,7 @@ def test_where_cryptography_is_missing_the_cure_is_named(
     monkeypatch.setitem(sys.modules, "cryptography.exceptions", None)
     assert run("classify", field, "--bundle", signed, "--config", profile) == 4
     error = capsys.readouterr().err
-    assert is_one_line(error) and "pip install 'leukoscope[device]'" in error
+    assert is_one_line(error) and "pip install '.[device]' in a clone of Leukoscope" in error
 
 
 # --- records

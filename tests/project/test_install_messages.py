@@ -1,0 +1,13 @@
+"""Messages name an installation that works: no package index has `leukoscope`."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FROM_AN_INDEX = re.compile(r"pip install '?leukoscope")
+
+
+def test_no_message_sends_people_to_an_index() -> None:
+    assert FROM_AN_INDEX.search("pip install 'leukoscope[device]'"), "negative control"
+    files = [path for floor in ("edge", "models", "convert") for path in (ROOT / floor).rglob("*.py")]
+    assert files and not [path for path in files if FROM_AN_INDEX.search(path.read_text(encoding="utf-8"))]

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from edge.commands.terminal_log import show_log
 from edge.errors import DONE, MACHINE_LACKS, WRONG_REQUEST, LeukoscopeError, UsageError
 from edge.system.interrupts import unwind_on_sigterm
+from edge.system.line_writer import LineWriter
 from edge.system.option_values import switch
 from edge.system.streams import given_back
 
@@ -32,7 +33,8 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 class Outcome:
     """What a request came to: an exit code, the record printed with `--json`, and the text printed without.
 
-    A record that is a sequence is a stream: one JSON object a line, none for an empty one.
+    A record that is a sequence is a stream: one JSON object a line, none for an empty one. An empty text prints
+    nothing.
 
     >>> Outcome(record={"verdict": "pass"}, text="passed").code
     0
@@ -270,7 +272,8 @@ def _os_error_code(error: OSError) -> int:
 
 def _show(outcome: Outcome, as_json: bool) -> None:
     if not as_json:
-        print(outcome.text, flush=True)
+        if outcome.text:
+            print(outcome.text, flush=True)
         return
     records = [outcome.record] if isinstance(outcome.record, Mapping) else outcome.record
     for record in records:
@@ -279,7 +282,9 @@ def _show(outcome: Outcome, as_json: bool) -> None:
 
 def fail(message: str, code: int) -> int:
     """Say in one line on standard error why a command ends, and return its exit code."""
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    writer = LineWriter(sys.stderr)  # which may be full, or read by nobody: the code counts
+    writer.put([f"error: {' '.join(message.split())}"])
+    writer.close()
     if os.environ.get("LEUKOSCOPE_DEBUG") == "1":
         traceback.print_exc()
     return code

@@ -3,8 +3,8 @@
 import json as json_format
 import logging
 import signal
+import sys
 import threading
-from collections import Counter
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +15,8 @@ from edge.cameras.backends import open_camera
 from edge.cameras.base import Camera
 from edge.cameras.supervised import CameraEvent, SupervisedCamera
 from edge.commands.command_line import Outcome
+from edge.commands.run_output import VerdictOutput, printing
+from edge.commands.terminal_log import messages_through
 from edge.errors import (
     DONE,
     MACHINE_LACKS,
@@ -31,8 +33,7 @@ from edge.pipeline.housekeeping import Housekeeping
 from edge.pipeline.pipeline import Pipeline
 from edge.pipeline.recorder import Recorder
 from edge.pipeline.watchdog import Watchdog
-from edge.record.entries import RunInfo, Stored
-from edge.record.formatting import heading, stored_line, stored_record
+from edge.record.entries import RunInfo
 from edge.record.image_sampling import ImageSampler
 from edge.record.store import Store
 from edge.serving.boot import Start, start
@@ -45,6 +46,7 @@ from edge.serving.trust_watch import TrustWatch
 from edge.settings.profile import Settings
 from edge.system.clock import Clock
 from edge.system.interrupts import stop_on
+from edge.system.line_writer import LineWriter
 from edge.system.sd_notify import Notifier
 from edge.system.tuning import tune_process
 from edge.update.slots import Slots, default_slots
@@ -79,6 +81,14 @@ class RunRequest:
             GoldenMismatchError: a self-test failed, at the start or later; the record says so, and it exits with 1.
             LeukoscopeError: no bundle, camera or store; what was stored before is safe.
         """
+        notes = LineWriter(sys.stderr)
+        with messages_through(notes):
+            try:
+                return self._execute()
+            finally:
+                notes.close()
+
+    def _execute(self) -> Outcome:
         tune_process()
         _log.info(RESEARCH_USE)
         folder, notifier = self.settings.store, Notifier.from_environment()
@@ -95,8 +105,12 @@ class RunRequest:
             camera = open_camera(self.settings.camera_uri)
             if camera.notice:
                 _log.warning(f"{camera.notice}")
-            with stop_on(signal.SIGINT, signal.SIGTERM) as stop, Store.open(folder) as store:
-                return _Run(self, started, watch, camera, store, stop, notifier).outcome()
+            with (
+                stop_on(signal.SIGINT, signal.SIGTERM) as stop,
+                printing(stop) as output,
+                Store.open(folder) as store,  # closed before a reader that is slow is waited for
+            ):
+                return _Run(self, started, watch, camera, store, stop, notifier, output).outcome()
 
     def _start(self, slots: Slots) -> Start:
         """The bundle that is named; else a slot's, the other one's where the current fails; else the shipped one."""
@@ -126,12 +140,19 @@ class _Run:
         store: Store,
         stop: threading.Event,
         notifier: Notifier,
+        output: LineWriter,
     ) -> None:
         served = started.served
         self._request, self._served, self._slots, self._camera = request, served, slots, camera
         self._store, self._stop, self._clock, self._notifier = store, stop, Clock(), notifier
-        self._answers: Counter[str] = Counter()
-        self._reader_left = False
+        self._output = output
+        self._verdicts = VerdictOutput(
+            output,
+            as_json=request.json,
+            labels=served.bundle.contract.labels,
+            provenance=served.bundle.provenance,
+            simulated=bool(camera.notice),
+        )
         settings = request.settings
         gates = standard_gates().without(settings.gates_off)
         gates.require_size(served.bundle.contract.size)
@@ -142,7 +163,7 @@ class _Run:
             clock=self._clock,
             count=settings.record.commit_count,
             wait_s=settings.record.commit_ms / 1e3,
-            on_stored=self._announce,
+            on_stored=self._verdicts.announce,
             on_state=_log.info,
             housekeeping=Housekeeping(store, settings.retention, self._clock),
         )
@@ -189,8 +210,7 @@ class _Run:
         try:
             self._selftest.at_start()
             self._supervised.start()
-            if not self._request.json:
-                print(heading(self._served.bundle.provenance), flush=True)
+            self._verdicts.begin()
             self._pipeline.start()
             self._notifier.ready(f"{self._served.bundle.name} serves")
             why = self._watch()
@@ -202,26 +222,39 @@ class _Run:
             raise
         finally:
             self._notifier.stopping(why)
+            self._pipeline.stop()
             self._supervised.close()
             self._pipeline.wait_ended(_STAGES_END_S)
-            counts = self._pipeline.counts
-            self._close_run(counts, why)
+            counts = self._close_run(why)
         text = f"{counts.stored} stored of {counts.captured} captured ({counts.dropped} dropped for newer ones); "
-        text += ", ".join(f"{name} {number}" for name, number in sorted(self._answers.items())) or "no verdict"
+        text += self._verdicts.summary()
         if counts.unstored:
             _log.error(f"no room for the last {counts.unstored} verdicts; they were not announced")
         code = MACHINE_LACKS if counts.unstored else DONE
         if self._request.json:  # standard output carries verdicts only
             _log.info(text)
-        return Outcome(code, record=[], text=text)
+        else:
+            self._output.put([text])
+        return Outcome(code, record=[])
 
-    def _close_run(self, counts: Counts, why: str) -> None:
-        """Store the last events and the counts; with no room for them the run shows as not ended."""
+    def _close_run(self, why: str) -> Counts:
+        """Store the last events and the counts, which it returns; where that cannot be, the run shows as not ended.
+
+        While the record stage may still be in a commit, nothing is stored from here: it would be stored twice.
+        """
+        if not self._pipeline.recording_ended:
+            _log.warning("the last commit has not come back; the run shows as not ended, and nothing recorded is lost")
+            return self._pipeline.counts
+        if self._output.lost:
+            self._event("output_lost", f"{self._output.lost} lines could not be printed ({self._output.why})")
         try:
             if self._recorder.commit():
+                counts = self._pipeline.counts.with_stored(self._store.stored(self._run))
                 self._store.end(self._run, self._clock.now(), counts.as_dict(), why)
+                return counts
         except StoreFull as error:
             _log.warning(f"the end of the run is not recorded: {error}")
+        return self._pipeline.counts
 
     def _watch(self) -> str:
         """Wait for the end, with an eye on clock and bundle; why it ended."""
@@ -278,27 +311,6 @@ class _Run:
             software=f"leukoscope {metadata.version('leukoscope')}",
             settings=json_format.dumps(self._request.settings.as_record(), sort_keys=True),
         )
-
-    def _announce(self, stored: list[Stored]) -> None:
-        """Say what is stored; a reader that has gone ends the run, as it ends any command."""
-        bundle, simulated = self._served.bundle, bool(self._camera.notice)
-        for each in stored:
-            self._answers[each.entry.label or f"refused: {each.entry.reason}"] += 1
-        if self._reader_left:
-            return
-        try:
-            for each in stored:
-                if self._request.json:
-                    record = stored_record(
-                        each, bundle.contract.labels, simulated=simulated, provenance=bundle.provenance
-                    )
-                    print(json_format.dumps(record, allow_nan=False))
-                else:
-                    print(stored_line(each, simulated=simulated))
-            print(end="", flush=True)
-        except BrokenPipeError:
-            self._reader_left = True
-            self._stop.set()
 
     def _camera_event(self, event: CameraEvent) -> None:
         self._event(event.kind, event.detail)

@@ -3,6 +3,9 @@
 import contextlib
 import logging
 import sys
+from collections.abc import Iterator
+
+from edge.system.line_writer import LineWriter
 
 _FLOORS = ("edge", "models", "convert", "docs", "__main__")  # `__main__`: a module run with `python -m`
 
@@ -10,17 +13,26 @@ _FLOORS = ("edge", "models", "convert", "docs", "__main__")  # `__main__`: a mod
 class TerminalHandler(logging.Handler):
     """Prints each message on what `sys.stderr` is at that moment; "warning: " or "error: " goes before what is one.
 
-    A standard error that is closed or full never ends the work.
+    A standard error that is closed or full never ends the work. One that nobody reads holds up whoever has a message,
+    unless a `LineWriter` takes them (`messages_through`).
 
     >>> handler = TerminalHandler()
     >>> handler.handle(logging.LogRecord("edge", logging.WARNING, "", 0, "the disk is slow", (), None))
     True
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.writer: LineWriter | None = None
+
     def emit(self, record: logging.LogRecord) -> None:
         prefix = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
+        text = f"{prefix}{record.getMessage()}"
+        if self.writer is not None:
+            self.writer.put([text])
+            return
         with contextlib.suppress(OSError, ValueError):
-            print(f"{prefix}{record.getMessage()}", file=sys.stderr, flush=True)
+            print(text, file=sys.stderr, flush=True)
 
 
 def show_log() -> None:
@@ -34,3 +46,21 @@ def show_log() -> None:
         logger.propagate = False
         if not any(isinstance(handler, TerminalHandler) for handler in logger.handlers):
             logger.addHandler(TerminalHandler())
+
+
+@contextlib.contextmanager
+def messages_through(writer: LineWriter) -> Iterator[None]:
+    """Within the block `writer` takes the messages, so that no thread waits for whoever reads standard error."""
+    handlers = [
+        handler
+        for name in _FLOORS
+        for handler in logging.getLogger(name).handlers
+        if isinstance(handler, TerminalHandler)
+    ]
+    for handler in handlers:
+        handler.writer = writer
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.writer = None

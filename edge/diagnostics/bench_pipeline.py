@@ -106,7 +106,8 @@ def _pipeline_fps(served: Served, frame: Pixels, frames: int, store: Store, rate
     ended = pipeline.join(_LONGEST_SLICE_S)
     elapsed = time.perf_counter() - start
     counts = pipeline.counts
-    store.end(run, clock.now(), counts.as_dict(), "complete")
+    if ended:
+        store.end(run, clock.now(), counts.as_dict(), "complete")
     if not ended or timed.asked != frames or counts.stored != frames:
         raise StoreError(
             f"the pipeline must ask the model about {frames} frames and store them; it asked about {timed.asked}, and "

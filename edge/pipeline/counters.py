@@ -1,7 +1,7 @@
 """Counters of frames by outcome; every captured frame counts once."""
 
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,14 @@ class Counts:
         True
         """
         return self.captured == self.dropped + self.judged and self.judged == self.stored + self.unstored
+
+    def with_stored(self, stored: int) -> "Counts":
+        """These, at the end of a run of which the record holds `stored` verdicts.
+
+        >>> Counts(captured=2, classified=2, stored=0).with_stored(1).unstored
+        1
+        """
+        return replace(self, stored=stored, unstored=self.judged - stored)
 
     def as_dict(self) -> dict[str, int]:
         """The counts by name."""

@@ -128,6 +128,11 @@ class Pipeline:
         self._counter.add(dropped=counts.captured - counts.dropped - counts.judged)  # left where it was
         raise self._failure
 
+    @property
+    def recording_ended(self) -> bool:
+        """Whether the record stage touches the recorder and its store no more: it has ended, or never began."""
+        return self.finished.is_set() or not self._threads
+
     def wait_ended(self, timeout_s: float) -> bool:
         """Wait until no stage runs any more, after `finished` and with the camera closed; whether they ended in time.
 
@@ -136,7 +141,8 @@ class Pipeline:
         """
         deadline = perf_counter() + timeout_s
         for thread in self._threads:
-            thread.join(max(0.0, deadline - perf_counter()))
+            if thread.ident is not None:  # an interrupt may come between two starts
+                thread.join(max(0.0, deadline - perf_counter()))
         return not any(thread.is_alive() for thread in self._threads)
 
     def _guarded(self, stage: Callable[[], None]) -> None:
@@ -230,7 +236,7 @@ class Pipeline:
             if recorder.full and not self._capturing.is_set() and not self._commit():
                 self._give_up()
                 return
-        recorder.commit()  # events that came last
+        self._commit()  # events that came last
 
     # --- between the stages ---------------------------------------------------------------------------------
 
@@ -268,12 +274,12 @@ class Pipeline:
             self.stop()
 
     def _commit(self) -> bool:
-        waiting = self._recorder.waiting
-        with self.activity.at_work("record"):
-            done = self._recorder.commit()
-        if done:
-            self._counter.add(stored=waiting)
-        return done
+        before = self._recorder.stored
+        try:
+            with self.activity.at_work("record"):
+                return self._recorder.commit()
+        finally:
+            self._counter.add(stored=self._recorder.stored - before)
 
     def _give_up(self) -> None:
         """The run ends and there is still no room: what waits was never announced, and is counted."""

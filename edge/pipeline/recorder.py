@@ -25,13 +25,17 @@ class Writer(Protocol):
 class Recorder:
     """Gathers entries and events for one run and commits them by count or by time.
 
-    `event` may be called from any thread, everything else from one.
+    `event` may be called from any thread, everything else from one: a second thread that commits, while the first is in
+    a commit or may yet begin one, would store entries twice.
 
     Args:
         count: entries committed at the latest when so many wait. wait_s: seconds after which the first commits.
         on_stored: called with what was just stored, in order. on_state: called with one sentence when
-            recording stops and when it goes on. housekeeping: called before each commit, by the thread that
-            owns the store.
+            recording stops and when it goes on. Both are called by the thread that commits, and must not block.
+        housekeeping: called before each commit, by the thread that owns the store.
+
+    Attributes:
+        stored: entries stored so far, counted before anybody hears of them.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class Recorder:
         self._store, self._run, self._clock = store, run, clock
         self._count, self._wait_s = count, wait_s
         self._on_stored, self._on_state, self._housekeeping = on_stored, on_state, housekeeping
+        self.stored = 0
         self._entries: list[Entry] = []
         self._events: list[Event] = []
         self._lock = threading.Lock()  # guards _events and _due
@@ -108,6 +113,7 @@ class Recorder:
         except StoreFull as error:
             self._stopped(str(error))
             return False
+        self.stored += len(entries)
         self._entries = []
         with self._lock:
             del self._events[: len(events)]

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from edge.bundle.provenance import Provenance
+from edge.record.chain import finite
 from edge.record.entries import Stored
 
 
@@ -38,7 +39,7 @@ def stored_record(stored: Stored, labels: Sequence[str], *, simulated: bool, pro
         "reason": entry.reason,
         "detail": entry.detail,
         "probabilities": None if probabilities is None else dict(zip(labels, probabilities, strict=True)),
-        "gates": dict(entry.gates),
+        "gates": {name: finite(value) for name, value in entry.gates.items()},
         "latency_ms": round(latency_ms(stored), 3),
         "source": entry.source or None,
         "image": stored.image,

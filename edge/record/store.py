@@ -38,6 +38,7 @@ from edge.system.clock import Clock, Instant
 from edge.system.durable import sync_path
 
 LOCK = "record.lock"
+_CLOSE_S = 1.0  # that `close` waits for a write on another thread
 
 
 class Transaction:
@@ -88,6 +89,7 @@ class Store(Reader):
         self._lock_file = lock
         self._file = _identity(folder / DATABASE)
         self._run: tuple[int, str] | None = None  # the open one, and its slide
+        self._fields_before = 0  # of that slide, when the run began
 
     @classmethod
     def open(cls, folder: Path, *, read_only: bool = False) -> "Store":
@@ -123,13 +125,21 @@ class Store(Reader):
         return store
 
     def close(self) -> None:
-        """Fold the log into the database and let go of the record. More than once is fine."""
-        with self._guard:
+        """Fold the log into the database and let go of the record. More than once is fine.
+
+        A write that another thread is in is waited for, `_CLOSE_S` at most; after that the process's end closes the
+        record, as a kill would, and holds it until then.
+        """
+        if not self._guard.acquire(timeout=_CLOSE_S):
+            return
+        try:
             with suppress(sqlite3.Error):
                 self._connection.close()
             lock, self._lock_file = self._lock_file, None
             if lock is not None:
                 os.close(lock)
+        finally:
+            self._guard.release()
 
     def __enter__(self) -> Self:
         return self
@@ -155,7 +165,7 @@ class Store(Reader):
                 run = transaction.head.id + 1
                 transaction.append(RunBody(run=run, **moment(at), **asdict(info)))
                 transaction.connection.execute("INSERT OR IGNORE INTO slides VALUES (?, 0)", (info.slide,))
-            self._run = run, info.slide
+            self._run, self._fields_before = (run, info.slide), self._last_field(info.slide)
             return run
 
     def write(self, run: int, entries: Sequence[Entry], events: Sequence[Event] = ()) -> list[Stored]:
@@ -193,12 +203,21 @@ class Store(Reader):
             return stored
 
     def end(self, run: int, at: Instant, counters: Mapping[str, int], why: str) -> None:
-        """Record that a run has ended: how many frames went where, and why it ended."""
+        """Record that a run has ended: how many frames went where, and why it ended.
+
+        `stored` among the counters is what the record holds of the run, whatever the caller counted.
+        """
         with self._guard:
             slide = self._slide_of(run)
             with self.transaction() as transaction:
-                transaction.append(EndBody(run=run, slide=slide, **moment(at), counters=dict(counters), why=why))
+                counted = {**counters, "stored": self.stored(run)}
+                transaction.append(EndBody(run=run, slide=slide, **moment(at), counters=counted, why=why))
             self._run = None
+
+    def stored(self, run: int) -> int:
+        """Verdicts of the open run that were recorded, also those that retention has removed since."""
+        with self._guard, narrowed(self.folder):
+            return self._last_field(self._slide_of(run)) - self._fields_before
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:

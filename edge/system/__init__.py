@@ -8,6 +8,7 @@ __all__ = [
     "interleaved_timing",
     "interrupts",
     "isolation",
+    "line_writer",
     "machine",
     "option_values",
     "queues",

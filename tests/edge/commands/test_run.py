@@ -219,7 +219,7 @@ def test_a_bundle_swapped_on_disk_is_noticed_and_the_run_goes_on_with_the_old_on
         (bundle / "manifest.json").write_text("{}")
         return stored_record(stored, labels, simulated=simulated, provenance=provenance)
 
-    monkeypatch.setattr("edge.commands.run_session.stored_record", swapped)
+    monkeypatch.setattr("edge.commands.run_output.stored_record", swapped)
     monkeypatch.setattr("edge.commands.run_session._TICK_S", 0.02)
     monkeypatch.setattr("edge.commands.run_session._LOOK_AT_BUNDLE_EVERY", 2)
     assert run(*words, "--camera", SHARP, "--frames", 150, "--json") == 0

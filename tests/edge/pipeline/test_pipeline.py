@@ -194,6 +194,44 @@ def test_what_breaks_a_stage_ends_the_run_and_is_raised(where):
     assert running.counts.add_up()
 
 
+def test_recording_has_not_ended_while_a_commit_has_not_come_back():
+    class Stuck(ListStore):
+        inside, back = threading.Event(), threading.Event()
+
+        def write(self, run, entries, events=()):
+            self.inside.set()
+            self.back.wait(30)
+            return super().write(run, entries, events)
+
+    store = Stuck()
+    running = pipeline(CountingCamera(20), NumberJudge(), store, every=True)
+    assert running.recording_ended  # nothing has begun
+    running.start()
+    assert store.inside.wait(10)
+    running.stop()
+    assert not running.wait_ended(0.1) and not running.recording_ended
+    store.back.set()
+    assert running.join(10) and running.recording_ended
+    assert len(store.stored) == running.counts.stored == running.counts.judged > 0
+
+
+def test_what_is_stored_is_counted_before_anybody_hears_of_it():
+    store, clock = ListStore(), Clock()
+
+    def broken(stored: object) -> None:
+        raise OSError("no reader")
+
+    recorder = Recorder(store, 1, clock=clock, count=8, wait_s=0.02, on_stored=broken, on_state=lambda text: None)
+    running = Pipeline(
+        CountingCamera(20), no_gates(), NumberJudge(), recorder, sampler=ImageSampler("none"), clock=clock, every=True
+    )
+    running.start()
+    with pytest.raises(OSError, match="no reader"):
+        running.join(10)
+    assert running.counts.stored == len(store.stored) > 0
+    assert recorder.waiting + len(store.stored) == running.counts.judged, "and waits for no second commit"
+
+
 def test_images_are_kept_whole_with_the_verdict_they_belong_to():
     store = ListStore()
     finished(pipeline(CountingCamera(40), NumberJudge(), store, every=True, keep="every"))

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import math
 import os
 import pty
 import shutil
@@ -23,6 +24,7 @@ from edge.commands.command_line import main
 from edge.commands.run_output import VerdictOutput
 from edge.record.audit import VerifyReport, verify
 from edge.record.entries import Stored
+from edge.record.formatting import stored_record
 from edge.record.store import Store
 from edge.system.line_writer import LineWriter
 from tests.edge.record.records import verdict
@@ -31,6 +33,7 @@ from tests.paths import ROOT
 EDGE = Path(sys.executable).with_name("edge")
 SHARP = "sim:Early?motion=0&focus_drift=0&empty=0&fps=200"
 ENDS_WITHIN_S = 2.0
+BY = Provenance("custom_cnn-int8", None, "unsigned")
 
 Started = Callable[..., "subprocess.Popen[str]"]
 
@@ -135,16 +138,15 @@ def test_a_reader_that_stops_reading_delays_neither_the_record_nor_the_end(tmp_p
         assert f"{report.verdicts - len(printed)} lines could not be printed (nobody read them in time)" in said
 
 
+def test_a_measurement_that_is_no_number_is_printed_as_it_is_recorded():
+    stored = Stored(1, "S-1", 1, verdict(2, gates={"out_of_focus": math.nan}), None, "")
+    assert stored_record(stored, (), simulated=True, provenance=BY)["gates"] == {"out_of_focus": None}
+
+
 def test_a_line_that_cannot_be_made_is_lost_and_nothing_else():
     with Path("/dev/null").open("w") as stream:
         writer = LineWriter(stream)
-        output = VerdictOutput(
-            writer,
-            as_json=True,
-            labels=("one label of four",),
-            provenance=Provenance("b", None, "unsigned"),
-            simulated=True,
-        )
+        output = VerdictOutput(writer, as_json=True, labels=("one label of four",), provenance=BY, simulated=True)
         entry = verdict(0)
         output.announce([Stored(1, "S-1", 1, entry, None, ""), Stored(2, "S-1", 2, verdict(2), None, "")])
         writer.close()

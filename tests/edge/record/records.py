@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edge.record.entries import Entry, Event, RunInfo, Stored, end_body
+from edge.record.entries import EndBody, Entry, Event, RunInfo, Stored, moment
 from edge.record.store import Store
 from edge.system.clock import Instant
 
@@ -75,7 +75,8 @@ def miscount(folder: Path, said: int) -> None:
     with Store.open(folder) as store:
         [(run,)] = ask(folder, "SELECT max(run) FROM runs")
         with store.transaction() as transaction:
-            transaction.append(end_body(run, INFO.slide, later(9), {"stored": said}, "failed"))
+            end = EndBody(run=run, slide=INFO.slide, **moment(later(9)), counters={"stored": said}, why="failed")
+            transaction.append(end)
 
 
 def tamper(folder: Path, statement: str, *values: Any) -> None:

@@ -25,7 +25,12 @@ _KEY_ID = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Envelope:
-    """A statement's bytes and signatures over them, by key id, 64 bytes each. Nothing of it is verified."""
+    """A statement's bytes and signatures over them, by key id, 64 bytes each. Nothing of it is verified.
+
+    >>> envelope = Envelope(b"{}", {"0" * 64: bytes(64)})
+    >>> Envelope.from_bytes(envelope.to_bytes(), "manifest.sig") == envelope
+    True
+    """
 
     payload: bytes
     signatures: Mapping[str, bytes]

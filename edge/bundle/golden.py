@@ -50,6 +50,12 @@ class Golden:
             set's.
         outputs: int8 or uint8 (N, classes), raw, as the interpreter gave them that the certificate names.
         others: the same of further kinds of arithmetic, kind -> outputs; at most MOST_KINDS.
+
+    >>> golden = Golden(np.zeros((1, 8, 8, 3), np.uint8), np.array([[-128, 127]], np.int8))
+    >>> Golden.from_bytes(golden.to_bytes()).outputs.tolist()
+    [[-128, 127]]
+    >>> judge(golden, [np.array([-127, 127], np.int8)], "xnnpack", certified="xnnpack").passed
+    False
     """
 
     inputs: npt.NDArray[np.uint8]

@@ -19,6 +19,9 @@ class PublicKey:
         id: sha256 over the 32 raw bytes, 64 hexadecimal digits: what signatures and revocations name it by.
         raw: the 32 bytes.
         name: of the file it came from, without its suffix; for people.
+
+    >>> PublicKey.from_raw(bytes(32), "officer").id[:12]
+    '66687aadf862'
     """
 
     id: str

@@ -29,6 +29,10 @@ class Statement:
 
     Raises:
         SignatureError: naming the field that is none of this.
+
+    >>> said = Statement("mobilenet_v2-int8", 20261124143000, "0" * 64, "2026-11-24T14:30:00Z")
+    >>> Statement.from_bytes(said.to_bytes(), "manifest.sig") == said
+    True
     """
 
     bundle: str

@@ -40,6 +40,9 @@ class TrustedKeys:
         revoked_keys, revoked_bundles: key ids and bundle digests.
         held: the folder holds keys or revocations: only signed bundles run here, though every key may be revoked.
         warnings: what is doubtful about the folder, a sentence each.
+
+    >>> TrustedKeys(Path("keys")).held  # a folder without keys: unsigned bundles may run
+    False
     """
 
     folder: Path

@@ -31,6 +31,9 @@ class CameraSettings:
         fourcc: pixel format asked of a UVC camera, four letters ("MJPG", "YUYV"); None leaves it.
         still: take recorded frames in the sensor's best mode (slower) where the camera has one.
         frozen_after_s: a live camera that gives the same bytes for this long counts as lost; 0 never.
+
+    >>> CameraSettings(size=(640, 480), exposure_us=8000, gain=2.0).frame_rate is None
+    True
     """
 
     size: tuple[int, int] = (1280, 960)

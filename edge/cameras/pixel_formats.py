@@ -29,6 +29,11 @@ class ToRGB:
 
     Args:
         name: one of `FORMATS`. size: (width, height) of the frame, without padding.
+
+    >>> rgb = np.empty((2, 4, 3), np.uint8)
+    >>> ToRGB("NV12", (4, 2))(np.full((3, 4), 128, np.uint8), rgb)
+    >>> rgb[0, 0].tolist()
+    [130, 130, 130]
     """
 
     def __init__(self, name: str, size: tuple[int, int]) -> None:

@@ -47,7 +47,11 @@ class Fault:
 
 @dataclass(frozen=True)
 class SimSettings:
-    """A virtual microscope, as the module's table has it; values were checked by `parse`."""
+    """A virtual microscope, as the module's table has it; values were checked by `parse`.
+
+    >>> parse("sim:Pre?seed=3&fail=stall@40").fail
+    (Fault(kind='stall', frame=40, seconds=inf),)
+    """
 
     recipe: str = "Benign"
     seed: int = 0

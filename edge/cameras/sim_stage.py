@@ -49,6 +49,10 @@ class Stage:
         motion: share of frames taken while moving, 0..0.9.
         focus_drift: farthest from focus, um.
         empty: share of stops beside the smear, 0..1; the mosaic's last column of fields is left empty for them.
+
+    >>> stage = Stage(1, (640, 480), motion=0.1, focus_drift=2.0, empty=0.1)
+    >>> stage.pose(7) == stage.pose(7)
+    True
     """
 
     def __init__(self, seed: int, size: tuple[int, int], motion: float, focus_drift: float, empty: float) -> None:

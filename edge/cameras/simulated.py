@@ -48,6 +48,14 @@ class SimulatedCamera:
 
     Raises:
         CameraSettingsError: the URI has an unknown word or a value out of range.
+
+    >>> camera = SimulatedCamera("sim:Pre?seed=3")
+    >>> camera.open()
+    >>> camera.configure(CameraSettings(size=(64, 48))).size
+    (64, 48)
+    >>> camera.capture(2.0).pixels.shape
+    (48, 64, 3)
+    >>> camera.close()
     """
 
     kind: Kind = "sim"

@@ -48,6 +48,14 @@ class SupervisedCamera:
         timeout_s: the longest wait for a frame, seconds; the first after opening may take twice as long.
         clock: seconds. wait: waits so many seconds at most; true as soon as `stop` is set.
         stop: when set, `capture` returns None instead of trying on.
+
+    >>> from edge.cameras.backends import open_camera
+    >>> camera = SupervisedCamera(open_camera("sim:"), CameraSettings(size=(64, 48)), on_event=print)
+    >>> camera.start().size
+    (64, 48)
+    >>> camera.capture().pixels.shape
+    (48, 64, 3)
+    >>> camera.close()
     """
 
     def __init__(

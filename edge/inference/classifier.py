@@ -29,6 +29,9 @@ class Verdict:
         latency_ms: wall-clock time of the call that made it, milliseconds (`classify` counts resizing,
             `classify_prepared` does not).
         detail: why `label` is not to be answered: "not sure enough: Benign 0.7100, at least 0.93"; None when it is.
+
+    >>> Verdict("Pre", 2, (0.0, 0.2, 0.8, 0.0), margin=0.6, latency_ms=4.0, detail="not sure enough").abstains
+    True
     """
 
     label: str

@@ -34,6 +34,9 @@ class Quantization:
     """A tensor's number format: `real = scale * (q - zero_point)`; for float32, scale 0 and zero point 0.
 
     Source: https://ai.google.dev/edge/litert/models/quantization_spec
+
+    >>> Quantization("int8", 1 / 256, -128).zero_point
+    -128
     """
 
     dtype: Literal["int8", "uint8", "float32"]
@@ -51,7 +54,12 @@ FLOAT32 = Quantization("float32")
 
 
 class Scratch:
-    """Buffers `InputContract.prepare` works in, kept from frame to frame. Use one a thread."""
+    """Buffers `InputContract.prepare` works in, kept from frame to frame. Use one a thread.
+
+    >>> scratch = Scratch()
+    >>> scratch.buffer("resize", 32, 24) is scratch.buffer("resize", 32, 24)
+    True
+    """
 
     def __init__(self) -> None:
         self._buffers: dict[tuple[str, int, int], Pixels] = {}
@@ -79,6 +87,10 @@ class InputContract:
         scale, offset: `real = pixel * scale + offset` per channel in `channel_order`, pixel 0..255. The
             default, 1/128 and -1, makes the int8 tensor `pixel - 128` once calibration has seen 0 and 255.
         decision: when a class is answered; None takes the outputs as they are and always answers.
+
+    >>> contract = InputContract((224, 224), ("Benign", "Early"))
+    >>> contract.prepare(np.zeros((480, 640, 3), np.uint8)).shape
+    (224, 224, 3)
     """
 
     size: tuple[int, int]

@@ -21,6 +21,9 @@ class Instant:
         utc_ns: nanoseconds since 1970-01-01T00:00Z by the wall clock, which may be wrong and may be set.
         monotonic_ns: time.monotonic_ns(): never set, starts anew at boot.
         synchronized: whether the kernel held the wall clock to be synchronized; None where it does not say.
+
+    >>> Instant(1_000_000_007, 5, None).utc
+    '1970-01-01T00:00:01.000000007Z'
     """
 
     utc_ns: int
@@ -39,6 +42,9 @@ class Clock:
 
     Args:
         wall, monotonic: nanoseconds. synchronized: see `Instant`. Tests give their own.
+
+    >>> Clock(wall=lambda: 0, monotonic=lambda: 7, synchronized=lambda: True).now()
+    Instant(utc_ns=0, monotonic_ns=7, synchronized=True)
     """
 
     def __init__(

@@ -75,6 +75,12 @@ class Durable:
 
     Args:
         watch: called before and after each step with its name; tests end the process there.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Durable().replace_file("state", Path(folder) / "state.json", b"{}")
+    ...     (Path(folder) / "state.json").read_bytes()
+    b'{}'
     """
 
     def __init__(self, watch: Watch = _nobody) -> None:

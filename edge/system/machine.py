@@ -42,6 +42,13 @@ class Machine:
         edgetpu: the Edge TPU that the settings ask for; "" for none. fallback: the CPU may do its work.
         architecture: as `platform.machine()` says it. bits: of this Python.
         user: name; uid, gids: numbers of this process.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as root:
+    ...     (Path(root) / "etc").mkdir()
+    ...     _ = (Path(root) / "etc/model").write_bytes(b"Raspberry Pi 5" + bytes(1))
+    ...     Machine(Path(root)).text("etc/model")
+    'Raspberry Pi 5'
     """
 
     root: Path = Path("/")

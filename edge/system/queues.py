@@ -13,6 +13,10 @@ class Handover(Generic[T]):
     Args:
         capacity: items that may wait, >= 1.
         newest_wins: True displaces the oldest waiting item instead of letting `put` wait.
+
+    >>> newest = Handover[int](1, newest_wins=True)
+    >>> newest.put(1), newest.put(2), newest.get()
+    (None, 1, 2)
     """
 
     def __init__(self, capacity: int, *, newest_wins: bool = False) -> None:

@@ -19,6 +19,9 @@ class Notifier:
         address: an absolute path, or `@name` of the abstract namespace; "" and anything else: nobody is told.
         watchdog_s: seconds within which the manager wants to hear `alive` again, or it ends the process; None for no
             watchdog.
+
+    >>> Notifier.from_environment({"WATCHDOG_USEC": "30000000"}).watchdog_s
+    30.0
     """
 
     def __init__(self, address: str = "", watchdog_s: float | None = None) -> None:

@@ -41,6 +41,11 @@ class HeldBack:
 
     Args:
         file: descriptor of the file; None holds nothing back.
+
+    >>> with silenced() as held:
+    ...     print("dropped")
+    ...     with held.lifted():
+    ...         pass
     """
 
     def __init__(self, file: int | None) -> None:

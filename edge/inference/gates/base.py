@@ -46,6 +46,10 @@ class GateReport:
 
     Attributes:
         readings: one a gate, in their order.
+
+    >>> reading = Reading("dark", 3.0, 10.0, "grey level", refused=True, detail="too dark: 3, at least 10")
+    >>> GateReport((reading,)).values
+    {'dark': 3.0}
     """
 
     readings: tuple[Reading, ...]
@@ -70,6 +74,12 @@ class Gates:
 
     Attributes:
         gates: the same, as a tuple.
+
+    >>> import numpy as np
+    >>> from edge.inference.gates.quality import quality_gates
+    >>> report = quality_gates().check(np.zeros((224, 224, 3), np.uint8))
+    >>> report.refusal.gate, len(report.readings)
+    ('under_exposed', 5)
     """
 
     def __init__(self, gates: Sequence[Gate], size: tuple[int, int] | None = None) -> None:

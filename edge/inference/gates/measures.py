@@ -77,6 +77,9 @@ class View:
 
     Raises:
         FrameError: pixels are something else.
+
+    >>> View(np.full((224, 224, 3), 255, np.uint8)).white_percent
+    100.0
     """
 
     def __init__(self, pixels: Pixels) -> None:

@@ -27,6 +27,12 @@ class CalibratedGate:
         measure: of a view, finite. limit: the last value that passes, in `unit`.
         is_ceiling: values above `limit` are refused; otherwise those below.
         says: what the value is, with {} for it: "edges {:.2f} px wide".
+
+    >>> import numpy as np
+    >>> says = "background {:.0f}"
+    >>> gate = CalibratedGate("dark", "too dark", lambda view: view.background, 100, False, "grey level", says)
+    >>> gate.read(View(np.full((32, 32, 3), 40, np.uint8))).detail
+    'too dark: background 40, at least 100'
     """
 
     name: str

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from convert.calibration.evaluation_data import ConversionImages
 from convert.certification.certificate import Certificate
 from convert.certification.report_search import confirmation, trials
-from convert.certification.report_text import check_limit, check_measured, check_title, percent, points
+from convert.certification.report_text import check_limit, check_measured, check_title, points
 from convert.errors import ReportError
 from convert.parity.comparison import Changed, Parity
 from convert.recovery.search_log import SearchLog
@@ -21,6 +21,7 @@ from edge.page.rendering import render_page
 from edge.page.values import Picture, Table
 from models.report.figure_style import render
 from models.report.figures import confusion_figure, drift_figure, intervals_figure, reliability_figure
+from models.statistics.formatting import careful_percent
 from models.statistics.intervals import Interval, wilson
 
 MOST_CLASSES_DRAWN = 16  # a larger confusion matrix cannot be read on a page
@@ -89,17 +90,17 @@ def _key_figures(certificate: Certificate) -> list[tuple[str, str]]:
     """Values, and what they are."""
     parity, latency = certificate.parity, certificate.latency
     found = [
-        (percent(parity.agreement), f"of images keep their label ({_range(parity.agreement_interval)})"),
+        (careful_percent(parity.agreement), f"of images keep their label ({_range(parity.agreement_interval)})"),
         (
-            percent(parity.decided_agreement),
+            careful_percent(parity.decided_agreement),
             f"of the {parity.decided_images} on which float is decided (margin of {parity.decided_margin:g} or more)",
         ),
     ]
     if parity.judged == "labels":
         fall = _range(parity.accuracy_drop_interval, " points")
         found += [
-            (percent(parity.accuracy_float), f"accuracy, float ({_range(parity.accuracy_float_interval)})"),
-            (percent(parity.accuracy_int8), f"accuracy, int8 ({_range(parity.accuracy_int8_interval)})"),
+            (careful_percent(parity.accuracy_float), f"accuracy, float ({_range(parity.accuracy_float_interval)})"),
+            (careful_percent(parity.accuracy_int8), f"accuracy, int8 ({_range(parity.accuracy_int8_interval)})"),
             (points(parity.accuracy_drop), f"fall of accuracy ({fall})"),
         ]
         if parity.benign is not None:
@@ -166,8 +167,8 @@ def _classes(parity: Parity) -> Table:
         (
             label,
             str(entry.images),
-            percent(entry.recall_float),
-            percent(entry.recall_int8),
+            careful_percent(entry.recall_float),
+            careful_percent(entry.recall_int8),
             points(entry.recall_fall),
             _range(entry.recall_fall_interval, " points"),
             "-" if entry.lost is None else f"{entry.lost} / {entry.gained}",

@@ -1,8 +1,8 @@
 """The tables of a search for the int8 file, for the certificate's page: every trial, and what the test part said."""
 
-from convert.certification.report_text import percent
 from convert.recovery.search_log import SearchLog
 from edge.page.values import Table
+from models.statistics.formatting import careful_percent
 
 
 def trials(log: SearchLog) -> Table:
@@ -18,7 +18,7 @@ def trials(log: SearchLog) -> Table:
             ("behind ReLU6 too" if trial.equalized_behind_relu6 else "yes") if trial.equalized else "-",
             "yes" if trial.biases_corrected else "-",
             str(trial.fine_tune_steps or "-"),
-            percent(trial.agreement),
+            careful_percent(trial.agreement),
             f"{trial.lost} / {trial.gained}" if labelled else "-",
             f"{trial.drift_mean:.4f}",
         )
@@ -32,7 +32,7 @@ def confirmation(log: SearchLog) -> Table | None:
     if not log.test:
         return None
     rows = [
-        (name, percent(one.agreement), percent(one.accuracy_int8), f"{one.drift_mean:.4f}")
+        (name, careful_percent(one.agreement), careful_percent(one.accuracy_int8), f"{one.drift_mean:.4f}")
         for name, one in (("plain (trial 1)", log.test.plain), ("chosen", log.test.chosen))
     ]
     return Table(("File", "Keep their label", "Accuracy, int8", "Drift"), rows, numbers=range(1, 4))

@@ -2,6 +2,7 @@
 
 from convert.parity.comparison import Parity
 from convert.parity.verdict import Check, Judgement
+from models.statistics.formatting import careful_percent
 
 CHECK_TITLES = {
     "images": "Images",
@@ -16,25 +17,6 @@ CHECK_TITLES = {
     "malignant-to-benign": "Malignant turned benign by int8",
 }
 _UNITS = {"percent": " %", "points": " points", "images": ""}
-
-
-def percent(share: float | None, digits: int = 2) -> str:
-    """0.9912 -> "99.12 %"; only 1 itself reads 100, only 0 itself reads 0."""
-    if share is None:
-        return "-"
-    text = f"{100 * share:.{digits}f}"
-    edge = {f"{100:.{digits}f}": (1.0, f">{100 - 10**-digits:.{digits}f} %"), f"{0:.{digits}f}": (0.0, "")}
-    if text in edge:
-        exact, otherwise = edge[text]
-        if share == exact:
-            return f"{100 * exact:g} %"
-        return otherwise or f"<{10**-digits:.{digits}f} %"
-    return f"{text} %"
-
-
-def column_percent(share: float | None) -> str:
-    """0.9912 -> "99.12 %", always with two digits."""
-    return "-" if share is None else f"{100 * share:.2f} %"
 
 
 def points(share: float | None, digits: int = 2) -> str:
@@ -55,7 +37,7 @@ def check_measured(check: Check) -> str:
     if check.measured is None:
         return "-"
     if check.unit == "percent":
-        return percent(check.measured / 100)
+        return careful_percent(check.measured / 100)
     return f"{check.measured:.0f}" if check.unit == "images" else f"{check.measured:.2f}{_UNITS[check.unit]}"
 
 
@@ -81,8 +63,8 @@ def _facts(parity: Parity) -> list[str]:
     if parity.judged == "agreement":
         return ["no true labels: only agreement was judged", drift]
     return [
-        f"accuracy: float {percent(parity.accuracy_float)}, int8 {percent(parity.accuracy_int8)}"
+        f"accuracy: float {careful_percent(parity.accuracy_float)}, int8 {careful_percent(parity.accuracy_int8)}"
         f" (exact McNemar p = {parity.mcnemar_p:.3g})",
-        f"calibration error: float {percent(parity.ece_float)}, int8 {percent(parity.ece_int8)}",
+        f"calibration error: float {careful_percent(parity.ece_float)}, int8 {careful_percent(parity.ece_int8)}",
         drift,
     ]

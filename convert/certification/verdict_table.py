@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from convert.certification.report_text import column_percent
+from models.statistics.formatting import percent
 
 
 def verdict_table(certificates: Sequence[Mapping[str, Any]]) -> str:
@@ -17,9 +17,9 @@ def verdict_table(certificates: Sequence[Mapping[str, Any]]) -> str:
                 c["float_model"]["name"],
                 c["verdict"],
                 f"{parity['images']}{' synthetic' if c['synthetic'] else ''}",
-                column_percent(parity["agreement"]),
-                column_percent(parity["accuracy_float"]),
-                column_percent(parity["accuracy_int8"]),
+                percent(parity["agreement"]),
+                percent(parity["accuracy_float"]),
+                percent(parity["accuracy_int8"]),
                 "-" if parity["malignant_to_benign"] is None else str(parity["malignant_to_benign"]),
                 f"{c['int8_model']['bytes'] / 1e6:.2f}",
                 "-" if latency is None else f"{latency['ratio']:.1f}x",

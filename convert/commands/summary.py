@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convert.certification.report_text import column_percent
 from convert.errors import ConvertError
 from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE
 from edge.system.files import write_whole
 from edge.system.option_values import optional_path
 from models.data.published import TRAINED, bundles, trained
+from models.statistics.formatting import percent, percent_range
 
 BEGIN, END = "<!-- summary:begin -->", "<!-- summary:end -->"
 # Accuracy in percent on the authors' own random split (arXiv 2501.14228); their split and layer sizes are not known.
@@ -133,7 +133,7 @@ def shipped_table() -> str:
                 [_with_interval(row, "accuracy_float") for row in rows],
             ),
             line("accuracy, int8, same images", [_with_interval(row, "accuracy_int8") for row in rows]),
-            line("top-1 agreement, float and int8", [column_percent(row["agreement"]) for row in rows]),
+            line("top-1 agreement, float and int8", [percent(row["agreement"]) for row in rows]),
             line(
                 "malignant images the float network calls Benign",
                 [str(row["malignant_called_benign"]) for row in rows],
@@ -160,11 +160,11 @@ def shipped_table() -> str:
             ),
             line(
                 "accuracy on degraded fields, severities 1 to 3, float and int8",
-                [" and ".join(column_percent(share) for share in row["degraded"].values()) for row in rows],
+                [" and ".join(percent(share) for share in row["degraded"].values()) for row in rows],
             ),
             line(
                 "verdicts that change when scale bars are exchanged between classes, int8",
-                [column_percent(row["bars_changed"]) for row in rows],
+                [percent(row["bars_changed"]) for row in rows],
             ),
             line(
                 "mean confidence, and with the white cells painted out, int8",
@@ -221,8 +221,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _with_interval(row: Mapping[str, Any], name: str) -> str:
-    low, high = row[f"{name}_interval"]
-    return f"{column_percent(row[name])} ({100 * low:.2f} to {100 * high:.2f})"
+    return percent_range(row[name], row[f"{name}_interval"])
 
 
 def summary(*, check: str = "", write: str = "", json: bool = False) -> SummaryRequest:

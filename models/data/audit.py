@@ -1,4 +1,4 @@
-"""What a careful person wants to know about an image set before training on it: `models audit`."""
+"""Audit of an image set before anything is trained on it: `models audit`."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Which images show the same piece of a smear: shifted, refocused or re-exposed shots of one field.
+"""Groups of images that show the same piece of a smear: shifted, refocused or re-exposed shots of one field.
 
 Two such images on the two sides of a split are a leak: the network is tested on cells it was trained on.
 They are found in three steps, each on fewer pairs than the one before:

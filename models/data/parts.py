@@ -1,4 +1,4 @@
-"""From a folder of images and a split to the pixels and labels that a network is trained or judged on."""
+"""Parts of a split as the pixels and labels that a network is trained or judged on."""
 
 import hashlib
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What ships with the project: the two trained networks, their bundles, and the facts of the published image set."""
+"""Shipped artifacts: the two trained networks, their bundles, and the facts of the published image set."""
 
 from pathlib import Path
 

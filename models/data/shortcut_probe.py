@@ -1,4 +1,4 @@
-"""Ways to guess the class of an image without looking at a single cell: colour, and marks at the border.
+"""Shortcut probes: guesses of the class without a look at a single cell, by colour and by marks at the border.
 
 Each is measured by a small random forest that sees nothing else, on folds that keep a microscope field on one
 side. What such a forest can do, a network will do too, and its accuracy then says little about another

@@ -1,4 +1,4 @@
-"""Who trains and who judges: seeded, stratified parts of an image set, kept in a small file of hashes."""
+"""Splits: seeded, stratified parts of an image set that train and judge, kept in a small file of hashes."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Where the white cells of a field are, by colour alone: what is more violet than the rest of the field.
+"""Segmentation of white cells by colour alone: what is more violet than the rest of the field.
 
 Nuclei bind the violet dye, which takes away green light more than red or blue; red cells and ground take all three
 about alike. So the optical density in green in excess of the mean of red and blue tells them apart, at a threshold of

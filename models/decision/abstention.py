@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import UNSET
 
 from edge.errors import FrameError, ImageFileError
 from edge.inference.answer import BatchAnswers
@@ -134,12 +133,12 @@ def to_text(record: AbstentionRecord) -> str:
         lines.append(f"  refused by {_reasons(found)}")
         lines.append(f"  calibration error {percent(change.before.ece)} before, {percent(change.after.ece)} after")
     for folder, images in record.ood.items():
+        confidence = images.auroc.confidence or {}
         for name, one in images.networks.items():
             answered = ", ".join(f"{label} {s.count}" for label, s in one.answered.items() if s.count) or "-"
-            assert images.auroc.confidence is not UNSET  # there are images, or no network would have judged them
             lines.append(
                 f"{folder}, {name}: {images.images} images: refused {_says(one.refused)} by {_reasons(one)}; "
-                f"answered {answered}; AUROC of confidence alone {images.auroc.confidence[name].auroc:.3f}"
+                f"answered {answered}; AUROC of confidence alone {confidence[name].auroc:.3f}"
             )
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""From how sure a network was, right and wrong, to the least probability at which each class is answered.
+"""Operating points: the least probability at which each class is answered, from answers that were right and wrong.
 
 The rule, for float and int8 together, over fields that the gates let through:
 

@@ -1,4 +1,4 @@
-"""One number that makes a network as sure as it is right: temperature scaling, for float and int8 outputs alike.
+"""Temperature scaling: one number that makes a network as sure as it is right, for float and int8 outputs alike.
 
 The model files end in a softmax, so the logits are taken back from its outputs: p^(1/T), renormalized, is
 softmax(logits / T). Source: Guo et al. (2017), On Calibration of Modern Neural Networks, section 4.2.

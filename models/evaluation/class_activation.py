@@ -1,4 +1,4 @@
-"""Where in a field the evidence for a class lies: class activation maps by HiResCAM.
+"""Class activation maps by HiResCAM: where in a field the evidence for a class lies.
 
 A map is the gradient of a class's score with respect to the last feature maps, times those feature maps, summed over
 channels (Draelos and Carin 2020, arXiv 2011.08891). Where global average pooling and one dense layer follow, as in

@@ -1,4 +1,4 @@
-"""How a good field can reach a network: degraded by microscope, stain, camera or program, in five severities.
+"""Corruptions: fields degraded by microscope, stain, camera or program, in five severities.
 
 Severity 1 is what a careful person may overlook, 3 what one would mend before going on, 5 what one would not judge.
 The values are this project's choice, in physical units, set by looking at fields and not at what networks made of

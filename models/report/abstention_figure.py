@@ -28,8 +28,10 @@ _LEAST_WRITTEN = 0.06  # part of an axis that has room for a number
 
 @styled
 def abstention_figure(record: AbstentionRecord, title: str = "") -> "Figure":
-    """Above, what of the set's own fields was not
-    answered rightly; below, all that became of other images. Float and int8 beside each other, in percent."""
+    """Above, the set's own fields that were not answered rightly; below, the answers and refusals of other images.
+
+    Float and int8 beside each other, in percent.
+    """
     own = [(name, _own(found)) for name, found in record.fields.items()]
     others = [
         (f"{folder}, {name}", _other(found, record.benign))

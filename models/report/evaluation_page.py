@@ -20,7 +20,7 @@ from models.evaluation.counterfactuals import CounterfactualRecord
 from models.evaluation.explanations import ExplanationRecord, Mean
 from models.evaluation.metrics import Evaluation
 from models.evaluation.robustness import RobustnessRecord
-from models.report.model_records import FILES, ModelRecords
+from models.report.model_records import FILES, ModelRecords, PageError
 from models.report.requirements import Requirement, requirements
 from models.statistics.formatting import count_or_dash, number_range, percent, percent_range
 from models.training.cross_validation_record import CrossValidationRecord
@@ -68,10 +68,17 @@ class Network:
 
 
 def evaluation_page(networks: Sequence[ModelRecords]) -> str:
-    """The page, UTF-8 text without any reference to the outside."""
-    return render_page(
-        "models.report", "evaluation.html", networks=[_network(each) for each in networks], notice=RESEARCH_USE_ONLY
-    )
+    """The page, UTF-8 text without any reference to the outside.
+
+    Raises:
+        PageError: a record lacks a network, a view or a control that its command writes.
+    """
+    try:
+        shown = [_network(each) for each in networks]
+    except LookupError as error:
+        folders = " or ".join(str(each.folder) for each in networks)
+        raise PageError(f"the records in {folders} are not as their commands write them: {error!r}") from error
+    return render_page("models.report", "evaluation.html", networks=shown, notice=RESEARCH_USE_ONLY)
 
 
 def _network(records: ModelRecords) -> Network:

@@ -1,4 +1,4 @@
-"""How every figure of the project looks, and how it becomes bytes.
+"""The style of every figure of the project, and its rendering.
 
 Colours are Okabe and Ito's, which colour-blind people tell apart (jfly.uni-koeln.de/color); series
 differ by marker too.

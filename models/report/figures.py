@@ -12,6 +12,7 @@ import numpy.typing as npt
 from models.errors import FigureError
 from models.report.figure_style import BLUE, GREY, INK, MARKERS, ORANGE, SERIES, canvas, heading, plain_numbers, styled
 from models.statistics.calibration_error import expected_calibration_error, reliability_bins
+from models.statistics.formatting import careful_percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,7 +79,7 @@ def _draw_confusion(axis: "Axes", labels: Sequence[str], table: npt.NDArray[np.i
         axis.text(
             column,
             row + 0.22,
-            _share_text(shares[row, column]),
+            careful_percent(float(shares[row, column]), 1),
             ha="center",
             va="center",
             fontsize=size - 1.5,
@@ -94,14 +95,6 @@ def _tints(shares: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> npt
     full = np.where(right[..., None], to_rgb(BLUE), to_rgb(ORANGE))
     blank = np.array(to_rgb("#F7F7F7"))
     return np.asarray(blank + depth * (full - blank))
-
-
-def _share_text(share: float) -> str:
-    """Never rounds an error away: 0.9997 is not 100 %."""
-    percent = f"{100 * share:.1f}"
-    if percent == "100.0" and share < 1:
-        return ">99.9 %"
-    return f"{100 * share:.0f} %" if share == 1 else f"{percent} %"
 
 
 @styled

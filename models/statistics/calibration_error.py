@@ -1,4 +1,4 @@
-"""Whether a network that says 0.9 is right nine times in ten: expected calibration error and its bins."""
+"""Expected calibration error and its bins: whether a network that says 0.9 is right nine times in ten."""
 
 from dataclasses import dataclass
 

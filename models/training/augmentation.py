@@ -1,4 +1,4 @@
-"""Training images as other microscopes, stains and cameras might have shown them.
+"""Augmentation: training images as other microscopes, stains and cameras might have shown them.
 
 A smear has no up, so turns and flips are free. Everything else happens in the order in which it happens to a real
 image: the scale bar is taken away, the field is magnified, stained (in optical density), soiled, lit, focused, sensed,

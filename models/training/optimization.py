@@ -1,4 +1,4 @@
-"""How a stage learns: which layers, at what rate, by which loss and metric."""
+"""Optimization of a stage: which layers learn, at what rate, by which loss and metric."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""What optics, slide and camera do to an image: building blocks that `models.training.augmentation` puts together.
+"""Artifacts of optics, slide and camera: building blocks that `models.training.augmentation` puts together.
 
 Each works on light, float32 (H, W, 3) grey levels as `models.training.stain.to_light` gives them, or on optical
 density; each takes its random numbers from the generator it is given and nothing from elsewhere.

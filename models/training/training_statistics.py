@@ -1,4 +1,4 @@
-"""What the training pixels looked like in nine numbers, kept beside a model as `training_statistics.json`.
+"""Statistics of the training pixels in nine numbers, kept beside a model as `training_statistics.json`.
 
 The contract says what a model is fed; these figures let a later set of images be compared with it: red and
 blue swapped, another stain, another range of values.

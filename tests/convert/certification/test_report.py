@@ -11,10 +11,11 @@ import pytest
 
 from convert.certification.certificate import DecisionEntry
 from convert.certification.report import report
-from convert.certification.report_text import CHECK_TITLES, parity_text, percent, points
+from convert.certification.report_text import CHECK_TITLES, parity_text, points
 from convert.errors import ReportError
 from convert.recovery.search_log import SearchLog
 from models.data.published import bundles
+from models.statistics.formatting import careful_percent
 from tests.convert.certification.test_certificate import certified, facts
 from tests.page_checks import SCRIPT, check_page, scripted
 
@@ -171,7 +172,7 @@ def test_text_for_a_terminal() -> None:
 
 
 def test_rounding_never_says_all_or_nothing_of_almost() -> None:
-    assert [percent(x) for x in (1.0, 0.999999, 0.9912, 0.000001, 0.0)] == [
+    assert [careful_percent(x) for x in (1.0, 0.999999, 0.9912, 0.000001, 0.0)] == [
         "100 %",
         ">99.99 %",
         "99.12 %",

@@ -19,6 +19,7 @@ from models.report.figures import (
     learning_figure,
     reliability_figure,
 )
+from models.statistics.formatting import careful_percent
 
 LABELS = ("Benign", "Early", "Pre", "Pro")
 RNG = np.random.default_rng(0)
@@ -76,11 +77,10 @@ def test_no_pyplot_and_nothing_heavy_at_import() -> None:
 
 
 def test_a_rounded_share_never_hides_a_mistake() -> None:
-    from models.report.figures import _share_text
 
-    assert _share_text(1.0) == "100 %"
-    assert _share_text(0.9999) == ">99.9 %"
-    assert _share_text(0.0061) == "0.6 %"
+    assert careful_percent(1.0, 1) == "100 %"
+    assert careful_percent(0.9999, 1) == ">99.9 %"
+    assert careful_percent(0.0061, 1) == "0.6 %"
 
 
 @pytest.mark.parametrize(

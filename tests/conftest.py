@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,6 +11,9 @@ from edge.commands.terminal_log import show_log
 from tests.paths import SHARED
 from tests.tiny_bundle import TinyModels, certified, converted
 from tests.turns import pytest_runtest_protocol
+
+if TYPE_CHECKING:
+    from tests.small_world import World
 
 __all__ = ["pytest_runtest_protocol"]  # a hook
 
@@ -32,6 +35,14 @@ def shared_dir() -> Path:
     if not SHARED.is_dir():
         pytest.skip("no ../shared folder beside the checkout")
     return SHARED
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> "World":
+    """What commands are given: a small network, drawn images, a policy for few of them."""
+    from tests.small_world import World
+
+    return World.build(tmp_path_factory.mktemp("world"))
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,7 @@ learns them in a second and is then decided, so that parity has something to mea
 
 import json
 import shutil
-import subprocess
-import sys
 import tempfile
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,7 +18,6 @@ import numpy.typing as npt
 
 from convert.parity.policy import DEFAULT_POLICY
 from edge.inference.contract import FLOAT32, InputContract
-from tests.paths import ROOT
 
 SIZE = 32
 LABELS = ("Benign", "Early", "Pre", "Pro")
@@ -154,33 +150,3 @@ def write_policy(path: Path, **values: float) -> Path:
         lines.append(f"{key} = {values[key]}" if key in values else line)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
-
-
-def command(name: str) -> list[str]:
-    """How the console script `name` is started: itself where it is installed, else its module."""
-    script = Path(sys.executable).with_name(name)
-    return [str(script)] if script.is_file() else [sys.executable, "-m", f"{name}.cli"]
-
-
-def shell(
-    name: str, *words: str | Path, env: Mapping[str, str] | None = None, timeout: float = 120
-) -> subprocess.CompletedProcess[str]:
-    """Run a command as a user does."""
-    import os
-
-    return subprocess.run(
-        [*command(name), *map(str, words)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-        timeout=timeout,
-        env={**os.environ, **(env or {})},
-    )
-
-
-def is_one_line(err: str) -> bool:
-    """Standard error ends in exactly one `error:` line and shows no traceback."""
-    lines = err.splitlines()
-    errors: Sequence[str] = [line for line in lines if line.startswith("error: ")]
-    return len(errors) == 1 and lines[-1] == errors[0] and "Traceback" not in err

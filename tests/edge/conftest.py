@@ -1,6 +1,9 @@
-"""What tests of the device share: drawn slides for the virtual microscope."""
+"""What tests of the device share: drawn slides for the virtual microscope, and small disks."""
 
+import os
+import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -28,3 +31,23 @@ def drawn_once(specimens: Callable[[SimSettings, tuple[int, int]], Specimen]) ->
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("edge.cameras.simulated.draw_specimen", specimens)
         yield
+
+
+@pytest.fixture
+def disk_of(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mounts a disk in memory of a given size ("2m"); skips where nothing may be mounted."""
+    disk = tmp_path / "disk"
+
+    def mount(size: str) -> Path:
+        if os.geteuid() != 0:
+            pytest.skip("mounting a small disk needs root")
+        disk.mkdir()
+        words = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", disk]
+        mounted = subprocess.run(words, capture_output=True, text=True, check=False)
+        if mounted.returncode:
+            pytest.skip(f"no disk can be mounted here: {mounted.stderr.strip()}")
+        return disk
+
+    yield mount
+    if disk.is_mount():
+        subprocess.run(["umount", "-l", disk], check=True)

@@ -16,10 +16,11 @@ from docs.studies.engine.runs import LITERT, ROWS, Inputs, check_engine, real_va
 from edge.errors import UsageError
 from edge.inference.contract import FLOAT32
 from models.data.parts import Part
+from tests.commands import is_one_line
 from tests.convert.diagnosis.test_diagnose import residual_network
 from tests.convert.keras_models import edited
 from tests.paths import ROOT
-from tests.small_world import CONTRACT, LABELS, SIZE, World, draw, is_one_line
+from tests.small_world import CONTRACT, LABELS, SIZE, World, draw
 from tests.studies.fake_litert_quantizer import VERSION, StandIn
 
 PIXELS = np.stack([draw(label, n) for label in LABELS for n in range(6)])

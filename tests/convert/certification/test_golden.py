@@ -20,8 +20,8 @@ from edge.inference.contract import InputContract
 from edge.inference.interpreters import open_interpreter
 from edge.settings.trusted_keys import machine_keys
 from models.data.published import bundles as shipped_bundles
+from tests.commands import is_one_line, shell
 from tests.paths import ROOT
-from tests.small_world import is_one_line, shell
 from tests.tiny_bundle import TinyModels, certified
 
 INPUTS = np.zeros((3, 8, 8, 3), np.uint8)

@@ -19,49 +19,16 @@ import pytest
 from convert.cli import COMMANDS
 from convert.parity.verdict import EXIT_CODES
 from edge.bundle import bundle as bundles
-from edge.commands.command_line import main
 from edge.settings.trusted_keys import machine_keys
+from tests.commands import Run, command, in_this_process, is_one_line, shell
 from tests.convert.keras_models import edited
 from tests.paths import ROOT
-from tests.small_world import CONTRACT, LABELS, SIZE, World, command, draw, is_one_line, shell, write_policy
-
-Run = Callable[..., "Done"]
-
-
-class Done:
-    """How a command run in this process ended."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """Standard output, which must be one JSON object on one line."""
-        assert self.out.count("\n") == 1
-        record: dict[str, Any] = json.loads(self.out)
-        return record
-
-    def refused(self, code: int, *said: str) -> None:
-        """It ended as bad input must: one line that says so, nothing on standard output."""
-        assert self.code == code and self.out == "" and is_one_line(self.err), self.err
-        for text in said:
-            assert text in self.err.splitlines()[-1]
+from tests.small_world import CONTRACT, LABELS, SIZE, World, draw, write_policy
 
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def one(*words: object) -> Done:
-        capsys.readouterr()
-        code = main("convert", COMMANDS, [str(word) for word in words])
-        captured = capsys.readouterr()
-        return Done(code, captured.out, captured.err)
-
-    return one
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return World.build(tmp_path_factory.mktemp("world"))
+    return in_this_process(capsys, "convert", COMMANDS)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,16 +19,13 @@ from edge.update.candidates import Candidate
 from edge.update.repository import Repository, offered
 from edge.update.rollout import position
 from tests.edge.update.server import serving
-from tests.edge.update.world import NAME, World, write_bundle
+from tests.edge.update.world import NAME, World, world_of, write_bundle
 
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    with tempfile.TemporaryDirectory() as folder:
-        built = World.build(Path(folder))
-        for version in (1, 2):
-            built.offer(version)
-        yield built
+    with world_of(1, 2) as made:
+        yield made
 
 
 class Publisher:

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,33 +20,21 @@ from convert.cli import COMMANDS
 from convert.diagnosis.page import diagnosis_page
 from convert.diagnosis.record import DiagnosisRecord
 from edge.bundle import bundle as bundles
-from edge.commands.command_line import main
 from edge.inference.contract import InputContract
 from models.data.published import bundles as shipped_bundles
 from models.support.records import record_text
+from tests.commands import Run, command, in_this_process, is_one_line, shell
 from tests.convert.keras_models import edited
 from tests.page_checks import check_page, scripted
 from tests.paths import ROOT
-from tests.small_world import CONTRACT, World, command, is_one_line, shell, write_images
+from tests.small_world import CONTRACT, World, write_images
 
 SHIPPED = shipped_bundles()
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def one(*words: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = main("convert", COMMANDS, ["diagnose", *map(str, words)])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return one
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return World.build(tmp_path_factory.mktemp("world"))
+    return in_this_process(capsys, "convert", COMMANDS, "diagnose")
 
 
 @pytest.fixture(scope="module")

@@ -46,11 +46,6 @@ Point = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return World.build(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture(scope="module")
 def source(world: World) -> Source:
     return Source.open(world.data, CONTRACT.labels, world.split)
 

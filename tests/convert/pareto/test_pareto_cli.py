@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,29 +18,16 @@ import pytest
 from convert.cli import COMMANDS
 from convert.pareto import job, measurement
 from convert.pareto.formats import converted
-from edge.commands.command_line import main
 from edge.inference.contract import FLOAT32
 from edge.inference.tflite.model_file import check_model
+from tests.commands import Run, command, in_this_process, is_one_line, shell
 from tests.paths import ROOT
-from tests.small_world import CONTRACT, LABELS, World, command, draw, is_one_line, shell, write_images
-
-Run = Callable[..., tuple[int, str, str]]
+from tests.small_world import CONTRACT, LABELS, World, draw, write_images
 
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def one(*words: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = main("convert", COMMANDS, ["pareto", *map(str, words)])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return one
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return World.build(tmp_path_factory.mktemp("world"))
+    return in_this_process(capsys, "convert", COMMANDS, "pareto")
 
 
 @pytest.fixture(autouse=True)

@@ -18,20 +18,6 @@ keras = pytest.importorskip("keras", reason="conversion needs TensorFlow")
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    from convert.quantization.float_model import load_float
-
-    path = tmp_path_factory.mktemp("float") / "net.keras"
-    small_network().save(path)
-    return load_float(path)
-
-
-@pytest.fixture(scope="module")
-def int8(model) -> bytes:
-    return quantize(model, CONTRACT, smear_pixels(8))
-
-
-@pytest.fixture(scope="module")
 def bare(model) -> Callable[..., bytes]:
     """The converter with single settings left out."""
     import tensorflow as tf

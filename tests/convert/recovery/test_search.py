@@ -34,8 +34,9 @@ from edge.settings.trusted_keys import machine_keys
 from edge.system.interrupts import stop_on
 from models.data.published import bundles as shipped_bundles
 from models.support.records import record_text
+from tests.commands import command, shell
 from tests.convert.recovery.residual import CONTRACT, LABELS, blow_up, pixels, residual_network, write_three_parts
-from tests.small_world import FEW_IMAGES, command, shell, write_images, write_policy
+from tests.small_world import FEW_IMAGES, write_images, write_policy
 
 keras = pytest.importorskip("keras", reason="conversion needs TensorFlow")
 FACTOR = 300.0

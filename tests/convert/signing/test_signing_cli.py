@@ -22,9 +22,9 @@ from edge.bundle.bundle import FILE_LIMITS
 from edge.bundle.statement import LARGEST_VERSION
 from edge.commands.command_line import main
 from edge.settings.trusted_keys import machine_keys
-from tests.convert.signing.parts import NOON, SHIPPED, VERSION, make_key, resealed
+from tests.commands import is_one_line, shell
 from tests.paths import ROOT
-from tests.small_world import is_one_line, shell
+from tests.signing import NOON, SHIPPED, VERSION, make_key, resealed
 
 
 def run(*words: object) -> int:

@@ -12,24 +12,10 @@ from convert.quantization.postcheck import verify
 from convert.quantization.quantize import quantize
 from convert.tflite.inspection import inspect
 from convert.tflite.metadata import METADATA_NAME, with_metadata
-from tests.convert.keras_models import CONTRACT, LABELS, small_network, smear_pixels
+from tests.convert.keras_models import CONTRACT, LABELS, smear_pixels
 from tests.convert.quantization.test_quantize import run_tflite
 
 pytest.importorskip("keras", reason="conversion needs TensorFlow")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    from convert.quantization.float_model import load_float
-
-    path = tmp_path_factory.mktemp("float") / "net.keras"
-    small_network().save(path)
-    return load_float(path)
-
-
-@pytest.fixture(scope="module")
-def int8(model) -> bytes:
-    return quantize(model, CONTRACT, smear_pixels(8))
 
 
 @pytest.fixture(scope="module")

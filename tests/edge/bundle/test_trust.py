@@ -30,7 +30,8 @@ from edge.inference.contract import InputContract
 from edge.settings.trusted_keys import machine_keys
 from edge.system.folders import OpenFolder
 from edge.system.strict_json import read_object
-from tests.convert.signing.parts import (
+from tests.project import shipped_manifests
+from tests.signing import (
     NOON,
     SHIPPED,
     VERSION,
@@ -43,7 +44,6 @@ from tests.convert.signing.parts import (
     trusted,
     trusted_folder,
 )
-from tests.project import shipped_manifests
 
 FILES = sorted([*bundle.REQUIRED, "report.html", "manifest.json", "manifest.sig"])
 OTHER = SHIPPED.parent / "mobilenet_v2-int8"

@@ -244,18 +244,8 @@ def test_two_runs_cannot_write_one_record(words, process, capsys):
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small disk needs root")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", disk], capture_output=True, text=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"no disk can be mounted here: {mounted.stderr.strip()}")
-    yield disk
-    subprocess.run(["umount", "-l", disk], check=True)
+def small_disk(disk_of: Callable[[str], Path]) -> Path:
+    return disk_of("3m")
 
 
 def test_a_full_disk_stops_recording_and_it_resumes_when_there_is_room(small_disk, words, process):

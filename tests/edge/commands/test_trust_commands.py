@@ -22,9 +22,9 @@ from edge.diagnostics.doctor import diagnose
 from edge.record.audit import verify
 from edge.serving.trust_watch import LOOK_EVERY_S, TrustWatch
 from edge.system.machine import Machine
-from tests.convert.signing.parts import SHIPPED, VERSION, make_key, signed_copy, trusted_folder
+from tests.commands import is_one_line, shell
 from tests.edge.record.records import ask
-from tests.small_world import is_one_line, shell
+from tests.signing import SHIPPED, VERSION, make_key, signed_copy, trusted_folder
 
 SHARP = "sim:Early?motion=0&focus_drift=0&empty=0&fps=200"
 

@@ -24,7 +24,7 @@ from edge.serving.selftest import FAR, SelfTester, examine, pace
 from edge.serving.selftest_state import FILE, MOST_PACES, LastTest, read_state, write_state
 from edge.settings.trusted_keys import machine_keys
 from edge.system.machine import Machine
-from tests.small_world import is_one_line, shell
+from tests.commands import is_one_line, shell
 from tests.tiny_bundle import certified
 
 SOME = LastTest(

@@ -17,7 +17,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import cv2
 import pytest
 
 from convert.signing.repository import FRESH_DAYS, Publication
@@ -25,12 +24,12 @@ from convert.signing.repository_keys import RoleKeys, generate_all
 from edge.bundle import bundle as bundles
 from edge.bundle.archive import zip_bytes
 from edge.bundle.bundle import REQUIRED
-from edge.cameras.synthetic.smear import synthetic_fields
 from edge.update.fetch import Fetcher
 from tests.edge.update.device import Device, copied
 from tests.edge.update.server import Authority, Server, answering, dripping, endless, redirecting_to, serving, silent
-from tests.edge.update.world import NAME, Signer, World, write_bundle
+from tests.edge.update.world import NAME, World, signed, write_bundle
 from tests.paths import ROOT
+from tests.signing import make_key
 
 PAGE = ROOT / "docs" / "reference" / "attacks.md"
 FILES = (*REQUIRED, "report.html", "manifest.json", "manifest.sig")
@@ -39,21 +38,6 @@ FILES = (*REQUIRED, "report.html", "manifest.json", "manifest.sig")
 def mostly_slow(*values: Any, of: tuple[Any, ...]) -> list[Any]:
     """`values` in every run of the tests, all others of `of` in the slow ones."""
     return [each if each in values else pytest.param(each, marks=pytest.mark.slow) for each in of]
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    built = World.build(tmp_path_factory.mktemp("world"))
-    for version in (1, 2, 3):
-        built.offer(version)
-    return built
-
-
-@pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("image") / "field.png"
-    cv2.imwrite(str(path), cv2.cvtColor(synthetic_fields(1, seed=3)[0][1], cv2.COLOR_RGB2BGR))
-    return path
 
 
 @pytest.fixture
@@ -109,7 +93,7 @@ def test_a_missing_file(device: Device, world: World, tmp_path: Path, name: str)
 
 
 def test_a_signature_by_an_untrusted_key(device: Device, tmp_path: Path) -> None:
-    bundle = Signer.new().sign(write_bundle(tmp_path, "of a stranger"), 9)
+    bundle = signed(write_bundle(tmp_path, "of a stranger"), make_key(tmp_path / "keys", "stranger"), 9)
     refused(device.update(bundle), "none of them a trusted key")
 
 
@@ -137,7 +121,7 @@ def test_a_signature_of_another_bundle(device: Device, world: World, tmp_path: P
 
 def test_a_bundle_under_another_name(device: Device, world: World, tmp_path: Path) -> None:
     """A signed bundle of another kind is not what this device runs, however its folder is called."""
-    other = world.signer.sign(write_bundle(tmp_path / "o", "other", name="other-int8"), 5, "other-int8")
+    other = world.sign(write_bundle(tmp_path / "o", "other", name="other-int8"), 5, "other-int8")
     renamed = copied(other, tmp_path / NAME)
     refused(device.update(renamed), f"wanted is {NAME}")
 
@@ -173,7 +157,7 @@ def test_a_version_below_the_highest_that_was_confirmed(
 
 def test_the_same_version_twice(device: Device, world: World, tmp_path: Path) -> None:
     """Two bundles under one number: the second is refused, whoever signed it."""
-    bundle = world.signer.sign(write_bundle(tmp_path, "another version 1"), 1)
+    bundle = world.sign(write_bundle(tmp_path, "another version 1"), 1)
     refused(device.update(bundle), "another bundle under the same number")
 
 
@@ -183,7 +167,7 @@ def test_a_revoked_bundle_and_a_revoked_key(device: Device, world: World, tmp_pa
     digest = bundles.load(world.offer(2), trust=bundles.NO_KEYS, allow_unsigned=True).digest
     (keys / "recall.revoked").write_text(f"bundle {digest}\n")
     refused(device.update(world.offer(2), "--trusted", keys), "was revoked")
-    (keys / "recall.revoked").write_text(f"key {world.signer.public.id}\n")
+    (keys / "recall.revoked").write_text(f"key {world.key.public.id}\n")
     refused(device.update(world.offer(2), "--trusted", keys), "which was revoked")
 
 
@@ -232,7 +216,7 @@ def test_a_truncated_golden_file(device: Device, world: World, tmp_path: Path, s
 
 def test_golden_outputs_that_no_machine_gives(device: Device, world: World, tmp_path: Path) -> None:
     """Signed and whole: only the self-test finds it out, before anything is switched."""
-    bundle = world.signer.sign(write_bundle(tmp_path, "wrong", golden="wrong"), 9)
+    bundle = world.sign(write_bundle(tmp_path, "wrong", golden="wrong"), 9)
     refused(device.update(bundle), "self-test failed", "golden images differ")
     assert device.slots.place("b") is None
 
@@ -597,7 +581,7 @@ def test_stolen_online_keys(device: Device, repository: tuple[Repository, Server
 def test_stolen_repository_keys(device: Device, repository: tuple[Repository, Server], tmp_path: Path) -> None:
     """With every key of the repository, and none that signs bundles, nothing runs."""
     publication = Publication.load(repository[0].folder, now())
-    bundle = Signer.new().sign(write_bundle(tmp_path / "evil", "evil"), 66)
+    bundle = signed(write_bundle(tmp_path / "evil", "evil"), make_key(tmp_path / "keys", "stranger"), 66)
     publication.add(bundle, 100)
     publication.write(repository[0].keys, FRESH_DAYS)
     refused(fetched(device, repository), "none of them a trusted key")

@@ -1,7 +1,6 @@
 """Killed, or without power, at every step: one whole bundle serves afterwards, and the work can be done again."""
 
 import json
-import os
 import random
 import shutil
 import subprocess
@@ -25,17 +24,6 @@ SLOW = ("first", "update", "over a slot", "stop")  # "over a trial" has every st
 
 def scenarios() -> list[Any]:
     return [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in SCENARIOS]
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[World]:
-    """In memory where that can be had: what is killed is the process, and a sync costs nothing there."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
-        built = World.build(Path(folder))
-        for version in (1, 2, 3):
-            built.offer(version)
-        yield built
 
 
 @pytest.fixture

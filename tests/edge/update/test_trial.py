@@ -3,8 +3,7 @@
 import errno
 import json
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,15 +17,6 @@ from edge.update.slots import Place, Slots
 from edge.update.trial import CONFIRM_ANSWERS, CONFIRM_S, MOST_BOOTS, RunningTrial
 from tests.edge.update.kill import opener, perform
 from tests.edge.update.world import NAME, World
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[World]:
-    with tempfile.TemporaryDirectory() as folder:
-        built = World.build(Path(folder))
-        for version in (1, 2, 3):
-            built.offer(version)
-        yield built
 
 
 @pytest.fixture

@@ -7,16 +7,13 @@ import signal
 import stat
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-import cv2
 import pytest
 
 from edge.bundle.archive import zip_bytes
 from edge.bundle.trusted import TrustedKeys
-from edge.cameras.synthetic.smear import synthetic_fields
 from edge.diagnostics.slots import slots
 from edge.errors import InterpreterUnavailable, UpdateError
 from edge.record.store import Store
@@ -27,29 +24,13 @@ from edge.update.sandboxed_selftest import Proof
 from edge.update.slots import Place, Slots
 from edge.update.sources import FolderCandidate
 from edge.update.updater import update
+from tests.commands import is_one_line, shell
 from tests.edge.update.device import Device
 from tests.edge.update.kill import perform
 from tests.edge.update.world import NAME, World, write_bundle
-from tests.small_world import is_one_line, shell
 
 EDGE = Path(sys.executable).with_name("edge")
 CAMERA = "sim:Early?motion=0&focus_drift=0&empty=0&fps=200"
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[World]:
-    with tempfile.TemporaryDirectory() as folder:
-        built = World.build(Path(folder))
-        for version in (1, 2, 3):
-            built.offer(version)
-        yield built
-
-
-@pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("image") / "field.png"
-    cv2.imwrite(str(path), cv2.cvtColor(synthetic_fields(1, seed=3)[0][1], cv2.COLOR_RGB2BGR))
-    return path
 
 
 @pytest.fixture
@@ -75,7 +56,7 @@ def stick(folder: Path, *bundles: Path) -> Path:
 
 def test_the_newest_on_a_stick_is_taken_and_the_others_are_told(device: Device, world: World, tmp_path: Path) -> None:
     root = stick(tmp_path / "stick", world.offer(1), world.offer(3))
-    other = world.signer.sign(write_bundle(tmp_path / "o", "other", name="other-int8"), 9, "other-int8")
+    other = world.sign(write_bundle(tmp_path / "o", "other", name="other-int8"), 9, "other-int8")
     shutil.copytree(other, root / other.name)
     (root / "two.zip").write_bytes(zip_bytes(NAME, {p.name: p.read_bytes() for p in world.offer(2).iterdir()}))
     (root / "notes.txt").write_text("not a bundle")
@@ -145,7 +126,7 @@ def test_two_networks_on_a_stick_for_a_device_that_has_none_yet(
     monkeypatch.setattr("edge.update.sandboxed_selftest.Proof.__call__", lambda self, bundle: None)
     device = Device.new(world, tmp_path, image, capsys, [])
     root = stick(tmp_path / "stick", world.offer(2))
-    other = world.signer.sign(write_bundle(tmp_path / "o", "other", name="other-int8"), 9, "other-int8")
+    other = world.sign(write_bundle(tmp_path / "o", "other", name="other-int8"), 9, "other-int8")
     shutil.copytree(other, root / other.name)
     code, _, err = device.update(root)
     assert code == 1 and f"offers {NAME} and other-int8; say which with --name" in err
@@ -308,18 +289,8 @@ def test_leftovers_of_a_killed_update_are_removed(device: Device, world: World) 
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small disk needs root")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], capture_output=True, text=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"no disk can be mounted here: {mounted.stderr.strip()}")
-    yield disk
-    subprocess.run(["umount", "-l", disk], check=True)
+def small_disk(disk_of: Callable[[str], Path]) -> Path:
+    return disk_of("2m")
 
 
 def test_a_full_disk_leaves_the_old_slot_as_it_was(small_disk: Path, device: Device, world: World) -> None:
@@ -449,7 +420,7 @@ def test_golden_outputs_that_fail_at_the_start_fall_back_in_that_start(
     device: Device, service: list[subprocess.Popen[str]], tmp_path: Path, world: World
 ) -> None:
     """Back on the old one within one start, the reason stored in the record and shown."""
-    bad = world.signer.sign(write_bundle(tmp_path / "bad", "wrong", golden="wrong"), 9)
+    bad = world.sign(write_bundle(tmp_path / "bad", "wrong", golden="wrong"), 9)
     assert device.update(bad)[0] == 0  # the self-test in a child is left out here
     running = begin(service, tmp_path)
     assert served_by(running) == 1
@@ -490,7 +461,7 @@ def test_the_whole_way(world: World, tmp_path: Path, image: Path) -> None:
     state.mkdir()
     done = shell("edge", "update", world.offer(1), *words)
     assert done.returncode == 0 and "version 1 is installed as a/" in done.stdout, done.stderr
-    bad = world.signer.sign(write_bundle(tmp_path / "bad", "wrong", golden="wrong"), 9)
+    bad = world.sign(write_bundle(tmp_path / "bad", "wrong", golden="wrong"), 9)
     done = shell("edge", "update", bad, *words)
     assert done.returncode == 1 and is_one_line(done.stderr) and "self-test failed" in done.stderr
     told = json.loads(shell("edge", "slots", *words, "--json").stdout)

@@ -1,54 +1,27 @@
 """Signed bundles in versions, and slots on a disk of their own: what the tests of updates begin with."""
 
-import hashlib
-from dataclasses import dataclass, replace
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from convert.signing.keys import PrivateKey, load_private
 from edge.bundle import bundle as bundles
-from edge.bundle.envelope import Envelope
 from edge.bundle.golden import Golden
-from edge.bundle.keys import PublicKey
-from edge.bundle.statement import Statement
-from tests.paths import ROOT
+from tests.signing import SHIPPED, make_key, sign_by_hand, statement, trusted_folder
 
-SHIPPED = ROOT / "models" / "bundles" / "custom_cnn-int8"
-NAME = "custom_cnn-int8"
+NAME = SHIPPED.name
 
 
-@dataclass(frozen=True)
-class Signer:
-    """A key pair; the private half lives in this process."""
-
-    private: Ed25519PrivateKey
-
-    @classmethod
-    def new(cls) -> "Signer":
-        return cls(Ed25519PrivateKey.generate())
-
-    @property
-    def public(self) -> PublicKey:
-        return PublicKey.from_raw(self.private.public_key().public_bytes_raw(), "test")
-
-    def trusted(self, folder: Path) -> Path:
-        """A folder of trusted keys with this one in it."""
-        folder.mkdir(parents=True, exist_ok=True)
-        pem = self.private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        (folder / f"{self.public.id[:8]}.pub").write_bytes(pem)
-        return folder
-
-    def sign(self, bundle: Path, version: int, name: str = NAME) -> Path:
-        """Put `manifest.sig` into a bundle."""
-        manifest = (bundle / "manifest.json").read_bytes()
-        statement = Statement(name, version, hashlib.sha256(manifest).hexdigest(), "2026-11-24T12:00:00Z")
-        unsigned = Envelope(statement.to_bytes(), {self.public.id: bytes(64)})
-        signature = self.private.sign(unsigned.as_dsse().pae())
-        (bundle / "manifest.sig").write_bytes(replace(unsigned, signatures={self.public.id: signature}).to_bytes())
-        return bundle
+def signed(bundle: Path, key: PrivateKey, version: int, name: str = NAME) -> Path:
+    """Put `manifest.sig` into a bundle, whatever its folder is called and whatever it holds."""
+    sign_by_hand(bundle, key, payload=statement(bundle, bundle=name, version=version).to_bytes())
+    return bundle
 
 
 def write_bundle(folder: Path, note: str, *, name: str = NAME, golden: str = "right", **parts: Any) -> Path:
@@ -78,27 +51,26 @@ def write_bundle(folder: Path, note: str, *, name: str = NAME, golden: str = "ri
 
 @dataclass(frozen=True)
 class World:
-    """A signer, the folder of keys that trusts it, and slots.
+    """A key, the folder of keys that trusts it, and slots.
 
     Attributes:
-        root: everything is in it: `offers/VERSION/NAME`, `trusted`, `state/bundles`.
+        root: everything is in it: `keys`, `offers/VERSION/NAME`, `trusted`, `state/bundles`.
     """
 
     root: Path
-    signer: Signer
+    key: PrivateKey
 
     @classmethod
     def build(cls, root: Path) -> "World":
-        signer = Signer.new()
-        signer.trusted(root / "trusted")
+        key = make_key(root / "keys", "site")
+        trusted_folder(root / "trusted", root / "keys", "site")
         (root / "state").mkdir(parents=True)
-        (root / "signer.raw").write_bytes(signer.private.private_bytes_raw())
-        return cls(root, signer)
+        return cls(root, key)
 
     @classmethod
     def load(cls, root: Path) -> "World":
         """One that another process built."""
-        return cls(root, Signer(Ed25519PrivateKey.from_private_bytes((root / "signer.raw").read_bytes())))
+        return cls(root, load_private(root / "keys" / "site.key", None))
 
     @property
     def trusted(self) -> Path:
@@ -108,10 +80,25 @@ class World:
     def slots(self) -> Path:
         return self.root / "state" / "bundles"
 
+    def sign(self, bundle: Path, version: int, name: str = NAME) -> Path:
+        """Put this world's signature into a bundle."""
+        return signed(bundle, self.key, version, name)
+
     def offer(self, version: int, **options: Any) -> Path:
         """A signed bundle of this version; made once."""
         folder = self.root / "offers" / str(version)
         name = options.get("name", NAME)
         if not (folder / name).exists():
-            self.signer.sign(write_bundle(folder, f"version {version}", **options), version, name)
+            self.sign(write_bundle(folder, f"version {version}", **options), version, name)
         return folder / name
+
+
+@contextmanager
+def world_of(*versions: int) -> Iterator[World]:
+    """A world that offers these versions; in memory where that can be had, since a sync costs nothing there."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
+        world = World.build(Path(folder))
+        for version in versions:
+            world.offer(version)
+        yield world

@@ -4,7 +4,6 @@ import json
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,45 +15,21 @@ import convert.cli
 import models.cli
 from convert.parity.verdict import EXIT_CODES
 from edge.bundle import bundle as bundles
-from edge.commands.command_line import main
 from edge.settings.trusted_keys import machine_keys
 from models.data.split import Split
+from tests.commands import Run, command, in_this_process, shell
 from tests.paths import ROOT
-from tests.small_world import LABELS, SIZE, command, is_one_line, shell, write_images, write_policy
-
-COMMANDS = {"models": models.cli.COMMANDS, "convert": convert.cli.COMMANDS}
-Run = Callable[..., "Done"]
-
-
-class Done:
-    """How a command run in this process ended."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """Standard output, which must be one JSON object on one line."""
-        assert self.out.count("\n") == 1
-        record: dict[str, Any] = json.loads(self.out)
-        return record
-
-    def refused(self, code: int, *said: str) -> None:
-        """It ended as bad input must: one line that says so, nothing on standard output."""
-        assert self.code == code and self.out == "" and is_one_line(self.err), self.err
-        for text in said:
-            assert text in self.err.splitlines()[-1]
+from tests.small_world import LABELS, SIZE, write_images, write_policy
 
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def one(*words: object, name: str = "models") -> Done:
-        capsys.readouterr()
-        code = main(name, COMMANDS[name], [str(word) for word in words])
-        captured = capsys.readouterr()
-        return Done(code, captured.out, captured.err)
+    return in_this_process(capsys, "models", models.cli.COMMANDS)
 
-    return one
+
+@pytest.fixture
+def convert_run(capsys: pytest.CaptureFixture[str]) -> Run:
+    return in_this_process(capsys, "convert", convert.cli.COMMANDS)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +65,9 @@ def training(data: Path, split: Path, out: Path, epochs: int = 2) -> list[object
 # --- the happy path
 
 
-def test_from_training_to_an_int8_bundle(data: Path, split: Path, trained: Path, tmp_path: Path, run: Run) -> None:
+def test_from_training_to_an_int8_bundle(
+    data: Path, split: Path, trained: Path, tmp_path: Path, run: Run, convert_run: Run
+) -> None:
     files = {"model.keras", "contract.json", "training.json", "training_statistics.json", "learning_curves.png"}
     assert {p.name for p in trained.iterdir()} == files | {"checkpoint"}
     judged = run("evaluate", trained, "--data", data, "--split", split, "--json")
@@ -103,7 +80,7 @@ def test_from_training_to_an_int8_bundle(data: Path, split: Path, trained: Path,
     assert "# custom_cnn" in (trained / "CARD.md").read_text()
     policy = write_policy(tmp_path / "p.toml", min_images=10, min_decided_images=1, min_class_images=4)
     images = ["--data", data, "--split", split, "--policy", policy]
-    converted = run("quantize", "--int8", trained / "model.keras", *images, "--out", tmp_path, "--json", name="convert")
+    converted = convert_run("quantize", "--int8", trained / "model.keras", *images, "--out", tmp_path, "--json")
     [certificate] = converted.record["bundles"]
     assert converted.code == EXIT_CODES[certificate["verdict"]]
     assert certificate["parity"]["accuracy_float"] == judged.record["accuracy"]

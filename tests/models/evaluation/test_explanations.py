@@ -1,7 +1,6 @@
 """Class activation maps add up to the score they explain; what is measured of them tells cells from corners."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import pytest
 
 import models.cli
 from docs.studies.networks.white_cell_check import DrawnField, drawn_fields
-from edge.commands.command_line import main
 from edge.inference.contract import FLOAT32, InputContract, Pixels
 from models.evaluation.class_activation import (
     ClassActivation,
@@ -28,13 +26,13 @@ from models.networks.architectures import custom_cnn, mobilenet_v2
 from models.report.explanation_figures import shares_figure, verdict_figure
 from models.report.figure_style import render
 from models.support.records import as_json
+from tests.commands import Run, in_this_process
 from tests.small_world import LABELS
 
 SIDE = 64
 CONTRACT = InputContract((SIDE, SIDE), LABELS)
 WHOLE = InputContract((224, 224), LABELS)
 FIELDS = 12
-Run = Callable[..., tuple[int, str, str]]
 
 
 def noise(count: int, side: int = SIDE) -> Pixels:
@@ -259,13 +257,7 @@ def test_the_figure_of_a_verdict_bears_a_field_without_cells_and_a_map_without_m
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def one(*words: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = main("models", models.cli.COMMANDS, [str(word) for word in words])
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return one
+    return in_this_process(capsys, "models", models.cli.COMMANDS)
 
 
 @pytest.fixture(scope="module")

@@ -138,11 +138,6 @@ def test_figure_has_a_panel_a_corruption(found: Robustness) -> None:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return World.build(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture(scope="module")
 def bundle(world: World) -> Path:
     """The int8 bundle of the small network, as `convert quantize` makes it."""
     words = ["quantize", "--int8", str(world.model), *world.images, "--policy", str(world.policy)]

@@ -72,7 +72,7 @@ def envelope(payload: bytes, signatures: Mapping[str, bytes], payload_type: str 
 
 
 def sign_by_hand(path: Path, *keys: PrivateKey, payload: bytes | None = None, payload_type: str = PAYLOAD_TYPE) -> None:
-    """Write a `manifest.sig` that `convert sign` would refuse to write."""
+    """Write a `manifest.sig`, also one that `convert sign` would refuse to write."""
     payload = statement(path).to_bytes() if payload is None else payload
     signatures = {key.public.id: key.sign(payload_type, payload) for key in keys}
     (path / "manifest.sig").write_bytes(envelope(payload, signatures, payload_type))

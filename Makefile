@@ -37,10 +37,10 @@ doctest: $(STAMP)
 	$(BIN)/python -m pytest --doctest-modules edge models convert docs/studies
 
 sbom: $(STAMP)
-	$(BIN)/python -m tests.project.supply_chain sbom
+	$(BIN)/python -m tests.install.supply_chain sbom
 
 audit: $(STAMP)
-	$(BIN)/python -m tests.project.supply_chain audit
+	$(BIN)/python -m tests.install.supply_chain audit
 
 # The lock is complete, so pip resolves nothing (--no-deps) and checks every hash.
 $(STAMP): requirements/dev.lock pyproject.toml

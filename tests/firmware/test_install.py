@@ -290,7 +290,7 @@ def test_a_folder_collected_for_another_system_is_refused(
 
 def test_a_lock_is_read_for_the_device_as_the_tests_read_it() -> None:
     """Two readers of the same lock, one of them on whatever Python a collecting machine has."""
-    from tests.project.device_lock import locked
+    from tests.install.device_lock import locked
 
     for python in ("3.11", "3.13"):
         for machine in ("x86_64", "aarch64"):

@@ -16,9 +16,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.install.device_lock import build_wheel, install_into, locked
 from tests.paths import ROOT
 from tests.pi.debian import Archive, CannotBuildError, mirror, need, once, run
-from tests.project.device_lock import build_wheel, install_into, locked
 
 HERE = Path(__file__).resolve().parent
 DEFAULT_FOLDER = ROOT / "build" / "pi"

@@ -14,10 +14,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.install.device_lock import install_into
 from tests.paths import ROOT
 from tests.pi.build_root import DEFAULT_FOLDER, MACHINE, PYTHON
 from tests.pi.debian import CannotBuildError, need, once, run
-from tests.project.device_lock import install_into
 
 HERE = Path(__file__).resolve().parent
 

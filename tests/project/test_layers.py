@@ -1,4 +1,4 @@
-"""Rules of floors and rooms beside the import contracts: what loads what, and how a room is laid out."""
+"""What the import contracts do not say: what loads only inside functions, and what a device has to import."""
 
 import ast
 import shutil
@@ -10,7 +10,7 @@ import pytest
 
 from tests.paths import ROOT
 
-MAY_IMPORT = {"edge": {"edge"}, "models": {"models", "edge"}, "convert": {"convert", "models", "edge"}}
+FLOORS = ("edge", "models", "convert")
 HEAVY = {"tensorflow", "keras", "matplotlib", "sklearn", "scipy", "mediapipe", "PIL"}
 BY_NAME = ("importlib.import_module", "__import__")
 DEVICE_ABSENT = HEAVY | {"flatbuffers", "rich", "statsmodels"}
@@ -50,18 +50,7 @@ def at_import_time(source: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("package", MAY_IMPORT)
-def test_arrows_only_go_down(package: str) -> None:
-    forbidden = MAY_IMPORT.keys() - MAY_IMPORT[package]
-    wrong = [
-        f"{path.relative_to(ROOT)} imports {name}"
-        for path in modules(package)
-        for name in imported(ast.parse(path.read_text())) & forbidden
-    ]
-    assert modules(package) and not wrong
-
-
-@pytest.mark.parametrize("package", MAY_IMPORT)
+@pytest.mark.parametrize("package", FLOORS)
 def test_heavy_imports_live_inside_functions(package: str) -> None:
     wrong = [
         f"{path.relative_to(ROOT)} imports {name}"
@@ -144,93 +133,3 @@ def test_edge_works_where_only_edge_is(tmp_path: Path) -> None:
     )
     assert done.returncode == 2, done.stderr
     assert "no mobilenet_v2-int8 bundle ships with this installation" in done.stderr
-
-
-FLOORS = ("edge", "models", "convert")
-MOST_ENTRIES = {"edge": 15, "models": 15, "convert": 15, "docs/studies": 15, "tests": 20}
-LONGEST_MODULE = 400
-LONGEST_MEDIAN = 200
-# Beside its modules and rooms: what makes a folder a package, and files that Python makes.
-UNCOUNTED = {"__init__.py", "py.typed", "__pycache__"}
-RECORDED = "tests/convert/edgetpu/logs"  # compiler logs, one a file: data, not code
-
-
-def crowded(root: Path) -> list[str]:
-    """Folders of code below a checkout that hold more entries than a newcomer takes in."""
-    wrong = []
-    for top, most in MOST_ENTRIES.items():
-        for folder in sorted({path.parent for path in (root / top).rglob("*.py")} | {root / top}):
-            entries = {path.name for path in folder.iterdir()} - UNCOUNTED
-            if len(entries) > most and folder != root / RECORDED:
-                wrong.append(f"{folder.relative_to(root)}: {len(entries)} entries, {most} at most")
-    return wrong
-
-
-def long_modules(root: Path) -> list[str]:
-    sizes = {
-        path: len(path.read_text(encoding="utf-8").splitlines()) for floor in FLOORS for path in modules_of(root, floor)
-    }
-    wrong = [f"{path.relative_to(root)}: {size} lines" for path, size in sizes.items() if size > LONGEST_MODULE]
-    median = sorted(sizes.values())[len(sizes) // 2]
-    return wrong + ([f"median {median} lines"] if median > LONGEST_MEDIAN else [])
-
-
-def modules_of(root: Path, floor: str) -> list[Path]:
-    return [path for path in sorted((root / floor).rglob("*.py")) if path.name != "__init__.py"]
-
-
-def front_door_faults(root: Path) -> list[str]:
-    """Rooms that do not say what lives there, and imports from a module that its room does not name."""
-    doors: dict[str, set[str]] = {}
-    wrong = []
-    for floor in FLOORS:
-        for path in sorted((root / floor).rglob("__init__.py")):
-            room = ".".join(path.parent.relative_to(root).parts)
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-            named = [
-                node.value for node in tree.body if isinstance(node, ast.Assign) and "__all__" in ast.unparse(node)
-            ]
-            if not ast.get_docstring(tree) or (room not in FLOORS and not named):
-                wrong.append(f"{room}: a room has a docstring and __all__")
-            doors[room] = set(ast.literal_eval(named[0])) if named else set()
-            if any(isinstance(node, ast.Import | ast.ImportFrom) for node in tree.body):
-                wrong.append(f"{room}: importing a room loads nothing")
-    for path in (path for floor in FLOORS for path in modules_of(root, floor)):
-        mine = ".".join(path.parent.relative_to(root).parts)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.ImportFrom) or node.module is None:
-                continue
-            for module in {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}:
-                room, _, name = module.rpartition(".")
-                file = root / (module.replace(".", "/") + ".py")
-                if room in doors and room not in (mine, *FLOORS) and file.is_file() and name not in doors[room]:
-                    wrong.append(f"{path.relative_to(root)} imports {module}, which {room} does not name in __all__")
-    return wrong
-
-
-def test_folders_modules_and_front_doors() -> None:
-    assert crowded(ROOT) == []
-    assert long_modules(ROOT) == []
-    assert front_door_faults(ROOT) == []
-
-
-def test_a_crowded_folder_a_long_module_and_a_closed_door_are_found(tmp_path: Path) -> None:
-    """Negative control."""
-    for top in MOST_ENTRIES:
-        (tmp_path / top).mkdir(parents=True)
-    for floor in FLOORS:
-        (tmp_path / floor / "__init__.py").write_text('"""A floor."""\n')
-    for room, text in {"open": '"""A room."""\n\n__all__ = []\n', "silent": "import os\n"}.items():
-        (tmp_path / "edge" / room).mkdir()
-        (tmp_path / "edge" / room / "__init__.py").write_text(text)
-    (tmp_path / "edge/open/inside.py").write_text("\n" * (LONGEST_MODULE + 1))
-    (tmp_path / "edge/silent/caller.py").write_text("from edge.open.inside import thing\n")
-    for number in range(MOST_ENTRIES["models"] + 1):
-        (tmp_path / f"models/m{number}.py").touch()
-    assert crowded(tmp_path) == ["models: 16 entries, 15 at most"]
-    assert long_modules(tmp_path) == ["edge/open/inside.py: 401 lines"]
-    assert front_door_faults(tmp_path) == [
-        "edge.silent: a room has a docstring and __all__",
-        "edge.silent: importing a room loads nothing",
-        "edge/silent/caller.py imports edge.open.inside, which edge.open does not name in __all__",
-    ]

@@ -27,7 +27,7 @@ from edge.bundle.statement import LARGEST_VERSION, PAYLOAD_TYPE, Statement
 from edge.bundle.trusted import MOST_FILES, TrustedKeys
 from edge.errors import BundleError, KeyFileError, SignatureError, TrustError
 from edge.inference.contract import InputContract
-from edge.settings.trusted_keys import machine_keys
+from edge.settings.trusted_keys import machine_keys, machine_profile
 from edge.system.folders import OpenFolder
 from edge.system.strict_json import read_object
 from tests.project import shipped_manifests
@@ -824,7 +824,8 @@ def profile(tmp_path: Path, keys: Path) -> Iterator[Path]:
 
 
 def test_the_profile_names_the_folder(profile: Path, officer: PrivateKey, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert list(machine_keys(profile).keys) == [officer.public.id]
+    named = machine_profile(profile)
+    assert named is not None and list(TrustedKeys.load(named.trust.keys).keys) == [officer.public.id]
     monkeypatch.setattr("edge.settings.trusted_keys.DEFAULT_PROFILE", profile)
     assert list(machine_keys().keys) == [officer.public.id]
     monkeypatch.setattr("edge.settings.trusted_keys.DEFAULT_PROFILE", profile.parent / "none.toml")

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from edge.cameras.synthetic.smear import synthetic_fields
-from tests.project.device_lock import ROOT, build_wheel, install_into, locked
+from tests.install.device_lock import ROOT, build_wheel, install_into, locked
 
 pytestmark = pytest.mark.slow
 MOST_MB = 450

@@ -1,7 +1,7 @@
 """What a device runs, as an inventory (CycloneDX), and whether any of it is known to be vulnerable (pip-audit).
 
-    python -m tests.project.supply_chain sbom    build/sbom/leukoscope-RELEASE-MACHINE.cdx.json for each kind of device
-    python -m tests.project.supply_chain audit   asks the OSV service about every package of them
+    python -m tests.install.supply_chain sbom    build/sbom/leukoscope-RELEASE-MACHINE.cdx.json for each kind of device
+    python -m tests.install.supply_chain audit   asks the OSV service about every package of them
 
 Both read requirements/device.lock: what install.sh installs, and nothing else. The audit ends with 1 when a package is
 known to be vulnerable. Where nobody answers it says so and ends with 0: a site, or a build server, without that
@@ -123,7 +123,7 @@ def main(words: list[str]) -> int:
         return audit(
             os.environ.get("LEUKOSCOPE_OSV_URL", ""), required=os.environ.get("LEUKOSCOPE_AUDIT") == "required"
         )
-    print("error: usage: python -m tests.project.supply_chain sbom|audit", file=sys.stderr)
+    print("error: usage: python -m tests.install.supply_chain sbom|audit", file=sys.stderr)
     return 2
 
 

@@ -13,8 +13,8 @@ import pytest
 from cyclonedx.schema import OutputFormat, SchemaVersion
 from cyclonedx.validation import make_schemabased_validator
 
-from tests.project import supply_chain
-from tests.project.device_lock import locked
+from tests.install import supply_chain
+from tests.install.device_lock import locked
 
 ADVISORY = {
     "id": "GHSA-test-0000-0000",

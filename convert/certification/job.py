@@ -85,14 +85,8 @@ def quantize_model(
         golden, golden_record = certified_golden(converted.int8, contract)
     certificate = certify(reference, converted, speed, golden=golden_record, request=request, seconds=watch.seconds)
     compared, log = converted.compared, converted.search
-    page = report(
-        certificate,
-        compared.float_probabilities,
-        compared.int8_probabilities,
-        images,
-        settings.images_in_report,
-        log,
-    )
+    probabilities = compared.float_probabilities, compared.int8_probabilities
+    page = report(certificate, *probabilities, images, settings.images_in_report, log)
     bundles.write(
         folder,
         model=converted.int8,

@@ -22,9 +22,9 @@ from edge.record.audit import verify
 from edge.serving.serve import serve
 from edge.settings.model import ModelSettings
 from edge.system.machine import Machine
-from tests.convert.signing.parts import SHIPPED, make_key, resealed, trusted_folder
 from tests.edge.record.records import ask, fill
 from tests.edge.update.world import NAME
+from tests.signing import SHIPPED, make_key, resealed, trusted_folder
 
 SHARP = "sim:Early?motion=0&focus_drift=0&empty=0&fps=200"
 

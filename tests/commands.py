@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +34,30 @@ def shell(
         timeout=timeout,
         env={**os.environ, **(env or {})},
     )
+
+
+def started(name: str, *words: object) -> subprocess.Popen[str]:
+    """A command that goes on while the test reads what it says; Ctrl-C (SIGINT) reaches it."""
+    return subprocess.Popen(
+        [*command(name), *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        # a test run in the background of a shell has SIGINT ignored, and children inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,  # noqa: PLW1509
+    )
+
+
+def said_until(process: subprocess.Popen[str], text: str) -> list[str]:
+    """Lines of standard error up to the first with `text`; all of them where none has it."""
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if text in line:
+            break
+    return said
 
 
 def is_one_line(err: str) -> bool:

@@ -20,7 +20,7 @@ from convert.cli import COMMANDS
 from convert.parity.verdict import EXIT_CODES
 from edge.bundle import bundle as bundles
 from edge.settings.trusted_keys import machine_keys
-from tests.commands import Run, command, in_this_process, is_one_line, shell
+from tests.commands import Run, command, in_this_process, is_one_line, shell, started
 from tests.convert.keras_models import edited
 from tests.paths import ROOT
 from tests.small_world import CONTRACT, LABELS, SIZE, World, draw, write_policy
@@ -470,25 +470,13 @@ def test_a_full_disk_leaves_the_older_bundle(
 def test_ctrl_c_in_the_middle(world: World, out: Path) -> None:
     before = digest(out)
     words = ["quantize", "--int8", world.model, *judged(world), "--out", out, "--force"]
-    with started(*words) as process:
+    with started("convert", *words) as process:
         for line in lines(process):
             if "converting" in line:
                 process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
         assert process.stdout is not None and process.stdout.read() == ""
     assert names(out) == ["dots-int8"] and digest(out) == before
-
-
-def started(*words: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [*command("convert"), *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        # a test run in the background of a shell has SIGINT ignored, and children inherit that
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,  # noqa: PLW1509
-    )
 
 
 def lines(process: subprocess.Popen[str]) -> Iterator[str]:

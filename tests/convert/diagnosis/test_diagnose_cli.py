@@ -2,11 +2,8 @@
 
 import hashlib
 import json
-import os
 import re
 import signal
-import subprocess
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +20,7 @@ from edge.bundle import bundle as bundles
 from edge.inference.contract import InputContract
 from models.data.published import bundles as shipped_bundles
 from models.support.records import record_text
-from tests.commands import Run, command, in_this_process, is_one_line, shell
+from tests.commands import Run, in_this_process, is_one_line, said_until, shell, started
 from tests.convert.keras_models import edited
 from tests.page_checks import check_page, scripted
 from tests.paths import ROOT
@@ -213,23 +210,11 @@ def test_words_that_make_no_request(run: Run, world: World) -> None:
 
 def test_ctrl_c_leaves_nothing_half_written(world: World, int8: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    words = [*command("convert"), "diagnose", world.model, int8, *world.images, "--out", out]
-    started = subprocess.Popen(
-        [str(word) for word in words],
-        cwd=ROOT,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        # a test run in the background of a shell has SIGINT ignored, and children inherit that
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,  # noqa: PLW1509
-    )
-    assert started.stderr is not None
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and "scanning" not in started.stderr.readline():
-        pass
-    os.kill(started.pid, signal.SIGINT)
-    _, err = started.communicate(timeout=120)
-    assert started.returncode == 130 and "interrupted" in err and "Traceback" not in err
+    process = started("convert", "diagnose", world.model, int8, *world.images, "--out", out)
+    said_until(process, "scanning")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130 and "interrupted" in err and "Traceback" not in err
     assert list(out.iterdir()) == []
 
 

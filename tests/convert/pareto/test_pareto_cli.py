@@ -1,12 +1,9 @@
 """`convert pareto` as a person meets it: exit codes, files, what an interruption leaves, wrong words in one line."""
 
 import json
-import os
 import re
 import shutil
 import signal
-import subprocess
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +17,7 @@ from convert.pareto import job, measurement
 from convert.pareto.formats import converted
 from edge.inference.contract import FLOAT32
 from edge.inference.tflite.model_file import check_model
-from tests.commands import Run, command, in_this_process, is_one_line, shell
-from tests.paths import ROOT
+from tests.commands import Run, in_this_process, is_one_line, said_until, shell, started
 from tests.small_world import CONTRACT, LABELS, World, draw, write_images
 
 
@@ -141,23 +137,11 @@ def test_interrupted_it_shows_what_is_finished(
 
 @pytest.mark.slow
 def test_ctrl_c_in_a_terminal(world: World, tmp_path: Path) -> None:
-    words = [*command("convert"), "pareto", world.model, *world.images, "--out", tmp_path, "--json"]
-    started = subprocess.Popen(
-        [str(word) for word in words],
-        cwd=ROOT,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        # a test run in the background of a shell has SIGINT ignored, and children inherit that
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,  # noqa: PLW1509
-    )
-    assert started.stderr is not None
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline and " int8: " not in started.stderr.readline():
-        pass
-    os.kill(started.pid, signal.SIGINT)
-    out, err = started.communicate(timeout=300)
-    assert started.returncode == 130 and "interrupted" in err and "Traceback" not in err
+    process = started("convert", "pareto", world.model, *world.images, "--out", tmp_path, "--json")
+    said_until(process, " int8: ")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 130 and "interrupted" in err and "Traceback" not in err
     record = json.loads(out)
     assert record["interrupted"] and record["points"][0]["format"] == "int8" and record["points"][0]["latency"]
     assert not list(tmp_path.rglob("*.partial"))

@@ -34,7 +34,7 @@ from edge.settings.trusted_keys import machine_keys
 from edge.system.interrupts import stop_on
 from models.data.published import bundles as shipped_bundles
 from models.support.records import record_text
-from tests.commands import command, shell
+from tests.commands import said_until, shell, started
 from tests.convert.recovery.residual import CONTRACT, LABELS, blow_up, pixels, residual_network, write_three_parts
 from tests.small_world import FEW_IMAGES, write_images, write_policy
 
@@ -174,19 +174,10 @@ def test_a_mistyped_search_runs_nothing(world, tmp_path, value) -> None:
 @pytest.mark.slow
 def test_ctrl_c_keeps_the_best_so_far(world, tmp_path) -> None:
     """SIGINT once a better file than the plain one is there: a bundle with it, judged as ever, and the log says so."""
-    running = subprocess.Popen(
-        [*command("convert"), *words(world, "hard", tmp_path, "--search")],
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509  (a background job ignores it)
-    )
+    running = started("convert", *words(world, "hard", tmp_path, "--search"))
+    said = said_until(running, "search 4: ")
+    running.send_signal(signal.SIGINT)
     assert running.stderr is not None
-    said = []
-    for line in running.stderr:
-        said.append(line)
-        if "search 4: " in line:
-            running.send_signal(signal.SIGINT)
-            break
     said += running.stderr.read().splitlines(keepends=True)
     assert running.wait(timeout=60) == 0, "".join(said)
     log = log_of(tmp_path / "hard-int8")

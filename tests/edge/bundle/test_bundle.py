@@ -28,7 +28,7 @@ from edge.system import folders
 from tests.paths import ROOT
 from tests.tiny_bundle import TinyModels, certified
 
-load = partial(bundle.load, trust=machine_keys(), allow_unsigned=True)  # signatures: test_trust.py
+load = partial(bundle.load, trust=machine_keys(), allow_unsigned=True)  # signatures: test_signed.py
 NAMES = {*bundle.REQUIRED, "manifest.json"}
 # of the archive in test_golden_bytes_hold_on_every_machine, x86-64, numpy 1.26; any other must agree
 GOLDEN_SHA256 = "be4a4c04f495eeeb6e5148a5b6121ba749c27c2b533962ec39caf6a7f3c5d8e2"

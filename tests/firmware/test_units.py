@@ -12,7 +12,7 @@ import pytest
 
 from edge.commands.command_line import _parse
 from tests.firmware.paper_roots import SCRIPTS
-from tests.project.commands_reference import COMMANDS
+from tests.project.pages.commands_reference import COMMANDS
 
 UNITS = sorted((SCRIPTS / "systemd").glob("*.*"))
 SERVICES = [path for path in UNITS if path.suffix == ".service"]

@@ -1,9 +1,9 @@
 """Messages name an installation that works: no package index has `leukoscope`."""
 
 import re
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.paths import ROOT
+
 FROM_AN_INDEX = re.compile(r"pip install '?leukoscope")
 
 

@@ -19,7 +19,7 @@ from convert.edgetpu.limits import (
 )
 from convert.edgetpu.rules import COMPILER, RULES, SURE, Effect
 from tests.paths import ROOT
-from tests.project.paragraphs import wrapped
+from tests.project.pages.paragraphs import wrapped
 
 PAGE = ROOT / "docs" / "reference" / "edgetpu-rules.md"
 HEAD = f"""# What Coral's compiler does, rule by rule

@@ -13,7 +13,7 @@ from convert.pareto.page import markdown, overlap
 from convert.pareto.record import Comparison, read_comparison
 from edge.inference.arithmetic import named
 from tests.paths import ROOT
-from tests.project.paragraphs import wrapped
+from tests.project.pages.paragraphs import wrapped
 
 PAGE = ROOT / "docs" / "how-to" / "choose-a-size.md"
 REFERENCE = ROOT / "docs" / "reference"

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.paths import ROOT
+
 MOBILENET, CUSTOM = "models/trained/mobilenet_v2", "models/trained/custom_cnn"
 REFERENCE = "docs/reference"
 DATA, MEASURED = "explanation/data", "reference/measurements"

@@ -1,16 +1,16 @@
 """The short table in README.md: the rows of docs/reference/results.md that weigh most.
 
-    python -m tests.project.readme_table --write
+    python -m tests.project.pages.readme_table --write
 
 Without --write it says whether the table is current.
 """
 
 import sys
-from pathlib import Path
 
 from convert.commands.summary import shipped_table
+from tests.paths import ROOT
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+README = ROOT / "README.md"
 BEGIN, END = "<!-- headline:begin -->", "<!-- headline:end -->"
 ROWS = (  # how the rows' titles begin
     "accuracy, int8, same images",
@@ -49,4 +49,4 @@ if __name__ == "__main__":
     if "--write" in sys.argv[1:]:
         README.write_text(with_headline(written), encoding="utf-8")
     elif written != with_headline(written):
-        sys.exit("the table in README.md is not the records': python -m tests.project.readme_table --write")
+        sys.exit("the table in README.md is not the records': python -m tests.project.pages.readme_table --write")

@@ -18,8 +18,8 @@ from edge.errors import UsageError
 from models.commands import network_options
 from models.data.published import bundles
 from tests.paths import ROOT
-from tests.project import measured_targets
-from tests.project.commands_reference import COMMANDS, PAGE, page
+from tests.project.pages import measured_targets
+from tests.project.pages.commands_reference import COMMANDS, PAGE, page
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MEASUREMENTS = ROOT / "docs" / "reference" / "measurements.md"
@@ -130,12 +130,12 @@ def test_the_results_are_the_files(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_command_reference_is_current() -> None:
-    """The snapshot of every help text; `python -m tests.project.commands_reference --write` renews it."""
+    """The snapshot of every help text; `python -m tests.project.pages.commands_reference --write` renews it."""
     assert PAGE.read_text(encoding="utf-8") == page()
 
 
 def test_the_speeds_told_are_those_measured() -> None:
-    """`python -m tests.project.measured_targets --write` renews the table."""
+    """`python -m tests.project.pages.measured_targets --write` renews the table."""
     shown = measured_targets.table_in(measured_targets.PAGE.read_text(encoding="utf-8"))
     assert shown == measured_targets.targets()
     assert shown.count("\n| ") >= 5

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.project.paragraphs import LONGEST_LINE
+from tests.paths import ROOT
+from tests.project.pages.paragraphs import LONGEST_LINE
 
-ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("docs", "firmware_scripts", "tests")
 PAGES = [*sorted(ROOT.glob("*.md")), *(page for name in FOLDERS for page in sorted((ROOT / name).rglob("*.md")))]
 SHOWN_OUTPUT = re.compile(r"^ *```text\n.*?^ *```", re.MULTILINE | re.DOTALL)

@@ -1,4 +1,4 @@
-"""docs/reference/commands.md from the commands' own help: `python -m tests.project.commands_reference --write`.
+"""docs/reference/commands.md from the commands' own help: `python -m tests.project.pages.commands_reference --write`.
 
 Without --write it says whether the page is current, and how to make it so.
 """
@@ -17,9 +17,9 @@ PAGE = ROOT / "docs" / "reference" / "commands.md"
 COMMANDS = {"convert": convert.cli.COMMANDS, "models": models.cli.COMMANDS, "edge": edge.cli.COMMANDS}
 HEAD = """# Commands
 
-What `--help` says, put here by `python -m tests.project.commands_reference --write`. An option's value follows it as a
-word or after `=`: `--out FOLDER`, `--out=FOLDER`. `leukoscope edge`, `leukoscope models` and `leukoscope convert` are
-the same commands under one name, for machines where `convert` is ImageMagick's.
+What `--help` says, put here by `python -m tests.project.pages.commands_reference --write`. An option's value follows
+it as a word or after `=`: `--out FOLDER`, `--out=FOLDER`. `leukoscope edge`, `leukoscope models` and `leukoscope
+convert` are the same commands under one name, for machines where `convert` is ImageMagick's.
 
 The same everywhere: with `--json` standard output holds JSON and nothing else; notes, progress and errors go to
 standard error; an error is one line that begins with `error:`, and `LEUKOSCOPE_DEBUG=1` adds the traceback.
@@ -57,4 +57,4 @@ if __name__ == "__main__":
     if "--write" in sys.argv[1:]:
         PAGE.write_text(page(), encoding="utf-8")
     elif not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != page():
-        sys.exit(f"{PAGE.name} is not what the commands say: python -m tests.project.commands_reference --write")
+        sys.exit(f"{PAGE.name} is not what the commands say: python -m tests.project.pages.commands_reference --write")

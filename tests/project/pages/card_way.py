@@ -1,4 +1,4 @@
-"""The picture of the way to the first verdict: `python -m tests.project.card_way docs/images/card_way.png`."""
+"""The picture of the way to the first verdict: `python -m tests.project.pages.card_way docs/images/card_way.png`."""
 
 import sys
 from pathlib import Path
@@ -67,5 +67,5 @@ def draw(to: Path) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit("usage: python -m tests.project.card_way PICTURE.png")
+        sys.exit("usage: python -m tests.project.pages.card_way PICTURE.png")
     draw(Path(sys.argv[1]))

@@ -1,6 +1,6 @@
 """What was aimed at and what was measured, as the table in docs/explanation/runtime.md, always from the files.
 
-    python -m tests.project.measured_targets --write
+    python -m tests.project.pages.measured_targets --write
 
 Without --write it says whether the table is current, and how to make it so. A file that is not there yet gives no
 row.
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.paths import ROOT
-from tests.project.paragraphs import wrapped
+from tests.project.pages.paragraphs import wrapped
 
 PAGE = ROOT / "docs" / "explanation" / "runtime.md"
 REFERENCE = ROOT / "docs" / "reference"
@@ -170,4 +170,4 @@ if __name__ == "__main__":
         head, _, rest = page.partition(BEGIN)
         PAGE.write_text(f"{head}{BEGIN}\n{targets()}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
     elif table_in(page) != targets():
-        sys.exit(f"{PAGE.name} is not what the files say: python -m tests.project.measured_targets --write")
+        sys.exit(f"{PAGE.name} is not what the files say: python -m tests.project.pages.measured_targets --write")

@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.project import readme_table
+from tests.project.pages import readme_table
 
 
 def test_the_table_in_the_readme_is_current() -> None:
     text = readme_table.README.read_text(encoding="utf-8")
-    assert text == readme_table.with_headline(text), "python -m tests.project.readme_table --write"
+    assert text == readme_table.with_headline(text), "python -m tests.project.pages.readme_table --write"
 
 
 def test_what_weighs_most_is_shown() -> None:

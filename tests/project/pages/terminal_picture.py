@@ -1,6 +1,6 @@
 """What a terminal showed, as a picture for the documents.
 
-    python -m tests.project.terminal_picture TEXT.txt PICTURE.png
+    python -m tests.project.pages.terminal_picture TEXT.txt PICTURE.png
 
 The text is what a command really printed, kept beside the picture; lines of three dots stand for what was left out.
 """
@@ -48,7 +48,9 @@ def draw(text: str, to: Path, width: int = WIDTH) -> None:
 def main(words: list[str]) -> int:
     """TEXT PICTURE [WIDTH]."""
     if len(words) not in (2, 3):
-        print("error: usage: python -m tests.project.terminal_picture TEXT.txt PICTURE.png [WIDTH]", file=sys.stderr)
+        print(
+            "error: usage: python -m tests.project.pages.terminal_picture TEXT.txt PICTURE.png [WIDTH]", file=sys.stderr
+        )
         return 2
     draw(Path(words[0]).read_text(encoding="utf-8"), Path(words[1]), int((words[2:] or [WIDTH])[0]))
     return 0

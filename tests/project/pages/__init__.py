@@ -1,0 +1,1 @@
+"""Tests of README and docs, and the commands that write parts of them."""

@@ -31,6 +31,7 @@ from convert.quantization.contract_inference import infer_contract
 from convert.quantization.float_model import FloatModel, load_float
 from convert.recovery.search_log import FORMAT as SEARCH_FORMAT
 from edge.bundle import bundle as bundles
+from edge.bundle.files import SEARCH_LOG
 from edge.errors import BundleError, GoldenMismatchError
 from edge.inference.contract import InputContract
 from edge.settings.trusted_keys import machine_keys
@@ -96,7 +97,7 @@ def quantize_model(
         golden=golden,
         extra_files={
             "report.html": page.encode(),
-            **({} if log is None else {bundles.SEARCH_LOG: record_text(msgspec.to_builtins(log)).encode()}),
+            **({} if log is None else {SEARCH_LOG: record_text(msgspec.to_builtins(log)).encode()}),
         },
     )
     _log.info(f"  {certificate.verdict}: {folder}")

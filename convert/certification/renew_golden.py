@@ -12,6 +12,7 @@ from convert.certification.golden import certified_golden
 from convert.edgetpu.bundle import NOT_MEASURED
 from edge.bundle import bundle as bundles
 from edge.bundle.bundle import Bundle
+from edge.bundle.files import COMPILED
 from edge.errors import BundleError
 from edge.inference.interpreters import open_interpreter
 from edge.settings.trusted_keys import machine_keys
@@ -41,7 +42,7 @@ def renew(path: Path) -> dict[str, Any]:
         golden=golden,
         extra_files={
             **({"report.html": page.read_bytes()} if page.exists() else {}),
-            **({bundles.COMPILED: bundle.compiled} if bundle.compiled else {}),
+            **({COMPILED: bundle.compiled} if bundle.compiled else {}),
         },
     )
     if bundle.signature is not None:

@@ -9,7 +9,8 @@ from typing import Any
 
 from convert.edgetpu.compiler import Compilation
 from edge.bundle import bundle as bundles
-from edge.bundle.bundle import COMPILED, Bundle
+from edge.bundle.bundle import Bundle
+from edge.bundle.files import COMPILED
 from edge.bundle.golden import Golden
 from edge.errors import BundleError
 from edge.inference.arithmetic import EDGETPU

@@ -32,7 +32,8 @@ from convert.errors import PublishError
 from convert.signing.repository_keys import ROLES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleKeys
 from convert.signing.signing import read_signature
 from edge.bundle import bundle as bundles
-from edge.bundle.bundle import CERTIFICATE, FILE_LIMITS, NO_KEYS, rests_on_synthetic
+from edge.bundle.bundle import NO_KEYS, rests_on_synthetic
+from edge.bundle.files import CERTIFICATE, FILE_LIMITS
 from edge.bundle.policy import MANIFEST
 from edge.system.files import write_whole
 from edge.system.folders import read_folder

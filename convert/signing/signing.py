@@ -8,8 +8,9 @@ from convert.errors import SigningError
 from convert.signing.keys import PrivateKey
 from edge.bundle import bundle as bundles
 from edge.bundle.archive import read_zip, zip_bytes
-from edge.bundle.bundle import FILE_LIMITS, NO_KEYS, Bundle
+from edge.bundle.bundle import NO_KEYS, Bundle
 from edge.bundle.envelope import LARGEST_ENVELOPE_BYTES, Envelope
+from edge.bundle.files import FILE_LIMITS
 from edge.bundle.keys import PublicKey
 from edge.bundle.policy import SIGNATURE
 from edge.bundle.statement import PAYLOAD_TYPE, Statement, time_text

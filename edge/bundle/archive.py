@@ -26,7 +26,7 @@ def read_zip(data: bytes, shown: str, limits: Mapping[str, int]) -> tuple[str, d
     Args:
         data: the archive, whose size the caller has bounded.
         shown: what messages call it: a path or a URL.
-        limits: the names a file may have, and the most bytes each may unpack to (`edge.bundle.bundle.FILE_LIMITS`).
+        limits: the names a file may have, and the most bytes each may unpack to (`edge.bundle.files.FILE_LIMITS`).
 
     Raises:
         BundleError: beginning with `shown`: no zip file, damaged, or anything in it that a bundle does not have.

@@ -23,8 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge.bundle.envelope import LARGEST_ENVELOPE_BYTES, Signed
-from edge.bundle.golden import LARGEST_GOLDEN_BYTES, Golden, Replay, compare, judge
+from edge.bundle.envelope import Signed
+from edge.bundle.files import COMPILED, FILE_LIMITS, OPTIONAL, REQUIRED, UNLISTED
+from edge.bundle.golden import Golden, Replay, compare, judge
 from edge.bundle.policy import MANIFEST, SIGNATURE, permit
 from edge.bundle.provenance import Provenance
 from edge.bundle.trusted import TrustedKeys
@@ -36,21 +37,6 @@ from edge.inference.tflite.model_file import check_model
 from edge.system.folders import open_folder, write_folder
 from edge.system.strict_json import read_object
 
-_KIB, _MIB = 2**10, 2**20
-CERTIFICATE = "certificate.json"
-REQUIRED = {  # name -> most bytes
-    "model.tflite": 256 * _MIB,
-    "contract.json": 256 * _KIB,
-    "labels.txt": 256 * _KIB,
-    "calibration.json": 16 * _MIB,
-    CERTIFICATE: 16 * _MIB,
-    "golden.npz": LARGEST_GOLDEN_BYTES + 64 * _KIB,
-}
-COMPILED = "model_edgetpu.tflite"
-SEARCH_LOG = "search.json"
-OPTIONAL = {"report.html": 64 * _MIB, SEARCH_LOG: 4 * _MIB, COMPILED: 256 * _MIB}
-_UNLISTED = {MANIFEST: 64 * _KIB, SIGNATURE: LARGEST_ENVELOPE_BYTES}  # the manifest cannot list itself
-FILE_LIMITS = {**REQUIRED, **OPTIONAL, **_UNLISTED}
 MANIFEST_FORMAT = 1
 CERTIFIED = {"int8_model": "model.tflite", "contract": "contract.json"}  # what a certificate is about
 NO_KEYS = TrustedKeys(Path(os.devnull))  # for who asks for no signature
@@ -365,7 +351,7 @@ def _listed(path: Path, manifest: bytes, names: Collection[str]) -> dict[str, An
     listed = record["files"]
     if not isinstance(listed, dict):
         raise BundleError(f"{path / MANIFEST}: files must be an object; got {type(listed).__name__}")
-    for name in sorted(set(listed) | REQUIRED.keys() | (set(names) - _UNLISTED.keys())):
+    for name in sorted(set(listed) | REQUIRED.keys() | (set(names) - UNLISTED.keys())):
         if name not in REQUIRED and name not in OPTIONAL:
             raise BundleError(f"{path / MANIFEST}: lists {name!r}, which is no file of a bundle")
         if name not in listed:

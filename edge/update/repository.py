@@ -17,7 +17,7 @@ from tuf.api.exceptions import DownloadError, ExpiredMetadataError, RepositoryEr
 from tuf.api.metadata import Metadata, TargetFile, Targets
 from tuf.ngclient import Updater, UpdaterConfig
 
-from edge.bundle.bundle import FILE_LIMITS
+from edge.bundle.files import FILE_LIMITS
 from edge.bundle.policy import MANIFEST, SIGNATURE
 from edge.bundle.statement import BUNDLE_NAME
 from edge.errors import BundleError, UpdateError, UpdateSourceError

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from edge.bundle.bundle import FILE_LIMITS
+from edge.bundle.files import FILE_LIMITS
 from edge.bundle.policy import MANIFEST, SIGNATURE
 from edge.errors import BundleError, UpdateError, UpdateSourceError, UsageError
 from edge.system.folders import read_folder, read_named

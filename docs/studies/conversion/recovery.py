@@ -23,7 +23,7 @@ from convert.certification.job import quantize_model
 from convert.certification.settings import Settings
 from convert.parity.policy import Policy
 from docs.studies.command import Study, output, run
-from edge.bundle.bundle import SEARCH_LOG
+from edge.bundle.files import SEARCH_LOG
 from edge.commands.command_line import Outcome
 from edge.inference.contract import InputContract, Pixels
 from edge.system.option_values import whole_number

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.bundle.archive import read_zip, zip_bytes
-from edge.bundle.bundle import FILE_LIMITS
+from edge.bundle.files import FILE_LIMITS
 from edge.bundle.zip_directory import MOST_MEMBERS
 from edge.errors import BundleError
 

@@ -20,7 +20,7 @@ from convert.certification.renew_golden import renew
 from convert.edgetpu.bundle import NOT_MEASURED
 from convert.edgetpu.golden import with_edgetpu_outputs
 from edge.bundle import bundle as bundles
-from edge.bundle.bundle import COMPILED
+from edge.bundle.files import COMPILED
 from edge.bundle.golden import Golden, judge
 from edge.diagnostics.coral import coral
 from edge.errors import BundleError, EdgeTpuUnavailable, GoldenMismatchError, ModelFileError, SettingsError

@@ -23,7 +23,7 @@ from convert.signing.repository import FRESH_DAYS, Publication
 from convert.signing.repository_keys import RoleKeys, generate_all
 from edge.bundle import bundle as bundles
 from edge.bundle.archive import zip_bytes
-from edge.bundle.bundle import REQUIRED
+from edge.bundle.files import REQUIRED
 from edge.update.fetch import Fetcher
 from tests.edge.update.device import Device, copied
 from tests.edge.update.server import Authority, Server, answering, dripping, endless, redirecting_to, serving, silent

@@ -95,7 +95,8 @@ def test_the_real_optics_of_a_drawn_slide_are_noticed() -> None:
 def test_edges_widen_with_defocus(field: int, radius: float, further: float, noise: float) -> None:
     random = np.random.default_rng(field)
     near, far = (with_noise(defocus(drawn()[field], r), random, noise) for r in (radius, radius * further))
-    assert View(near).edges.sharp_px < View(far).edges.sharp_px
+    widths = View(near).edges.sharp_px, View(far).edges.sharp_px
+    assert widths[0] < widths[1] or widths == (WIDEST, WIDEST)  # what is wider still is read as that
 
 
 @pytest.mark.parametrize("angle", [0, 30, 45, 60, 90, 135, 165])

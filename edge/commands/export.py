@@ -26,6 +26,8 @@ class ExportRequest:
         Raises:
             UsageError: no record, no such slide, or an unusable target.
         """
+        from msgspec import to_builtins
+
         from edge.record import export
         from edge.record.location import require_record
 
@@ -39,6 +41,7 @@ class ExportRequest:
             "images": summary.images,
             "sound": not findings,
             "findings": findings,
+            "removed": to_builtins(summary.removed),
         }
         text = "\n".join(
             [*findings, f"{self.to}: {summary.verdicts} verdicts, {summary.images} images of slide {self.slide}"]
@@ -53,7 +56,7 @@ def export(slide: str, to: str, store: str = "", json: bool = False) -> ExportRe
 
     Args:
         slide: its name.
-        to: folder, new or empty.
+        to: folder, new or empty, in one that exists.
         store: folder of the record.
         json: print one JSON object.
     """

@@ -19,7 +19,7 @@ from edge.errors import StoreError, StoreFull
 from edge.record.chain import ChainEnd, link
 from edge.record.entries import Body, EndBody, EventBody, Image, PrunedBody, RunBody, VerdictBody, read_body
 from edge.record.images import IMAGES, LEFT_OVER, NAME, image_path, is_partial
-from edge.record.reader import Row
+from edge.record.reader import PrunedMeanwhile, Row
 from edge.record.schema import DATABASE
 from edge.record.store import Store
 
@@ -103,10 +103,6 @@ def _short(signer: str) -> str:
     return " and ".join(word[:12] for word in signer.split()) if re.fullmatch(r"[0-9a-f ]{64,}", signer) else signer
 
 
-class _PrunedMeanwhile(Exception):  # noqa: N818  (no error: the check begins again)
-    """Retention removed entries while they were being read."""
-
-
 def verify(folder: Path, *, images: bool = True, say: Callable[[str], None] = lambda text: None) -> VerifyReport:
     """Check the record in `folder`; whatever is wrong with it is a finding, not an exception.
 
@@ -121,7 +117,7 @@ def verify(folder: Path, *, images: bool = True, say: Callable[[str], None] = la
         try:
             with Store.open(folder, read_only=True) as store:
                 return _Check(store, images, say).report()
-        except _PrunedMeanwhile:
+        except PrunedMeanwhile:
             say("retention removed entries meanwhile; beginning again")
         except StoreFull:
             raise
@@ -186,7 +182,7 @@ class _Check:
     def _find(self, text: str) -> None:
         with suppress(StoreError):  # one that can no longer be read was not pruned
             if self._store.base() != self._base:
-                raise _PrunedMeanwhile
+                raise PrunedMeanwhile
         self._found += 1
         if len(self._findings) < MOST_FINDINGS:
             self._findings.append("".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text))

@@ -1,44 +1,31 @@
 """The export of one slide (`edge export`): a folder that stands alone, written whole or not at all."""
 
 import csv
-import hashlib
 import json as json_format
 import logging
-import os
-import secrets
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct, convert, to_builtins
 
 from edge.bundle.provenance import Provenance
 from edge.errors import StoreError, UsageError
 from edge.record.audit import VerifyReport, verify
 from edge.record.chain import ChainEnd
 from edge.record.entries import Body, Image, RunBody, VerdictBody, read_body
+from edge.record.export_folder import IMAGES, SUMS, Sums, check_target, new_folder, warn_of_target
 from edge.record.images import split_path
-from edge.record.reader import Head, Row
+from edge.record.reader import Head, PrunedMeanwhile, Row
 from edge.record.store import Store
 from edge.system.clock import Clock
-from edge.system.durable import sync_path, sync_stream
 
 _log = logging.getLogger(__name__)
 
 
-CSV, JSON_LINES, HEAD, README, SUMS, IMAGES = (
-    "verdicts.csv",
-    "record.jsonl",
-    "chain.json",
-    "README.txt",
-    "SHA256SUMS",
-    "images",
-)
+CSV, JSON_LINES, HEAD, README = "verdicts.csv", "record.jsonl", "chain.json", "README.txt"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for a formula (OWASP, "CSV Injection")
-_PIECE = 2**20
 _BEFORE = ("field", "utc", "utc_ns", "clock_synchronized", "slide", "label", "reason", "detail")
 _AFTER = (
     *("run", "camera", "simulated", "bundle", "bundle_digest", "certified", "runtime", "runtime_version", "kind"),
@@ -51,9 +38,29 @@ _OF_RUN = (
 )
 
 
+class Removed(Struct, frozen=True):
+    """Fields of a slide that retention removed before the export, and when it last removed anything (ISO 8601).
+
+    >>> str(Removed(1, 500, "2026-11-29T12:00:00Z"))
+    'fields 1 to 500 were removed by retention on 2026-11-29T12:00:00Z or before'
+    """
+
+    first: int
+    last: int
+    by: str
+
+    def __str__(self) -> str:
+        return f"fields {self.first} to {self.last} were removed by retention on {self.by} or before"
+
+
 @dataclass
 class SlideSummary:
     """What one pass over a slide's entries finds out, and the next needs.
+
+    Attributes:
+        first_field, last_field: of the verdicts read, 0 before the first. removed: those that are gone.
+        run: of the entry read last. carried: the beginnings of runs that were removed while their verdicts stayed.
+        problems: what is wrong with what was read, one sentence each.
 
     >>> SlideSummary(verdicts=3, images=1).problems
     []
@@ -62,6 +69,11 @@ class SlideSummary:
     verdicts: int = 0
     entries: int = 0
     images: int = 0
+    first_field: int = 0
+    last_field: int = 0
+    removed: Removed | None = None
+    run: int = 0
+    carried: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     simulated: bool = False
     bundles: dict[Provenance, None] = field(default_factory=dict)
     labels: dict[str, None] = field(default_factory=dict)  # in the order first seen, here and below
@@ -77,7 +89,8 @@ class ChainRecord(Struct, frozen=True):
         record, head: name of the record, and the end of its chain at the time of the export.
         exported: that time, ISO 8601.
         entries, verdicts, images, simulated, bundles: of the slide, as in `SlideSummary`.
-        sound, findings: what `edge verify` says of the record, and what the export found wrong with images.
+        sound, findings: what `edge verify` says of the record, and what the export found wrong with fields or images.
+        removed: fields that retention had removed before, or None.
 
     >>> end, bundle = ChainEnd(3, "0" * 64), Provenance("tiny-int8", None, "unsigned")
     >>> ChainRecord("s1", "ab" * 16, end, "2026-11-03T12:00:00Z", 3, 1, 0, True, (bundle,), True, ()).head.id
@@ -95,19 +108,30 @@ class ChainRecord(Struct, frozen=True):
     bundles: tuple[Provenance, ...]
     sound: bool
     findings: tuple[str, ...]
+    removed: Removed | None = None
 
 
 def export(folder: Path, slide: str, to: Path) -> tuple[SlideSummary, VerifyReport]:
     """Write everything about `slide` in the record `folder` to the new folder `to`, while a run may go on.
 
     What is exported is the slide up to the record's head now. The entries are marked as exported unless
-    something was found wrong with them: retention keeps those.
+    something was found wrong with them: retention keeps those. Where retention removes meanwhile what was not yet
+    read, the export begins again.
 
     Raises:
-        UsageError: no such slide, or `to` is not an empty or new folder outside the record.
+        UsageError: no such slide, or `to` is not an empty or new folder outside the record, in one that exists.
         StoreError: the record cannot be read. OSError: `to` cannot be written; nothing of it stays.
     """
-    _check_target(folder, to)
+    check_target(folder, to)
+    warn_of_target(folder, to)
+    while True:
+        try:
+            return _export_once(folder, slide, to)
+        except PrunedMeanwhile:
+            _log.info("retention removed entries meanwhile; beginning again")
+
+
+def _export_once(folder: Path, slide: str, to: Path) -> tuple[SlideSummary, VerifyReport]:
     checked = verify(folder, images=False, say=_log.info)
     with Store.open(folder, read_only=True) as store:
         known = store.slides()
@@ -118,8 +142,10 @@ def export(folder: Path, slide: str, to: Path) -> tuple[SlideSummary, VerifyRepo
         head = Head(
             store.head().record, checked.head.id, checked.head.digest, image_bytes=0
         )  # what was checked is what is exported
-        with _new_folder(to) as staging:
+        with new_folder(to) as staging:
             summary = _write(store, slide, head, staging, checked)
+        if summary.removed:
+            _log.warning(f"slide {slide}: {summary.removed}; the export begins after them")
         if checked.sound and not summary.problems:
             try:
                 store.mark_exported(slide, Row(head.id, "", head.digest), Clock().now().utc)
@@ -129,16 +155,13 @@ def export(folder: Path, slide: str, to: Path) -> tuple[SlideSummary, VerifyRepo
 
 
 def _write(store: Store, slide: str, head: Head, staging: Path, checked: VerifyReport) -> SlideSummary:
-    with _Sums(staging) as sums:
-        summary = SlideSummary()
+    summary = SlideSummary()
+    with Sums(staging) as sums:
         with sums.text(JSON_LINES) as lines:
-            for row in store.slide_entries(slide, through=head.id):
-                lines.write(f'{{"id":{row.id},"digest":"{row.digest}","entry":{row.body}}}\n')
-                image = _count(summary, read_body(row.body))
-                if image is not None:
-                    _copy_image(store, image, sums, summary)
+            _read_entries(store, slide, head, checked.pruned_through, summary, lines)
+        _copy_images(store, staging / JSON_LINES, sums, summary)
         with sums.text(CSV) as table:
-            _write_table(store, staging / JSON_LINES, summary, table)
+            _write_table(staging / JSON_LINES, summary, table)
         with sums.text(HEAD) as stream:
             stream.write(json_format.dumps(to_builtins(_chain_record(slide, head, summary, checked)), indent=2) + "\n")
         with sums.text(README) as stream:
@@ -146,40 +169,93 @@ def _write(store: Store, slide: str, head: Head, staging: Path, checked: VerifyR
     return summary
 
 
-def _count(summary: SlideSummary, body: Body) -> Image | None:
-    """Take an entry into the summary; the image it names."""
+def _read_entries(store: Store, slide: str, head: Head, base: int, summary: SlideSummary, lines: IO[str]) -> None:
+    """Write all entries of the slide up to `head`, of one moment: all that is needed of the database, and complete.
+
+    Images are copied later: a stick may take an hour for them, and a moment must not last so long.
+    """
+    with store.at_one_moment():
+        start = store.snapshot()
+        if start.base.id != base:  # since `verify`
+            raise PrunedMeanwhile
+        for row in store.slide_entries(slide, through=head.id):
+            lines.write(f'{{"id":{row.id},"digest":"{row.digest}","entry":{row.body}}}\n')
+            _count(store, summary, read_body(row.body))
+        following = store.next_field(slide, head.id)  # recorded since `verify`
+        last = start.slides[slide] if following is None else following - 1
+        if summary.last_field == 0:
+            summary.first_field = last + 1
+        elif summary.last_field < last:
+            summary.problems.append(_missing(summary.last_field + 1, last))
+        if summary.first_field > 1:
+            gone = 1, summary.first_field - 1
+            if start.base.id:
+                summary.removed = Removed(*gone, store.last_removal() or "an unknown day")
+            else:
+                summary.problems.append(_missing(*gone))
+
+
+def _missing(first: int, last: int) -> str:
+    return f"field {first} is missing" if first == last else f"fields {first} to {last} are missing"
+
+
+def _count(store: Store, summary: SlideSummary, body: Body) -> None:
+    """Take an entry into the summary."""
     summary.entries += 1
     if isinstance(body, RunBody):
-        summary.simulated |= body.simulated
-        summary.bundles[body.provenance] = None
-        summary.labels.update(dict.fromkeys(body.labels))
-    if not isinstance(body, VerdictBody):
-        return None
-    summary.verdicts += 1
-    summary.gates.update(dict.fromkeys(body.gates))
-    summary.stages.update(dict.fromkeys(body.latency_ms))
-    return body.image
+        _count_run(summary, body)
+    elif isinstance(body, VerdictBody):
+        if body.run != summary.run:  # its beginning was removed: columns and warnings rest on it all the same
+            text = store.run_body(body.run)
+            summary.run, summary.carried[body.run] = body.run, json_format.loads(text or "{}")
+            if text is not None and isinstance(begun := read_body(text), RunBody):
+                _count_run(summary, begun)
+        if summary.verdicts and body.field > summary.last_field + 1:
+            summary.problems.append(_missing(summary.last_field + 1, body.field - 1))
+        summary.first_field = summary.first_field or body.field
+        summary.last_field = body.field
+        summary.verdicts += 1
+        summary.gates.update(dict.fromkeys(body.gates))
+        summary.stages.update(dict.fromkeys(body.latency_ms))
 
 
-def _copy_image(store: Store, image: Image, sums: "_Sums", summary: SlideSummary) -> None:
-    """Copy an image if it still is the one recorded; what is not is left out and named among the problems."""
-    try:
-        found, _ = store.images.digest(image.path)
-    except OSError as error:
-        summary.problems.append(f"{image.path}: {error.strerror}")
-        return
-    if found != image.sha256:
-        summary.problems.append(f"{image.path}: was altered")
-        return
-    name = f"{IMAGES}/{split_path(image.path)[1]}"
-    sums.copy(store.folder / image.path, name)
-    summary.images += 1
+def _count_run(summary: SlideSummary, run: RunBody) -> None:
+    summary.run = run.run
+    summary.simulated |= run.simulated
+    summary.bundles[run.provenance] = None
+    summary.labels.update(dict.fromkeys(run.labels))
+
+
+def _copy_images(store: Store, lines: Path, sums: Sums, summary: SlideSummary) -> None:
+    """Copy each image that still is the one recorded; what is not is left out and named among the problems.
+
+    Raises:
+        PrunedMeanwhile: retention was faster.
+    """
+    with lines.open(encoding="utf-8") as stream:
+        for line in stream:
+            record = json_format.loads(line)
+            if record["entry"].get("image") is None:
+                continue
+            image = convert(record["entry"]["image"], Image)
+            try:
+                data = store.images.read(image)
+            except OSError as error:
+                if store.base().id >= record["id"]:
+                    raise PrunedMeanwhile from error
+                summary.problems.append(f"{image.path}: {error.strerror}")
+                continue
+            if data is None:
+                summary.problems.append(f"{image.path}: was altered")
+                continue
+            sums.write(f"{IMAGES}/{split_path(image.path)[1]}", data)
+            summary.images += 1
 
 
 # --- the table ------------------------------------------------------------------------------------------------
 
 
-def _write_table(store: Store, lines: Path, summary: SlideSummary, table: IO[str]) -> None:
+def _write_table(lines: Path, summary: SlideSummary, table: IO[str]) -> None:
     """The verdicts as CSV, read back from the lines just written, now that all columns are known."""
     writer = csv.writer(table)  # lines end with CR LF (RFC 4180): only so are cells with either quoted
     runs: dict[int, Mapping[str, Any]] = {}
@@ -199,7 +275,7 @@ def _write_table(store: Store, lines: Path, summary: SlideSummary, table: IO[str
                 runs = {entry["run"]: entry}  # one at a time
             elif entry["type"] == "verdict":
                 if entry["run"] not in runs:
-                    runs = {entry["run"]: json_format.loads(store.run_body(entry["run"]) or "{}")}
+                    runs = {entry["run"]: summary.carried.get(entry["run"], {})}
                 writer.writerow([_cell(value) for value in _row(record, runs[entry["run"]], summary)])
 
 
@@ -247,6 +323,7 @@ def _chain_record(slide: str, head: Head, summary: SlideSummary, checked: Verify
         bundles=tuple(summary.bundles),
         sound=checked.sound and not summary.problems,
         findings=(*checked.findings, *summary.problems),
+        removed=summary.removed,
     )
 
 
@@ -254,6 +331,8 @@ def _readme(slide: str, head: Head, summary: SlideSummary, checked: VerifyReport
     warning = ""
     if summary.simulated:
         warning += "SIMULATED: at least one run looked at drawn fields, not at a smear (column `simulated`).\n\n"
+    if summary.removed:
+        warning += f"NOT ALL: {summary.removed}. They are not in here.\n\n"
     if summary.problems or not checked.sound:
         problems = "\n".join([*checked.findings, *summary.problems])
         warning += f"NOT SOUND: the record did not verify when this was exported:\n{problems}\n\n"
@@ -279,67 +358,6 @@ Research use only: this is no medical device, and no verdict in here is a diagno
                  Keep it away from the device: as long as the record still has an entry {head.id} with that digest,
                  nothing before it was changed.
 """
-
-
-class _Sums:
-    """A folder being filled, every file hashed as it is written and synced; SHA256SUMS comes last."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __enter__(self) -> "_Sums":
-        self._list = (self._folder / SUMS).open("w", encoding="utf-8")
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        with self._list:
-            sync_stream(self._list)
-        if kind is None:
-            for folder in (self._folder / IMAGES, self._folder):
-                if folder.is_dir():
-                    sync_path(folder)
-
-    @contextmanager
-    def text(self, name: str) -> Iterator[IO[str]]:
-        """A text file in it; what UTF-8 has no form for (file names of other encodings) is escaped."""
-        path = self._folder / name
-        with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
-            yield stream
-            sync_stream(stream)
-        with path.open("rb") as written:
-            self._list.write(f"{hashlib.file_digest(written, 'sha256').hexdigest()}  {name}\n")
-
-    def copy(self, source: Path, name: str) -> None:
-        """A copy of a file in it."""
-        path, digest = self._folder / name, hashlib.sha256()
-        path.parent.mkdir(exist_ok=True)
-        with source.open("rb") as stream, path.open("xb") as copy:
-            while piece := stream.read(_PIECE):
-                copy.write(piece)
-                digest.update(piece)
-            sync_stream(copy)
-        self._list.write(f"{digest.hexdigest()}  {name}\n")
-
-
-@contextmanager
-def _new_folder(to: Path) -> Iterator[Path]:
-    """A hidden folder beside `to` that takes its name at the end, and goes without a trace after any failure."""
-    to.parent.mkdir(parents=True, exist_ok=True)
-    staging = to.parent / f".{to.name}.{secrets.token_hex(6)}.partial"
-    try:
-        staging.mkdir()
-        yield staging
-        staging.rename(to)  # replaces an empty folder, and fails on any other (rename(2))
-        sync_path(to.parent)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def _check_target(folder: Path, to: Path) -> None:
-    if os.path.lexists(to) and (to.is_symlink() or not to.is_dir() or any(to.iterdir())):
-        raise UsageError(f"--to must name a new or an empty folder; {to} is neither")
-    if to.resolve().is_relative_to(folder.resolve()):
-        raise UsageError(f"--to must be outside the record; {to} is in {folder}")
 
 
 def _near(slide: str, known: Mapping[str, int]) -> str:

@@ -113,6 +113,19 @@ class ImageFolder:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
                 return digest, stream.tell()
 
+    def read(self, image: Image) -> bytes | None:
+        """The bytes of an image; None where the file is not the one that was recorded.
+
+        Raises:
+            OSError: missing, a link, not readable. StoreError: no path of an image.
+        """
+        slide, name = split_path(image.path)
+        with self._opened(slide) as folder, os.fdopen(os.open(name, _READ, dir_fd=folder), "rb") as stream:
+            if os.fstat(stream.fileno()).st_size != image.bytes:
+                return None
+            data = stream.read(image.bytes)
+        return data if hashlib.sha256(data).hexdigest() == image.sha256 else None
+
     def sweep(self, slide: str, last_field: int) -> int:
         """Clear away what an interrupted write left: unfinished files are deleted, images beyond the last field
         of the slide, which no entry names, are moved to `left-over/`; how many were moved."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from edge.record.chain import genesis
 from edge.record.images import ImageFolder
-from edge.record.schema import narrowed
+from edge.record.schema import narrowed, roll_back
 
 CHUNK = 500  # rows read at a time: no snapshot is held long enough to let the write-ahead log grow
 
@@ -58,6 +58,10 @@ class Snapshot:
     slides: Mapping[str, int]
 
 
+class PrunedMeanwhile(Exception):  # noqa: N818  (no error: whoever reads begins again)
+    """Retention removed entries while they were being read."""
+
+
 class Reader:
     """What can be asked of a record. Methods may be called from any thread.
 
@@ -74,15 +78,28 @@ class Reader:
         self._connection = connection
         self._guard = threading.RLock()
 
+    @contextmanager
+    def at_one_moment(self) -> Iterator[None]:
+        """What is read inside is the record at one moment, whatever a writer does meanwhile.
+
+        For minutes at most: as long as it lasts, the write-ahead log grows by all that is written.
+        """
+        with self._guard:
+            if self._connection.in_transaction:
+                yield
+                return
+            with narrowed(self.folder):
+                self._connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                roll_back(self._connection)
+
     def snapshot(self) -> Snapshot:
         """How far the record goes, all of it at one moment."""
-        with self._reading() as connection:
-            connection.execute("BEGIN")
-            try:
-                newest = connection.execute("SELECT coalesce(max(id), 0) FROM entries").fetchone()[0]
-                return Snapshot(head_of(connection), _base(connection), newest, _slides(connection))
-            finally:
-                connection.execute("COMMIT")
+        with self.at_one_moment(), self._reading() as connection:
+            newest = connection.execute("SELECT coalesce(max(id), 0) FROM entries").fetchone()[0]
+            return Snapshot(head_of(connection), _base(connection), newest, _slides(connection))
 
     def head(self) -> Head:
         """The end of the chain."""
@@ -98,6 +115,21 @@ class Reader:
         """The last field number given, by slide."""
         with self._reading() as connection:
             return _slides(connection)
+
+    def last_removal(self) -> str | None:
+        """When retention last removed entries, ISO 8601; None where it never did."""
+        query = """SELECT json_extract(body, '$.utc') FROM entries
+                   WHERE type = 'pruned' AND type != 'verdict' ORDER BY id DESC LIMIT 1"""
+        with self._reading() as connection:
+            found = connection.execute(query).fetchone()
+            return None if found is None else str(found[0])
+
+    def next_field(self, slide: str, after: int) -> int | None:
+        """The first field of a slide behind entry `after`; None where there is none."""
+        query = "SELECT min(field) FROM entries WHERE slide = ? AND field > 0 AND id > ?"
+        with self._reading() as connection:
+            found: int | None = connection.execute(query, (slide, after)).fetchone()[0]
+            return found
 
     def exported(self) -> dict[str, int]:
         """The last entry that was exported, by slide."""

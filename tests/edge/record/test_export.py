@@ -39,6 +39,7 @@ def entries(folder: Path) -> list[dict[str, Any]]:
 
 def test_an_export_stands_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record, to = tmp_path / "record", tmp_path / "new/S-1"
+    to.parent.mkdir()
     fill(record, 5)
     fill(record, 3, info=replace(INFO, slide="other"))
     stored = fill(record, 2)

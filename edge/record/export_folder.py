@@ -1,0 +1,119 @@
+"""The folder of an export: where it may be, and how it is written whole or not at all."""
+
+import hashlib
+import logging
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from edge.errors import UsageError
+from edge.system.durable import sync_path, sync_stream
+
+_log = logging.getLogger(__name__)
+
+SUMS, IMAGES = "SHA256SUMS", "images"
+_IN_MEMORY = ("tmpfs", "ramfs", "overlay")  # overlay: the root of a Pi whose card is protected by overlayroot
+
+
+def check_target(folder: Path, to: Path) -> None:
+    """Raise UsageError unless `to` can become an export of the record `folder`."""
+    if os.path.lexists(to) and (to.is_symlink() or not to.is_dir() or any(to.iterdir())):
+        raise UsageError(f"--to must name a new or an empty folder; {to} is neither")
+    if to.resolve().is_relative_to(folder.resolve()):
+        raise UsageError(f"--to must be outside the record; {to} is in {folder}")
+    if not to.parent.is_dir():  # never made here: that of a drive which is not mounted would be on the card
+        raise UsageError(f"--to must be in a folder that exists; {to.parent} does not: mount the drive, or make it")
+
+
+def warn_of_target(folder: Path, to: Path) -> None:
+    """Warn where an export would be lost with the record's card, or with the power."""
+    kind = file_system(to.parent.stat().st_dev)
+    if medium(folder) == medium(to.parent):
+        _log.warning(f"{to.parent} is on the same medium as the record: no copy that survives it; is a drive missing?")
+    elif kind in _IN_MEMORY:
+        _log.warning(
+            f"{to.parent} is on {kind}, in memory perhaps: no copy that survives a restart; is a drive missing?"
+        )
+
+
+def medium(path: Path, blocks: Path = Path("/sys/dev/block")) -> str:
+    """What `path` is stored on: the whole drive or card, whichever of its partitions; a device number elsewhere."""
+    device = path.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    if not (blocks / number).exists():
+        return number
+    block = (blocks / number).resolve()
+    return str(block.parent if (block / "partition").exists() else block)
+
+
+def file_system(device: int, mounts: Path = Path("/proc/self/mountinfo")) -> str:
+    """The type of the file system with that device number (proc_pid_mountinfo(5)); "" where it is not known."""
+    number = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(" - ")[2].split()[0] for line in lines if line.split()[2] == number), "")
+
+
+class Sums:
+    """A folder being filled, every file hashed as it is written and synced; SHA256SUMS comes last.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with Sums(Path(folder)) as sums:
+    ...         sums.write("images/000001.png", b"...")
+    ...     (Path(folder) / SUMS).read_text()[64:]
+    '  images/000001.png\\n'
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __enter__(self) -> "Sums":
+        self._list = (self._folder / SUMS).open("w", encoding="utf-8")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        with self._list:
+            sync_stream(self._list)
+        if kind is None:
+            for folder in (self._folder / IMAGES, self._folder):
+                if folder.is_dir():
+                    sync_path(folder)
+
+    @contextmanager
+    def text(self, name: str) -> Iterator[IO[str]]:
+        """A text file in it; what UTF-8 has no form for (file names of other encodings) is escaped."""
+        path = self._folder / name
+        with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
+            yield stream
+            sync_stream(stream)
+        with path.open("rb") as written:
+            self._list.write(f"{hashlib.file_digest(written, 'sha256').hexdigest()}  {name}\n")
+
+    def write(self, name: str, data: bytes) -> None:
+        """A file in it that is not there yet."""
+        path = self._folder / name
+        path.parent.mkdir(exist_ok=True)
+        with path.open("xb") as stream:
+            stream.write(data)
+            sync_stream(stream)
+        self._list.write(f"{hashlib.sha256(data).hexdigest()}  {name}\n")
+
+
+@contextmanager
+def new_folder(to: Path) -> Iterator[Path]:
+    """A hidden folder beside `to` that takes its name at the end, and goes without a trace after any failure."""
+    staging = to.parent / f".{to.name}.{secrets.token_hex(6)}.partial"
+    try:
+        staging.mkdir()
+        yield staging
+        staging.rename(to)  # replaces an empty folder, and fails on any other (rename(2))
+        sync_path(to.parent)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)

@@ -173,5 +173,5 @@ def test_a_missing_file_is_named_before_anything_is_timed(tmp_path: Path) -> Non
 def test_a_figure_needs_matplotlib_and_says_so_before_anything_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"--figure needs matplotlib.*leukoscope\[models\]"):
+    with pytest.raises(UsageError, match=r"--figure needs matplotlib.*'\.\[models\]'"):
         bench(**{**WORDS, "figure": "x.png"})

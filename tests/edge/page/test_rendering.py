@@ -77,7 +77,7 @@ def test_a_row_of_another_length_than_the_head_is_refused(row: tuple[str, ...]) 
 
 def test_without_jinja_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(PageUnavailable, match=r"leukoscope\[page\]"):
+    with pytest.raises(PageUnavailable, match=r"pip install '\.\[page\]'"):
         render_page("edge.page", "base.html")
 
 

@@ -58,6 +58,20 @@ class Snapshot:
     slides: Mapping[str, int]
 
 
+@dataclass(frozen=True)
+class KnownTime:
+    """When an entry was recorded, by a clock that was synchronized.
+
+    >>> KnownTime(7, 1, utc_ns=1_762_171_200_000_000_000, monotonic_ns=5_000_000_000).id
+    7
+    """
+
+    id: int
+    run: int | None
+    utc_ns: int
+    monotonic_ns: int
+
+
 class PrunedMeanwhile(Exception):  # noqa: N818  (no error: whoever reads begins again)
     """Retention removed entries while they were being read."""
 
@@ -123,6 +137,15 @@ class Reader:
         with self._reading() as connection:
             found = connection.execute(query).fetchone()
             return None if found is None else str(found[0])
+
+    def next_known_time(self, after: int, not_after_ns: int) -> KnownTime | None:
+        """The first entry behind `after` that was stamped by a synchronized clock, no later than that; or None."""
+        query = """SELECT id, run, json_extract(body, '$.utc_ns'), json_extract(body, '$.monotonic_ns') FROM entries
+                   WHERE id > ? AND json_extract(body, '$.synchronized') = 1 AND json_extract(body, '$.utc_ns') <= ?
+                   ORDER BY id LIMIT 1"""
+        with self._reading() as connection:
+            found = connection.execute(query, (after, not_after_ns)).fetchone()
+            return None if found is None else KnownTime(*found)
 
     def next_field(self, slide: str, after: int) -> int | None:
         """The first field of a slide behind entry `after`; None where there is none."""

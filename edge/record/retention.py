@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from edge.record.entries import Body, Image, PrunedBody, VerdictBody, moment, read_body
-from edge.record.reader import Row
+from edge.record.reader import KnownTime, Row
 from edge.record.store import Store, Transaction
 from edge.system.clock import Instant
 
@@ -28,7 +28,7 @@ class Retention:
 
     Attributes:
         days: age in days, > 0, by the wall clock; not applied while that is known to be unsynchronized, because a
-            wrong clock must delete nothing.
+            wrong clock must delete nothing. Entries stamped by such a clock are as old as `_Ages` says.
         gigabytes: 10^9 bytes of images and database, > 0.
         only_exported: nothing goes that was not exported.
 
@@ -104,10 +104,18 @@ def _choose(store: Store, retention: Retention, now: Instant) -> tuple[Row | Non
     if retention.days is not None and oldest is None:
         held_back = "nothing removed by age: the clock is not synchronized; set a size, or synchronize it"
     base = store.base().id
+    ages = _Ages(store, now)
     for row in store.entries(after=base, through=store.head().id):
         body = read_body(row.body)
-        if excess <= 0 and (oldest is None or body.utc_ns >= oldest):
-            break
+        if excess <= 0:
+            recorded = None if oldest is None else ages.recorded_by(row, body)
+            if oldest is not None and recorded is None:
+                held_back = (
+                    f"no more removed by age: when entry {row.id} was recorded is not known (stamped {body.utc}, "
+                )
+                held_back += "and no later entry by a synchronized clock)"
+            if oldest is None or recorded is None or recorded >= oldest:
+                break
         slide = None if isinstance(body, PrunedBody) else body.slide
         if retention.only_exported and slide is not None and exported.get(slide, 0) < row.id:
             held_back = f"more exceeds the limits, and stays: entry {row.id} of slide {slide} was not exported"
@@ -118,6 +126,36 @@ def _choose(store: Store, retention: Retention, now: Instant) -> tuple[Row | Non
         if last is not None and row.id - base >= MOST_AT_ONCE:
             break
     return last, held_back
+
+
+class _Ages:
+    """When entries were recorded, also those that a clock stamped which was wrong."""
+
+    def __init__(self, store: Store, now: Instant) -> None:
+        self._store, self._now = store, now
+        self._known: KnownTime | None = None
+        self._searched = False
+
+    def recorded_by(self, row: Row, body: Body) -> int | None:
+        """The time, in ns since 1970, by which an entry was recorded at the latest; None where nothing tells.
+
+        A stamp counts unless the clock was known not to be synchronized, or it lies in the future. Then the next
+        entry of a synchronized clock tells: in the same run by the monotonic clock, else because it came later.
+        """
+        if body.synchronized is not False and body.utc_ns <= self._now.utc_ns:
+            return body.utc_ns
+        known = self._next_known(row.id)
+        if known is None:
+            return None
+        same_run = not isinstance(body, PrunedBody) and body.run is not None and body.run == known.run
+        return known.utc_ns - max(0, known.monotonic_ns - body.monotonic_ns) if same_run else known.utc_ns
+
+    def _next_known(self, after: int) -> KnownTime | None:
+        """Searched once for all entries before it."""
+        if not self._searched or (self._known is not None and self._known.id <= after):
+            self._known = self._store.next_known_time(after, self._now.utc_ns)
+            self._searched = True
+        return self._known
 
 
 def _oldest_to_keep(retention: Retention, now: Instant) -> float | None:

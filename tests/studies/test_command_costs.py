@@ -1,6 +1,8 @@
 """The study of command costs: rows measured, replaced and kept; no row of a command that did not run; its table."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +18,16 @@ INSPECT = "convert inspect models/bundles/custom_cnn-int8/model.tflite"
 
 
 def measured(out: Path) -> dict[str, Any]:
-    record: Any = measure_words(INSPECT, out=str(out)).execute().record
-    return dict(record)
+    """In a process of its own: a child's peak counts what its parent held, and a process of tests holds TensorFlow."""
+    program = [sys.executable, "-m", "docs.studies.conversion.command_costs", "measure", INSPECT, "--out", str(out)]
+    done = subprocess.run([*program, "--json"], check=True, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return dict(json.loads(done.stdout))
 
 
-def test_a_row_is_measured_kept_and_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
+def test_a_row_is_measured_kept_and_replaced(tmp_path: Path) -> None:
     out = tmp_path / "costs.json"
     first = measured(out)
-    assert first["exit_code"] == 0 and first["processor_s"] > 0 and 10 < first["peak_mb"] < 2000
+    assert first["exit_code"] == 0 and first["processor_s"] > 0 and 10 < first["peak_mb"] < 1000
     other = {"words": "convert other", "processor_s": 1.0, "seconds": 2.0, "peak_mb": 3, "exit_code": 1}
     out.write_text(json.dumps({"rows": [{**first, "peak_mb": 0}, other]}))
     again = measured(out)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from statsmodels.stats.contingency_tables import mcnemar
@@ -206,8 +206,10 @@ def test_bad_arguments_are_named(call: object, named: str) -> None:
 
 
 @settings(max_examples=30)
+@example(2, 12629)  # the mean of two equal values, one step below them
 @given(st.integers(2, 60), st.integers(0, 2**31))
 def test_bootstrap_stays_within_the_sample(size: int, seed: int) -> None:
     sample = np.random.default_rng(seed).random(size)
     interval = bootstrap(_mean, sample, resamples=200, seed=seed)
-    assert sample.min() <= interval.low <= interval.high <= sample.max()
+    rounding = 4 * np.finfo(np.float64).eps  # of a mean
+    assert sample.min() - rounding <= interval.low <= interval.high <= sample.max() + rounding

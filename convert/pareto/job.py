@@ -194,7 +194,7 @@ def _points(
     networks: list[Network] = []
     try:
         for variant in settings.variants:
-            _log.info(f"{variant.name}")
+            _log.info(variant.name)
             model = given[variant.name] if variant.name in given else _trained(settings, variant, source, watch)
             with watch("judge float"):
                 who = candidate(variant.name, model, source, known=variant.path is None)

@@ -104,7 +104,7 @@ class RunRequest:
         with watch.serving():
             camera = open_camera(self.settings.camera_uri)
             if camera.notice:
-                _log.warning(f"{camera.notice}")
+                _log.warning(camera.notice)
             with (
                 stop_on(signal.SIGINT, signal.SIGTERM) as stop,
                 printing(stop) as output,

@@ -55,7 +55,7 @@ class SelfTestRequest:
             tester.failed(str(settings.model.bundle or "the shipped bundle"), error)
             raise
         if not found.passed:
-            _log.error(f"{found.detail}")
+            _log.error(found.detail)
         return Outcome(DONE if found.passed else ANSWER_IS_NO, found.as_record(), found.text())
 
 

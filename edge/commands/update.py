@@ -58,7 +58,7 @@ class UpdateRequest:
 
         slots, trust = Slots(self.slots), TrustedKeys.load(self.settings.trust.keys)
         for warning in trust.warnings:
-            _log.warning(f"{warning}")
+            _log.warning(warning)
         name = self.name or _name_that_serves(slots)
         done = update(
             slots,

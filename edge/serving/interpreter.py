@@ -73,5 +73,5 @@ def open_edgetpu(
     interpreter = open_interpreter(model, runtime=runtime, threads=threads, edgetpu=device)
     slow = slow_usb(device, machine)
     if slow:
-        _log.warning(f"{slow}")
+        _log.warning(slow)
     return interpreter

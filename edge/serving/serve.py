@@ -58,7 +58,7 @@ def serve(
     model = model or ModelSettings()
     trust = machine_keys() if trust is None else trust
     for warning in trust.warnings:
-        _log.warning(f"{warning}")
+        _log.warning(warning)
     bundle = bundles.load(
         model.bundle or bundle_to_run(),
         trust=trust,

@@ -29,6 +29,11 @@ class BundleError(EdgeError, ValueError):
     """A bundle that is incomplete, altered or not certified. Cure: fetch or build it again."""
 
 
+class GatesError(EdgeError, ValueError):
+    """A `gates.json` that is no such file, or whose limits cannot be. Cure: fit it anew: `convert gates BUNDLE --data
+    DIR`."""
+
+
 class SignatureError(BundleError):
     """A bundle that is not signed by whom this machine trusts, or that was revoked. Cure: have it signed, or fetch it
     again from who signed it."""

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.inference.contract import Pixels
+from edge.inference.gates.domain import SMEAR
 from edge.inference.gates.measures import View
-from edge.inference.gates.novelty import MEASURES, NOVELTY_FORMAT, Family, Novelty
+from edge.inference.gates.novelty import FAMILIES, NOVELTY_FORMAT, Family, Novelty, family_names
 
 PROTOTYPES = 8  # a class
 FEWEST = 5  # images that a prototype must stand for
@@ -51,11 +52,11 @@ RULES = {"stain": LimitRule(0.0065, 1.15), "structure": LimitRule(0.0035, 1.1)}
 
 def measure(fields: Iterable[Pixels]) -> Measured:
     """Family -> (N, F) numbers of prepared fields."""
-    rows: dict[str, list[Any]] = {name: [] for name in MEASURES}
+    rows: dict[str, list[Any]] = {name: [] for name in family_names(SMEAR)}
     for pixels in fields:
         view = View(pixels)
-        for name, (_, numbers) in MEASURES.items():
-            rows[name].append(numbers(view))
+        for name, found in rows.items():
+            found.append(FAMILIES[name].measure(view))
     return {name: np.array(values, np.float64) for name, values in rows.items()}
 
 
@@ -131,7 +132,7 @@ def to_record(novelty: Novelty) -> dict[str, Any]:
         "format": NOVELTY_FORMAT,
         "families": {
             name: {
-                "numbers": list(MEASURES[name][0]),
+                "numbers": list(FAMILIES[name].words),
                 "limit": family.limit,
                 "centre": _rounded(family.centre),
                 "scale": _rounded(family.scale),

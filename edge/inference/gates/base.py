@@ -7,6 +7,7 @@ from typing import Protocol
 
 from edge.errors import FrameError, SettingsError
 from edge.inference.contract import Pixels
+from edge.inference.gates.domain import SMEAR, Domain
 from edge.inference.gates.measures import View
 
 
@@ -71,6 +72,7 @@ class Gates:
     Args:
         gates: with different names. No gates judge nothing.
         size: (width, height) in pixels that frames must have for the limits to mean anything; None for any.
+        domain: what frames show.
 
     Attributes:
         gates: the same, as a tuple.
@@ -82,8 +84,8 @@ class Gates:
     ('under_exposed', 5)
     """
 
-    def __init__(self, gates: Sequence[Gate], size: tuple[int, int] | None = None) -> None:
-        self.gates, self._size = tuple(gates), size
+    def __init__(self, gates: Sequence[Gate], size: tuple[int, int] | None = None, domain: Domain = SMEAR) -> None:
+        self.gates, self._size, self._domain = tuple(gates), size, domain
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -97,11 +99,11 @@ class Gates:
                 near = difflib.get_close_matches(name, self.names, n=1)
                 hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(self.names)}"
                 raise SettingsError(f"no gate is called {name!r}; {hint}")
-        return Gates([gate for gate in self.gates if gate.name not in names], self._size)
+        return Gates([gate for gate in self.gates if gate.name not in names], self._size, self._domain)
 
     def and_then(self, gate: Gate) -> "Gates":
         """The same and one more, asked last."""
-        return Gates([*self.gates, gate], self._size)
+        return Gates([*self.gates, gate], self._size, self._domain)
 
     def require_size(self, size: tuple[int, int]) -> None:
         """FrameError unless frames of (width, height) can be judged: to be asked before the first one comes."""
@@ -120,6 +122,6 @@ class Gates:
         """
         if not self.gates:
             return GateReport(())
-        view = View(pixels)
+        view = View(pixels, self._domain)
         self.require_size((pixels.shape[1], pixels.shape[0]))
         return GateReport(tuple(gate.read(view) for gate in self.gates))

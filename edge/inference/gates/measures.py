@@ -1,8 +1,9 @@
 """What the gates measure on a prepared frame: light, nuclear stain, and the width of its edges.
 
-The corner of the published images' scale bar is left out everywhere, so a bar neither helps nor harms; a camera that
-draws none loses 6 % of its field here. Up to the histograms everything is OpenCV's arithmetic on whole numbers; the
-last steps (a few dozen floats a frame) may differ in their last bits between machines.
+Of a blood smear the corner of the published images' scale bar is left out everywhere, so a bar neither helps nor harms;
+a camera that draws none loses 6 % of its field here. Pictures of anything else are measured whole. Up to
+the histograms everything is OpenCV's arithmetic on whole numbers; the last steps (a few dozen floats a frame) may
+differ in their last bits between machines.
 """
 
 import math
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 from edge.errors import FrameError
 from edge.inference.contract import Pixels
+from edge.inference.gates.domain import SMEAR, Domain
 
 Plane = npt.NDArray[np.uint8] | cv2.typing.MatLike  # uint8 (H, W)
 Counts = npt.NDArray[np.float32]  # (N, 256): N histograms
@@ -74,6 +76,7 @@ class View:
 
     Args:
         pixels: uint8 (H, W, 3) RGB from `InputContract.prepare`, sides >= 8. Not changed.
+        domain: what it shows; the scale bar's corner is left out of a blood smear.
 
     Raises:
         FrameError: pixels are something else.
@@ -82,7 +85,7 @@ class View:
     100.0
     """
 
-    def __init__(self, pixels: Pixels) -> None:
+    def __init__(self, pixels: Pixels, domain: Domain = SMEAR) -> None:
         if (
             pixels.dtype != np.uint8
             or pixels.ndim != 3
@@ -93,7 +96,7 @@ class View:
                 f"pixels must be uint8 (H, W, 3) from prepare(), sides >= {SMALLEST_SIDE}; "
                 f"got {pixels.dtype} {pixels.shape}"
             )
-        self.pixels = pixels
+        self.pixels, self.domain = pixels, domain
 
     @cached_property
     def halved(self) -> Pixels:
@@ -104,9 +107,14 @@ class View:
     def patches(self) -> Pixels:
         """uint8 (H / 4, W / 4, 3): means of 4x4 pixels, the bar's corner replaced by what lies left of it."""
         patches = _halved(self.halved)
-        rows, columns = _corner(patches.shape)
-        patches[-rows:, -columns:] = patches[-rows:, -2 * columns : -columns]
+        self._without_bar(patches)
         return patches
+
+    def _without_bar(self, plane: Plane) -> None:
+        """Replace the bar's corner by what lies left of it, in place; nothing of a picture that is no smear."""
+        if self.domain == SMEAR:
+            rows, columns = _corner(plane.shape)
+            plane[-rows:, -columns:] = plane[-rows:, -2 * columns : -columns]
 
     @cached_property
     def _light(self) -> tuple[float, list[int]]:
@@ -127,6 +135,11 @@ class View:
         red, green, blue = cv2.split(self.patches)
         lightest = cv2.min(cv2.min(red, green), blue)
         return 100 * int(np.count_nonzero(np.equal(lightest, 255))) / lightest.size
+
+    @cached_property
+    def contrast(self) -> float:
+        """Standard deviation of the patches' luma, grey levels 0..127.5."""
+        return float(cv2.meanStdDev(cv2.cvtColor(self.patches, cv2.COLOR_RGB2GRAY))[1][0, 0])
 
     @cached_property
     def nuclear_percent(self) -> float:
@@ -166,8 +179,7 @@ class View:
         planes = []
         for channel in (0, 1):
             plane = cv2.LUT(cv2.extractChannel(self.halved, channel), _DENSITIES[self._light[1][channel]])
-            rows, columns = _corner(plane.shape)
-            plane[-rows:, -columns:] = plane[-rows:, -2 * columns : -columns]
+            self._without_bar(plane)
             planes.append(plane)
         return planes[0], planes[1]
 
@@ -189,8 +201,9 @@ class View:
         """
         fine = cv2.GaussianBlur(cv2.cvtColor(self.pixels, cv2.COLOR_RGB2GRAY), (3, 3), 0)
         coarse = cv2.GaussianBlur(cv2.cvtColor(self.halved, cv2.COLOR_RGB2GRAY), (3, 3), 0)
-        squared, fourth = _tensors(fine, _FINE_SCALE, _FINE_ROWS)
-        squared_coarse, fourth_coarse = _tensors(coarse, _COARSE_SCALE, _COARSE_ROWS)
+        without_bar = self.domain == SMEAR
+        squared, fourth = _tensors(fine, _FINE_SCALE, _FINE_ROWS, without_bar)
+        squared_coarse, fourth_coarse = _tensors(coarse, _COARSE_SCALE, _COARSE_ROWS, without_bar)
         if math.sqrt((fourth.xx + fourth.yy) / (squared.xx + squared.yy)) < _LEAST_SLOPE:
             return EdgeWidth(WIDEST, 0.0, 0.0)
         sharpest, _, _ = _eigen(fourth, fourth_coarse)
@@ -206,11 +219,12 @@ def _variance(ratio: float) -> float:
     return added / max(ratio - 1, added / WIDEST**2)
 
 
-def _tensors(image: Plane, scale: float, every: int) -> tuple[_Slopes, _Slopes]:
+def _tensors(image: Plane, scale: float, every: int, without_bar: bool) -> tuple[_Slopes, _Slopes]:
     """Mean structure tensors, slopes weighted by their square and by their fourth power; 0 in the bar's corner."""
     gx, gy = (gradient[::every] for gradient in cv2.spatialGradient(image))
-    rows, columns = _corner(gx.shape)
-    gx[-rows:, -columns:] = gy[-rows:, -columns:] = 0
+    if without_bar:
+        rows, columns = _corner(gx.shape)
+        gx[-rows:, -columns:] = gy[-rows:, -columns:] = 0
     x, y = (np.multiply(gradient, np.float32(scale)).ravel() for gradient in (gx, gy))
     parts = (x * x, x * y, y * y)
     square = parts[0] + parts[2]

@@ -4,7 +4,7 @@ A classifier answers with one of its classes whatever it is shown, and calls leu
 This gate measures what a laboratory's way of working leaves in a frame (`edge.inference.gates.novelty_features`),
 and compares it with
 prototypes of the training images: the distance to the nearest one, in units of how training images spread about theirs
-(Mahalanobis 1936; one covariance for all prototypes of a family). The farther of two families counts. Prototypes,
+(Mahalanobis 1936; one covariance for all prototypes of a family). The farthest of the families counts. Prototypes,
 covariance and limits are in `edge/inference/gates/novelty.json`, which `python -m models.decision.fit_novelty` writes.
 """
 
@@ -21,17 +21,45 @@ import numpy.typing as npt
 
 from edge.errors import SettingsError
 from edge.inference.gates.base import Reading
+from edge.inference.gates.domain import SMEAR, Domain
 from edge.inference.gates.measures import View
 from edge.inference.gates.novelty_features import STAIN, STRUCTURE, stain, structure
 
 NAME = "unlike_training"
 NOVELTY_FORMAT = 1
 CLAIM = "unlike the training images"
-MEASURES: Mapping[str, tuple[Mapping[str, str], Callable[[View], Sequence[float]]]] = {
-    "stain": (STAIN, stain),
-    "structure": (STRUCTURE, structure),
-}
+FARTHEST = 1e6  # times the limit: what a larger distance, or one that is no number, is recorded as
 Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FamilyMeasure:
+    """What a family of numbers is, without where the training images lie in it.
+
+    Attributes:
+        words: name of a number -> what it belongs to, in words for people; in the order in which `measure` gives them.
+        measure: the numbers of a view, finite.
+        domains: of the images that it can be measured on.
+    """
+
+    words: Mapping[str, str]
+    measure: Callable[[View], Sequence[float]]
+    domains: tuple[Domain, ...]
+
+
+FAMILIES: Mapping[str, FamilyMeasure] = {
+    "stain": FamilyMeasure(STAIN, stain, (SMEAR,)),
+    "structure": FamilyMeasure(STRUCTURE, structure, (SMEAR,)),
+}
+
+
+def family_names(domain: Domain) -> tuple[str, ...]:
+    """The families that images of a domain admit.
+
+    >>> family_names("blood smear")
+    ('stain', 'structure')
+    """
+    return tuple(name for name, family in FAMILIES.items() if domain in family.domains)
 
 
 @dataclass(frozen=True)
@@ -86,11 +114,15 @@ class Novelty:
     """The gate. Its value is the distance as a part of the limit, of the family where that is larger; limit 1.
 
     Attributes:
-        families: by name, those of `MEASURES`.
+        families: by name, some of `FAMILIES`, one at least; asked in the order of that registry.
     """
 
     families: Mapping[str, Family]
     name: str = NAME
+
+    def __post_init__(self) -> None:
+        if not self.families or not set(self.families) <= set(FAMILIES):
+            raise SettingsError(f"families must be some of {', '.join(FAMILIES)}; got {', '.join(self.families)}")
 
     def read(self, view: View) -> Reading:
         """As `edge.inference.gates.base.Gate.read`; the detail names what is most unusual."""
@@ -105,18 +137,22 @@ class Novelty:
 
     def shares(self, view: View) -> dict[str, tuple[float, str]]:
         """Family -> distance as a part of its limit, and what adds most to it, in words."""
-        return self.shares_of({name: measure(view) for name, (_, measure) in MEASURES.items()})
+        return self.shares_of({name: FAMILIES[name].measure(view) for name in self.families})
 
     def shares_of(self, measured: Mapping[str, Sequence[float] | Floats]) -> dict[str, tuple[float, str]]:
         """As `shares`, of the families' numbers."""
         found = {}
-        for name, (words, _) in MEASURES.items():
+        for name in FAMILIES:
+            if name not in self.families:
+                continue
             family = self.families[name]
             distance, addends = family.distance(measured[name])
             parts: dict[str, float] = {}
-            for word, addend in zip(words.values(), addends.tolist(), strict=True):
+            for word, addend in zip(FAMILIES[name].words.values(), addends.tolist(), strict=True):
                 parts[word] = parts.get(word, 0.0) + addend
-            found[name] = distance / family.limit, max(parts, key=parts.__getitem__)
+            share = distance / family.limit
+            # a distance that is no number must not lose against a family that lets the frame through
+            found[name] = share if share < FARTHEST else FARTHEST, max(parts, key=parts.__getitem__)
         return found
 
     @classmethod
@@ -133,9 +169,10 @@ class Novelty:
         if not isinstance(record, dict) or record.get("format") != NOVELTY_FORMAT:
             raise SettingsError(f"novelty file must have format {NOVELTY_FORMAT}")
         families = record.get("families")
-        if not isinstance(families, dict) or set(families) != set(MEASURES):
-            raise SettingsError(f"novelty file must have the families {', '.join(MEASURES)}")
-        return cls({name: _family(name, families[name]) for name in MEASURES})
+        known = family_names(SMEAR)
+        if not isinstance(families, dict) or set(families) != set(known):
+            raise SettingsError(f"novelty file must have the families {', '.join(known)}")
+        return cls({name: _family(name, families[name]) for name in known})
 
 
 @lru_cache(maxsize=1)
@@ -147,7 +184,7 @@ def shipped_novelty() -> Novelty:
 
 
 def _family(name: str, record: Any) -> Family:
-    words = list(MEASURES[name][0])
+    words = list(FAMILIES[name].words)
     if not isinstance(record, dict) or record.get("numbers") != words:
         raise SettingsError(f"novelty file: {name}: numbers must be {', '.join(words)}")
     keys = ("centre", "scale", "prototypes", "precision")

@@ -1,7 +1,8 @@
 """Reasons not to ask the model about a frame, each with its name, its measured value and its limit.
 
-Gates look at prepared pixels: what the model sees, and what the published images are. Their limits come from those
-images (`python -m models.decision.fit_gates`), so they hold for frames of that size and magnification only.
+Gates look at prepared pixels: what the model sees, and what the images it was made from are. Which measures there are
+stands here; their limits come from those images and travel with the model (`edge.inference.gates.gates_file`), so they
+hold for frames of that size and magnification only.
 """
 
 import tomllib
@@ -13,9 +14,64 @@ from typing import Any
 
 from edge.errors import SettingsError
 from edge.inference.gates.base import Gates, Reading
+from edge.inference.gates.domain import ANY, SMEAR, Domain
 from edge.inference.gates.measures import View
 
 LIMITS_FORMAT = 1
+LARGEST_LIMIT = 255.0  # of grey levels; percent and pixels stay below
+
+
+@dataclass(frozen=True)
+class QualityMeasure:
+    """What a gate on quality measures, without its limit.
+
+    Attributes:
+        claim: what a refusal says, "out of focus". measure: of a view, finite. unit: of value and limit.
+        is_ceiling: values above the limit are refused; otherwise those below.
+        says: what the value is, with {} for it: "edges {:.2f} px wide".
+        domains: of the images that it can be measured on.
+    """
+
+    claim: str
+    measure: Callable[[View], float]
+    unit: str
+    is_ceiling: bool
+    says: str
+    domains: tuple[Domain, ...] = (SMEAR, ANY)
+
+
+# Name -> measure, in the order in which gates are asked. Each rests on those before: without light there is no stain to
+# see, without cells or contrast no edge, and a long motion widens all edges, while defocus is never drawn out.
+QUALITY: Mapping[str, QualityMeasure] = {
+    "under_exposed": QualityMeasure(
+        "under-exposed", lambda view: view.background, "grey level", False, "background at {:.0f} of 255"
+    ),
+    "over_exposed": QualityMeasure(
+        "over-exposed", lambda view: view.white_percent, "percent", True, "{:.1f} % of the field clipped to white"
+    ),
+    "empty_field": QualityMeasure(
+        "no nucleated cell", lambda view: view.nuclear_percent, "percent", False,
+        "nuclear stain on {:.2f} % of the field", (SMEAR,),
+    ),
+    "no_contrast": QualityMeasure(
+        "no contrast", lambda view: view.contrast, "grey level", False, "luma spread over {:.1f} grey levels", (ANY,)
+    ),
+    "motion_blur": QualityMeasure(
+        "blurred by motion", lambda view: view.edges.motion_px, "px", True, "edges drawn out by {:.1f} px"
+    ),
+    "out_of_focus": QualityMeasure(
+        "out of focus", lambda view: view.edges.sharp_px, "px", True, "edges {:.2f} px wide"
+    ),
+}  # fmt: skip
+
+
+def quality_names(domain: Domain) -> tuple[str, ...]:
+    """The measures that images of a domain admit, in the order in which gates are asked.
+
+    >>> quality_names("any")
+    ('under_exposed', 'over_exposed', 'no_contrast', 'motion_blur', 'out_of_focus')
+    """
+    return tuple(name for name, measure in QUALITY.items() if domain in measure.domains)
 
 
 @dataclass(frozen=True)
@@ -52,6 +108,16 @@ class CalibratedGate:
         if not passed:
             detail = f"{self.claim}: {detail}"
         return Reading(self.name, value, self.limit, self.unit, not passed, detail)
+
+
+def gate_of(name: str, limit: float) -> CalibratedGate:
+    """The gate on the measure of that name in `QUALITY`.
+
+    >>> gate_of("out_of_focus", 1.74).is_ceiling
+    True
+    """
+    known = QUALITY[name]
+    return CalibratedGate(name, known.claim, known.measure, limit, known.is_ceiling, known.unit, known.says)
 
 
 @dataclass(frozen=True)
@@ -97,40 +163,9 @@ class GateLimits:
 
 
 def quality_gates(limits: GateLimits | None = None) -> Gates:
-    """The gates on how a field was photographed: exposure, then stain, then motion, then focus.
-
-    In this order since each rests on those before: without light there is no stain to see, without cells no edge, and
-    a long motion widens all edges, while defocus is never drawn out.
-
-    Args:
-        limits: by default those in `edge/inference/gates/gates.toml`.
-    """
+    """The gates of a blood smear with these limits; those in `edge/inference/gates/gates.toml` when left out."""
     limits = limits or _shipped_limits()
-    return Gates(
-        (
-            CalibratedGate(
-                "under_exposed", "under-exposed", _background, limits.under_exposed, False, "grey level",
-                "background at {:.0f} of 255",
-            ),
-            CalibratedGate(
-                "over_exposed", "over-exposed", _white_percent, limits.over_exposed, True, "percent",
-                "{:.1f} % of the field clipped to white",
-            ),
-            CalibratedGate(
-                "empty_field", "no nucleated cell", _nuclear_percent, limits.empty_field, False, "percent",
-                "nuclear stain on {:.2f} % of the field",
-            ),
-            CalibratedGate(
-                "motion_blur", "blurred by motion", _motion_px, limits.motion_blur, True, "px",
-                "edges drawn out by {:.1f} px",
-            ),
-            CalibratedGate(
-                "out_of_focus", "out of focus", _sharp_px, limits.out_of_focus, True, "px",
-                "edges {:.2f} px wide",
-            ),
-        ),
-        limits.size,
-    )  # fmt: skip
+    return Gates([gate_of(name, getattr(limits, name)) for name in quality_names(SMEAR)], limits.size)
 
 
 @lru_cache(maxsize=1)
@@ -145,23 +180,3 @@ def _limit(name: str, entry: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 255:
         raise SettingsError(f"{name} must be a table with limit = a number in 0..255; got {entry!r}")
     return float(value)
-
-
-def _background(view: View) -> float:
-    return view.background
-
-
-def _white_percent(view: View) -> float:
-    return view.white_percent
-
-
-def _nuclear_percent(view: View) -> float:
-    return view.nuclear_percent
-
-
-def _sharp_px(view: View) -> float:
-    return view.edges.sharp_px
-
-
-def _motion_px(view: View) -> float:
-    return view.edges.motion_px

@@ -14,7 +14,7 @@ from docs.studies.novelty.other_microscopes import MICROSCOPES, cut_out, through
 from edge.errors import SettingsError
 from edge.inference.contract import Pixels
 from edge.inference.gates.measures import View
-from edge.inference.gates.novelty import MEASURES, NAME, Family, Novelty, shipped_novelty
+from edge.inference.gates.novelty import FAMILIES, NAME, Family, Novelty, shipped_novelty
 from edge.inference.gates.novelty_features import STAIN, STRUCTURE, stain, structure
 from edge.inference.gates.quality import quality_gates
 from edge.inference.gates.standard import standard_gates
@@ -213,8 +213,8 @@ def test_distance_by_hand() -> None:
 
 def test_addends_sum_up_to_the_square() -> None:
     view = View(drawn()[3])
-    for name, (_, measure) in MEASURES.items():
-        distance, addends = shipped_novelty().families[name].distance(measure(view))
+    for name, family in FAMILIES.items():
+        distance, addends = shipped_novelty().families[name].distance(family.measure(view))
         assert addends.sum() == pytest.approx(distance**2)
 
 

@@ -91,6 +91,31 @@ quietly() {
   return "$code"
 }
 
+# Another apt may be at work: apt-daily reads lists and downloads at the first start. apt itself waits for dpkg's lock
+# (DPkg::Lock::Timeout), not for those of the lists and of the downloads; patiently waits for them.
+readonly LOCK_PATIENCE_S=${LOCK_PATIENCE_S:-900}
+APT=(env DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 apt-get -qq --yes --no-install-recommends -o Dpkg::Use-Pty=0
+  -o Dpkg::Options::=--force-confold -o "DPkg::Lock::Timeout=${LOCK_PATIENCE_S}")
+export APT
+
+# patiently COMMAND...: quietly, and again while it ends because another process holds a lock of apt's.
+patiently() {
+  local log code told="" end=$((SECONDS + LOCK_PATIENCE_S))
+  log=$(mktemp)
+  while :; do
+    code=0
+    "$@" > "$log" 2>&1 || code=$?
+    [ "$code" -ne 0 ] && [ "$SECONDS" -lt "$end" ] &&
+      grep -q 'Could not get lock\|frontend lock was locked by another process' "$log" || break
+    [ -n "$told" ] || say "  waiting for another apt to end ($(grep -o '[Cc]ould not get lock.*\|[^ ]* lock was locked.*' "$log" | head -n 1))"
+    told=yes
+    sleep 5
+  done
+  [ "$code" -eq 0 ] || tail -n 20 "$log" >&2
+  rm -f "$log"
+  return "$code"
+}
+
 # Whether systemd runs here as the first process, so that units can be started and not only enabled.
 systemd_runs() { [ -z "$ROOT" ] && [ -d /run/systemd/system ]; }
 

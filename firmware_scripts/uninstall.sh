@@ -117,8 +117,7 @@ STEP=packages
 mapfile -t brought < <(awk -F '\t' '$1 == "package" {print $2}' "$ROOT$MANIFEST")
 if [ ${#brought[@]} -gt 0 ]; then
   if [ "$PACKAGES" = yes ]; then
-    act "remove the packages that apt brought: ${brought[*]}" quietly in_root env DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 \
-      apt-get -qq --yes -o Dpkg::Use-Pty=0 purge "${brought[@]}"
+    act "remove the packages that apt brought: ${brought[*]}" patiently in_root "${APT[@]}" purge "${brought[@]}"
   else
     say "  ${#brought[@]} packages that apt brought stay (--packages removes them)"
   fi

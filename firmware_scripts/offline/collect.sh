@@ -14,8 +14,12 @@
 #   --release NAME   the release of the device
 #   --arch NAME      its architecture, as dpkg calls it
 #   --to FOLDER      new or empty
-#   --sources FILE   apt's list of archives to take packages from, instead of this machine's Debian archive; for
-#                    picamera2, copy the lists of a Raspberry Pi OS of that release into one file
+#   --sources FILE   apt's list of archives to take packages from (one-line or deb822), instead of this machine's Debian
+#                    archive; may be given several times. For picamera2 give those of a Raspberry Pi OS of that release:
+#                    /etc/apt/sources.list.d/debian.sources and raspi.sources (bookworm: sources.list and raspi.list)
+#   --keyring FILE   a key that signs such an archive, where this machine has not got it; may be given several times. From
+#                    the same Raspberry Pi OS: /usr/share/keyrings/raspberrypi-archive-keyring.pgp
+#                    (bookworm: /etc/apt/trusted.gpg.d/raspberrypi-archive-stable.gpg)
 #   --package NAME   one more package; may be given several times. Optional ones (picamera2, fake-hwclock, overlayroot)
 #                    are taken where the archive has them
 #   --for-image      also the base system, so that image/build.sh can make a card of it
@@ -36,18 +40,19 @@ SOURCES=$(dirname "$HERE")
 . "$HERE/steps/30-software.sh"
 watch_for_errors
 
-TARGET_RELEASE="" TARGET="" TO="" LISTS="" PYTHON_HERE=python3
+TARGET_RELEASE="" TARGET="" TO="" PYTHON_HERE=python3
 FOR_IMAGE=no
-EXTRA=() DEBS=()
+EXTRA=() DEBS=() LISTS=() KEYRINGS=()
 while [ $# -gt 0 ]; do
   case $1 in
-    --release | --arch | --to | --sources | --package | --deb | --python)
+    --release | --arch | --to | --sources | --keyring | --package | --deb | --python)
       value_of "$@"
       case $1 in
         --release) TARGET_RELEASE=$VALUE ;;
         --arch) TARGET=$VALUE ;;
         --to) TO=$VALUE ;;
-        --sources) LISTS=$VALUE ;;
+        --sources) LISTS+=("$VALUE") ;;
+        --keyring) KEYRINGS+=("$VALUE") ;;
         --package) EXTRA+=("$VALUE") ;;
         --deb) DEBS+=("$VALUE") ;;
         --python) PYTHON_HERE=$VALUE ;;
@@ -72,7 +77,15 @@ case $TARGET in
 esac
 [ -n "$TO" ] || refuse "--to must name a folder, new or empty"
 [ ! -e "$TO" ] || { [ -d "$TO" ] && [ -z "$(ls -A "$TO")" ]; } || refuse "--to must be new or empty; $TO is not"
-[ -z "$LISTS" ] || [ -r "$LISTS" ] || refuse "--sources: there is no file '$LISTS'"
+for file in ${LISTS[@]+"${LISTS[@]}"}; do
+  [ -f "$file" ] && [ -r "$file" ] || refuse "--sources: there is no file '$file'"
+  grep -Eiq '^(deb[[:space:]]|types[[:space:]]*:)' "$file" || refuse "--sources: $file lists no archive, neither in lines nor as deb822"
+done
+for file in ${KEYRINGS[@]+"${KEYRINGS[@]}"}; do
+  [ -s "$file" ] && [ -r "$file" ] || refuse "--keyring: there is no file '$file'"
+  ! grep -q 'PRIVATE KEY' "$file" || refuse "--keyring: $file is a private key"
+done
+[ ${#KEYRINGS[@]} -eq 0 ] || [ ${#LISTS[@]} -gt 0 ] || refuse "--keyring belongs to --sources"
 for file in ${DEBS[@]+"${DEBS[@]}"}; do [ -r "$file" ] || refuse "--deb: there is no file '$file'"; done
 [ -r "$SOURCES/requirements/device.lock" ] || refuse "$SOURCES is no clone of Leukoscope: run collect.sh from one"
 need_tool apt-get apt
@@ -92,12 +105,58 @@ archive_of() {
     awk -F '|' -v label="$1" '$1 == label && $2 == "main" && !shown {print $3; shown = 1}'
 }
 
+# named_keys FILE: the files that a list says sign its archives.
+named_keys() { grep -Eio 'signed-by[[:space:]]*[=:][^]]*' "$1" | grep -Eo '/[^[:space:],]+' | sort -u || true; }
+
+# key_here NAME: the file that stands for NAME: one given with --keyring, or of this machine, whatever it ends in.
+key_here() {
+  local file stem
+  for file in ${KEYRINGS[@]+"${KEYRINGS[@]}"}; do
+    if [ "$(basename "$file")" = "$(basename "$1")" ]; then echo "$file"; return 0; fi
+  done
+  stem=${1%.*}
+  for file in "$1" "$stem.pgp" "$stem.gpg" "$stem.asc"; do
+    if [ -r "$file" ]; then echo "$file"; return 0; fi
+  done
+}
+
+# put_key FILE FOLDER: a copy of a keyring under a name that every apt reads; says where.
+put_key() {
+  local ending=gpg
+  ! grep -q -e '-----BEGIN PGP' "$1" || ending=asc
+  cp "$1" "$2/$(basename "${1%.*}").$ending"
+  echo "$2/$(basename "${1%.*}").$ending"
+}
+
+# The lists of --sources, with the keys that they name. The keys of --keyring count for archives that name none, too.
+take_lists() {
+  local etc=$1 number=0 list file key here
+  mkdir -p "$etc/keys" "$etc/trusted.gpg.d"
+  find /etc/apt/trusted.gpg.d -maxdepth 1 -type f -exec cp {} "$etc/trusted.gpg.d/" \; 2> /dev/null || true
+  for file in ${KEYRINGS[@]+"${KEYRINGS[@]}"}; do put_key "$file" "$etc/trusted.gpg.d" > /dev/null; done
+  for file in "${LISTS[@]}"; do
+    number=$((number + 1)) list=$etc/lists.d/$number.list
+    ! grep -Eiq '^types[[:space:]]*:' "$file" || list=$etc/lists.d/$number.sources
+    sed -E 's#(^|[[:space:]])file:/#\1copy:/#' "$file" > "$list" # of file: apt makes no copy to take away
+    for key in $(named_keys "$file"); do
+      here=$(key_here "$key")
+      [ -n "$here" ] || lacks "$file says that $key signs its archive, and this machine has not got it: copy it from the device and name it with --keyring"
+      here=$(put_key "$here" "$etc/keys")
+      sed -Ei "s#$key([] ,]|\$)#$here\1#g" "$list"
+    done
+  done
+  OPTIONS+=(-o "Dir::Etc::trustedparts=$etc/trusted.gpg.d")
+}
+
 # An apt of its own: other release, other architecture, nothing installed, so that everything needed is fetched.
 private_apt() {
-  mkdir -p "$WORK/apt/lists/partial" "$WORK/apt/archives/partial" "$WORK/apt/etc"
+  mkdir -p "$WORK/apt/lists/partial" "$WORK/apt/archives/partial" "$WORK/apt/etc/lists.d"
   : > "$WORK/apt/status"
-  if [ -n "$LISTS" ]; then
-    cp "$LISTS" "$WORK/apt/etc/archives.list"
+  OPTIONS=(-o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$WORK/apt/etc/lists.d" -o "Dir::State::lists=$WORK/apt/lists"
+    -o "Dir::State::status=$WORK/apt/status" -o "Dir::Cache=$WORK/apt" -o "Dir::Cache::archives=$WORK/apt/archives"
+    -o "APT::Architecture=$TARGET" -o "APT::Architectures::=$TARGET" -o APT::Sandbox::User=root -o APT::Install-Recommends=false)
+  if [ ${#LISTS[@]} -gt 0 ]; then
+    take_lists "$WORK/apt/etc"
   else
     local uri security
     uri=$(archive_of Debian)
@@ -108,11 +167,8 @@ private_apt() {
       # (The Pi's firmware is in non-free-firmware.)
       printf 'deb %s %s main non-free-firmware\n' "$uri" "$TARGET_RELEASE" "$uri" "$TARGET_RELEASE-updates"
       [ -z "$security" ] || printf 'deb %s %s-security main\n' "$security" "$TARGET_RELEASE"
-    } > "$WORK/apt/etc/archives.list"
+    } > "$WORK/apt/etc/lists.d/debian.list"
   fi
-  OPTIONS=(-o "Dir::Etc::sourcelist=$WORK/apt/etc/archives.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$WORK/apt/lists"
-    -o "Dir::State::status=$WORK/apt/status" -o "Dir::Cache=$WORK/apt" -o "Dir::Cache::archives=$WORK/apt/archives"
-    -o "APT::Architecture=$TARGET" -o "APT::Architectures::=$TARGET" -o APT::Sandbox::User=root -o APT::Install-Recommends=false)
   quietly apt-get -qq "${OPTIONS[@]}" update
 }
 

@@ -4,8 +4,6 @@
 NEEDED_PACKAGES=(python3 python3-venv ca-certificates systemd systemd-timesyncd)
 # python3-picamera2 is in Raspberry Pi's archive and not in Debian's; without it USB microscopes work all the same.
 WISHED_PACKAGES=(python3-picamera2 fake-hwclock)
-APT=(env DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 apt-get -qq --yes --no-install-recommends -o Dpkg::Use-Pty=0
-  -o Dpkg::Options::=--force-confold)
 
 packages_check() {
   [ -z "$OFFLINE" ] || check_offline_folder
@@ -26,7 +24,7 @@ packages_do() {
   fi
   require_inside
   open_archive
-  act "read the archive's lists" quietly in_root "${APT[@]}" "${ARCHIVE[@]}" update
+  act "read the archive's lists" patiently in_root "${APT[@]}" "${ARCHIVE[@]}" update
   for package in "${wished[@]}"; do
     if has_candidate "$package"; then
       needed+=("$package")
@@ -42,7 +40,7 @@ install_packages() {
   local before after package
   before=$(mktemp) after=$(mktemp)
   list_packages > "$before"
-  act "install by apt: $*" quietly in_root "${APT[@]}" "${ARCHIVE[@]}" install "$@"
+  act "install by apt: $*" patiently in_root "${APT[@]}" "${ARCHIVE[@]}" install "$@"
   list_packages > "$after"
   while read -r package; do remember package "$package"; done < <(comm -13 "$before" "$after")
   rm -f "$before" "$after"

@@ -50,12 +50,13 @@ class DecisionEntry(msgspec.Struct, frozen=True):
 
 
 class ContractEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """The contract of both models; no `decision` where every frame is answered."""
+    """The contract of both models; no `decision` where every frame is answered, `benign` () where no label is."""
 
     sha256: str
     size: tuple[int, int]
     labels: tuple[str, ...]
     decision: DecisionEntry | UnsetType = UNSET
+    benign: tuple[str, ...] | UnsetType = UNSET
 
 
 class CalibrationEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -223,6 +224,7 @@ def _contract(contract: InputContract) -> ContractEntry:
         sha256=hashlib.sha256(contract.to_json().encode()).hexdigest(),
         size=contract.size,
         labels=contract.labels,
+        benign=contract.benign_labels,
         decision=UNSET
         if decision is None
         else DecisionEntry(decision.temperature, dict(zip(contract.labels, decision.answer_from, strict=True))),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from convert.calibration.evaluation_data import ConversionImages
-from convert.parity.comparison import Parity, benign_label, compare
+from convert.parity.comparison import Parity, compare
 from convert.parity.policy import Policy
 from convert.parity.verdict import Judgement, judge
 from convert.quantization.float_model import FloatModel
@@ -65,7 +65,7 @@ class FloatReference:
             self.probabilities,
             answers,
             self.images.truth,
-            benign=benign_label(self.contract.labels),
+            benign=self.contract.benign_labels,
             names=self.images.names,
             kind=interpreter.kind,
             decided_margin=self.policy.decided_margin,

@@ -60,7 +60,7 @@ def quantize_model(
     watch = Stopwatch()
     with watch("load"):
         model = load_float(path)
-        inferred = infer_contract(model, contract_file)
+        inferred = infer_contract(model, contract_file, settings.benign)
     contract = inferred.contract
     _log.info(f"{model.name}: {path}")
     _say(*model.notes, *inferred.notes)

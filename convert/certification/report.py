@@ -17,11 +17,12 @@ from convert.certification.report_text import check_limit, check_measured, check
 from convert.errors import ReportError
 from convert.parity.comparison import Changed, Parity
 from convert.recovery.search_log import SearchLog
+from edge.inference.benign import as_labels, in_words
 from edge.page.rendering import render_page
 from edge.page.values import Picture, Table
 from models.report.figure_style import render
 from models.report.figures import confusion_figure, drift_figure, intervals_figure, reliability_figure
-from models.statistics.formatting import careful_percent
+from models.statistics.formatting import careful_percent, safety_count
 from models.statistics.intervals import Interval, wilson
 
 MOST_CLASSES_DRAWN = 16  # a larger confusion matrix cannot be read on a page
@@ -58,6 +59,7 @@ def report(
         "report.html",
         certificate=certificate,
         decision=certificate.contract.decision,
+        benign=in_words(as_labels(parity.benign)),
         key_figures=_key_figures(certificate),
         checks=[
             (check_title(check), check_measured(check), check_limit(check), check.outcome)
@@ -103,9 +105,8 @@ def _key_figures(certificate: Certificate) -> list[tuple[str, str]]:
             (careful_percent(parity.accuracy_int8), f"accuracy, int8 ({_range(parity.accuracy_int8_interval)})"),
             (points(parity.accuracy_drop), f"fall of accuracy ({fall})"),
         ]
-        if parity.benign is not None:
-            text = f"malignant images that int8 turns {parity.benign}"
-            found.append((str(parity.malignant_to_benign), text))
+        text = f"malignant images that int8 turns {in_words(as_labels(parity.benign))}"
+        found.append((safety_count(parity.malignant_to_benign), text))
     size = f"int8 file; {certificate.float_tflite_bytes / 1e6:.2f} MB as float TFLite"
     times = f"{latency.float_ms:.2f} ms float, {latency.int8_ms:.2f} ms int8, one thread, median"
     return [

@@ -2,7 +2,8 @@
 
 from convert.parity.comparison import Parity
 from convert.parity.verdict import Check, Judgement
-from models.statistics.formatting import careful_percent
+from edge.inference.benign import as_labels, in_words
+from models.statistics.formatting import careful_percent, safety_count
 
 CHECK_TITLES = {
     "images": "Images",
@@ -65,6 +66,13 @@ def _facts(parity: Parity) -> list[str]:
     return [
         f"accuracy: float {careful_percent(parity.accuracy_float)}, int8 {careful_percent(parity.accuracy_int8)}"
         f" (exact McNemar p = {parity.mcnemar_p:.3g})",
+        f"malignant turned {in_words(as_labels(parity.benign))}: {_counted(parity)}",
         f"calibration error: float {careful_percent(parity.ece_float)}, int8 {careful_percent(parity.ece_int8)}",
         drift,
     ]
+
+
+def _counted(parity: Parity) -> str:
+    """Malignant images turned benign; what would make them counted where they are not."""
+    cure = "" if parity.benign is not None else ": no label is benign (--benign LABEL names one)"
+    return f"{safety_count(parity.malignant_to_benign)}{cure}"

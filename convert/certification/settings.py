@@ -14,6 +14,7 @@ class Settings:
         calibration_count, method, seed: of the calibration set.
         images_in_report: embed the images that changed class, which a published bundle must not hold.
         force: convert again even when nothing has changed.
+        benign: labels that the user named benign; () for those of the contract, or spelt so.
         search: look for the int8 file that decides most like the float network.
 
     >>> Settings(Policy.default()).io
@@ -28,3 +29,4 @@ class Settings:
     images_in_report: bool = False
     force: bool = False
     search: bool = False
+    benign: tuple[str, ...] = ()

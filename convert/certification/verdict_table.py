@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from models.statistics.formatting import percent
+from models.statistics.formatting import percent, safety_count
 
 
 def verdict_table(certificates: Sequence[Mapping[str, Any]]) -> str:
@@ -20,7 +20,7 @@ def verdict_table(certificates: Sequence[Mapping[str, Any]]) -> str:
                 percent(parity["agreement"]),
                 percent(parity["accuracy_float"]),
                 percent(parity["accuracy_int8"]),
-                "-" if parity["malignant_to_benign"] is None else str(parity["malignant_to_benign"]),
+                safety_count(parity["malignant_to_benign"]),
                 f"{c['int8_model']['bytes'] / 1e6:.2f}",
                 "-" if latency is None else f"{latency['ratio']:.1f}x",
             )

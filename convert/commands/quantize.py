@@ -13,7 +13,7 @@ from convert.parity.verdict import EXIT_CODES
 from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE, NOT_ENOUGH_EVIDENCE, UsageError
 from edge.system.files import require_writable
-from edge.system.option_values import optional_path, whole_number
+from edge.system.option_values import labels_given, optional_path, whole_number
 from models.data.published import TRAINED
 
 
@@ -70,6 +70,7 @@ def quantize(
     images_in_report: bool = False,
     force: bool = False,
     search: bool = False,
+    benign: tuple[str, ...] = (),
     json: bool = False,
 ) -> QuantizeRequest:
     """Convert float classifiers to full-int8 TFLite and prove that they decide alike.
@@ -92,6 +93,8 @@ def quantize(
         seed: of the choice.
         images_in_report: embed images that changed class in the report; never publish such a bundle.
         force: convert again even when nothing has changed.
+        benign: label whose wrong answer is the worst there is; several: once each, or with commas. Without it a label
+            spelt "benign".
         search: try equalization, bias correction, other ranges and calibration sets, and a fine-tune if need be; keep
             what decides most like float on the validation part. Ctrl-C keeps the best so far.
         json: print the certificates as JSON.
@@ -113,6 +116,7 @@ def quantize(
         images_in_report,
         force,
         search,
+        labels_given(benign),
     )
     return QuantizeRequest(
         tuple(float_model_path(word) for word in models or TRAINED),

@@ -9,10 +9,11 @@ from typing import Any
 from convert.errors import ConvertError
 from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE
+from edge.inference.benign import as_labels, in_words
 from edge.system.files import write_whole
 from edge.system.option_values import optional_path
 from models.data.published import TRAINED, bundles, trained
-from models.statistics.formatting import percent, percent_range
+from models.statistics.formatting import percent, percent_range, safety_count
 
 BEGIN, END = "<!-- summary:begin -->", "<!-- summary:end -->"
 # Accuracy in percent on the authors' own random split (arXiv 2501.14228); their split and layer sizes are not known.
@@ -62,6 +63,7 @@ def shipped_rows() -> list[dict[str, Any]]:
         rows.append(
             {
                 "name": name,
+                "benign": float_side["benign"],
                 "images": float_side["images"],
                 "accuracy_float": float_side["accuracy"],
                 "accuracy_float_interval": float_side["accuracy_interval"],
@@ -123,6 +125,7 @@ def shipped_table() -> str:
     def line(title: str, cells: Sequence[str]) -> str:
         return f"| {title} | " + " | ".join(cells) + " |"
 
+    benign = " / ".join(sorted({in_words(as_labels(row["benign"])) for row in rows}))
     images, blocks = (" / ".join(sorted({str(row[key]) for row in rows})) for key in ("images", "blocks"))
     return "\n".join(
         [
@@ -135,20 +138,20 @@ def shipped_table() -> str:
             line("accuracy, int8, same images", [_with_interval(row, "accuracy_int8") for row in rows]),
             line("top-1 agreement, float and int8", [percent(row["agreement"]) for row in rows]),
             line(
-                "malignant images the float network calls Benign",
-                [str(row["malignant_called_benign"]) for row in rows],
+                f"malignant images the float network calls {benign}",
+                [safety_count(row["malignant_called_benign"]) for row in rows],
             ),
             line(
-                "malignant images that turn Benign by quantization",
-                [str(row["malignant_to_benign"]) for row in rows],
+                f"malignant images that turn {benign} by quantization",
+                [safety_count(row["malignant_to_benign"]) for row in rows],
             ),
             line(
                 f"accuracy, float, a shorter recipe, cross-validated by blocks of file numbers ({blocks} images)",
                 [_with_interval(row, "accuracy_blocks") for row in rows],
             ),
             line(
-                "malignant images it calls Benign there",
-                [str(row["malignant_called_benign_blocks"]) for row in rows],
+                f"malignant images it calls {benign} there",
+                [safety_count(row["malignant_called_benign_blocks"]) for row in rows],
             ),
             line(
                 "accuracy, float, random split (an earlier recipe)",
@@ -174,10 +177,16 @@ def shipped_table() -> str:
                 "the device (gates, int8, threshold) on the test images: right, wrong, no answer",
                 ["{right}, {wrong}, {refused}".format(**row["device"]) for row in rows],
             ),
-            line("malignant images it answers Benign", [str(row["device"]["malignant_to_benign"]) for row in rows]),
+            line(
+                f"malignant images it answers {benign}",
+                [safety_count(row["device"]["malignant_to_benign"]) for row in rows],
+            ),
             line(
                 "the same of their degraded forms, severities 1 to 5",
-                ["{malignant_to_benign} of {malignant}".format(**row["device_degraded"]) for row in rows],
+                [
+                    safety_count(row["device_degraded"]["malignant_to_benign"], row["device_degraded"]["malignant"])
+                    for row in rows
+                ],
             ),
             *(
                 line(

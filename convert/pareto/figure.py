@@ -35,7 +35,7 @@ def pareto_figure(record: Comparison) -> "Figure":
         handles.append(left.plot([], [], "-", color=INK, lw=1.2, label="Pareto front (bars: 95 % intervals)")[0])
     if any(point.malignant_called_benign for point in points):
         missed = {"marker": "o", "ms": 12, "mfc": "none", "mec": ORANGE, "mew": 1.4, "ls": ""}
-        handles.append(left.plot([], [], **missed, label="calls malignant images Benign (how many)")[0])
+        handles.append(left.plot([], [], **missed, label="calls malignant images benign (how many)")[0])
     if handles:
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     heading(figure, _title(record))
@@ -93,7 +93,7 @@ def _look(form: str) -> dict[str, Any]:
 
 
 def _texts(axis: Any, points: Sequence[TimedPoint], names: Sequence[str]) -> None:
-    """Names on the front, and how many malignant images a point calls Benign: where no point or other text lies."""
+    """Names on the front, and how many malignant images a point calls benign: where no point or other text lies."""
     from matplotlib.transforms import Bbox
 
     point_size = axis.figure.dpi / 72

@@ -57,7 +57,7 @@ def pupil(variant: Variant, start: Path, shipped: InputContract, epochs: int) ->
 
 
 def recipe(variant: Variant, epochs: int) -> Recipe:
-    """The shipped network's last recipe, shorter: background swaps and caution against a wrong Benign included.
+    """The shipped network's last recipe, shorter: background swaps and caution against a wrong benign included.
 
     Batch norms keep their statistics, since a short run would be judged with half-learned ones. What augmentation
     measures in pixels shrinks with the image.

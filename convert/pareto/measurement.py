@@ -18,7 +18,7 @@ from convert.edgetpu.preflight import preflight
 from convert.errors import QuantizationError, VerificationError
 from convert.pareto.formats import converted
 from convert.pareto.record import Accuracy, EdgeTpu, JudgedPoint, Parity, Point
-from convert.parity.comparison import benign_label, compare
+from convert.parity.comparison import compare
 from convert.parity.policy import Policy
 from convert.parity.verdict import judge
 from convert.quantization.contract_inference import infer_contract
@@ -26,6 +26,7 @@ from convert.quantization.float_model import FloatModel
 from convert.quantization.predictions import Floats, float_probabilities
 from convert.quantization.preprocessing_check import check_preprocessing
 from edge.errors import ContractError, ModelFileError
+from edge.inference.benign import indices
 from edge.inference.classifier import Classifier
 from edge.inference.contract import InputContract
 from edge.inference.interpreters import Interpreter, open_interpreter
@@ -121,15 +122,13 @@ def _answers(who: Candidate, form: str, interpreter: Interpreter) -> Floats:
 
 
 def judged(who: Candidate, form: str, answers: Floats) -> Accuracy:
-    """Accuracy with its interval, malignant images called Benign, agreement with the float network; of int8 what
+    """Accuracy with its interval, malignant images called benign, agreement with the float network; of int8 what
     `convert parity` says by the default policy."""
     truth, called = who.truth, answers.argmax(axis=1)
     right, images = int((called == truth).sum()), len(truth)
-    benign = benign_label(who.contract.labels)
-    missed = None
-    if benign is not None:
-        is_benign = who.contract.labels.index(benign)
-        missed = int(((called == is_benign) & (truth != is_benign)).sum())
+    missed, benign = None, indices(who.contract.labels, who.contract.benign_labels)
+    if benign:
+        missed = int((np.isin(called, benign) & ~np.isin(truth, benign)).sum())
     interval = wilson(right, images)
     return Accuracy(
         images=images,
@@ -150,7 +149,7 @@ def parity_record(who: Candidate, answers: Floats) -> Parity:
         who.probabilities,
         answers,
         who.truth,
-        benign=benign_label(who.contract.labels),
+        benign=who.contract.benign_labels,
         names=who.evidence.names,
         decided_margin=policy.decided_margin,
     )

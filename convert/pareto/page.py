@@ -4,6 +4,7 @@ from convert.pareto.record import Comparison, EdgeTpu
 from edge.inference.arithmetic import named
 from edge.page.rendering import render_page
 from edge.page.values import Picture, Table
+from models.statistics.formatting import safety_count
 
 NOTICE = "Research use only: not for diagnosis."
 HEAD = (
@@ -12,7 +13,7 @@ HEAD = (
     "size",
     "format",
     "accuracy, % (95 % interval)",
-    "malignant called Benign",
+    "malignant called benign",
     "ms (median)",
     "times the reference",
     "file, MB",
@@ -33,7 +34,7 @@ def rows(record: Comparison) -> list[tuple[str, ...]]:
             "x".join(map(str, point.size)),
             point.format,
             "{:.2f} ({:.2f} to {:.2f})".format(*(100 * v for v in (point.accuracy, *point.accuracy_interval))),
-            "-" if point.malignant_called_benign is None else str(point.malignant_called_benign),
+            safety_count(point.malignant_called_benign),
             f"{point.latency.median_ms:.2f}",
             f"{point.latency.ratio:.2f}",
             f"{point.bytes / 1e6:.2f}",
@@ -81,7 +82,7 @@ def remarks(record: Comparison) -> list[str]:
     """What the table leaves unsaid: how to read it, what did not run, what it cost."""
     reference = record.reference
     lines = [
-        f"{FRONT}: on the Pareto front, no other point is as accurate and faster; M>B: malignant images called Benign",
+        f"{FRONT}: on the Pareto front, no other point is as accurate and faster; M>B: malignant images called benign",
         "ms: processor time of an inference on one thread, its latency where nothing else runs; load here"
         f" {record.load_before}",
         f"ratio: against {reference.bundle} ({reference.median_ms:.2f} ms), in turns, {record.rounds} rounds;"

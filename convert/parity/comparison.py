@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convert.errors import ParityError
+from edge.inference.benign import Recorded, benign_labels, indices, recorded
 from models.errors import EvaluationError
 from models.statistics.calibration_error import expected_calibration_error
 from models.statistics.intervals import Interval, mcnemar_exact, paired_difference, wilson
@@ -81,7 +82,7 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
     judged: Literal["labels", "agreement"]
     kind: str
     labels: tuple[str, ...]
-    benign: str | None
+    benign: Recorded
     images: int
     agreed: int
     agreement: float
@@ -114,18 +115,13 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
     confusion_int8: Matrix | None = None
 
 
-def benign_label(labels: Sequence[str]) -> str | None:
-    """The label that says benign, in any case of letters, or None: for models of others."""
-    return next((label for label in labels if label.casefold() == "benign"), None)
-
-
 def compare(
     labels: Sequence[str],
     float_probabilities: npt.ArrayLike,
     int8_probabilities: npt.ArrayLike,
     truth: npt.ArrayLike | None = None,
     *,
-    benign: str | None = "Benign",
+    benign: Sequence[str] | None = None,
     names: Sequence[str] | None = None,
     kind: str = "?",
     decided_margin: float = DECIDED_MARGIN,
@@ -137,7 +133,7 @@ def compare(
         float_probabilities, int8_probabilities: float (N, C), softmax outputs, dequantized, N >= 1.
             A model's label is its largest probability; among equals the first, as on the device.
         truth: integer (N,), index of the true label, or None: then only agreement can be judged.
-        benign: the one label that is not malignant, or None where there is no such class (`benign_label`).
+        benign: the labels that are not malignant, () where there are none; None goes by their spelling.
         names: N names by which changed images are listed; "#0", "#1", ... when None.
         kind: of the interpreter that ran the int8 model.
         decided_margin: float's lead over its runner-up from which on it counts as decided, 0..1.
@@ -145,9 +141,10 @@ def compare(
     Raises:
         ParityError: an argument does not fit, by name.
     """
-    before, after, indices = _validate(labels, float_probabilities, int8_probabilities, truth)
-    if benign is not None and benign not in labels:
-        raise ParityError(f"benign must be one of the labels {list(labels)} or None; got {benign!r}")
+    before, after, true = _validate(labels, float_probabilities, int8_probabilities, truth)
+    worst = benign_labels(labels) if benign is None else tuple(benign)
+    if isinstance(benign, str) or set(worst) - set(labels):
+        raise ParityError(f"benign must be some of the labels {list(labels)}; got {benign!r}")
     if names is not None and len(names) != len(before):
         raise ParityError(f"names must be one an image, {len(before)}; got {len(names)}")
     if not 0 <= decided_margin <= 1:
@@ -160,10 +157,10 @@ def compare(
     agreed, decided_images = int(same.sum()), int(decided.sum())
     decided_agreed = int((same & decided).sum())
     return Parity(
-        judged="agreement" if indices is None else "labels",
+        judged="agreement" if true is None else "labels",
         kind=kind,
         labels=tuple(labels),
-        benign=benign,
+        benign=recorded(worst),
         images=len(before),
         agreed=agreed,
         agreement=agreed / len(before),
@@ -177,10 +174,10 @@ def compare(
         drift_worst=float(drift.max()),
         drift_worst_name=listed[int(drift.argmax())],
         transitions=_matrix(was, now, len(labels)),
-        called_malignant_to_benign=_flips(labels, benign, was, now, None),
-        classes=_classes(labels, was, now, indices),
-        changed=_changed(labels, listed, before, after, indices),
-        **({} if indices is None else _labelled(labels, benign, before, after, indices)),
+        called_malignant_to_benign=_flips(labels, worst, was, now, None),
+        classes=_classes(labels, was, now, true),
+        changed=_changed(labels, listed, before, after, true),
+        **({} if true is None else _labelled(labels, worst, before, after, true)),
     )
 
 
@@ -191,7 +188,7 @@ def _validate(
     truth: npt.ArrayLike | None,
 ) -> tuple[Floats, Floats, Indices | None]:
     try:
-        before, indices = validate(labels, float_probabilities, truth, "float_probabilities", at_least=1)
+        before, true = validate(labels, float_probabilities, truth, "float_probabilities", at_least=1)
         after, _ = validate(labels, int8_probabilities, None, "int8_probabilities", at_least=1)
     except EvaluationError as error:
         raise ParityError(str(error)) from error
@@ -199,11 +196,11 @@ def _validate(
         raise ParityError(
             f"float_probabilities and int8_probabilities must be of the same images; got {len(before)} and {len(after)}"
         )
-    return before, after, None if truth is None else indices
+    return before, after, None if truth is None else true
 
 
 def _labelled(
-    labels: Sequence[str], benign: str | None, before: Floats, after: Floats, truth: Indices
+    labels: Sequence[str], benign: Sequence[str], before: Floats, after: Floats, truth: Indices
 ) -> dict[str, Any]:
     """The fields of `Parity` that need true labels."""
     was, now, images = before.argmax(axis=1), after.argmax(axis=1), len(truth)
@@ -271,13 +268,33 @@ def _changed(
     )
 
 
-def _flips(labels: Sequence[str], benign: str | None, was: Indices, now: Indices, truth: Indices | None) -> int | None:
+def _flips(
+    labels: Sequence[str], benign: Sequence[str], was: Indices, now: Indices, truth: Indices | None
+) -> int | None:
     """Images float called malignant and int8 calls benign; truly malignant ones where `truth` is known."""
-    if benign is None:
+    if not benign:
         return None
-    k = list(labels).index(benign)
-    flipped = (was != k) & (now == k)
-    return int((flipped if truth is None else flipped & (truth != k)).sum())
+    return turned(labels, [label for label in labels if label not in benign], benign, was, now, truth)
+
+
+def turned(
+    labels: Sequence[str],
+    of: Sequence[str],
+    into: Sequence[str],
+    was: Indices,
+    now: Indices,
+    truth: Indices | None,
+) -> int:
+    """Images of the classes `of` that int8, and not float, calls one of `into`.
+
+    Args:
+        labels: in output order.
+        was, now: int (N,), what float and int8 call the images.
+        truth: int (N,), what they are; None goes by float's word for what they are.
+    """
+    first, second = (indices(labels, each) for each in (of, into))
+    flipped = ~np.isin(was, second) & np.isin(now, second)
+    return int((flipped & np.isin(was if truth is None else truth, first)).sum())
 
 
 def _margins(probabilities: Floats) -> Floats:

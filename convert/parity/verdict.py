@@ -21,6 +21,7 @@ from convert.errors import ParityError
 from convert.parity.comparison import ClassParity, Parity
 from convert.parity.policy import Policy
 from edge.errors import ANSWER_IS_NO, DONE, NOT_ENOUGH_EVIDENCE
+from edge.inference.benign import as_labels, in_words
 from models.statistics.intervals import p_at_most, paired_difference_lower, paired_difference_upper
 
 Verdict = Literal["pass", "fail", "inconclusive"]
@@ -213,11 +214,11 @@ def _limited(name: str, what: str, fall: _Fall, limit: float, *, enough: bool, s
 
 
 def _flips(parity: Parity, policy: Policy) -> list[Check]:
-    if parity.malignant_to_benign is None:
+    if parity.malignant_to_benign is None:  # no label is benign: not counted, and said so where the table is shown
         return []
     count, limit = parity.malignant_to_benign, policy.max_malignant_to_benign
     images = "image" if count == 1 else "images"
-    what = f"{count} malignant {images} that float called malignant became {parity.benign}"
+    what = f"{count} malignant {images} that float called malignant became {in_words(as_labels(parity.benign))}"
     message = what if count <= limit else f"{what}, {limit} allowed"
     outcome: Verdict = "pass" if count <= limit else "fail"
     return [Check("malignant-to-benign", outcome, count, limit, "images", "at most", message)]

@@ -1,6 +1,7 @@
 """The contract of a float model: given, beside it, or inferred from its first layers."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from convert.quantization.float_model import FloatModel, check_fits, size_text
 from edge.errors import ContractError
+from edge.inference.benign import in_words
 from edge.inference.contract import InputContract
 
 LARGEST_NORMALIZED = 8.0  # an image's values after normalization; ImageNet's mean and deviation reach about 2.7
@@ -28,7 +30,7 @@ class Inferred:
     notes: tuple[str, ...]
 
 
-def infer_contract(model: FloatModel, given: Path | None = None) -> Inferred:
+def infer_contract(model: FloatModel, given: Path | None = None, benign: Sequence[str] = ()) -> Inferred:
     """The contract of a model: the one given, else `contract.json` beside it, else put together.
 
     Put together: size from the model; labels from `labels.txt` beside it, else class_0, class_1, ...; value
@@ -38,6 +40,7 @@ def infer_contract(model: FloatModel, given: Path | None = None) -> Inferred:
     Args:
         model: as loaded.
         given: a contract file that the user named.
+        benign: labels that the user named so; () for those of the contract, or spelt so.
 
     Raises:
         ContractError: the contract or the labels do not fit the model, its decision was made for another one, or the
@@ -48,15 +51,41 @@ def infer_contract(model: FloatModel, given: Path | None = None) -> Inferred:
         contract = InputContract.load(found)
         check_fits(model, contract)
         _check_decision(model, contract, found)
-        return Inferred(contract, (f"contract: {found}",))
+        contract, said = named_benign(contract, benign)
+        return Inferred(contract, (f"contract: {found}", said))
     labels, said_labels = _labels(model)
     scale, offset, said_range = _value_range(model)
     contract = InputContract(model.size, labels, scale=(scale,) * 3, offset=(offset,) * 3)
     check_fits(model, contract)
+    contract, said = named_benign(contract, benign)
     assumed = "channel order RGB and the whole frame squeezed to size are assumed; give a contract to say otherwise"
     return Inferred(
-        contract, (f"size: {size_text(model.size)} pixels, from the model", said_labels, said_range, assumed)
+        contract, (f"size: {size_text(model.size)} pixels, from the model", said_labels, said, said_range, assumed)
     )
+
+
+def named_benign(contract: InputContract, benign: Sequence[str] = ()) -> tuple[InputContract, str]:
+    """The contract with `benign` as its benign labels where any are given, and a sentence on where they come from.
+
+    Raises:
+        ContractError: one is no label, or the contract's thresholds were chosen with others.
+    """
+    if benign:
+        named = replace(contract, benign=tuple(benign))
+        if contract.decision is not None and named.benign_labels != contract.benign_labels:
+            raise ContractError(
+                f"--benign {in_words(benign)}: the contract's thresholds were chosen with "
+                f"{in_words(contract.benign_labels)} as the benign label; make them anew with `models calibrate`"
+            )
+        return named, f"benign: {in_words(named.benign_labels)}, as --benign says"
+    labels = contract.benign_labels
+    if not labels:
+        return contract, (
+            "benign: no label is; malignant images called benign are not counted (--benign LABEL names a label whose "
+            "wrong answer is the worst)"
+        )
+    origin = "by the contract" if contract.benign is not None else "by its spelling (--benign LABEL says otherwise)"
+    return contract, f"benign: {in_words(labels)}, {origin}"
 
 
 def _check_decision(model: FloatModel, contract: InputContract, path: Path) -> None:

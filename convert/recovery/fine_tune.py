@@ -14,8 +14,8 @@ import numpy as np
 
 from convert.errors import FineTuneError
 from convert.recovery.fake_quant import Twin
+from edge.inference.benign import indices
 from edge.inference.contract import FLOAT32, InputContract, Pixels
-from models.data.published import BENIGN
 
 _FLOOR = 1e-7  # of a probability, under a logarithm
 
@@ -35,8 +35,8 @@ class FineTuneSettings:
         clip: largest norm of all gradients together.
         temperature: of teacher and student in the loss: above 1, the classes that are not called count, too.
         features: weight of the mean squared difference of what the last layer takes, relative to its mean square.
-        caution: weight of -log(1 - p(Benign)), on the int8 side, where the teacher calls a class that is not Benign.
-            Without effect where no label is called Benign.
+        caution: weight of -log(1 - p(benign)), on the int8 side, where the teacher calls a class that is not benign.
+            Without effect where no label of the contract is benign.
         seed: of order, turns and flips.
     """
 
@@ -169,10 +169,11 @@ def _loss(
     if settings.features:
         apart = tf.reduce_mean(tf.square(features - wanted_features))
         loss += settings.features * apart / (tf.reduce_mean(tf.square(wanted_features)) + _FLOOR)
-    if settings.caution and BENIGN in contract.labels:
-        benign = contract.labels.index(BENIGN)
-        malignant = tf.cast(tf.argmax(wanted_logits, -1) != benign, tf.float32)
-        spared = tf.clip_by_value(1 - tf.nn.softmax(logits)[:, benign], _FLOOR, 1.0)
+    benign = indices(contract.labels, contract.benign_labels)
+    if settings.caution and benign:
+        called = tf.argmax(wanted_logits, -1)[:, tf.newaxis]
+        malignant = tf.cast(tf.reduce_all(called != tf.constant([benign], called.dtype), -1), tf.float32)
+        spared = tf.clip_by_value(1 - tf.reduce_sum(tf.gather(tf.nn.softmax(logits), benign, axis=-1), -1), _FLOOR, 1.0)
         loss -= settings.caution * tf.reduce_mean(malignant * tf.math.log(spared))
     return loss
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from convert.calibration.calibration_set import Calibration
 from convert.errors import CalibrationError, DiagnoseError, FineTuneError, QuantizationError, RecoveryError
-from convert.parity.comparison import Parity, benign_label, compare
+from convert.parity.comparison import Parity, compare
 from convert.parity.policy import Policy
 from convert.parity.verdict import judge
 from convert.quantization.predictions import Floats
@@ -217,7 +217,7 @@ class Search:
             self.before,
             after,
             self.images.truth,
-            benign=benign_label(self.contract.labels),
+            benign=self.contract.benign_labels,
             names=self.images.names,
             kind=interpreter.kind,
             decided_margin=self.policy.decided_margin,

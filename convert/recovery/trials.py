@@ -9,7 +9,7 @@ from convert.parity.verdict import Judgement
 from convert.recovery.range_estimators import MIN_MAX, Clipping
 from convert.recovery.search_log import MeasuresRecord, TrialRecord, share
 
-FLIP_WEIGHS = 10  # images lost that a malignant image turned Benign stands for
+FLIP_WEIGHS = 10  # images lost that a malignant image turned benign stands for
 SMALL_DRIFT_GAIN = 0.95  # a drift that is less by fewer than 5 % is no reason to prefer a file
 ENOUGH_AGREEMENT = 0.995
 
@@ -66,7 +66,7 @@ class Score:
 
     Attributes:
         harm: images that only the float network names rightly (without labels: images whose label changed), one that
-            turned from malignant to Benign counted `FLIP_WEIGHS` times.
+            turned from malignant to benign counted `FLIP_WEIGHS` times.
         changed: images whose label changed, for better or worse.
         drift: mean over images of the largest change of a probability.
 

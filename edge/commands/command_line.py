@@ -89,7 +89,7 @@ def main(name: str, commands: Mapping[str, Command], argv: Sequence[str] | None 
     Args:
         name: console script, shown in help.
         commands: command word to function; a `bool` default marks a switch, which arrives as a bool; other options
-            arrive as text.
+            arrive as text, and as a tuple of texts where the default is a tuple: such an option may be repeated.
         argv: words after the script's name; `sys.argv[1:]` when None.
     """
     words = list(sys.argv[1:] if argv is None else argv)
@@ -142,6 +142,8 @@ def _parse(name: str, commands: Mapping[str, Command], words: list[str]) -> Requ
     try:
         with contextlib.redirect_stderr(said):
             spelled = _explicit_switches(commands, words)
+            if words[0] in commands:
+                spelled = _gathered(commands[words[0]], spelled)
             result = fire.Fire(table, command=spelled, name=name, serialize=lambda _: None)
     except fire.core.FireExit as stop:
         if stop.code == 0:
@@ -158,11 +160,13 @@ def _wrapped(command: Command) -> Callable[..., _Parsed]:
 
     import fire
 
-    switches = _switches(command)
+    switches, repeatable = _switches(command), _repeatable(command)
 
     @functools.wraps(command)
     def parsed(*args: Any, **kwargs: Any) -> _Parsed:
         given = inspect.signature(command).bind(*args, **kwargs)
+        for name in [each for each in given.arguments if each in repeatable]:
+            given.arguments[name] = tuple(given.arguments[name].split(_BETWEEN))
         for name in [each for each in given.arguments if each in switches]:
             given.arguments[name] = switch(given.arguments[name], f"--{name.rstrip('_').replace('_', '-')}")
         return _Parsed(command(*given.args, **given.kwargs))
@@ -174,6 +178,30 @@ def _wrapped(command: Command) -> Callable[..., _Parsed]:
 def _switches(command: Command) -> set[str]:
     parameters = inspect.signature(command).parameters.values()
     return {p.name for p in parameters if isinstance(p.default, bool)}
+
+
+def _repeatable(command: Command) -> set[str]:
+    """Options that may be given several times; they arrive as a tuple."""
+    return {p.name for p in inspect.signature(command).parameters.values() if isinstance(p.default, tuple)}
+
+
+def _gathered(command: Command, words: list[str]) -> list[str]:
+    """The words with the values of a repeated option behind its first occurrence, since Fire would keep the last."""
+    repeatable, kept = _repeatable(command), []
+    first: dict[str, int] = {}
+    following = iter(words)
+    for word in following:
+        option, equals, value = word.removeprefix("--").partition("=")
+        if not word.startswith("--") or option.replace("-", "_") not in repeatable:
+            kept.append(word)
+            continue
+        value = value if equals else next(following)
+        if option in first:
+            kept[first[option]] += f"{_BETWEEN}{value}"
+        else:
+            first[option] = len(kept)
+            kept.append(f"--{option}={value}")
+    return kept
 
 
 def _explicit_switches(commands: Mapping[str, Command], words: list[str]) -> list[str]:
@@ -232,7 +260,15 @@ def nearest(word: str, known: Iterable[str], dashes: str = "") -> str:
     return f"; did you mean {dashes}{near[0].replace('_', '-')}?" if near else ""
 
 
-_SELF_EVIDENT = ("Type: str", "Type: bool", "Default: ''", "Default: False")  # values are text, switches off
+_BETWEEN = "\n"  # values of a repeated option: no shell word that means anything here holds a line's end
+_SELF_EVIDENT = (
+    "Type: str",
+    "Type: tuple[str, ...]",
+    "Type: bool",
+    "Default: ''",
+    "Default: ()",
+    "Default: False",
+)  # values are text, switches off
 
 
 def _plain_help(text: str) -> str:

@@ -3,6 +3,7 @@
 __all__ = [
     "answer",
     "arithmetic",
+    "benign",
     "classifier",
     "contract",
     "decision",

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import ContractError, FrameError
+from edge.inference import benign
 from edge.inference.decision import Decision
 
 Pixels = npt.NDArray[np.uint8]
@@ -87,6 +88,8 @@ class InputContract:
         scale, offset: `real = pixel * scale + offset` per channel in `channel_order`, pixel 0..255. The
             default, 1/128 and -1, makes the int8 tensor `pixel - 128` once calibration has seen 0 and 255.
         decision: when a class is answered; None takes the outputs as they are and always answers.
+        benign: labels whose wrong answer is the worst error, as the user named them; () for none. None leaves it to
+            the labels' spelling; ask `benign_labels`.
 
     >>> contract = InputContract((224, 224), ("Benign", "Early"))
     >>> contract.prepare(np.zeros((480, 640, 3), np.uint8)).shape
@@ -100,6 +103,7 @@ class InputContract:
     scale: Triple = (1 / 128, 1 / 128, 1 / 128)
     offset: Triple = (-1.0, -1.0, -1.0)
     decision: Decision | None = None
+    benign: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if len(self.size) != 2 or any(not isinstance(n, int) or not 8 <= n <= 4096 for n in self.size):
@@ -121,6 +125,13 @@ class InputContract:
             raise ContractError(
                 f"decision answer_from must be one a label, {len(self.labels)}; got {list(self.decision.answer_from)}"
             )
+        if self.benign is not None:
+            benign.check_named(self.labels, self.benign)
+
+    @property
+    def benign_labels(self) -> tuple[str, ...]:
+        """The benign labels, in the labels' order: those named, else those spelt so; () where there are none."""
+        return benign.benign_labels(self.labels, self.benign)
 
     def prepare(self, frame: Pixels, scratch: "Scratch | None" = None) -> Pixels:
         """Resize a frame to the model's size.
@@ -183,12 +194,20 @@ class InputContract:
         return _pixel_table(self.scale, self.offset, quantization)[0]
 
     def to_json(self) -> str:
-        """The contract as it stands in a bundle: sorted keys, one trailing newline. No decision, no such key."""
+        """The contract as it stands in a bundle: sorted keys, one trailing newline. What is None has no key."""
         record = {"format": CONTRACT_FORMAT, **asdict(self.undecided())}
         del record["decision"]
+        if self.benign is None:
+            del record["benign"]
         if self.decision is not None:
             record["decision"] = self.decision.to_record()
         return json.dumps(record, indent=2, sort_keys=True) + "\n"
+
+    def alike(self, other: "InputContract") -> bool:
+        """Whether both are the same but for the decision; a benign label may be named in one and spelt so in the
+        other."""
+        first, second = (replace(one, decision=None, benign=None) for one in (self, other))
+        return first == second and self.benign_labels == other.benign_labels
 
     def undecided(self) -> "InputContract":
         """The same without its decision: what a network is trained with and a model's outputs are compared under."""
@@ -212,6 +231,7 @@ class InputContract:
         if found != CONTRACT_FORMAT:
             raise ContractError(f"contract format must be {CONTRACT_FORMAT}; got {found!r}")
         decision = Decision.from_record(fields.pop("decision")) if "decision" in fields else None
+        named = _named_benign(fields.pop("benign")) if "benign" in fields else None
         expected = {"size", "labels", "channel_order", "aspect", "scale", "offset"}
         if set(fields) != expected:
             raise ContractError(f"contract fields must be {sorted(expected)}; got {sorted(fields)}")
@@ -223,7 +243,8 @@ class InputContract:
             fields["offset"] = tuple(float(v) for v in fields["offset"])
         except (TypeError, ValueError) as error:
             raise ContractError(f"contract scale and offset must be numbers: {error}") from error
-        return cls(**{**fields, "size": tuple(fields["size"]), "labels": tuple(fields["labels"])}, decision=decision)
+        texts = {"size": tuple(fields["size"]), "labels": tuple(fields["labels"])}
+        return cls(**{**fields, **texts}, decision=decision, benign=named)
 
     @classmethod
     def load(cls, path: Path) -> "InputContract":
@@ -238,6 +259,14 @@ class InputContract:
             raise ContractError(f"{path}: {error.strerror}") from error
         except ContractError as error:
             raise ContractError(f"{path}: {error}") from error
+
+
+def _named_benign(value: object) -> tuple[str, ...]:
+    """The key `benign` of a contract: a label or a list of labels."""
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ContractError(f"contract benign must be a label or a list of labels; got {value!r}")
+    return tuple(names)
 
 
 def check_frame(frame: object) -> None:

@@ -35,6 +35,15 @@ def whole_number(value: str | int, option: str, at_least: int = 0, at_most: int 
     return number
 
 
+def labels_given(values: Sequence[str]) -> tuple[str, ...]:
+    """The labels of an option that may be given several times, or once with commas between them.
+
+    >>> labels_given(("healthy,normal", "empty"))
+    ('healthy', 'normal', 'empty')
+    """
+    return tuple(word for value in values for word in (part.strip() for part in value.split(",")) if word)
+
+
 def optional_path(value: str) -> Path | None:
     """`value` as a path; None for "", an option that is left out."""
     return Path(value) if value else None

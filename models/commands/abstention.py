@@ -10,7 +10,6 @@ from edge.commands.command_line import Outcome
 from edge.errors import DONE, UsageError
 from edge.system.files import require_file, write_whole
 from models.commands.network_options import EvaluationOptions
-from models.data.published import BENIGN
 from models.support.records import as_json, write_json
 
 if TYPE_CHECKING:
@@ -54,14 +53,14 @@ class AbstentionRequest(EvaluationOptions):
         labels = pair.contract.labels
         ood = [read_ood(folder, pair.contract) for folder in self.ood]
         part, split = self.load_part(pair.contract)
-        dataset = EvaluationSet.of_part(part, labels, BENIGN if BENIGN in labels else None)
+        dataset = EvaluationSet.of_part(part, labels, pair.contract.benign_labels)
         device = DeviceDecision(pair.networks, pair.least, gates_for(pair.contract.size), decision)
         found = evaluate_abstention(dataset, device, ood)
         text = to_text(found)
         if self.degraded:
             ranges = evaluate_degraded(dataset, device)
             found = replace(found, degraded=ranges)
-            text += "\n" + degraded_text(ranges)
+            text += "\n" + degraded_text(ranges, dataset.benign)
         record = as_json(pair.provenance(split), found)
         write_json(self.out, record)
         title = f"{self.model.name}, {len(dataset.truth)} images of the {self.part} part: what the device does"

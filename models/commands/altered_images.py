@@ -9,7 +9,6 @@ from edge.commands.command_line import Outcome
 from edge.errors import DONE
 from edge.system.files import require_file, write_whole
 from models.commands.network_options import EvaluationOptions
-from models.data.published import BENIGN
 from models.support.records import as_json, write_json
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ class _AlteredImagesRequest(EvaluationOptions):
             _log.info("note: no --bundle, so the float network is judged alone")
         labels = pair.contract.labels
         part, split = self.load_part(pair.contract)
-        dataset = EvaluationSet.of_part(part, labels, BENIGN if BENIGN in labels else None, self.sample)
+        dataset = EvaluationSet.of_part(part, labels, pair.contract.benign_labels, self.sample)
         about = f"{self.model.name}, {len(dataset.truth)} images of the {self.part} part"
         found, text, figure = self._ask(dataset, pair, about)
         record = as_json(pair.provenance(split, self.sample), found)

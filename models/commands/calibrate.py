@@ -10,7 +10,6 @@ from edge.system.files import require_file, write_whole
 from edge.system.option_values import optional_path
 from models.commands import network_options
 from models.commands.output_folder import output_folder
-from models.data.published import BENIGN
 from models.support.records import as_json, write_json
 
 _log = logging.getLogger(__name__)
@@ -47,7 +46,7 @@ class CalibrateRequest:
             _log.info("note: no --bundle, so the decision rests on the float network alone")
         contract = pair.contract.undecided()
         part, split = part_of(self.data, contract, self.split, "validation")
-        dataset = EvaluationSet.of_part(part, contract.labels, BENIGN if BENIGN in contract.labels else None)
+        dataset = EvaluationSet.of_part(part, contract.labels, contract.benign_labels)
         found = calibrate(dataset, pair.networks, pair.least, gates_for(contract.size))
         decision = found.decision(
             f"models calibrate {self.model.name}",

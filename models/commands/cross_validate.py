@@ -44,7 +44,6 @@ class CrossValidateRequest:
     def execute(self) -> Outcome:
         """Writes the record at `out` after every scheme; entries of other schemes in it stay."""
         from models.data.dataset import scan
-        from models.data.published import BENIGN
         from models.support.quiet_tensorflow import import_tensorflow
         from models.support.versions import versions
         from models.training.cross_validation import cross_validate
@@ -62,10 +61,9 @@ class CrossValidateRequest:
         if self.network == "mobilenet_v2" and self.weights is None:
             _log.warning("no --weights, so the backbone begins with random ones, which a few epochs cannot make up for")
         import_tensorflow()
-        benign = BENIGN if BENIGN in labels else None
         record = merged(self.out, self.network, {})
         for scheme in self.schemes:
-            found = cross_validate(setting, scheme, images, self.working, benign)
+            found = cross_validate(setting, scheme, images, self.working)
             entry = replace_fields(found, fields_origin=origin, versions=versions())
             record = merged(self.out, self.network, {scheme: entry})
             write_json(self.out, to_builtins(record))

@@ -14,7 +14,6 @@ from models.commands.altered_images import CorruptionsRequest, CounterfactualsRe
 from models.commands.explanations import ExplanationsRequest
 from models.commands.network_options import EvaluationOptions
 from models.commands.output_folder import output_folder
-from models.data.published import BENIGN
 from models.support.records import as_json, write_json
 
 
@@ -35,8 +34,7 @@ class EvaluateRequest(EvaluationOptions):
         model, contract = load_network(self.model)
         part, split = self.load_part(contract)
         probabilities = predictor(model, contract)(part.pixels)
-        benign = BENIGN if BENIGN in contract.labels else None
-        found = evaluate(contract.labels, probabilities, part.truth, names=part.names, benign=benign)
+        found = evaluate(contract.labels, probabilities, part.truth, names=part.names, benign=contract.benign_labels)
         record = as_json(float_provenance(self.model / "model.keras", split), found)
         write_json(self.out, record)
         stem = self.out.with_suffix("")

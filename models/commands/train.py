@@ -9,9 +9,10 @@ from msgspec import to_builtins
 
 from edge.commands.command_line import Outcome
 from edge.errors import DONE, UsageError
+from edge.inference.benign import in_words
 from edge.inference.contract import InputContract
 from edge.system.files import require_writable, write_whole
-from edge.system.option_values import optional_path, whole_number
+from edge.system.option_values import labels_given, optional_path, whole_number
 from models.commands import network_options
 from models.support.records import write_json
 
@@ -31,6 +32,7 @@ class TrainRequest:
     start: Path | None
     split: Path | None
     out: Path
+    benign: tuple[str, ...]
     size: int
     alpha: float
     epochs: int | None
@@ -59,7 +61,13 @@ class TrainRequest:
 
         require_writable(self.out, "--out")
         labels = scan(self.data).labels
-        contract = InputContract((self.size, self.size), tuple(labels))
+        contract = InputContract((self.size, self.size), tuple(labels), benign=self.benign or None)
+        worst = contract.benign_labels
+        _log.info(
+            f"benign: {in_words(worst)}, {'as --benign says' if self.benign else 'by its spelling'}"
+            if worst
+            else "benign: no label is, so that malignant images called benign are not counted; --benign LABEL names one"
+        )
         image_set = scan_for(self.data, contract)
         for kind, count in image_set.problem_counts().items():
             _log.warning(f"{kind}: {count} of the files; `models audit` names them")
@@ -108,7 +116,7 @@ class TrainRequest:
 
         if self.start is not None:
             model, own = load_network(self.start)
-            if own.undecided() != contract:
+            if not replace(own, benign=None).alike(replace(contract, benign=None)):
                 raise UsageError(f"--from must name a network with these images' contract; {self.start} has {own}")
             if model.name != self.network:
                 raise UsageError(f"--from must name a {self.network}; {self.start} holds a {model.name}")
@@ -154,6 +162,7 @@ def train(
     from_: str = "",
     split: str = "",
     out: str = "",
+    benign: tuple[str, ...] = (),
     size: str = "224",
     alpha: str = "1.0",
     epochs: str = "",
@@ -169,6 +178,8 @@ def train(
         from_: mobilenet_v2, custom_cnn or a folder: a trained network to train further, instead of a new one.
         split: CSV from `models split`; the shipped one for the published set, else made from the images.
         out: folder for the result; build/trained/NETWORK when not given.
+        benign: label whose wrong answer is the worst there is; several: once each, or with commas. Without it a label
+            spelt "benign".
         size: side of the square input, pixels.
         alpha: width multiplier of mobilenet_v2.
         epochs: of the last stage; the recipe's own number when not given.
@@ -190,6 +201,7 @@ def train(
         start=network_options.model_folder(Path(from_)) if from_ else None,
         split=optional_path(split),
         out=Path(out or f"build/trained/{name}"),
+        benign=labels_given(benign),
         size=whole_number(size, "--size", at_least=32),
         alpha=width,
         epochs=whole_number(epochs, "--epochs", at_least=1) if epochs else None,

@@ -10,7 +10,6 @@ PUBLISHED_FILES = _HERE / "data" / "manifests" / "published_files.csv"
 PUBLISHED_SPLIT = _HERE / "data" / "manifests" / "split_field_disjoint.csv"
 RANDOM_SPLIT = _HERE / "data" / "manifests" / "split_random.csv"
 LABELS = ("Benign", "Early", "Pre", "Pro")
-BENIGN = LABELS[0]
 
 
 class UnknownNetworkError(ModelsError, KeyError):

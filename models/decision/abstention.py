@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from edge.errors import FrameError, ImageFileError
 from edge.inference.answer import BatchAnswers
+from edge.inference.benign import as_labels, in_words, recorded
 from edge.inference.contract import InputContract, Pixels
 from edge.inference.images import images_in, read_image
 from models.decision.abstention_record import (
@@ -28,7 +29,7 @@ from models.decision.device_decision import DeviceDecision, GateFindings, answer
 from models.decision.fit import calibration_change
 from models.decision.temperature import Outputs
 from models.evaluation.evaluation_set import EvaluationSet
-from models.statistics.formatting import count_or_dash, percent
+from models.statistics.formatting import percent, safety_count
 from models.statistics.intervals import Interval
 from models.statistics.share import Share
 from models.support.progress import Progress
@@ -89,7 +90,7 @@ def evaluate_abstention(
     return AbstentionRecord(
         format=RECORD_FORMAT,
         labels=tuple(dataset.labels),
-        benign=dataset.benign,
+        benign=recorded(dataset.benign),
         images=len(dataset.truth),
         decision=DecisionUsed(decision.temperature, dict(zip(dataset.labels, decision.answer_from, strict=True))),
         gates=device.gates.names,
@@ -127,8 +128,8 @@ def to_text(record: AbstentionRecord) -> str:
         change, missed = record.calibration[name], found.malignant_to_benign
         lines.append(
             f"{name}: {record.images} fields: refused {_says(found.refused)}; right {_says(found.right)}; "
-            f"wrong {_says(found.wrong)}; malignant answered Benign "
-            f"{count_or_dash(None if missed is None else missed.count)}"
+            f"wrong {_says(found.wrong)}; malignant answered {in_words(as_labels(record.benign))} "
+            f"{safety_count(None if missed is None else missed.count)}"
         )
         lines.append(f"  refused by {_reasons(found)}")
         lines.append(f"  calibration error {percent(change.before.ece)} before, {percent(change.after.ece)} after")
@@ -173,9 +174,9 @@ def _fields(dataset: EvaluationSet, found: BatchAnswers) -> FieldAnswers:
     count, answered = len(dataset.truth), found.answered
     right = found.called == dataset.truth
     malignant, missed, benign_refused = dataset.is_malignant(), None, None
-    if dataset.benign is not None:
-        index = dataset.labels.index(dataset.benign)
-        missed = Share.counted(int((answered & malignant & (found.called == index)).sum()), int(malignant.sum()))
+    if dataset.benign:
+        taken = answered & malignant & dataset.are_benign(found.called)
+        missed = Share.counted(int(taken.sum()), int(malignant.sum()))
         benign_refused = Share.counted(int((~answered & ~malignant).sum()), int((~malignant).sum()))
     return FieldAnswers(
         refused=Share.counted(int((~answered).sum()), count),

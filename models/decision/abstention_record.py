@@ -2,6 +2,7 @@
 
 from msgspec import UNSET, Struct, UnsetType
 
+from edge.inference.benign import Recorded
 from models.decision.decision_record import CalibrationChange
 from models.statistics.intervals import Interval
 from models.statistics.share import Share
@@ -63,7 +64,7 @@ class OtherImages(Struct, frozen=True):
 class DegradedCounts(Struct, frozen=True, kw_only=True):
     """Degraded forms of fields: not answered, by a gate's or the threshold's doing, answered rightly and wrongly.
 
-    `malignant_to_benign` is None where no class is benign; `malignant` forms could have been that.
+    `malignant_to_benign` and `malignant`, the forms that could have been that, are None where no class is benign.
     """
 
     gates: int
@@ -71,7 +72,7 @@ class DegradedCounts(Struct, frozen=True, kw_only=True):
     right: int
     wrong: int
     malignant_to_benign: int | None
-    malignant: int
+    malignant: int | None
 
 
 class DegradedRange(Struct, frozen=True):
@@ -92,7 +93,7 @@ class AbstentionRecord(Struct, frozen=True, kw_only=True):
 
     format: int
     labels: tuple[str, ...]
-    benign: str | None
+    benign: Recorded
     images: int
     decision: DecisionUsed
     gates: tuple[str, ...]

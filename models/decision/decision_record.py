@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from edge.inference.benign import Recorded
 from models.statistics.intervals import Interval
 
 
@@ -45,17 +46,18 @@ class Forms(Struct, frozen=True):
 class Counts(Struct, frozen=True):
     """Fields that the gates let through, unaltered (`clean`) and with degraded forms (`every`).
 
-    Of each: those refused by the threshold, answered wrongly, and malignant ones answered Benign (`missed`).
+    Of each: those refused by the threshold, answered wrongly, and malignant ones answered benign (`missed`; None: not
+    counted, since no class is benign).
     """
 
     clean: int
     clean_refused: int
     clean_wrong: int
-    clean_missed: int
+    clean_missed: int | None
     every: int
     every_refused: int
     every_wrong: int
-    every_missed: int
+    every_missed: int | None
 
 
 class CurvePoint(Struct, frozen=True):
@@ -88,14 +90,14 @@ class DecisionRecord(Struct, frozen=True, kw_only=True):
     """`decision.json`.
 
     Attributes:
-        answer_from: label -> threshold. holds: whether enough is answered and no malignant field as Benign.
+        answer_from: label -> threshold. holds: whether enough is answered and no malignant field as benign.
         surest_missed, benign_allowed, others_needed, others_allowed: as in `OperatingPoint`.
         gates_refused: reason -> unaltered fields. calibration, networks: by network.
     """
 
     format: int
     labels: tuple[str, ...]
-    benign: str | None
+    benign: Recorded
     images: int
     temperature: float
     answer_from: dict[str, float]

@@ -4,16 +4,17 @@ Gates, network and threshold decide as on the device, so a wrong answer counts h
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from edge.inference.answer import BatchAnswers
+from edge.inference.benign import in_words
 from edge.inference.decision import LOW_CONFIDENCE
 from models.decision.abstention_record import DegradedCounts, DegradedRange
 from models.decision.device_decision import DeviceDecision, ask_gates
 from models.evaluation.corruptions import CORRUPTIONS, SEVERITIES, USUAL
 from models.evaluation.evaluation_set import EvaluationSet
 from models.evaluation.robustness import degraded
-from models.statistics.formatting import count_or_dash
+from models.statistics.formatting import safety_count
 from models.support.progress import Progress
 
 RANGES = {"usual": USUAL, "all": SEVERITIES}
@@ -38,12 +39,12 @@ def evaluate_degraded(
     return {key: _range(dataset, severities, tallies) for key, severities in RANGES.items()}
 
 
-def to_text(record: Mapping[str, DegradedRange]) -> str:
+def to_text(record: Mapping[str, DegradedRange], benign: Sequence[str]) -> str:
     """A line a range and network, for a terminal."""
     return "\n".join(
         f"degraded, severities {found.severities[0]} to {found.severities[-1]}, {name}: {found.forms} forms: refused "
         f"by gates {one.gates}, low_confidence {one.low_confidence}; right {one.right}; wrong {one.wrong}; "
-        f"malignant answered Benign {count_or_dash(one.malignant_to_benign)} of {one.malignant}"
+        f"malignant answered {in_words(benign)} {safety_count(one.malignant_to_benign, one.malignant)}"
         for found in record.values()
         for name, one in found.networks.items()
     )
@@ -57,9 +58,8 @@ def _tally(dataset: EvaluationSet, found: BatchAnswers) -> Tally:
         right=int((found.answered & right).sum()),
         wrong=int((found.answered & ~right).sum()),
     )
-    if dataset.benign is not None:
-        benign = found.called == dataset.labels.index(dataset.benign)
-        counts["malignant_to_benign"] = int((found.answered & dataset.is_malignant() & benign).sum())
+    taken = found.answered & dataset.is_malignant() & dataset.are_benign(found.called)
+    counts["malignant_to_benign"] = int(taken.sum())
     return counts
 
 
@@ -75,7 +75,7 @@ def _range(
             low_confidence=counts["low_confidence"],
             right=counts["right"],
             wrong=counts["wrong"],
-            malignant_to_benign=None if dataset.benign is None else counts["malignant_to_benign"],
-            malignant=per_field * int(dataset.is_malignant().sum()),
+            malignant_to_benign=counts["malignant_to_benign"] if dataset.benign else None,
+            malignant=per_field * int(dataset.is_malignant().sum()) if dataset.benign else None,
         )
     return DegradedRange(severities, per_field * len(dataset.truth), networks)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import to_builtins
 
+from edge.inference.benign import in_words, indices, recorded
 from edge.inference.decision import Decision
 from edge.inference.gates.base import Gates
 from models.decision.decision_record import (
@@ -46,7 +47,7 @@ from models.evaluation.robustness import degraded_one
 from models.networks.model_pair import INT8
 from models.networks.prediction import Predict
 from models.statistics.calibration_error import calibration_error_interval, expected_calibration_error
-from models.statistics.formatting import percent_range
+from models.statistics.formatting import percent_range, safety_count
 from models.statistics.share import Share
 from models.statistics.validation import Floats, Indices
 from models.support.keyed_random import draw
@@ -91,9 +92,9 @@ class Calibrated:
 
     @property
     def holds(self) -> bool:
-        """Whether every network answers enough unaltered fields and no malignant one as Benign."""
+        """Whether every network answers enough unaltered fields and no malignant one as benign."""
         counts = self.counts().values()
-        return all(c.clean_refused <= REFUSED * c.clean and c.every_missed == 0 for c in counts)
+        return all(c.clean_refused <= REFUSED * c.clean and not c.every_missed for c in counts)
 
     def counts(self) -> dict[str, Counts]:
         """By network."""
@@ -116,7 +117,7 @@ class Calibrated:
         return DecisionRecord(
             format=RECORD_FORMAT,
             labels=tuple(labels),
-            benign=self.dataset.benign,
+            benign=recorded(self.dataset.benign),
             images=len(self.dataset.truth),
             temperature=self.temperature,
             answer_from=dict(zip(labels, point.answer_from, strict=True)),
@@ -143,15 +144,15 @@ class Calibrated:
             f"{label} {p:g}" for label, p in zip(self.dataset.labels, self.point.answer_from, strict=True)
         )
         lines = [f"temperature {self.temperature:g}; answered from: {thresholds}"]
-        calibration = self.calibration()
+        calibration, benign = self.calibration(), in_words(self.dataset.benign)
         for name, c in self.counts().items():
             change = calibration[name]
             before, after = (percent_range(one.ece, one.ece_interval) for one in (change.before, change.after))
             lines.append(
                 f"{name}: calibration error {before} before, {after} after; of {c.clean} "
                 f"fields that the gates let through {c.clean_refused} not sure enough, {c.clean_wrong} answered "
-                f"wrongly, {c.clean_missed} malignant answered Benign; with degraded forms {c.every_missed} of "
-                f"{c.every}"
+                f"wrongly, malignant answered {benign}: {safety_count(c.clean_missed)}; with degraded forms "
+                f"{safety_count(c.every_missed, c.every)}"
             )
         lines.append(
             f"the gates refused {sum(self.refused.values())} of {len(self.dataset.truth)} unaltered fields, and "
@@ -160,22 +161,22 @@ class Calibrated:
         if not self.holds:
             lines.append(
                 f"no: these thresholds leave more than {100 * REFUSED:g} % of the unaltered fields without an answer; "
-                f"the network confuses degraded malignant fields with {self.dataset.benign} too surely"
+                f"the network confuses degraded malignant fields with {benign} too surely"
             )
         return "\n".join(lines)
 
     def _counts(self, found: Validation) -> Counts:
-        benign = -1 if self.dataset.benign is None else self.dataset.labels.index(self.dataset.benign)
-        counts: list[int] = []
+        benign = indices(self.dataset.labels, self.dataset.benign)
+        counts: list[int | None] = []
         for judged in (found.clean, found.every):
             answered = judged.answered(self.point.answer_from)
             counts += [
                 len(answered),
                 int((~answered).sum()),
                 int((answered & (judged.answers.called != judged.truth)).sum()),
-                int((answered & judged.missed(benign)).sum()),
+                int((answered & judged.missed(benign)).sum()) if benign else None,
             ]
-        return Counts(*counts)
+        return Counts(*counts)  # type: ignore[arg-type]  # None where the counts may be
 
     def _network(self, name: str) -> NetworkDecision:
         found, c = self.validation[name], self._counts(self.validation[name])

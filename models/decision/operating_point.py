@@ -2,8 +2,8 @@
 
 The rule, for float and int8 together, over fields that the gates let through:
 
-1. Benign, the worst to be wrong about, is answered as late as half of the budget allows. If a malignant field,
-   unaltered or degraded, was called Benign, the threshold is at least twice (MARGIN) the odds of the surest of them,
+1. Benign classes, the worst to be wrong about, are answered as late as half of the budget allows. If a malignant field,
+   unaltered or degraded, was called benign, the threshold is at least twice (MARGIN) the odds of the surest of them,
    whatever the budget says.
 2. The other classes share one threshold: the smallest at which RIGHT of their answers, degraded fields included, are
    right; at least MAJORITY, and no more than the rest of the budget allows, nor than Benign needs.
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from edge.inference.benign import indices
 from models.errors import EvaluationError
 from models.evaluation.evaluation_set import Answers
 from models.statistics.validation import Floats, Indices
@@ -42,9 +43,9 @@ class Judged:
         """bool (N,): not abstained from."""
         return np.asarray(self.answers.confidence >= np.asarray(answer_from)[self.answers.called])
 
-    def missed(self, benign: int) -> npt.NDArray[np.bool_]:
-        """bool (N,): malignant and called Benign, however surely."""
-        return np.asarray((self.answers.called == benign) & (self.truth != benign))
+    def missed(self, benign: Sequence[int]) -> npt.NDArray[np.bool_]:
+        """bool (N,): malignant and called benign, however surely."""
+        return np.isin(self.answers.called, benign) & ~np.isin(self.truth, benign)
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,8 @@ class OperatingPoint:
 
     Attributes:
         answer_from: one a label.
-        surest_missed: highest probability of Benign for a malignant field that was called so; None if none was.
-        benign_allowed: highest threshold for Benign within its share of the budget; None if there is no such class.
+        surest_missed: highest probability of the benign class that a malignant field was called; None if none was.
+        benign_allowed: highest threshold for benign classes within their share of the budget; None if there is none.
         others_needed: threshold at which the other classes reach RIGHT; others_allowed: the highest in the budget.
     """
 
@@ -74,19 +75,19 @@ class OperatingPoint:
 
 
 def budget(fields: int, refused: int) -> int:
-    """How many unaltered fields may stay unanswered, of which the gates refuse `refused`: one at least, so that Benign
+    """How many unaltered fields may stay unanswered, of which the gates refuse `refused`: one at least, so that benign
     is never answered as lightly as the least sure field would have it."""
     return max(1, min(math.floor(REFUSED * fields), math.floor(REFUSED_WITH_GATES * fields) - refused))
 
 
 def choose(
-    labels: Sequence[str], benign: str | None, networks: Mapping[str, Validation], allowance: int
+    labels: Sequence[str], benign: Sequence[str], networks: Mapping[str, Validation], allowance: int
 ) -> OperatingPoint:
     """Thresholds by the rule above.
 
     Args:
         labels: in output order.
-        benign: the label of rule 1, or None: then all labels are "other classes".
+        benign: the labels of rule 1, which share one threshold; without them all labels are "other classes".
         networks: by name; one set of thresholds must do for all.
         allowance: from `budget`.
 
@@ -95,33 +96,32 @@ def choose(
     """
     if not networks or any(not len(found.clean.truth) for found in networks.values()):
         raise EvaluationError("thresholds need at least one network, and fields that the gates let through")
-    index, missed, allowed, threshold = -1, None, None, 0.0
-    if benign is not None:
-        index = list(labels).index(benign)
-        missed = _surest_missed(index, networks)
+    own, missed, allowed, threshold = indices(labels, benign), None, None, 0.0
+    if own:
+        missed = _surest_missed(own, networks)
         share = math.ceil(allowance / 2)
-        allowed = min(_allowed(_confidences(found.clean, index, of_it=True), share) for found in networks.values())
+        allowed = min(_allowed(_confidences(found.clean, own, of_it=True), share) for found in networks.values())
         threshold = _benign_threshold(missed, allowed)
-    needed = max(_needed(found.every, index) for found in networks.values())
+    needed = max(_needed(found.every, own) for found in networks.values())
     others_allowed = min(
         _allowed(
-            _confidences(found.clean, index, of_it=False),
-            allowance - int((_confidences(found.clean, index, of_it=True) < threshold).sum()),
+            _confidences(found.clean, own, of_it=False),
+            allowance - int((_confidences(found.clean, own, of_it=True) < threshold).sum()),
         )
         for found in networks.values()
     )
-    others = _rounded(min(max(MAJORITY, needed), others_allowed, 1.0 if benign is None else threshold), up=False)
-    answer_from = tuple(threshold if k == index else others for k in range(len(labels)))
+    others = _rounded(min(max(MAJORITY, needed), others_allowed, threshold if own else 1.0), up=False)
+    answer_from = tuple(threshold if k in own else others for k in range(len(labels)))
     return OperatingPoint(answer_from, missed, allowed, needed, others_allowed)
 
 
-def _confidences(judged: Judged, index: int, *, of_it: bool) -> Floats:
-    """Confidence of the fields called `index`, or of all others."""
-    called = judged.answers.called == index
+def _confidences(judged: Judged, own: Sequence[int], *, of_it: bool) -> Floats:
+    """Confidence of the fields called one of `own`, or of all others."""
+    called = np.isin(judged.answers.called, own)
     return np.asarray(judged.answers.confidence[called if of_it else ~called], np.float64)
 
 
-def _surest_missed(benign: int, networks: Mapping[str, Validation]) -> float | None:
+def _surest_missed(benign: Sequence[int], networks: Mapping[str, Validation]) -> float | None:
     missed = [found.every.answers.confidence[found.every.missed(benign)] for found in networks.values()]
     together = np.concatenate(missed)
     return float(together.max()) if len(together) else None
@@ -141,9 +141,9 @@ def _benign_threshold(missed: float | None, allowed: float) -> float:
     return max(least, _rounded(1 / (1 + math.exp(-log_odds)), up=True))
 
 
-def _needed(judged: Judged, benign: int) -> float:
-    """The smallest threshold at which RIGHT of the answers other than Benign are right; 1 when there is none."""
-    others = judged.answers.called != benign
+def _needed(judged: Judged, benign: Sequence[int]) -> float:
+    """The smallest threshold at which RIGHT of the answers other than benign are right; 1 when there is none."""
+    others = ~np.isin(judged.answers.called, benign)
     confidence = judged.answers.confidence[others]
     order = np.argsort(-confidence, kind="stable")
     right = (judged.answers.called == judged.truth)[others][order]

@@ -3,17 +3,18 @@
 `evaluate_counterfactuals` asks and counts; `to_text` and `counterfactual_figure` show the record.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 from msgspec import UNSET, Struct, UnsetType
 
+from edge.inference.benign import Recorded, as_labels, benign_labels, in_words, recorded
 from models.evaluation.evaluation_set import Answers, EvaluationSet, Score, ask, score
 from models.evaluation.interventions import VIEWS
 from models.networks.prediction import Predict
-from models.statistics.formatting import percent
+from models.statistics.formatting import percent, safety_count
 from models.statistics.intervals import Interval, wilson
 from models.support.progress import Progress
 
@@ -56,6 +57,7 @@ class CounterfactualRecord(Struct, frozen=True, kw_only=True):
     largest_class: float
     clean: dict[str, Score]
     views: dict[str, dict[str, Changes]]
+    benign: Recorded | UnsetType = UNSET
 
 
 def evaluate_counterfactuals(
@@ -75,10 +77,11 @@ def evaluate_counterfactuals(
             groups = {view.group: (view.which, ask(networks, dataset.labels, view.pixels)) for view in make(dataset)}
             views[name] = {network: _view(dataset, clean[network], network, groups) for network in networks}
             bar.advance()
-            bar.say(_line(name, views[name]))
+            bar.say(_line(name, views[name], dataset.benign))
     return CounterfactualRecord(
         format=RECORD_FORMAT,
         labels=tuple(dataset.labels),
+        benign=recorded(dataset.benign),
         images=len(dataset.truth),
         largest_class=float(np.bincount(dataset.truth).max() / len(dataset.truth)),
         clean={network: score(dataset, said) for network, said in clean.items()},
@@ -92,7 +95,8 @@ def to_text(record: CounterfactualRecord) -> str:
         f"{n} {percent(s.accuracy, 1)} right, mean confidence {s.mean_confidence:.3f}" for n, s in record.clean.items()
     )
     head = f"{record.images} images unaltered: {said}; the largest class has {percent(record.largest_class, 1)}"
-    return "\n".join([head, *(_line(name, found) for name, found in record.views.items())])
+    benign = benign_labels(record.labels) if record.benign is UNSET else as_labels(record.benign)
+    return "\n".join([head, *(_line(name, found, benign) for name, found in record.views.items())])
 
 
 def _view(dataset: EvaluationSet, clean: Answers, network: str, groups: Groups) -> Changes:
@@ -123,11 +127,11 @@ def _changes(dataset: EvaluationSet, clean: Answers, answers: Answers, which: np
     )
 
 
-def _line(name: str, found: Mapping[str, Changes]) -> str:
+def _line(name: str, found: Mapping[str, Changes], benign: Sequence[str]) -> str:
     parts = [
         f"{network}: {one.flips} of {one.images} changed ({percent(one.flip_share)}), "
         f"{percent(one.accuracy, 1)} right, confidence {one.mean_confidence:.3f}, "
-        f"malignant called Benign {one.malignant_to_benign}"
+        f"malignant called {in_words(benign)} {safety_count(one.malignant_to_benign)}"
         for network, one in found.items()
     ]
     return f"{name:<18} " + " | ".join(parts)

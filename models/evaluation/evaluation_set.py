@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from edge.inference.benign import indices
 from edge.inference.contract import Pixels
 from models.data.parts import Part
 from models.errors import EvaluationError
@@ -21,12 +22,12 @@ class EvaluationSet:
     """The unaltered images of an evaluation.
 
     Attributes:
-        labels: in output order; benign: the one whose confusion with the others is counted, or None.
+        labels: in output order; benign: those whose confusion with the others is counted, () for none.
         pixels: prepared, uint8 (N, H, W, 3) RGB; truth: int (N,) index of the label; keys: N names to draw by.
     """
 
     labels: tuple[str, ...]
-    benign: str | None
+    benign: tuple[str, ...]
     pixels: Pixels
     truth: npt.NDArray[np.int64]
     keys: tuple[str, ...]
@@ -37,12 +38,14 @@ class EvaluationSet:
                 "pixels, truth and keys must be one an image; "
                 f"got {len(self.pixels)}, {len(self.truth)}, {len(self.keys)}"
             )
+        if not isinstance(self.benign, tuple) or set(self.benign) - set(self.labels):
+            raise EvaluationError(f"benign must be a tuple of labels of {list(self.labels)}; got {self.benign!r}")
         if len(set(self.truth.tolist())) < 2:
             raise EvaluationError("the images must be of two classes or more, or no verdict can be wrong for a reason")
 
     @classmethod
     def of_part(
-        cls, part: Part, labels: tuple[str, ...], benign: str | None, sample: int | None = None
+        cls, part: Part, labels: tuple[str, ...], benign: tuple[str, ...], sample: int | None = None
     ) -> "EvaluationSet":
         """A side of a split, or `sample` images of it: those whose hashes come first, so the same ones every time."""
         order = sorted(range(len(part.samples)), key=lambda i: part.samples[i].sha256)
@@ -51,10 +54,14 @@ class EvaluationSet:
         return cls(labels, benign, part.pixels[chosen], part.truth[chosen], keys)
 
     def is_malignant(self) -> npt.NDArray[np.bool_]:
-        """bool (N,): of another class than `benign`; all False where there is no such class."""
-        if self.benign is None:
+        """bool (N,): of no benign class; all False where there is no such class."""
+        if not self.benign:
             return np.zeros(len(self.truth), np.bool_)
-        return np.asarray(self.truth != self.labels.index(self.benign))
+        return ~self.are_benign(self.truth)
+
+    def are_benign(self, classes: Indices) -> npt.NDArray[np.bool_]:
+        """bool (N,): which of these classes, int (N,), are benign."""
+        return np.isin(classes, indices(self.labels, self.benign))
 
     def draw_one(self, candidates: npt.NDArray[np.bool_], *words: str) -> int:
         """The index of one of `candidates` bool (N,), by `words` and keys alone, in whatever order the images are."""
@@ -101,8 +108,8 @@ def score(dataset: EvaluationSet, answers: Answers, which: npt.NDArray[np.int64]
     which = np.arange(len(dataset.truth)) if which is None else which
     correct = int((answers.called == dataset.truth[which]).sum())
     missed = None
-    if dataset.benign is not None:
-        missed = int((dataset.is_malignant()[which] & (answers.called == dataset.labels.index(dataset.benign))).sum())
+    if dataset.benign:
+        missed = int((dataset.is_malignant()[which] & dataset.are_benign(answers.called)).sum())
     return Score(
         images=len(which),
         correct=correct,

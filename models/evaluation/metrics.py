@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from edge.inference.benign import Recorded, as_labels, benign_labels, in_words, indices, recorded
 from models.errors import EvaluationError
 from models.statistics.calibration_error import calibration_error_interval, expected_calibration_error
+from models.statistics.formatting import safety_count
 from models.statistics.intervals import Interval, Statistic, bootstrap, wilson
 from models.statistics.validation import Floats, Indices, confusion_matrix, validate
 
@@ -48,7 +50,7 @@ class Evaluation(Struct, frozen=True, kw_only=True):
     Attributes:
         confidence: of the intervals.
         accuracy, macro_f1, ece, mean_confidence: 0..1; `ece` is the expected calibration error.
-        benign: the label whose confusion with the others is counted, or None, and the counts then.
+        benign: the label or labels whose confusion with the others is counted; None, as the counts then, for none.
         confusion: `confusion[i][j]` counts images of class i called class j.
         classes: by label. errors: most confident first.
     """
@@ -64,7 +66,7 @@ class Evaluation(Struct, frozen=True, kw_only=True):
     ece: float
     ece_interval: Interval
     mean_confidence: float
-    benign: str | None
+    benign: Recorded
     malignant_called_benign: int | None
     benign_called_malignant: int | None
     confusion: tuple[tuple[int, ...], ...]
@@ -94,7 +96,7 @@ def evaluate(
     truth: npt.ArrayLike,
     *,
     names: Sequence[str] | None = None,
-    benign: str | None = "Benign",
+    benign: Sequence[str] | None = None,
     confidence: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
@@ -107,7 +109,7 @@ def evaluate(
             largest; among equals (int8 outputs come in steps of 1/256) the first, as on the device.
         truth: integer (N,), index of the true label, N >= 2.
         names: N names to list mistakes by; "#0", "#1", ... when None.
-        benign: the label whose confusion with the others is counted apart, or None if there is no such class.
+        benign: the labels whose confusion with the others is counted apart, () for none; None goes by their spelling.
         confidence: of every interval, two-sided, in (0, 1).
         resamples, seed: of the bootstrap (F1 and calibration error).
 
@@ -115,8 +117,9 @@ def evaluate(
         EvaluationError: an argument does not fit, by name.
     """
     values, indices = validate(labels, probabilities, truth)
-    if benign is not None and benign not in labels:
-        raise EvaluationError(f"benign must be one of the labels {list(labels)} or None; got {benign!r}")
+    worst = benign_labels(labels) if benign is None else tuple(benign)
+    if isinstance(benign, str) or set(worst) - set(labels):
+        raise EvaluationError(f"benign must be some of the labels {list(labels)}; got {benign!r}")
     if names is not None and len(names) != len(values):
         raise EvaluationError(f"names must be one an image, {len(values)}; got {len(names)}")
     predicted = values.argmax(axis=1)
@@ -125,7 +128,7 @@ def evaluate(
     resampling = _Resampling(confidence, resamples, seed)
     classes = [_class_score(k, indices, predicted, resampling) for k in range(len(labels))]
     macro_f1, macro_f1_interval = _macro_f1(classes, indices, predicted, resampling)
-    missed, raised = _benign_counts(labels, confusion, benign)
+    missed, raised = _benign_counts(labels, confusion, worst)
     return Evaluation(
         labels=tuple(labels),
         images=len(values),
@@ -138,7 +141,7 @@ def evaluate(
         mean_confidence=float(values.max(axis=1).mean()),
         confusion=tuple(tuple(int(n) for n in row) for row in confusion),
         classes=dict(zip(labels, classes, strict=True)),
-        benign=benign,
+        benign=recorded(worst),
         malignant_called_benign=missed,
         benign_called_malignant=raised,
         errors=_mistakes(labels, values, indices, predicted, names),
@@ -207,13 +210,13 @@ def _macro_f1(
 
 
 def _benign_counts(
-    labels: Sequence[str], confusion: npt.NDArray[np.int64], benign: str | None
+    labels: Sequence[str], confusion: npt.NDArray[np.int64], benign: Sequence[str]
 ) -> tuple[int, int] | tuple[None, None]:
     """Malignant images called benign, and benign images called malignant."""
-    if benign is None:
+    if not benign:
         return None, None
-    k = list(labels).index(benign)
-    return int(confusion[:, k].sum() - confusion[k, k]), int(confusion[k].sum() - confusion[k, k])
+    own = np.isin(np.arange(len(labels)), indices(labels, benign))
+    return int(confusion[~own][:, own].sum()), int(confusion[own][:, ~own].sum())
 
 
 def _mistakes(
@@ -250,9 +253,9 @@ def _text(found: Evaluation) -> str:
     lines = [head, ""]
     lines += [f"{name:<20}{_percent(value, interval)}" for name, value, interval in scores]
     lines += [f"{'mean confidence':<20}{100 * found.mean_confidence:.1f}"]
-    if found.benign is not None:
-        lines += [f"{'malignant called ' + found.benign}: {found.malignant_called_benign}"]
-        lines += [f"{found.benign + ' called malignant'}: {found.benign_called_malignant}"]
+    benign = in_words(as_labels(found.benign))
+    lines += [f"malignant called {benign}: {safety_count(found.malignant_called_benign)}"]
+    lines += [f"{benign} called malignant: {safety_count(found.benign_called_malignant)}"]
     lines += ["", f"{'class':<{width}} {'images':>6}  {'precision':<20}{'recall':<20}{'F1':<20}".rstrip()]
     for label, score in found.classes.items():
         cells = (

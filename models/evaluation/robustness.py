@@ -11,11 +11,13 @@ import numpy.typing as npt
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
+from edge.inference.benign import Recorded, as_labels, benign_labels, in_words, recorded
 from edge.inference.contract import Pixels
 from models.evaluation.corruptions import CORRUPTIONS, SEVERITIES, USUAL, corrupt
 from models.evaluation.evaluation_set import Answers, EvaluationSet, Score, ask, score
 from models.networks.model_pair import FLOAT, INT8
 from models.networks.prediction import Predict
+from models.statistics.formatting import safety_count
 from models.statistics.intervals import Interval, bootstrap, paired_difference
 from models.support.progress import Progress
 
@@ -87,6 +89,7 @@ class RobustnessRecord(Struct, frozen=True, kw_only=True):
     mean_usual: ComparedMeans
     mean_all: ComparedMeans
     corruptions: dict[str, CorruptionScores]
+    benign: Recorded | UnsetType = UNSET
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,7 @@ class Robustness:
         return RobustnessRecord(
             format=RECORD_FORMAT,
             labels=tuple(self.dataset.labels),
+            benign=recorded(self.dataset.benign),
             images=len(self.dataset.truth),
             clean=self._compared(self.clean),
             mean_usual=replace(usual, severities=USUAL),
@@ -185,6 +189,7 @@ def evaluate_corruptions(dataset: EvaluationSet, networks: Mapping[str, Predict]
 
 def to_text(record: RobustnessRecord) -> str:
     """A line a corruption, for a terminal."""
+    benign = in_words(benign_labels(record.labels) if record.benign is UNSET else as_labels(record.benign))
     clean = "   ".join(f"{n} {100 * one.accuracy:.1f}" for n, one in record.clean.forms.items())
     lines = [f"{record.images} images; accuracy in percent at severities 1 to 5; clean: {clean}", ""]
     for name, found in record.corruptions.items():
@@ -197,7 +202,7 @@ def to_text(record: RobustnessRecord) -> str:
             low, high = mean.accuracy_interval
             lines.append(
                 f"{said}, {network}: {100 * mean.accuracy:.2f} ({100 * low:.2f} to {100 * high:.2f}); "
-                f"malignant called Benign {mean.malignant_to_benign}"
+                f"malignant called {benign} {safety_count(mean.malignant_to_benign)}"
             )
     return "\n".join(lines)
 

@@ -93,7 +93,7 @@ def _load_int8(path: Path, contract: InputContract, float_sha256: str) -> _Int8:
             f"--bundle must be made of the network that is judged, sha256 {float_sha256[:12]}...; {path} was made of "
             f"{made_of[:12]}..."
         )
-    if bundle.contract.undecided() != contract.undecided():
+    if not bundle.contract.alike(contract):
         raise NetworkError(f"--bundle must have the network's contract; {path / 'contract.json'} differs")
     interpreter = open_interpreter(bundle.model)
     classifier = Classifier(bundle.contract, interpreter)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge.inference.benign import as_labels
 from models.decision.abstention_record import AbstentionRecord, FieldAnswers, OtherAnswers
 from models.report.figure_style import INK, canvas, heading, styled
 from models.statistics.share import Share
@@ -18,7 +19,7 @@ Bars = Sequence[tuple[str, Mapping[str, float]]]  # name of a bar, and its parts
 # Answers in full colours, refusals in pale ones: what must not be there stands out.
 _ANSWERS = {
     "answered wrongly": "#D55E00",
-    "answered Benign": "#D55E00",
+    "answered benign": "#D55E00",
     "answered malignant": "#E69F00",
     "answered": "#E69F00",
 }
@@ -34,7 +35,7 @@ def abstention_figure(record: AbstentionRecord, title: str = "") -> "Figure":
     """
     own = [(name, _own(found)) for name, found in record.fields.items()]
     others = [
-        (f"{folder}, {name}", _other(found, record.benign))
+        (f"{folder}, {name}", _other(found, as_labels(record.benign)))
         for folder, one in record.ood.items()
         for name, found in one.networks.items()
     ]
@@ -78,12 +79,12 @@ def _own(found: FieldAnswers) -> dict[str, float]:
     return {"answered wrongly": _percent(found.wrong), **_refused(found)}
 
 
-def _other(found: OtherAnswers, benign: str | None) -> dict[str, float]:
+def _other(found: OtherAnswers, benign: Sequence[str]) -> dict[str, float]:
     answered = {label: _percent(share) for label, share in found.answered.items()}
-    if benign is None:
+    if not benign:
         return {"answered": sum(answered.values()), **_refused(found)}
-    said_benign = answered.pop(benign)
-    return {"answered Benign": said_benign, "answered malignant": sum(answered.values()), **_refused(found)}
+    said_benign = sum(answered.pop(label) for label in benign)
+    return {"answered benign": said_benign, "answered malignant": sum(answered.values()), **_refused(found)}
 
 
 def _refused(found: FieldAnswers | OtherAnswers) -> dict[str, float]:

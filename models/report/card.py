@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge import RESEARCH_USE_ONLY
+from edge.inference.benign import as_labels, in_words
 from edge.inference.contract import InputContract
 from models.data.published import PUBLISHED_SPLIT
 from models.errors import ModelsError
@@ -12,7 +13,7 @@ from models.evaluation.metrics import Evaluation
 from models.report.card_training import training_text
 from models.report.model_records import ModelRecords
 from models.report.requirements import requirements
-from models.statistics.formatting import number_range, percent_range
+from models.statistics.formatting import number_range, percent_range, safety_count
 from models.support.provenance import Provenance, SplitUsed
 from models.support.records import read_record
 from models.training.training_record import TrainingRecord
@@ -120,7 +121,7 @@ def _data(training: TrainingRecord, evaluation: _Evaluated) -> str:
 
 
 def _figures(evaluation: _Evaluated, random: Evaluation | None) -> str:
-    found = evaluation.found
+    found, benign = evaluation.found, in_words(as_labels(evaluation.found.benign))
     lines = [
         "## Figures",
         "",
@@ -128,8 +129,8 @@ def _figures(evaluation: _Evaluated, random: Evaluation | None) -> str:
         "",
         f"- accuracy {percent_range(found.accuracy, found.accuracy_interval)}",
         f"- macro F1 {found.macro_f1:.4f}; expected calibration error {found.ece:.4f}",
-        f"- malignant called Benign: {found.malignant_called_benign}; "
-        f"Benign called malignant: {found.benign_called_malignant}",
+        f"- malignant called {benign}: {safety_count(found.malignant_called_benign)}; "
+        f"{benign} called malignant: {safety_count(found.benign_called_malignant)}",
     ]
     if random is not None:
         lines.append(

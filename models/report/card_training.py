@@ -60,7 +60,7 @@ def _recipe(training: TrainingRecord) -> str:
         for s in recipe.stages
     )
     minutes = sum(epoch.seconds for epoch in history) / 60
-    caution = f" with {recipe.caution:g} times -log(1 - p(Benign)) added for malignant images" if recipe.caution else ""
+    caution = f" with {recipe.caution:g} times -log(1 - p(benign)) added for malignant images" if recipe.caution else ""
     return (
         f"AdamW, batch {recipe.batch}, label smoothing {recipe.label_smoothing:g}, class-balanced "
         f"loss{caution}, averaged weights (momentum {recipe.ema:g}), seed {recipe.seed}. "

@@ -12,6 +12,7 @@ from typing import TypeVar
 from msgspec import UnsetType
 
 from edge import RESEARCH_USE_ONLY
+from edge.inference.benign import as_labels, in_words
 from edge.page.rendering import render_page
 from edge.page.values import Picture, Table
 from models.decision.abstention_record import AbstentionRecord
@@ -22,7 +23,7 @@ from models.evaluation.metrics import Evaluation
 from models.evaluation.robustness import RobustnessRecord
 from models.report.model_records import FILES, ModelRecords, PageError
 from models.report.requirements import Requirement, requirements
-from models.statistics.formatting import count_or_dash, number_range, percent, percent_range
+from models.statistics.formatting import number_range, percent, percent_range, safety_count
 from models.training.cross_validation_record import CrossValidationRecord
 
 Record = TypeVar("Record")
@@ -52,12 +53,15 @@ class Network:
     Attributes:
         records: as their commands wrote them. requirements: what was asked, and what was measured.
         commands: by file stem, what writes the record. repeat: commands that measure again what the page shows.
+        benign: the benign labels in words. missed: malignant called so and the other way round, or "not counted".
         accuracy: of the float network on fields it has not seen. epochs: of cross-validation, by network.
         tables: by name; those of a record that is missing are missing too. pictures: by file name.
     """
 
     name: str
     records: ModelRecords
+    benign: str
+    missed: tuple[str, str]
     requirements: Sequence[Requirement]
     commands: dict[str, str]
     repeat: Sequence[str]
@@ -87,6 +91,8 @@ def _network(records: ModelRecords) -> Network:
     return Network(
         name=records.name,
         records=records,
+        benign=in_words(as_labels(evaluation.benign)),
+        missed=(safety_count(evaluation.malignant_called_benign), safety_count(evaluation.benign_called_malignant)),
         requirements=requirements(records),
         commands=commands,
         repeat=[c for stem, c in commands.items() if stem != "training" and getattr(records, stem) is not None],
@@ -147,7 +153,7 @@ def _classes(record: Evaluation) -> Table:
 
 def _decision(record: DecisionRecord) -> Table:
     head = ["validation", "calibration error before", "after", "fields answered"]
-    head += ["malignant answered Benign", "with degraded forms"]
+    head += [f"malignant answered {in_words(as_labels(record.benign))}", "with degraded forms"]
     rows = []
     for form, found in record.calibration.items():
         network = record.networks[form]
@@ -157,8 +163,8 @@ def _decision(record: DecisionRecord) -> Table:
                 number_range(found.before.ece, found.before.ece_interval),
                 number_range(found.after.ece, found.after.ece_interval),
                 percent(network.clean.coverage),
-                str(network.counts.clean_missed),
-                f"{network.counts.every_missed} of {network.counts.every}",
+                safety_count(network.counts.clean_missed),
+                safety_count(network.counts.every_missed, network.counts.every),
             )
         )
     return Table(head, rows, numbers={3, 4, 5})
@@ -175,11 +181,12 @@ def _fields(record: AbstentionRecord) -> Table:
                 form,
                 f"{one.right.count} of {one.right.of}",
                 str(one.wrong.count),
-                count_or_dash(None if missed is None else missed.count),
+                safety_count(None if missed is None else missed.count),
                 f"{one.refused.count} ({reasons})" if reasons else "0",
             )
         )
-    return Table(("test fields", "right", "wrong", "malignant answered Benign", "no answer"), rows, numbers={1, 2, 3})
+    head = ("test fields", "right", "wrong", f"malignant answered {in_words(as_labels(record.benign))}", "no answer")
+    return Table(head, rows, numbers={1, 2, 3})
 
 
 def _degraded_fields(record: AbstentionRecord) -> Table:
@@ -191,13 +198,14 @@ def _degraded_fields(record: AbstentionRecord) -> Table:
             form,
             f"{one.right} of {found.forms}",
             str(one.wrong),
-            "-" if one.malignant_to_benign is None else f"{one.malignant_to_benign} of {one.malignant}",
+            safety_count(one.malignant_to_benign, one.malignant),
             f"{one.gates} and {one.low_confidence}",
         )
         for found in degraded.values()
         for form, one in found.networks.items()
     ]
-    head = ("severities", "", "right", "wrong", "malignant answered Benign", "no answer: gates and threshold")
+    missed = f"malignant answered {in_words(as_labels(record.benign))}"
+    head = ("severities", "", "right", "wrong", missed, "no answer: gates and threshold")
     return Table(head, rows, numbers={2, 3, 4, 5})
 
 
@@ -279,9 +287,8 @@ def _folds(record: CrossValidationRecord) -> Table:
                 str(pooled.images),
                 percent_range(pooled.accuracy, pooled.accuracy_interval),
                 f"{percent(worst)} to {percent(best)}",
-                count_or_dash(pooled.malignant_to_benign),
+                safety_count(pooled.malignant_to_benign),
             )
         )
-    return Table(
-        ("folds", "images", "accuracy", "worst and best fold", "malignant called Benign"), rows, numbers={1, 4}
-    )
+    missed = f"malignant called {in_words(record.benign(list(next(iter(record.schemes.values())).pooled.recall)))}"
+    return Table(("folds", "images", "accuracy", "worst and best fold", missed), rows, numbers={1, 4})

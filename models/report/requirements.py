@@ -4,14 +4,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
+from edge.inference.benign import as_labels, benign_labels, in_words
 from models.decision.abstention_record import AbstentionRecord
 from models.evaluation.counterfactuals import CounterfactualRecord
 from models.evaluation.robustness import RobustnessRecord
 from models.networks.model_pair import FLOAT, INT8
 from models.report.model_records import ModelRecords
-from models.statistics.formatting import number_range, percent, percent_range
+from models.statistics.formatting import number_range, percent, percent_range, safety_count
 
 LEAST_CLEAN = {"mobilenet_v2": 0.993, "custom_cnn": 0.98}
 MOST_INT8_LOSS_CLEAN = 0.002
@@ -82,9 +83,9 @@ def _robustness(network: str, record: RobustnessRecord) -> Iterator[Requirement]
                 f"{100 * change:+.2f} points",
                 abs(change) <= most,
             )
+    benign = in_words(benign_labels(record.labels) if record.benign is UNSET else as_labels(record.benign))
     for form, score in record.clean.forms.items():
-        missed = score.malignant_to_benign
-        yield Requirement(f"malignant called Benign, unaltered fields, {form}", "0", str(missed), missed == 0)
+        yield _missed(f"malignant called {benign}, unaltered fields, {form}", score.malignant_to_benign)
 
 
 def _bars(network: str, record: CounterfactualRecord) -> Iterator[Requirement]:
@@ -107,8 +108,8 @@ def _abstention(record: AbstentionRecord) -> Iterator[Requirement]:
             fields.refused.share is not None and fields.refused.share <= MOST_REFUSED,
         )
         missed = fields.malignant_to_benign
-        if missed is not None:
-            yield Requirement(f"malignant answered Benign, {form}", "0", str(missed), missed.count == 0)
+        what = f"malignant answered {in_words(as_labels(record.benign))}, {form}"
+        yield _missed(what, None if missed is None else missed.count, None if missed is None else str(missed))
         after = record.calibration[form].after
         yield Requirement(
             f"calibration error after temperature, {form}",
@@ -125,6 +126,11 @@ def _abstention(record: AbstentionRecord) -> Iterator[Requirement]:
                 str(other.refused),
                 None if least is None or other.refused.share is None else other.refused.share >= least,
             )
+
+
+def _missed(what: str, count: int | None, text: str | None = None) -> Requirement:
+    """That the worst error is never made; what was not counted is neither met nor missed."""
+    return Requirement(what, "0", text or safety_count(count), None if count is None else count == 0)
 
 
 def _forms(by_network: Mapping[str, Scores]) -> dict[str, Scores]:

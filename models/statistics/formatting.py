@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from edge.inference.benign import NOT_COUNTED
+
 ABSENT = "-"
 Limits = Iterable[float] | None  # low and high
 
@@ -55,10 +57,13 @@ def careful_percent(share: float | None, digits: int = 2) -> str:
     return f"{text} %"
 
 
-def count_or_dash(count: int | None) -> str:
-    """A count; "-" where it is not defined.
+def safety_count(count: int | None, of: int | None = None) -> str:
+    """How often the worst error was made, `of` how many times it could have been; never a blank, which would be taken
+    for none.
 
-    >>> count_or_dash(None)
-    '-'
+    >>> safety_count(0, 248), safety_count(None, 248)
+    ('0 of 248', 'not counted')
     """
-    return ABSENT if count is None else str(count)
+    if count is None:
+        return NOT_COUNTED
+    return str(count) if of is None else f"{count} of {of}"

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import to_builtins
 
+from edge.inference.benign import recorded
 from edge.inference.contract import InputContract, Pixels
 from models.data.dataset import Sample
 from models.data.folds import assign_folds, most_folds
@@ -123,7 +124,7 @@ class Images:
         return LabelledPixels(self.pixels[which], self.truth[which])
 
 
-def cross_validate(setting: Setting, scheme: str, images: Images, working: Path, benign: str | None) -> SchemeRecord:
+def cross_validate(setting: Setting, scheme: str, images: Images, working: Path) -> SchemeRecord:
     """Train and judge every fold of one scheme.
 
     Args:
@@ -131,7 +132,6 @@ def cross_validate(setting: Setting, scheme: str, images: Images, working: Path,
         scheme: one of `models.data.folds.SCHEMES`.
         images: all of them; each is in one test fold.
         working: folder for what a killed run continues from; every setting has its own part of it.
-        benign: the label whose confusion with the others is counted, or None.
 
     Raises:
         FoldError: the images cannot be divided so.
@@ -150,11 +150,11 @@ def cross_validate(setting: Setting, scheme: str, images: Images, working: Path,
             results.append(_read(path))
             _log.info(f"{name}: done before, {results[-1]}")
             continue
-        results.append(_train_fold(setting, scheme, images, fold_of, fold, folder / f"fold-{fold + 1}", benign))
+        results.append(_train_fold(setting, scheme, images, fold_of, fold, folder / f"fold-{fold + 1}"))
         write_json(path, to_builtins(results[-1]))
         shutil.rmtree(folder / f"fold-{fold + 1}")  # networks that nothing asks for again
         _log.info(f"{name}: {results[-1]}")
-    labels = setting.contract.labels
+    labels, benign = setting.contract.labels, setting.contract.benign_labels
     accuracies = [result.correct / result.images for result in results]
     return SchemeRecord(
         setting=about,
@@ -163,6 +163,7 @@ def cross_validate(setting: Setting, scheme: str, images: Images, working: Path,
         folds=tuple(results),
         pooled=score(labels, np.sum([result.confusion for result in results], axis=0), benign),
         accuracy_range=(min(accuracies), max(accuracies)),
+        benign=recorded(benign),
     )
 
 
@@ -186,7 +187,6 @@ def _train_fold(
     fold_of: Mapping[str, int],
     fold: int,
     folder: Path,
-    benign: str | None,
 ) -> FoldScore:
     """Scores of the held-out images of one fold."""
     import keras
@@ -211,7 +211,7 @@ def _train_fold(
     called = predictor(judged, setting.contract)(images.pixels[held]).argmax(axis=1)
     labels = setting.contract.labels
     return msgspec.structs.replace(
-        score(labels, confusion_matrix(images.truth[held], called, len(labels)), benign),
+        score(labels, confusion_matrix(images.truth[held], called, len(labels)), setting.contract.benign_labels),
         fold=fold + 1,
         counts=FoldImages(len(training), len(validation), len(held)),
         chosen=ChosenEpoch(best_one.stage, best_one.epoch, best_one.val_loss, best_one.val_accuracy),

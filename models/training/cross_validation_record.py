@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import UNSET, Struct, UnsetType
 
+from edge.inference.benign import Recorded, as_labels, benign_labels, in_words, indices
 from models.data.folds import SCHEMES
 from models.errors import CrossValidationError
-from models.statistics.formatting import count_or_dash, percent, percent_range
+from models.statistics.formatting import percent, percent_range, safety_count
 from models.statistics.intervals import Interval
 from models.statistics.share import Share
 
@@ -77,8 +78,8 @@ class FoldScore(Struct, frozen=True, kw_only=True):
     confusion: tuple[tuple[int, ...], ...]
 
     def __str__(self) -> str:
-        missed = "" if self.malignant_to_benign is None else f", malignant called Benign {self.malignant_to_benign}"
-        return f"{percent(self.accuracy)} of {self.images} held-out images right{missed}"
+        missed = f"malignant called benign: {safety_count(self.malignant_to_benign)}"
+        return f"{percent(self.accuracy)} of {self.images} held-out images right; {missed}"
 
 
 class SchemeRecord(Struct, frozen=True, kw_only=True):
@@ -95,6 +96,7 @@ class SchemeRecord(Struct, frozen=True, kw_only=True):
     accuracy_range: tuple[float, float]
     fields_origin: str | UnsetType = UNSET
     versions: dict[str, str] | UnsetType = UNSET
+    benign: Recorded | UnsetType = UNSET
 
 
 class CrossValidationRecord(Struct, frozen=True):
@@ -104,8 +106,14 @@ class CrossValidationRecord(Struct, frozen=True):
     network: str
     schemes: dict[str, SchemeRecord]
 
+    def benign(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """The benign ones of `labels`, as the latest scheme that says so counted them; by their spelling where none
+        does, in records from before it was said."""
+        said = [one.benign for one in self.schemes.values() if not isinstance(one.benign, UnsetType)]
+        return as_labels(said[-1]) if said else benign_labels(labels)
 
-def score(labels: Sequence[str], confusion: npt.ArrayLike, benign: str | None) -> FoldScore:
+
+def score(labels: Sequence[str], confusion: npt.ArrayLike, benign: Sequence[str]) -> FoldScore:
     """Counts and shares of a confusion matrix, integer (C, C), rows true."""
     table = np.asarray(confusion, np.int64)
     accuracy = Share.counted(int(np.trace(table)), int(table.sum()))
@@ -114,9 +122,9 @@ def score(labels: Sequence[str], confusion: npt.ArrayLike, benign: str | None) -
         one = Share.counted(int(row[k]), int(row.sum()))
         recall[label] = Recall(one.count, one.of, one.share, one.interval)
     missed = None
-    if benign is not None:
-        column = list(labels).index(benign)
-        missed = int(table[:, column].sum() - table[column, column])
+    if benign:
+        own = np.isin(np.arange(len(labels)), indices(labels, benign))
+        missed = int(table[~own][:, own].sum())
     return FoldScore(
         images=accuracy.of,
         correct=accuracy.count,
@@ -153,9 +161,10 @@ def merged(path: Path, network: str, schemes: Mapping[str, SchemeRecord]) -> Cro
 def to_text(record: CrossValidationRecord) -> str:
     """The schemes beside each other, a Markdown table."""
     labels = list(next(iter(record.schemes.values())).pooled.recall)
+    benign = in_words(record.benign(labels))
     recalls = " | ".join(f"recall {label}" for label in labels)
     lines = [
-        f"| folds | images | accuracy, 95 % interval | worst and best fold | {recalls} | malignant called Benign |",
+        f"| folds | images | accuracy, 95 % interval | worst and best fold | {recalls} | malignant called {benign} |",
         "|---" * (5 + len(labels)) + "|",
     ]
     for scheme, entry in record.schemes.items():
@@ -166,7 +175,7 @@ def to_text(record: CrossValidationRecord) -> str:
             percent_range(pooled.accuracy, pooled.accuracy_interval),
             f"{100 * worst:.2f}, {100 * best:.2f} %",
             *(percent(pooled.recall[label].recall, 1) for label in labels),
-            count_or_dash(pooled.malignant_to_benign),
+            safety_count(pooled.malignant_to_benign),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

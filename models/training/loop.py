@@ -132,7 +132,7 @@ class _Run:
     def _compile(self, stage: Stage, resume: bool) -> None:
         set_trainable(self.model, stage.trainable, self.recipe.freeze_batch_norm)
         made = optimizer(self.recipe, stage)
-        loss = cautious_loss(self.recipe, self.contract.labels)
+        loss = cautious_loss(self.recipe, self.contract.labels, self.contract.benign_labels)
         self.model.compile(made, loss, weighted_metrics=[], metrics=[named_and_right])
         made.build(self.model.trainable_variables)
         self.checkpoint.restore(optimizer=made if resume else None)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from models.data.published import BENIGN
+from edge.inference.benign import indices
 from models.errors import TrainingError
 from models.training.recipe import Recipe, Stage
 
@@ -49,18 +49,20 @@ def set_trainable(model: Any, trainable: str, freeze_batch_norm: bool = False) -
             raise TrainingError(f"trainable must be all, head or a layer prefix of the backbone; got {trainable!r}")
 
 
-def cautious_loss(recipe: Recipe, labels: Sequence[str]) -> Callable[[Any, Any], Any]:
-    """(N, C) targets and outputs to (N,) losses."""
+def cautious_loss(recipe: Recipe, labels: Sequence[str], benign: Sequence[str]) -> Callable[[Any, Any], Any]:
+    """(N, C) targets and outputs to (N,) losses; caution is for the `benign` ones of `labels`, () for none."""
     from keras import losses, ops
 
-    benign = labels.index(BENIGN) if BENIGN in labels and recipe.caution else None
+    own = [1.0 if k in indices(labels, benign) else 0.0 for k in range(len(labels))]
 
     def loss(targets: Any, outputs: Any) -> Any:
         values = losses.categorical_crossentropy(targets, outputs, label_smoothing=recipe.label_smoothing)
-        if benign is None:
+        if not recipe.caution or not any(own):
             return values
-        malignant = ops.cast(ops.max(targets, axis=-1) > 0.99, values.dtype) * (1 - targets[:, benign])
-        return values - recipe.caution * malignant * ops.log(ops.clip(1 - outputs[:, benign], 1e-7, 1.0))
+        mask = ops.convert_to_tensor(own, values.dtype)
+        wanted, given = (ops.sum(ops.cast(each, values.dtype) * mask, axis=-1) for each in (targets, outputs))
+        malignant = ops.cast(ops.max(targets, axis=-1) > 0.99, values.dtype) * (1 - wanted)
+        return values - recipe.caution * malignant * ops.log(ops.clip(1 - given, 1e-7, 1.0))
 
     return loss
 

@@ -45,8 +45,8 @@ class Recipe:
         patience: epochs without a better validation loss after which a stage ends.
         seed: of initialization, order and augmentation.
         background_swap: which training images show their cells on another background, or none; `lessons` in records.
-        caution: weight of -log(1 - p(Benign)) on malignant images, beside the cross-entropy: a wrong Benign is the
-            worst answer. Without effect where no label is called Benign.
+        caution: weight of -log(1 - p(benign)) on malignant images, beside the cross-entropy: a wrong benign is the
+            worst answer. Without effect where no label of the contract is benign.
         freeze_batch_norm: the backbone's batch norms keep statistics, scale and offset they came with. Otherwise those
             that learn re-estimate their statistics, some six epochs behind the weights (momentum 0.999): a short run
             is then judged with statistics that do not fit it yet.

@@ -16,7 +16,7 @@ import numpy as np
 from convert.calibration.calibration_set import Calibration, choose, synthetic
 from convert.calibration.evaluation_data import SYNTHETIC_CALIBRATION, Source
 from convert.calibration.selection import METHODS, penultimate_features
-from convert.parity.comparison import benign_label, compare
+from convert.parity.comparison import compare
 from convert.quantization.contract_inference import infer_contract
 from convert.quantization.float_model import load_float
 from convert.quantization.predictions import device_probabilities, float_probabilities
@@ -60,7 +60,7 @@ class CalibrationStudy(Study):
             _log.info(f"{name}, seed {calibration.seed}, {len(calibration.names)} images")
             int8 = open_interpreter(quantize(model, contract, calibration.pixels))
             after = device_probabilities(Classifier(contract, int8), judged.pixels)
-            found = compare(contract.labels, before, after, judged.truth, benign=benign_label(contract.labels))
+            found = compare(contract.labels, before, after, judged.truth, benign=contract.benign_labels)
             return {
                 "method": name,
                 "seed": calibration.seed,

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from convert.diagnosis.weights import weigh
 from convert.edgetpu.preflight import preflight
 from convert.errors import DiagnoseError, VerificationError
-from convert.parity.comparison import benign_label, compare
+from convert.parity.comparison import compare
 from convert.quantization.postcheck import verify
 from convert.quantization.predictions import Floats, device_probabilities
 from convert.tflite.inspection import Inspection, inspect
@@ -111,7 +111,7 @@ def _verified(model: bytes, contract: InputContract) -> str:
 def decisions(model: bytes, contract: InputContract, judged: Part, before: Floats) -> Record:
     """How the int8 file decides beside the float network as it was trained."""
     after = device_probabilities(Classifier(contract, open_interpreter(model)), judged.pixels)
-    found = compare(contract.labels, before, after, judged.truth, benign=benign_label(contract.labels))
+    found = compare(contract.labels, before, after, judged.truth, benign=contract.benign_labels)
     return {
         "correct": int((after.argmax(1) == judged.truth).sum()),
         "agreed": found.agreed,

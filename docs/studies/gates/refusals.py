@@ -18,6 +18,7 @@ from docs.studies.networks.smear_statistics import SIDE, measure
 from edge.bundle import bundle
 from edge.cameras.synthetic.recipes import RECIPES
 from edge.cameras.synthetic.smear import SyntheticSmear, synthetic_fields
+from edge.inference.benign import benign_labels
 from edge.inference.classifier import Classifier
 from edge.inference.contract import InputContract, Pixels
 from edge.inference.gates.base import GateReport, Gates
@@ -25,11 +26,12 @@ from edge.inference.gates.measures import View
 from edge.inference.images import IMAGE_SUFFIXES, read_image
 from edge.inference.interpreters import open_interpreter
 from edge.settings.trusted_keys import machine_keys
-from models.data.published import BENIGN, LABELS, bundles
+from models.data.published import LABELS, bundles
 from models.decision.fit_gates import RULES, SIZE, Fields, counted, refusals, values_of
 from models.statistics.intervals import wilson
 
 NETWORK = "mobilenet_v2-int8"
+(BENIGN,) = benign_labels(LABELS)
 RADII = (0.0, 1.0, 2.0, 2.5, 3.0, 4.0, 6.0, 10.0, 16.0)  # px, of the disc
 LENGTHS = (0.0, 3.0, 5.0, 7.0, 9.0, 11.0, 15.0, 21.0)  # px, along a line of random angle
 STOPS = (-2.0, -1.5, -1.25, -1.0, -0.5, 0.0, 0.25, 0.5, 0.75, 1.0, 1.5)

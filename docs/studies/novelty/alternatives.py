@@ -11,14 +11,16 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from edge.inference.benign import benign_labels
 from edge.inference.contract import Pixels
 from edge.inference.gates.novelty import Novelty
-from models.data.published import BENIGN, bundles
+from models.data.published import LABELS, bundles
 from models.decision.novelty_fields import CONTRACT, Part
 from models.decision.prototypes import Measured, fit_family, measure, scaled_about, scores, shrunk_precision
 
 Floats = npt.NDArray[np.float64]
 T = TypeVar("T")
+(BENIGN,) = benign_labels(LABELS)
 Score = Callable[[Pixels], Floats]
 NEIGHBOURS = 5
 _TRAIN_STRIDE = 3  # of the training images whose features the network is asked for

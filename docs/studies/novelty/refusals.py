@@ -24,12 +24,13 @@ from docs.studies.novelty.other_microscopes import MICROSCOPES, cut_out, through
 from docs.studies.novelty.page import with_tables
 from edge.commands.command_line import Outcome
 from edge.errors import DONE, UsageError
+from edge.inference.benign import benign_labels
 from edge.inference.contract import Pixels
 from edge.inference.gates.novelty import Novelty, shipped_novelty
 from edge.inference.gates.quality import quality_gates
 from edge.system.files import require_file, write_whole
 from edge.system.option_values import switch
-from models.data.published import BENIGN, LABELS
+from models.data.published import LABELS
 from models.decision.fit_novelty import BUDGET
 from models.decision.novelty_fields import Part, read_others, read_parts
 from models.decision.prototypes import Measured, distances, fit, measure, scores, taken, with_limits
@@ -41,6 +42,7 @@ _log = logging.getLogger(__name__)
 
 RECORD, FIGURE = Path("docs/reference/novelty.json"), Path("docs/images/novelty.png")
 NETWORK = "mobilenet_v2-int8"
+(BENIGN,) = benign_labels(LABELS)
 DRAWN = 200
 SHARES = (0.25, 0.5, 1.0)  # of the way to another microscope's dyes
 DEGRADED = ("scale", "stain_hue", "stain_intensity", "colour_temperature", "low_contrast", "defocus", "sensor_noise")

@@ -144,7 +144,7 @@ def test_many_classes_still_make_a_page() -> None:
     rows = np.full((480, 40), 0.1 / 39)
     rows[np.arange(480), np.arange(480) % 40] = 0.9
     evidence = replace(arguments["evidence"], truth=np.arange(480) % 40)
-    parity = compare(labels, rows, rows, evidence.truth, benign=None, names=evidence.names)
+    parity = compare(labels, rows, rows, evidence.truth, benign=(), names=evidence.names)
     contract = InputContract((32, 32), labels)
     arguments |= {"contract": contract, "evidence": evidence, "parity": parity}
     arguments["judgement"] = judge(parity, arguments["policy"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, recall_score
 
 from convert.errors import LatencyError, ParityError
-from convert.parity.comparison import benign_label, compare
+from convert.parity.comparison import compare
 from convert.parity.latency import latency_ratio
 from convert.parity.policy import Policy
 from convert.parity.verdict import Judgement, judge
@@ -340,15 +340,9 @@ def test_another_margin_than_the_policy_is_refused() -> None:
         judge(found, POLICY)
 
 
-def test_benign_label() -> None:
-    assert benign_label(LABELS) == "Benign"
-    assert benign_label(("benign", "malignant")) == "benign"
-    assert benign_label(("cat", "dog")) is None
-
-
 def test_models_without_a_benign_class() -> None:
     truth = balanced()
-    found = compare(("a", "b", "c", "d"), outputs(truth), outputs(truth), truth, benign=None)
+    found = compare(("a", "b", "c", "d"), outputs(truth), outputs(truth), truth, benign=())
     assert msgspec.to_builtins(found)["malignant_to_benign"] is None
     assert judge(found, POLICY).verdict == "pass"
 
@@ -366,7 +360,8 @@ ROWS = outputs(balanced(5))
         ((LABELS, ROWS, (ROWS * 255).astype(np.int8)), {}, "int8_probabilities"),
         ((LABELS, ROWS[:0], ROWS[:0]), {}, "float_probabilities"),
         ((LABELS, ROWS, ROWS, balanced(4)), {}, "truth"),
-        ((("a", "b", "c", "d"), ROWS, ROWS), {}, "benign"),
+        ((("a", "b", "c", "d"), ROWS, ROWS), {"benign": ("Benign",)}, "benign"),
+        ((LABELS, ROWS, ROWS), {"benign": "Benign"}, "benign"),
         ((LABELS, ROWS, ROWS), {"names": ["a"]}, "names"),
         ((LABELS, ROWS, ROWS), {"decided_margin": 2.0}, "decided_margin"),
     ],

@@ -12,13 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import CalibrationError, FloatModelError, QuantizationError
-from convert.quantization.contract_inference import infer_contract
+from convert.quantization.contract_inference import infer_contract, named_benign
 from convert.quantization.float_model import digest, load_float
 from convert.quantization.postcheck import verify
 from convert.quantization.quantize import float_tflite, quantize, reach_both_ends
 from convert.tflite.inspection import inspect
 from edge.errors import ContractError
 from edge.inference.contract import FLOAT32, InputContract
+from edge.inference.decision import Decision
 from tests.convert.keras_models import CONTRACT, LABELS, SIZE, small_network, smear_pixels
 from tests.paths import ROOT
 
@@ -292,7 +293,25 @@ def test_contract_found_beside_the_model(tmp_path):
     (tmp_path / "contract.json").write_text(CONTRACT.to_json())
     inferred = infer_contract(load_float(tmp_path / "model.keras"))
     assert inferred.contract == CONTRACT
-    assert inferred.notes == (f"contract: {tmp_path / 'contract.json'}",)
+    named = named_benign(CONTRACT)[1]
+    assert inferred.notes == (f"contract: {tmp_path / 'contract.json'}", named)
+
+
+def test_the_benign_label_is_named_found_or_missed(tmp_path):
+    spelt = replace(CONTRACT, labels=("healthy", "BENIGN", "sick", "ill"))
+    assert named_benign(spelt)[1] == "benign: BENIGN, by its spelling (--benign LABEL says otherwise)"
+    without, said = named_benign(replace(CONTRACT, labels=("healthy", "worse", "sick", "ill")))
+    assert without.benign_labels == () and "no label is" in said and "--benign LABEL" in said
+    named, said = named_benign(without, ("healthy",))
+    assert named.benign == named.benign_labels == ("healthy",) and said == "benign: healthy, as --benign says"
+    assert named_benign(named)[1] == "benign: healthy, by the contract"
+    with pytest.raises(ContractError, match="benign must name labels"):
+        named_benign(without, ("Benign",))
+    evidence = {"command": "c", "network_sha256": "0" * 64, "split_sha256": "0" * 64, "images": 1, "counts": {}}
+    decided = replace(spelt, decision=Decision(1.0, (0.5,) * 4, evidence))
+    assert named_benign(decided, ("BENIGN",))[0].benign_labels == ("BENIGN",)
+    with pytest.raises(ContractError, match="thresholds were chosen with BENIGN as the benign label"):
+        named_benign(decided, ("ill",))
 
 
 def test_contract_that_does_not_fit_is_refused(tmp_path, model):

@@ -341,7 +341,7 @@ def test_a_measure_that_a_network_does_not_allow_costs_one_trial(world, monkeypa
 
 def parity_of(float_calls: list[int], int8_calls: list[int], truth: list[int] | None):
     rows = np.eye(4)
-    return compare(LABELS, rows[float_calls], rows[int8_calls], truth, benign="Benign")
+    return compare(LABELS, rows[float_calls], rows[int8_calls], truth, benign=("Benign",))
 
 
 def test_a_wrong_benign_outweighs_images_lost_otherwise() -> None:

@@ -53,6 +53,11 @@ def copy(source: str, *, count: str = "3", dry_run: bool = False, from_: str = "
     return Shown(values, json)
 
 
+def marked(*paths: str, mark: tuple[str, ...] = (), json: bool = False) -> Shown:
+    """Take paths with marks."""
+    return Shown({"paths": list(paths), "mark": mark}, json)
+
+
 def many(*paths: str, json: bool = False) -> Shown:
     """Take many paths."""
     return Shown({"paths": list(paths)}, json)
@@ -190,6 +195,26 @@ def test_the_outcome_is_the_exit_code(code: int, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == "words\n"
     assert end_with(Outcome(code, {"verdict": "x"}, "words"), as_json=True) == code
     assert capsys.readouterr().out == '{"verdict": "x"}\n'
+
+
+@pytest.mark.parametrize(
+    ("words", "mark"),
+    [
+        ([], ()),
+        (["--mark", "a"], ("a",)),
+        (["--mark=a"], ("a",)),
+        (["--mark", "a", "x", "--mark=b,c", "--mark", "d"], ("a", "b,c", "d")),
+    ],
+)
+def test_an_option_with_a_tuple_may_be_repeated(words: list[str], mark: tuple[str, ...]) -> None:
+    """Fire alone would keep the last value and say nothing."""
+    assert main("tool", {"marked": marked}, ["marked", "y", *words]) == 0
+    assert RAN[-1].values == {"paths": ["y", "x"] if "x" in words else ["y"], "mark": mark}
+
+
+def test_a_repeated_option_needs_a_value_each_time(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main("tool", {"marked": marked}, ["marked", "--mark", "a", "--mark"]) == 2
+    assert "--mark needs a value" in capsys.readouterr().err
 
 
 def test_a_stream_is_an_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:

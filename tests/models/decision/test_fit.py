@@ -134,11 +134,11 @@ def test_the_budget_leaves_room_for_the_gates() -> None:
 def test_benign_needs_twice_the_odds_of_the_surest_missed_field() -> None:
     clean = judged(*SURE)
     every = judged(*SURE, (1, 0, 0.8), (2, 0, 0.9), (0, 1, 0.95))
-    point = choose(LABELS, "Benign", {"a": Validation(clean, clean), "b": Validation(clean, every)}, 2)
+    point = choose(LABELS, ("Benign",), {"a": Validation(clean, clean), "b": Validation(clean, every)}, 2)
     assert point.surest_missed == 0.9
     assert point.answer_from[0] == 0.999, "unaltered fields allow more than 18 : 1"
     unsure = judged(*SURE, *[(0, 0, 0.7)] * 40)
-    point = choose(LABELS, "Benign", {"b": Validation(unsure, every)}, 2)
+    point = choose(LABELS, ("Benign",), {"b": Validation(unsure, every)}, 2)
     assert point.answer_from[0] == pytest.approx(18 / 19, abs=1e-3) and point.answer_from[0] >= 18 / 19
     assert not every.answered(point.answer_from)[every.missed(0)].any()
 
@@ -146,20 +146,20 @@ def test_benign_needs_twice_the_odds_of_the_surest_missed_field() -> None:
 def test_a_network_that_misses_surely_answers_no_benign() -> None:
     clean = judged(*SURE)
     certain = judged(*SURE, (3, 0, 1.0))
-    point = choose(LABELS, "Benign", {"a": Validation(clean, certain)}, 2)
+    point = choose(LABELS, ("Benign",), {"a": Validation(clean, certain)}, 2)
     assert point.answer_from[0] > 0.9999 and not clean.answered(point.answer_from)[clean.truth == 0].any()
 
 
 def test_the_threshold_must_do_for_every_network() -> None:
     good = Validation(judged(*SURE), judged(*SURE))
     bad = Validation(judged(*SURE), judged(*SURE, (2, 0, 0.9995)))
-    alone, together = (choose(LABELS, "Benign", nets, 2) for nets in ({"a": good}, {"a": good, "b": bad}))
+    alone, together = (choose(LABELS, ("Benign",), nets, 2) for nets in ({"a": good}, {"a": good, "b": bad}))
     assert alone.surest_missed is None and together.answer_from[0] > 0.9995 > alone.answer_from[0]
 
 
 def test_benign_is_answered_as_late_as_half_the_budget_allows() -> None:
     clean = judged(*SURE, (0, 0, 0.6), (0, 0, 0.8), (0, 0, 0.95), (0, 0, 0.97))
-    point = choose(LABELS, "Benign", {"a": Validation(clean, clean)}, 4)
+    point = choose(LABELS, ("Benign",), {"a": Validation(clean, clean)}, 4)
     assert point.answer_from[0] == 0.95
     assert (~clean.answered(point.answer_from)).sum() == 2
 
@@ -168,25 +168,25 @@ def test_other_classes_are_answered_when_995_of_1000_are_right() -> None:
     doubtful = [(1, 2, 0.7)] * 4 + [(1, 1, 0.65)] * 4
     clean = judged(*SURE * 5, *[(2, 2, 0.66)] * 20)
     every = judged(*SURE * 5, *doubtful)
-    point = choose(LABELS, "Benign", {"a": Validation(clean, every)}, 40)
+    point = choose(LABELS, ("Benign",), {"a": Validation(clean, every)}, 40)
     assert point.others_needed == 0.999 and point.others_allowed == 0.999
     assert point.answer_from[1:] == (0.999,) * 3
-    held = choose(LABELS, "Benign", {"a": Validation(clean, every)}, 4)
+    held = choose(LABELS, ("Benign",), {"a": Validation(clean, every)}, 4)
     assert held.others_needed == 0.999 and held.answer_from[1:] == (0.66,) * 3, "no more than the budget allows"
-    easy = choose(LABELS, "Benign", {"a": Validation(clean, clean)}, 40)
+    easy = choose(LABELS, ("Benign",), {"a": Validation(clean, clean)}, 40)
     assert easy.answer_from[1:] == (0.66,) * 3, "all are right, so from the least sure on"
 
 
 def test_no_class_needs_more_than_benign() -> None:
     clean = judged(*[(k, k, 0.9) for k in range(4)] * 50, *[(0, 0, 0.6)] * 9)
     wrong = judged(*[(k, k, 0.9) for k in range(4)] * 50, *[(1, 2, 0.85)] * 9)
-    point = choose(LABELS, "Benign", {"a": Validation(clean, wrong)}, 2)
+    point = choose(LABELS, ("Benign",), {"a": Validation(clean, wrong)}, 2)
     assert point.others_needed == 0.9 and point.answer_from == (0.6,) * 4
 
 
 def test_without_a_benign_class_all_share_one_threshold() -> None:
     clean = judged(*SURE, (0, 1, 0.7))
-    point = choose(LABELS, None, {"a": Validation(clean, clean)}, 5)
+    point = choose(LABELS, (), {"a": Validation(clean, clean)}, 5)
     assert len(set(point.answer_from)) == 1 and point.surest_missed is None and point.benign_allowed is None
 
 
@@ -194,7 +194,7 @@ def test_thresholds_need_fields() -> None:
     none = Judged(Answers(np.empty(0, np.intp), np.empty(0)), np.empty(0, np.intp))
     for networks in ({}, {"a": Validation(none, none)}):
         with pytest.raises(EvaluationError, match="at least one network"):
-            choose(LABELS, "Benign", networks, 1)
+            choose(LABELS, ("Benign",), networks, 1)
 
 
 def test_the_curve_counts_errors_among_the_surest() -> None:
@@ -212,7 +212,7 @@ def test_the_curve_counts_errors_among_the_surest() -> None:
 def dataset() -> EvaluationSet:
     truth = np.arange(4).repeat(5)
     pixels = np.stack([draw(LABELS[k], n) for n, k in enumerate(truth)])
-    return EvaluationSet(LABELS, "Benign", pixels, truth, tuple(f"image {n}" for n in range(len(truth))))
+    return EvaluationSet(LABELS, ("Benign",), pixels, truth, tuple(f"image {n}" for n in range(len(truth))))
 
 
 def marked(dataset: EvaluationSet) -> EvaluationSet:
@@ -259,6 +259,35 @@ def test_a_fault_under_degradation_moves_the_threshold(dataset: EvaluationSet, f
     assert blameless.forms.made == 20 * 6 and found.forms.made == 5 * 6 + 15 * 54
     assert record["answer_from"]["Benign"] == found.point.answer_from[0]
     assert set(record["calibration"][INT8]) == {"before", "after"} and record["gates_refused"] == {}
+
+
+def test_how_the_benign_label_is_spelt_changes_nothing(dataset: EvaluationSet, found: Calibrated) -> None:
+    """Lower case was once taken for no such class: 0 missed was printed, and its threshold was a third lower."""
+    networks = {FLOAT: reads(), INT8: reads(0.93)}
+    for contract in (
+        InputContract((32, 32), ("benign", *LABELS[1:])),
+        InputContract((32, 32), ("healthy", *LABELS[1:]), benign=("healthy",)),
+    ):
+        same = replace(marked(dataset), labels=contract.labels, benign=contract.benign_labels)
+        other = calibrate(same, networks, LEAST, Gates(()), forms=6, progress=False)
+        assert other.point == found.point and other.counts() == found.counts()
+        assert f"malignant answered {contract.labels[0]}: 0" in other.to_text()
+
+
+def test_without_a_benign_label_nothing_reads_as_safe(dataset: EvaluationSet, found: Calibrated) -> None:
+    same = replace(marked(dataset), labels=("healthy", *LABELS[1:]), benign=())
+    other = calibrate(same, {FLOAT: reads(), INT8: reads(0.93)}, LEAST, Gates(()), forms=6, progress=False)
+    assert {(c.clean_missed, c.every_missed) for c in other.counts().values()} == {(None, None)}
+    assert other.to_text().count("malignant answered benign: not counted; with degraded forms not counted") == 2
+    assert other.to_record().benign is None and found.to_record().benign == "Benign"
+
+
+def test_two_benign_labels_share_a_threshold() -> None:
+    clean = judged((0, 0, 0.9), (1, 1, 0.8), (2, 2, 0.7), (3, 3, 0.7))
+    every = judged((0, 1, 0.95), (2, 0, 0.6), (3, 1, 0.75))
+    point = choose(LABELS, LABELS[:2], {"a": Validation(clean, every)}, 2)
+    assert point.surest_missed == 0.75, "Early called Benign is no malignant field missed"
+    assert point.answer_from[0] == point.answer_from[1] > point.answer_from[2] == point.answer_from[3]
 
 
 def test_a_gate_that_refuses_the_fault_spares_the_threshold(dataset: EvaluationSet) -> None:
@@ -393,7 +422,7 @@ def test_degraded_fields_by_hand(dataset: EvaluationSet) -> None:
     unsure = to_builtins(ranges)
     assert unsure["all"]["networks"][FLOAT]["low_confidence"] == unsure["all"]["forms"]
     assert unsure["all"]["networks"][FLOAT]["malignant_to_benign"] == 0
-    assert "malignant answered Benign 0 of" in degraded_text(ranges)
+    assert "malignant answered Benign 0 of" in degraded_text(ranges, dataset.benign)
     json.dumps(found, allow_nan=False)
 
 

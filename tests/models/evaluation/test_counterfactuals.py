@@ -39,7 +39,7 @@ def dataset() -> EvaluationSet:
         corner(field)[10:, 4:] = 255
         corner(field)[12:30, 60 - 12 * (k + 1) : 60] = 0
         pixels.append(field)
-    return EvaluationSet(LABELS, "Benign", np.stack(pixels), truth, tuple(f"field {n}" for n in range(len(truth))))
+    return EvaluationSet(LABELS, ("Benign",), np.stack(pixels), truth, tuple(f"field {n}" for n in range(len(truth))))
 
 
 def one_hot(called: npt.ArrayLike) -> npt.NDArray[np.float32]:

@@ -32,7 +32,7 @@ def predictions(seed: int, images: int, skill: float, classes: int = 4) -> tuple
 def test_scores_are_scikit_learn(seed: int, images: int, skill: float, classes: int) -> None:
     probabilities, truth = predictions(seed, images, skill, classes)
     labels = [f"class {k}" for k in range(classes)]
-    found = evaluate(labels, probabilities, truth, benign=None, **QUICK)
+    found = evaluate(labels, probabilities, truth, benign=(), **QUICK)
     called = probabilities.argmax(axis=1)
     assert found.accuracy == pytest.approx(accuracy_score(truth, called))
     assert found.accuracy in found.accuracy_interval

@@ -32,7 +32,7 @@ A_CLASS = 4
 def dataset() -> EvaluationSet:
     truth = np.arange(4).repeat(A_CLASS)
     pixels = np.stack([draw(LABELS[k], n) for n, k in enumerate(truth)])
-    return EvaluationSet(LABELS, "Benign", pixels, truth, tuple(f"image {n}" for n in range(len(truth))))
+    return EvaluationSet(LABELS, ("Benign",), pixels, truth, tuple(f"image {n}" for n in range(len(truth))))
 
 
 def one_hot(called: npt.ArrayLike) -> npt.NDArray[np.float32]:
@@ -115,7 +115,7 @@ def test_malignant_called_benign_by_hand(dataset: EvaluationSet) -> None:
     called[0] = 2  # a Benign raised: no missed malignancy
     said = score(dataset, Answers(called, np.full(len(called), 0.9)))
     assert (said.correct, said.malignant_to_benign) == (13, 2)
-    without = score(replace(dataset, benign=None), Answers(called, np.full(len(called), 0.9)))
+    without = score(replace(dataset, benign=()), Answers(called, np.full(len(called), 0.9)))
     assert without.malignant_to_benign is None
 
 
@@ -177,9 +177,9 @@ def test_sample_is_the_same_every_time_and_part_of_the_whole(world: World) -> No
 
     image_set = scan_for(world.data, CONTRACT)
     part = load_part(image_set, split_for(image_set, world.split)[0], "test", CONTRACT)
-    few, more = (EvaluationSet.of_part(part, LABELS, "Benign", n) for n in (8, 16))
+    few, more = (EvaluationSet.of_part(part, LABELS, ("Benign",), n) for n in (8, 16))
     assert len(few.keys) == 8 and set(few.keys) < set(more.keys)
-    assert len(EvaluationSet.of_part(part, LABELS, "Benign").keys) == len(part.truth)
+    assert len(EvaluationSet.of_part(part, LABELS, ("Benign",)).keys) == len(part.truth)
 
 
 def test_a_bundle_of_another_network_is_refused(world: World, bundle: Path, tiny_bundle: Path) -> None:

@@ -182,13 +182,13 @@ def test_a_killed_run_trains_only_the_folds_that_are_missing(
 
     monkeypatch.setattr(module, "train", counting)
     with pytest.raises(KeyboardInterrupt):
-        cross_validate(SETTING, "fields", images, tmp_path, "Benign")
+        cross_validate(SETTING, "fields", images, tmp_path)
     first = next(tmp_path.glob("fields-*/fold-1.json")).read_bytes()
-    found = cross_validate(SETTING, "fields", images, tmp_path, "Benign")
+    found = cross_validate(SETTING, "fields", images, tmp_path)
     assert trained == ["fold-1", "fold-2", "fold-2"]
     assert next(tmp_path.glob("fields-*/fold-1.json")).read_bytes() == first
     assert not list(tmp_path.glob("*/*/*.keras"))  # finished folds leave their figures only
-    assert cross_validate(SETTING, "fields", images, tmp_path, "Benign") == found and len(trained) == 3
+    assert cross_validate(SETTING, "fields", images, tmp_path) == found and len(trained) == 3
     pooled = found.pooled
     assert pooled.images == 4 * A_CLASS == sum(fold.counts.test for fold in found.folds)
     assert pooled.correct == sum(fold.correct for fold in found.folds)
@@ -198,7 +198,7 @@ def test_a_killed_run_trains_only_the_folds_that_are_missing(
 
     next(tmp_path.glob("fields-*/fold-1.json")).write_text("{")
     with pytest.raises(CrossValidationError, match=r"fold-1\.json: damaged"):
-        cross_validate(SETTING, "fields", images, tmp_path, "Benign")
+        cross_validate(SETTING, "fields", images, tmp_path)
 
 
 def test_another_setting_does_not_take_over_finished_folds(
@@ -215,7 +215,7 @@ def test_another_setting_does_not_take_over_finished_folds(
     settings_ = (SETTING, replace(SETTING, folds=3), replace(SETTING, recipe=replace(SETTING.recipe, batch=16)))
     for setting, set_ in (*((s, images) for s in settings_), (SETTING, others)):
         with pytest.raises(KeyboardInterrupt):
-            cross_validate(setting, "fields", set_, tmp_path, None)
+            cross_validate(setting, "fields", set_, tmp_path)
     assert len(set(seen)) == 4
 
 
@@ -225,7 +225,7 @@ def test_score_by_hand() -> None:
     assert found.accuracy_interval == wilson(17, 20)
     assert found.malignant_to_benign == 1
     assert found.recall["Early"].recall == 0.9 and found.recall["Pre"].recall is None
-    assert score(("a", "b"), [[1, 0], [0, 1]], None).malignant_to_benign is None
+    assert score(("a", "b"), [[1, 0], [0, 1]], ()).malignant_to_benign is None
 
 
 # --- the command

@@ -133,10 +133,10 @@ def test_caution_makes_a_wrong_benign_dear_and_nothing_else() -> None:
     targets = np.array([[1, 0, 0], [0, 1, 0], [0, 1, 0], [1 / 3, 1 / 3, 1 / 3]], np.float32)
     outputs = np.array([[0.6, 0.3, 0.1], [0.5, 0.3, 0.2], [0.2, 0.3, 0.5], [0.5, 0.3, 0.2]], np.float32)
     plain, cautious = (
-        np.asarray(cautious_loss(replace(recipe, caution=c), labels)(targets, outputs)) for c in (0.0, 2.0)
+        np.asarray(cautious_loss(replace(recipe, caution=c), labels, labels[:1])(targets, outputs)) for c in (0.0, 2.0)
     )
     np.testing.assert_allclose(cautious - plain, [0, -2 * np.log(0.5), -2 * np.log(0.8), 0], atol=1e-5)
-    others = np.asarray(cautious_loss(replace(recipe, caution=2.0), ("dark", "light", "grey"))(targets, outputs))
+    others = np.asarray(cautious_loss(replace(recipe, caution=2.0), ("dark", "light", "grey"), ())(targets, outputs))
     np.testing.assert_allclose(others, plain, atol=1e-6)  # no class of that name
 
 

@@ -22,7 +22,15 @@ class FrameError(EdgeError, ValueError):
 
 
 class ImageFileError(EdgeError, ValueError):
-    """A file that holds no readable image. Cure: replace or remove the file."""
+    """A file that holds no image that can be judged. Cure: replace or remove the file.
+
+    Attributes:
+        reason: a stable name, a key of `edge.inference.images.REASONS`.
+    """
+
+    def __init__(self, message: str, reason: str = "unreadable") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class BundleError(EdgeError, ValueError):
@@ -127,7 +135,15 @@ class CameraLost(CameraError, ConnectionError):  # noqa: N818
 
 
 class FrameCorrupt(CameraError, ValueError):  # noqa: N818
-    """One frame that cannot be read. The next may be sound."""
+    """One frame that cannot be read. The next may be sound.
+
+    Attributes:
+        reason: why, as `ImageFileError.reason`.
+    """
+
+    def __init__(self, message: str, reason: str = "damaged_image") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class EndOfFrames(CameraError, EOFError):  # noqa: N818

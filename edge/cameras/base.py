@@ -27,7 +27,7 @@ class CameraSettings:
         exposure_us: exposure time, microseconds; None is automatic. gain: analogue gain, >= 1; None is
             automatic. Both or neither: with one alone the camera would change the other behind one's back.
         colour_gains: (red, blue) gains against green, 0..32; None is automatic white balance.
-        region: (x, y, width, height) of the sensor, sensor pixels; None is all of it.
+        region: (x, y, width, height) of the sensor, sensor pixels; None is all of it that has the frame's proportions.
         fourcc: pixel format asked of a UVC camera, four letters ("MJPG", "YUYV"); None leaves it.
         still: take recorded frames in the sensor's best mode (slower) where the camera has one.
         frozen_after_s: a live camera that gives the same bytes for this long counts as lost; 0 never.
@@ -76,6 +76,12 @@ class CameraSettings:
             raise CameraSettingsError(f"fourcc must be four letters such as MJPG; got {self.fourcc!r}")
         _within("frozen_after_s", self.frozen_after_s, 0, 3600)
 
+    @property
+    def slowest_frame_s(self) -> float:
+        """The longest time between two frames that these settings ask for, seconds; 0 where they leave it open."""
+        exposure_s = 2e-6 * (self.exposure_us or 0)  # a camera may take twice the exposure (`controls_of`)
+        return max(exposure_s, 1 / self.frame_rate if self.frame_rate else 0.0)
+
 
 @dataclass(frozen=True)
 class CameraMode:
@@ -86,12 +92,14 @@ class CameraMode:
         pixel_format: the driver's name for what it delivers, before conversion to RGB.
         adjusted: one sentence for each thing the camera does otherwise than asked; empty when as asked.
         controls: values it confirmed, by the driver's names.
+        field_of_view: which part of the sensor frames show, and at which scale; "" where the driver does not say.
     """
 
     size: tuple[int, int] | None
     pixel_format: str
     adjusted: tuple[str, ...] = ()
     controls: Mapping[str, Any] = field(default_factory=dict)
+    field_of_view: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ when the metadata of a frame say so, and no call waits without end: those that m
 their own, which is left behind when it does.
 """
 
+import errno
 import importlib
 import time
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ import numpy as np
 
 from edge.cameras.base import CameraMode, CameraSettings, Frame, Kind
 from edge.cameras.bounded import bounded
+from edge.cameras.field_of_view import SensorMode, best_mode, field_of_view, sensor_modes
 from edge.cameras.libcamera_controls import CONFIRMED, controls_of, differing, inside, monotonic_ns, plain
 from edge.cameras.pixel_formats import FORMATS, YUV_FORMATS, ToRGB
 from edge.errors import (
@@ -30,7 +32,8 @@ from edge.errors import (
 )
 from edge.inference.contract import Pixels
 
-WANTED = ("BGR888", "NV12", "YUV420", "YUYV")  # R, G, B in memory; then what a camera without an RGB output has
+# R, G, B in memory; then what a camera without an RGB output has. NV12 last: picamera2 reads it from 0.3.37 on.
+WANTED = ("BGR888", "YUV420", "YUYV", "NV12")
 OPEN_S, CONFIGURE_S, CLOSE_S = 10.0, 10.0, 1.5  # longest waits; libcamera itself takes about one second
 BUFFERS = 4  # one being converted, one kept as the newest, two with the driver
 SETTLE_FRAMES, SETTLE_S = 30, 10.0  # a sensor applies controls two or three frames late; 30 is "not at all"
@@ -63,6 +66,7 @@ class Picamera2Camera:
         self._library = library
         self._camera: Any = None
         self._to_rgb: ToRGB | None = None
+        self._unreadable: dict[str, str] = {}  # formats that this picamera2 delivers and cannot read, and why
         self._sequence = self._driver_sequence = -1
 
     def open(self) -> None:
@@ -88,16 +92,24 @@ class Picamera2Camera:
         camera = self._opened()
         asked = controls_of(settings)
         self._to_rgb = None
-        try:
-            stream = bounded(lambda: self._start(camera, settings, asked), CONFIGURE_S, f"{self.uri} to start")
-            metadata, adjusted = self._settle(camera, settings)
-        except CameraError:
-            raise
-        except Exception as error:
-            raise CameraLost(f"{self.uri} could not be set up: {_told(error)}") from error
+        while True:
+            try:
+                stream = bounded(lambda: self._start(camera, settings, asked), CONFIGURE_S, f"{self.uri} to start")
+                metadata, adjusted = self._settle(camera, settings, stream)
+                break
+            except _UnreadableFormat as error:  # the next format, until there is none
+                self._unreadable[error.format] = str(error)
+            except CameraError:
+                raise
+            except Exception as error:
+                raise _configure_error(self.uri, error) from error
         self._to_rgb = ToRGB(stream.format, stream.size)
         controls = {name: plain(metadata[name]) for name in CONFIRMED if name in metadata}
-        return CameraMode(stream.size, stream.format, (*stream.adjusted, *adjusted), controls)
+        view = field_of_view(metadata.get("ScalerCrop"), stream.size, stream.modes, stream.mode)
+        if view is None:
+            return CameraMode(stream.size, stream.format, (*stream.adjusted, *adjusted), controls)
+        adjusted = [*stream.adjusted, *adjusted, *view.adjusted(settings.region)]
+        return CameraMode(stream.size, stream.format, tuple(adjusted), controls, str(view))
 
     def capture(self, timeout_s: float, into: Pixels | None = None) -> Frame:
         """The newest frame (see `Camera`)."""
@@ -151,9 +163,14 @@ class Picamera2Camera:
         return stream
 
     def _stream(self, camera: Any, settings: CameraSettings) -> "_Stream":
-        """Configure; where the region lies outside the mode that was chosen, again in the sensor's full mode."""
-        for full_sensor in (False, True):
-            stream = self._configured(camera, settings, full_sensor or settings.still)
+        """Configure the sensor's mode for the field of view; where picamera2 lists no modes, its full one for a region
+        that lies outside the one it chose."""
+        modes = _modes(camera)
+        mode = best_mode(modes, settings.size, settings.region)
+        full = {"output_size": camera.sensor_resolution}
+        chosen = {} if mode is None else {"output_size": mode.size, "bit_depth": mode.bit_depth}
+        for sensor in (full,) if settings.still else (chosen, full):
+            stream = self._configured(camera, settings, sensor, modes)
             if settings.region is None:
                 return stream
             if "ScalerCrop" not in camera.camera_controls:
@@ -163,44 +180,63 @@ class Picamera2Camera:
                 return stream
         raise CameraSettingsError(f"region must lie inside the sensor's {tuple(limits)}; got {settings.region}")
 
-    def _configured(self, camera: Any, settings: CameraSettings, full_sensor: bool) -> "_Stream":
+    def _configured(
+        self, camera: Any, settings: CameraSettings, sensor: dict[str, Any], modes: list[SensorMode]
+    ) -> "_Stream":
         make = camera.create_still_configuration if settings.still else camera.create_video_configuration
-        sensor = {"output_size": camera.sensor_resolution} if full_sensor else {}
-        for name in WANTED:
+        for name in [each for each in WANTED if each not in self._unreadable]:
             more = {"colour_space": self._library.libcamera.ColorSpace.Smpte170m()} if name in YUV_FORMATS else {}
             main = {"format": name, "size": settings.size}
             # No raw stream: nothing reads it, and it holds a full sensor frame a buffer.
-            camera.configure(make(main=main, raw=None, sensor=sensor, buffer_count=BUFFERS, queue=True, **more))
+            camera.configure(make(main=main, raw=None, sensor=dict(sensor), buffer_count=BUFFERS, queue=True, **more))
             found = camera.camera_configuration()
             if found["main"]["format"] == name:
                 break
-        else:
-            if found["main"]["format"] not in FORMATS:
-                raise CameraSettingsError(
-                    f"{self.uri} must offer one of {', '.join(sorted(FORMATS))}; it offers {found['main']['format']}"
-                )
         got, size = found["main"]["format"], tuple(found["main"]["size"])
+        if got in self._unreadable:
+            raise CameraSettingsError(
+                f"{self.uri} offers {got} only, which this picamera2 cannot read ({self._unreadable[got]}): "
+                "update python3-picamera2, or use the camera as uvc:/dev/videoN"
+            )
+        if got not in FORMATS:
+            raise CameraSettingsError(f"{self.uri} must offer one of {', '.join(sorted(FORMATS))}; it offers {got}")
         adjusted = [f"pixel_format: asked {WANTED[0]}, the camera does {got}"] if got != WANTED[0] else []
         if size != settings.size:
             adjusted.append(f"size: asked {_by(settings.size)}, the camera does {_by(size)}")
         if got in YUV_FORMATS and "SMPTE170M" not in str(found["colour_space"]):
             adjusted.append(f"colour space: read as SMPTE170M, the camera says {found['colour_space']}")
-        return _Stream(got, (size[0], size[1]), tuple(adjusted))
+        running = (found.get("sensor") or {}).get("output_size") or sensor.get("output_size")
+        mode = None if running is None else (int(running[0]), int(running[1]))
+        return _Stream(got, (size[0], size[1]), tuple(adjusted), modes, mode)
 
-    def _settle(self, camera: Any, settings: CameraSettings) -> tuple[Mapping[str, Any], list[str]]:
-        """The metadata of the first frame that has every locked value, or of the last one waited for."""
-        slowest = 4e-6 * (settings.exposure_us or 0)
+    def _settle(self, camera: Any, settings: CameraSettings, stream: "_Stream") -> tuple[Mapping[str, Any], list[str]]:
+        """The metadata of the first frame that has every locked value, or of the last one waited for.
+
+        Raises:
+            _UnreadableFormat: the first frame's pixels cannot be had.
+        """
+        slowest = 2 * settings.slowest_frame_s
         deadline = time.monotonic() + SETTLE_S + SETTLE_FRAMES * slowest
-        for _ in range(SETTLE_FRAMES):
+        for number in range(SETTLE_FRAMES):
             request = self._request(camera, SETTLE_S + slowest)
             try:
                 metadata = request.get_metadata()
+                if number == 0:
+                    self._require_readable(request, stream)
             finally:
                 _release(request)
             wrong = differing(settings, metadata)
             if not wrong or time.monotonic() > deadline:
                 break
         return metadata, wrong
+
+    def _require_readable(self, request: Any, stream: "_Stream") -> None:
+        pixels = np.empty((stream.size[1], stream.size[0], 3), np.uint8)
+        try:
+            with self._library.MappedArray(request, "main", write=False) as mapped:
+                ToRGB(stream.format, stream.size)(mapped.array, pixels)
+        except Exception as error:
+            raise _UnreadableFormat(stream.format, _told(error)) from error
 
     def _request(self, camera: Any, timeout_s: float) -> Any:
         try:
@@ -222,11 +258,27 @@ class Picamera2Camera:
 
 @dataclass(frozen=True)
 class _Stream:
-    """What the main stream came to."""
+    """What the main stream came to; `mode`: size of the sensor's mode, None where it is not said."""
 
     format: str
     size: tuple[int, int]
     adjusted: tuple[str, ...]
+    modes: list[SensorMode]
+    mode: tuple[int, int] | None
+
+
+class _UnreadableFormat(Exception):  # noqa: N818  (never leaves this module)
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(why)
+        self.format = name
+
+
+def _modes(camera: Any) -> list[SensorMode]:
+    """The sensor's modes; none where picamera2 cannot list them (a USB camera, an older release)."""
+    try:
+        return sensor_modes(camera.sensor_modes)
+    except Exception:
+        return []
 
 
 def _import() -> Any:
@@ -256,9 +308,28 @@ def _open_error(uri: str, error: BaseException) -> CameraError:
         return CameraNotFound(f"{uri}: {told}")
     if "permission" in told.lower():
         return CameraUnavailable(f"{uri}: {told}: add the user to the group video")
+    if "dmaheap" in told.lower() or "dma_heap" in told.lower():
+        return CameraUnavailable(
+            f"{uri}: {told}: buffers come from /dev/dma_heap, which is missing or closed to this user: run Raspberry "
+            "Pi's kernel with dtoverlay=vc4-kms-v3d, and add the user to the group video"
+        )
+    if "cannot allocate memory" in told.lower():
+        return _configure_error(uri, error)
     if "failed to initialize" in told.lower():
         return CameraLost(f"{uri} is listed and does not answer: {told}")
     return CameraBusy(f"{uri} is held by another process, or by this one: {told}")
+
+
+def _configure_error(uri: str, error: BaseException) -> CameraError:
+    told = _told(error)
+    out_of_memory = isinstance(error, OSError) and error.errno == errno.ENOMEM
+    if out_of_memory or "cannot allocate memory" in told.lower():
+        return CameraUnavailable(
+            f"{uri}: no contiguous memory (CMA) is left for its buffers: ask for a smaller `size`, end other programs "
+            "that use the camera or the screen, or give it more: dtoverlay=vc4-kms-v3d,cma-512 in "
+            "/boot/firmware/config.txt and a reboot (`grep Cma /proc/meminfo` says what there is)"
+        )
+    return CameraLost(f"{uri} could not be set up: {told}")
 
 
 def _by(size: tuple[int, ...]) -> str:

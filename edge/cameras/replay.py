@@ -31,7 +31,9 @@ from edge.errors import (
     ImageFileError,
 )
 from edge.inference.contract import SMALLEST_FRAME, Pixels
-from edge.inference.images import IMAGE_SUFFIXES, read_image
+from edge.inference.image_files import jpeg
+from edge.inference.image_files.header import LARGEST_PIXELS
+from edge.inference.images import IMAGE_SUFFIXES, image_files_in, read_image
 
 _OPTIONS = ("loop", "fps")
 
@@ -163,7 +165,7 @@ class _Images:
         try:
             pixels = read_image(path)
         except ImageFileError as error:
-            raise FrameCorrupt(str(error)) from error
+            raise FrameCorrupt(str(error), error.reason) from error
         if into is not None and into.shape == pixels.shape:
             np.copyto(into, pixels)
             pixels = into
@@ -177,7 +179,11 @@ class _Images:
 
 
 class _Video:
-    """A video file. Rotation tags are ignored, as in images: a microscope has none."""
+    """A video file. Rotation tags are ignored, as in images: a microscope has none.
+
+    Frames of Motion JPEG are unpacked strictly, as image files are. Other codecs are FFmpeg's, which shows damaged
+    frames without a word.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -189,6 +195,12 @@ class _Video:
             raise CameraNotFound(
                 f"{path}: neither an image nor a video of {SMALLEST_FRAME} pixels a side or more that OpenCV reads"
             )
+        if width * height > LARGEST_PIXELS:
+            self._capture.release()
+            raise CameraSettingsError(f"{path}: {width}x{height} pixels a frame, more than {LARGEST_PIXELS}")
+        self._packed = int(self._capture.get(cv2.CAP_PROP_FOURCC)) == cv2.VideoWriter.fourcc(*"MJPG")
+        if self._packed:
+            self._packed = self._capture.set(cv2.CAP_PROP_FORMAT, -1)
         self.size: tuple[int, int] | None = (width, height)
         self.pixel_format = "video file"
         self._count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
@@ -196,7 +208,7 @@ class _Video:
         self._index = 0
 
     def next(self, into: Pixels | None) -> tuple[Pixels, str] | None:
-        there, bgr = self._capture.read(self._bgr)
+        there, bgr = self._capture.read() if self._packed else self._capture.read(self._bgr)
         if not there:
             if self._index < self._count:
                 ends, self._count = self._index, 0  # said once
@@ -204,6 +216,11 @@ class _Video:
             return None
         name = f"{_shown(self._path)}#{self._index}"
         self._index += 1
+        if self._packed:
+            try:
+                return jpeg.decode_frame(bgr.tobytes(), into), name
+            except ImageFileError as error:
+                raise FrameCorrupt(f"{name}: {error}", error.reason) from error
         return cast(Pixels, cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=into)), name
 
     def rewind(self) -> None:
@@ -219,7 +236,7 @@ def _found(path: Path) -> _Source:
     try:
         if path.is_dir():
             os.scandir(path).close()  # rglob passes over what it may not read without a word
-            images = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+            images = image_files_in(path)
             if not images:
                 raise CameraNotFound(f"{path}: no images in this folder ({', '.join(sorted(IMAGE_SUFFIXES))})")
             return _Images(images)

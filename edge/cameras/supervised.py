@@ -16,10 +16,13 @@ from edge.cameras.base import Camera, CameraMode, CameraSettings, Frame
 from edge.errors import CameraError, CameraTimeout, EndOfFrames, FrameCorrupt
 from edge.inference.contract import Pixels
 
-EventKind = Literal["stall", "lost", "reopened", "corrupt_frame", "wrong_size", "frozen", "adjusted", "gave_up"]
+EventKind = Literal[
+    "stall", "lost", "reopened", "corrupt_frame", "wrong_size", "frozen", "adjusted", "gave_up", "field_of_view"
+]
 MOST_BAD_FRAMES = 30  # in a row; then the camera, not the frame, is what is wrong
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0
 _GLANCE_S = 0.2  # how soon a wait notices that `close` was called
+_FRAMES_WAITED = 2.5  # of a long exposure: one that is under way, the next, and reading it
 _FEWEST_REPEATS = 3  # a camera of one frame in ten seconds is not frozen because two are alike
 _SAMPLE_SIDE = 64  # pixels a side that are compared from frame to frame
 
@@ -31,7 +34,8 @@ class CameraEvent:
     Attributes:
         kind: "stall" (no frame in time), "lost" (went away), "frozen" (the same bytes for too long), "reopened" (it
             gives sound frames again), "gave_up" (told to stop while it was away), "adjusted" (does otherwise than
-            asked), "corrupt_frame" and "wrong_size" (the first of such frames in a row; every one of a replay).
+            asked), "field_of_view" (which part of the sensor frames show from now on), "corrupt_frame" and "wrong_size"
+            (the first of such frames in a row; every one of a replay).
         detail: one sentence.
     """
 
@@ -45,7 +49,8 @@ class SupervisedCamera:
     Args:
         camera: constructed, not opened.
         on_event: called for every change, on the thread that calls `start` or `capture`.
-        timeout_s: the longest wait for a frame, seconds; the first after opening may take twice as long.
+        timeout_s: the longest wait for a frame, seconds; the first after opening may take twice as long. It is longer
+            where the settings ask for frames that take longer.
         clock: seconds. wait: waits so many seconds at most; true as soon as `stop` is set.
         stop: when set, `capture` returns None instead of trying on.
 
@@ -69,7 +74,8 @@ class SupervisedCamera:
         wait: Callable[[float], bool] | None = None,
         stop: threading.Event | None = None,
     ) -> None:
-        self._camera, self._settings, self._on_event, self._timeout_s = camera, settings, on_event, timeout_s
+        self._camera, self._settings, self._on_event = camera, settings, on_event
+        self.timeout_s = max(timeout_s, _FRAMES_WAITED * settings.slowest_frame_s)
         self._stop = stop or threading.Event()
         self._clock, self._wait = clock, wait or self._stop.wait
         self._closed = threading.Event()
@@ -127,11 +133,11 @@ class SupervisedCamera:
                 continue
             self.alive_at = self._clock()
             try:
-                frame = self._camera.capture(self._timeout_s * (2 if self._fresh else 1), self._fitting(into))
+                frame = self._camera.capture(self.timeout_s * (2 if self._fresh else 1), self._fitting(into))
             except EndOfFrames:
                 raise
             except FrameCorrupt as error:
-                self._unusable("corrupt_frame", str(error))
+                self._unusable("corrupt_frame", f"{error.reason}: {error}")
             except CameraTimeout as error:
                 if self._camera.live:
                     self._lose("stall", str(error))
@@ -218,13 +224,15 @@ class SupervisedCamera:
         return True
 
     def _bring_up(self) -> None:
-        before = self._mode.adjusted if self._mode else ()
+        before, field_before = (self._mode.adjusted, self._mode.field_of_view) if self._mode else ((), "")
         self._camera.open()
         self._mode = self._camera.configure(self._settings)
         self._down, self._fresh = False, True
         for sentence in self._mode.adjusted:
             if sentence not in before:
                 self._tell("adjusted", f"{self._camera.uri}: {sentence}")
+        if self._mode.field_of_view not in ("", field_before):
+            self._tell("field_of_view", f"{self._camera.uri}: {self._mode.field_of_view}")
 
     def _rest(self, seconds: float) -> None:
         while seconds > 0 and not self._closed.is_set() and not self._wait(min(seconds, _GLANCE_S)):

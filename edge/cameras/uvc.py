@@ -35,14 +35,17 @@ from edge.errors import (
     CameraTimeout,
     CameraUnavailable,
     FrameCorrupt,
+    ImageFileError,
 )
 from edge.inference.contract import Pixels
+from edge.inference.image_files import jpeg
 from edge.system.queues import Handover
 
 _CLOSE_S = 1.5  # for the reading thread to end; a stuck one releases the camera when it comes back
 _MANUAL, _AUTOMATIC = 1, 3  # V4L2_EXPOSURE_MANUAL, V4L2_EXPOSURE_APERTURE_PRIORITY (linux/v4l2-controls.h)
 _EXPOSURE_UNIT_US = 100  # of V4L2_CID_EXPOSURE_ABSOLUTE
 _VIDIOC_REQBUFS = 0xC0145608  # linux/videodev2.h: _IOWR('V', 8, struct v4l2_requestbuffers)
+_JPEG = ("MJPG", "JPEG")
 _SELECT_TIMEOUT = "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT"
 
 
@@ -122,6 +125,7 @@ class UvcCamera:
         self._capture: Capture | None = None
         self._reader: _Reader | None = None
         self._controls: Mapping[str, Any] = {}
+        self._jpeg = False  # frames come as the camera packed them, and are unpacked here
 
     def open(self) -> None:
         """See `Camera.open`."""
@@ -150,8 +154,8 @@ class UvcCamera:
         with self._lock:
             if self._capture is None:
                 raise CameraLost(f"{self.uri} was closed")
-            self._controls = mode.controls
-            self._reader = _Reader(capture, self.uri, self._node)
+            self._controls, self._jpeg = mode.controls, mode.pixel_format in _JPEG
+            self._reader = _Reader(capture, self.uri, self._node, packed=self._jpeg)
         return mode
 
     def capture(self, timeout_s: float, into: Pixels | None = None) -> Frame:
@@ -162,9 +166,19 @@ class UvcCamera:
         grabbed = reader.newest(timeout_s)
         if grabbed.bgr is None:
             raise FrameCorrupt(f"{self.uri}: frame {grabbed.sequence} cannot be decoded")
+        if self._jpeg:
+            return Frame(self._decoded(grabbed, into), grabbed.sequence, grabbed.monotonic_ns, self._controls)
         pixels = cv2.cvtColor(grabbed.bgr, cv2.COLOR_BGR2RGB, dst=into)
         reader.give_back(grabbed.bgr)
         return Frame(cast(Pixels, pixels), grabbed.sequence, grabbed.monotonic_ns, self._controls)
+
+    def _decoded(self, grabbed: "_Grabbed", into: Pixels | None) -> Pixels:
+        """A JPEG frame, strictly: one that lost a packet on its way would be half a picture."""
+        try:
+            return jpeg.decode_frame(grabbed.bgr.tobytes(), into)
+        except ImageFileError as error:
+            cure = 'where every frame is, ask for another format, such as fourcc = "YUYV"'
+            raise FrameCorrupt(f"{self.uri}: frame {grabbed.sequence}: {error} ({cure})", error.reason) from error
 
     def close(self) -> None:
         """See `Camera.close`."""
@@ -188,7 +202,8 @@ class UvcCamera:
 
 @dataclass(frozen=True)
 class _Grabbed:
-    """`bgr`: uint8 (H, W, 3), OpenCV's order; None for a frame that could not be decoded."""
+    """`bgr`: uint8 (H, W, 3), OpenCV's order, or (1, bytes) as the camera packed it; None for one that cannot be
+    decoded."""
 
     bgr: Any
     sequence: int
@@ -199,8 +214,9 @@ class _Reader:
     """The thread that reads: it owns the capture from now on and releases it, since releasing one under a read
     that blocks is not safe."""
 
-    def __init__(self, capture: Capture, uri: str, node: Path) -> None:
+    def __init__(self, capture: Capture, uri: str, node: Path, *, packed: bool = False) -> None:
         self._capture, self._uri, self._node = capture, uri, node
+        self._dimensions = 2 if packed else 3
         self._newest: Handover[_Grabbed] = Handover(1, newest_wins=True)
         self._spare: deque[Any] = deque([None, None, None])  # one is read into, one waits, one is taken
         self._stopping = threading.Event()
@@ -255,7 +271,7 @@ class _Reader:
             sound, bgr = self._capture.retrieve(spare)  # reuses `spare` where it fits
         except cv2.error:
             sound, bgr = False, None
-        if not sound or bgr is None or bgr.ndim != 3:
+        if not sound or bgr is None or bgr.ndim != self._dimensions:
             self._spare.append(spare)
             bgr = None
         displaced = self._newest.put(_Grabbed(bgr, sequence, arrived))
@@ -274,6 +290,8 @@ def _configured(capture: Capture, settings: CameraSettings) -> CameraMode:
     if settings.frame_rate is not None:
         capture.set(cv2.CAP_PROP_FPS, settings.frame_rate)
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # a frame that waits is an old one
+    if _fourcc(capture) in _JPEG:  # OpenCV would unpack damaged frames without a word
+        capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
     size = (int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
     fourcc, rate = _fourcc(capture), capture.get(cv2.CAP_PROP_FPS)
     adjusted = []

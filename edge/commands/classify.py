@@ -27,10 +27,11 @@ class ClassifiedImage(Struct, frozen=True):
     """What `edge classify --json` prints of an image, before its bundle.
 
     Attributes:
-        label, reason, detail, gates: as `edge.inference.answer.Answer`; of a file that cannot be read only `reason`.
+        label, reason, detail, gates: as `edge.inference.answer.Answer`; of a file that cannot be judged `reason` is one
+            of `edge.inference.images.REASONS`, such as "damaged_image", and `detail` says what is wrong with it.
         probabilities: by label. latency_ms: from decoded image to answer, milliseconds.
 
-    >>> ClassifiedImage("a.png", reason="a.png: not an image").label is None
+    >>> ClassifiedImage("a.png", reason="damaged_image", detail="damaged: rows are missing").label is None
     True
     """
 
@@ -87,9 +88,10 @@ class ClassifyRequest:
         provenance = served.bundle.provenance.as_record()
         gates = self._gates(served.bundle.contract.size)
         show_progress = sys.stderr.isatty() and not sys.stdout.isatty()
-        refused = unread = 0
+        refused = unread = turned = 0
         for number, path in enumerate(images, 1):
-            image = _classified(served.classifier, gates, path)
+            image, orientation = _classified(served.classifier, gates, path)
+            turned += orientation != 1
             unread += image.latency_ms is None
             refused += image.label is None and image.latency_ms is not None
             record = {**to_builtins(image), **provenance}
@@ -98,6 +100,8 @@ class ClassifyRequest:
                 print(f"\r{number} of {len(images)}", end="", file=sys.stderr, flush=True)
         if show_progress:
             print(file=sys.stderr)
+        if turned:
+            _log.warning(f"{turned} of the images are to be shown turned (EXIF), which is ignored")
         counts = [f"{len(images)} image{'s' if len(images) != 1 else ''}"]
         counts += [f"{refused} refused"] if refused else []
         counts += [f"{unread} not readable"] if unread else []
@@ -164,32 +168,35 @@ def classify(
     )
 
 
-def _classified(classifier: "Classifier", gates: "Gates", path: Path) -> ClassifiedImage:
-    """The answer to an image, or as the reason for none what is wrong with the file."""
+def _classified(classifier: "Classifier", gates: "Gates", path: Path) -> tuple[ClassifiedImage, int]:
+    """The answer to an image, or as the reason for none what is wrong with the file; and its EXIF orientation."""
     from edge.inference.answer import answer_frame
-    from edge.inference.images import read_image
+    from edge.inference.images import read_image_file
 
     try:
-        frame = read_image(path)
-        start = perf_counter()
-        pixels = classifier.contract.prepare(frame)
-    except (ImageFileError, FrameError) as error:
-        return ClassifiedImage(str(path), reason=str(error))
+        frame, header = read_image_file(path)
+    except ImageFileError as error:
+        return ClassifiedImage(str(path), reason=error.reason, detail=str(error).removeprefix(f"{path}: ")), 1
+    start = perf_counter()
+    pixels = classifier.contract.prepare(frame)
     found = answer_frame(gates, classifier, pixels)
     latency_ms = round((perf_counter() - start) * 1e3, 3)
     probabilities = None
     if found.probabilities is not None:
         probabilities = dict(zip(classifier.contract.labels, found.probabilities, strict=True))
-    return ClassifiedImage(
+    image = ClassifiedImage(
         str(path), found.label, found.reason, found.detail, probabilities, dict(found.gates), latency_ms
     )
+    return image, header.orientation
 
 
 def _row(image: ClassifiedImage) -> str:
     """`Pre        0.996     4.2 ms  path`, or the reason why not."""
     path = os.fsencode(image.path).decode("utf-8", "backslashreplace").replace("\n", "\\n")
     if image.label is None:
-        detail = str(image.detail or image.reason).removeprefix(f"{image.path}: ")
+        detail = image.detail or image.reason
+        if image.latency_ms is None:  # not judged: the name of the reason tells damage from other kinds
+            detail = f"{image.reason}: {detail}"
         return f"{'-':<12}{'-':>6}{'-':>10}     {path}  ({detail})"
     assert image.probabilities is not None
     return f"{image.label:<12}{max(image.probabilities.values()):6.3f}{image.latency_ms:>10.1f} ms  {path}"

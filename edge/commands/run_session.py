@@ -18,6 +18,7 @@ from edge.commands.command_line import Outcome
 from edge.commands.run_output import VerdictOutput, printing
 from edge.commands.terminal_log import messages_through
 from edge.errors import (
+    ANSWER_IS_NO,
     DONE,
     MACHINE_LACKS,
     CameraError,
@@ -75,7 +76,8 @@ class RunRequest:
         """Run until the frames are judged, a replay ends, or SIGINT or SIGTERM comes.
 
         Returns:
-            Code 0 and the counts; 4 when the disk had no room for the last verdicts.
+            Code 0 and the counts; 1 when a replay held nothing that could be read; 4 when the disk had no room for the
+            last verdicts.
 
         Raises:
             GoldenMismatchError: a self-test failed, at the start or later; the record says so, and it exits with 1.
@@ -202,7 +204,7 @@ class _Run:
             self._supervised,
             self._recorder,
             on_hang=lambda hang: self._event("hang", hang),
-            timeout_s=settings.timeout_s,
+            timeout_s=self._supervised.timeout_s,
         )
 
     def outcome(self) -> Outcome:
@@ -231,6 +233,9 @@ class _Run:
         if counts.unstored:
             _log.error(f"no room for the last {counts.unstored} verdicts; they were not announced")
         code = MACHINE_LACKS if counts.unstored else DONE
+        if self._camera.kind == "replay" and why == "complete" and not counts.captured:
+            _log.error("no frame of the replay could be read; the record's events say why")
+            code = ANSWER_IS_NO
         if self._request.json:  # standard output carries verdicts only
             _log.info(text)
         else:

@@ -5,10 +5,8 @@ nothing that a folder may hold stops the scan.
 """
 
 import hashlib
-import io
 import os
 import stat
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,21 +17,22 @@ from typing import Any
 import numpy as np
 
 from edge.errors import ImageFileError
-from edge.inference.contract import SMALLEST_FRAME, InputContract, Pixels
-from edge.inference.images import IMAGE_SUFFIXES, LARGEST_IMAGE_BYTES, decode_image, read_image
-from models.errors import DatasetError, MissingExtraError
+from edge.inference.contract import InputContract, Pixels
+from edge.inference.image_files.formats import SUFFIXES
+from edge.inference.images import (
+    IMAGE_SUFFIXES,
+    LARGEST_IMAGE_BYTES,
+    REASONS,
+    decode_image,
+    read_image,
+    read_image_header,
+)
+from models.errors import DatasetError
 
-LARGEST_PIXELS = 2**28  # a header promising more is refused before it is decoded
 KINDS = {
-    "unreadable": "no permission, not a regular file, or damaged beyond decoding",
-    "empty": "a file of 0 bytes",
-    "truncated": "the file ends before the image does; decoders fill the rest with grey",
-    "tiny": "too few pixels to show a cell",
-    "cmyk": "its colours depend on a profile that decoders ignore",
-    "16-bit": "decoders keep the upper byte: 10- and 12-bit cameras come out almost black",
-    "animated": "several images in one file: which one is meant?",
-    "unsupported": "an image in a format that is not read here",
+    **REASONS,
     "misnamed": "the content is not what the suffix says",
+    "orientation": "to be shown turned or mirrored, which is ignored: pixels are used as the sensor had them",
     "other": "no image, and not named like one",
     "hidden": "a hidden file named like an image",
     "nested": "a folder inside a class folder",
@@ -42,14 +41,6 @@ KINDS = {
     "empty-class": "a class folder that is missing or holds no usable image",
     "duplicate": "same bytes as another file of its class",
     "conflict": "same bytes as a file of another class: one of the labels is wrong",
-}
-_FORMAT_SUFFIXES = {
-    "JPEG": {".jpg", ".jpeg"},
-    "MPO": {".jpg", ".jpeg"},  # a phone's JPEG with a preview attached
-    "PNG": {".png"},
-    "BMP": {".bmp"},
-    "TIFF": {".tif", ".tiff"},
-    "WEBP": {".webp"},
 }
 
 
@@ -78,8 +69,9 @@ class Problem:
         name: as in `Sample`; folders end with a slash.
         kind: a key of `KINDS`.
         detail: one line for a person.
-        used: True when the file is a sample all the same: duplicates, because grouping keeps twins on one
-            side of a split, and images under another format's suffix, because content decides.
+        used: True when the file is a sample all the same: duplicates, because grouping keeps twins on one side of a
+            split, images under another format's suffix, because content decides, and images that are to be shown
+            turned.
     """
 
     name: str
@@ -128,7 +120,6 @@ def scan(root: Path, labels: Sequence[str] | None = None) -> ImageSet:
 
     Raises:
         DatasetError: no such folder, fewer than two classes, or no image at all.
-        MissingExtraError: Pillow is not installed.
     """
     root = Path(root)
     folders = _class_folders(root)
@@ -243,21 +234,10 @@ def _check_enough(root: Path, labels: Sequence[str], samples: Sequence[Sample], 
 
 
 def _look_at_all(root: Path, found: Sequence[tuple[str, Path]]) -> tuple[list[Sample], list[Problem]]:
-    _require_pillow()
-    with warnings.catch_warnings(), ThreadPoolExecutor(_workers()) as pool:
-        warnings.simplefilter("ignore")  # Pillow's remarks about odd files; what matters is reported by name
+    with ThreadPoolExecutor(_workers()) as pool:
         looks = list(pool.map(lambda item: _look_at(root, *item), found))
     samples = [sample for sample, _ in looks if sample is not None]
     return sorted(samples, key=lambda s: s.name), [problem for _, problem in looks if problem is not None]
-
-
-def _require_pillow() -> None:
-    try:
-        import PIL  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError(
-            "scanning images needs Pillow: pip install '.[models]' in a clone of Leukoscope"
-        ) from error
 
 
 def _look_at(root: Path, label: str, path: Path) -> tuple[Sample | None, Problem | None]:
@@ -281,38 +261,39 @@ def _look_at(root: Path, label: str, path: Path) -> tuple[Sample | None, Problem
 def examine(name: str, data: bytes) -> Problem | None:
     """What is wrong with the content of one file named like an image or not; None when nothing is.
 
+    What the device refuses is refused here, for the same reason: both ask `edge.inference.images`.
+
     Args:
         name: the file's name; its suffix is compared with the content.
         data: the file's bytes.
     """
-    from PIL import Image
-
     suffix = PurePosixPath(name).suffix.lower()
-    if not data:
-        return Problem(name, "empty", "0 bytes")
     try:
-        image = Image.open(io.BytesIO(data))
-    except Exception as error:  # Pillow's readers raise whatever a damaged file makes them stumble over
+        header = read_image_header(data)
+    except ImageFileError as error:
         return Problem(name, *_not_an_image(data, suffix, error))
-    with image:
-        form = str(image.format)
-        trouble = _bad_name(form, suffix) or _bad_header(image, data, form) or _bad_content(image, data)
-    if trouble is not None:
-        return Problem(name, *trouble)
-    if suffix not in _FORMAT_SUFFIXES[form]:
-        return Problem(name, "misnamed", f"{form} content named {suffix}; used as {form}", used=True)
+    if suffix not in IMAGE_SUFFIXES:
+        return Problem(name, "misnamed", f"{header.form} image without an image suffix ({suffix or 'none'}): not used")
+    try:
+        decode_image(data, "image")
+    except ImageFileError as error:
+        return Problem(name, error.reason, str(error).removeprefix("image: "))
+    if suffix not in SUFFIXES[header.form]:
+        return Problem(name, "misnamed", f"{header.form} content named {suffix}; used as {header.form}", used=True)
+    if header.orientation != 1:
+        detail = f"EXIF orientation {header.orientation} is ignored: a smear has no upright"
+        return Problem(name, "orientation", detail, used=True)
     return None
 
 
-def _not_an_image(data: bytes, suffix: str, error: Exception) -> tuple[str, str]:
-    """A file Pillow knows no format for."""
-    if suffix not in IMAGE_SUFFIXES:
-        return "other", f"not an image and not named like one ({suffix or 'no suffix'})"
-    if "Bomb" in type(error).__name__:
-        return "unreadable", "its header promises an absurd number of pixels"
-    if _is_text(data[:512]):
-        return "misnamed", f"text named {suffix}"
-    return "unreadable", "not an image any decoder here knows"
+def _not_an_image(data: bytes, suffix: str, error: ImageFileError) -> tuple[str, str]:
+    """Kind and detail of a file whose header is refused."""
+    if error.reason == "not_an_image":
+        if suffix not in IMAGE_SUFFIXES:
+            return "other", f"not an image and not named like one ({suffix or 'no suffix'})"
+        if _is_text(data[:512]):
+            return "misnamed", f"text named {suffix}"
+    return error.reason, str(error)
 
 
 def _is_text(head: bytes) -> bool:
@@ -320,58 +301,6 @@ def _is_text(head: bytes) -> bool:
         return "\0" not in head.decode("utf-8")
     except UnicodeDecodeError as error:
         return b"\0" not in head and error.start >= len(head) - 3  # a character cut by the window
-
-
-def _bad_name(form: str, suffix: str) -> tuple[str, str] | None:
-    if form not in _FORMAT_SUFFIXES:
-        return "unsupported", f"{form} image: convert it to PNG"
-    if suffix not in IMAGE_SUFFIXES:
-        return "misnamed", f"{form} image without an image suffix ({suffix or 'none'}): not used"
-    return None
-
-
-def _bad_header(image: Any, data: bytes, form: str) -> tuple[str, str] | None:
-    """Problems that show before anything is decoded."""
-    try:
-        return _header_trouble(image, data, form)
-    except Exception as error:  # as above: tags and further images are read only when they are asked for
-        return "unreadable", f"damaged: {' '.join(str(error).split()) or type(error).__name__}"
-
-
-def _header_trouble(image: Any, data: bytes, form: str) -> tuple[str, str] | None:
-    if image.width * image.height > LARGEST_PIXELS:
-        return "unreadable", f"{image.width}x{image.height} pixels, more than {LARGEST_PIXELS}"
-    if min(image.size) < SMALLEST_FRAME:
-        return "tiny", f"{image.width}x{image.height} pixels, fewer than {SMALLEST_FRAME} a side"
-    if image.mode == "CMYK":
-        return "cmyk", "CMYK colours depend on a profile: convert the file to RGB"
-    deep = image.mode in ("I", "F") or image.mode.startswith("I;16")
-    if form == "PNG" and len(data) > 24:
-        deep = data[24] > 8  # IHDR bit depth; Pillow shows 16-bit RGB as 8-bit
-    if form == "TIFF":
-        deep = deep or max(np.atleast_1d(image.tag_v2.get(258, 8))) > 8  # BitsPerSample
-    if deep:
-        return "16-bit", "more than 8 bits a channel: convert to 8 bits with the range you mean"
-    frames = getattr(image, "n_frames", 1)
-    if form != "MPO" and frames > 1:
-        return "animated", f"{frames} images in one file"
-    return None
-
-
-def _bad_content(image: Any, data: bytes) -> tuple[str, str] | None:
-    """Problems that only decoding shows; the device's own decoder has the last word."""
-    try:
-        image.load()
-    except Exception as error:  # as above
-        said = " ".join(str(error).split())
-        if "truncated" in said or "unexpected end" in said.lower():
-            return "truncated", "the file ends before the image does"
-        return "unreadable", f"damaged: {said or type(error).__name__}"
-    try:
-        decode_image(data, "image")
-    except ImageFileError as error:
-        return "unreadable", str(error)
-    return None
 
 
 def _duplicates(samples: Sequence[Sample]) -> list[Problem]:

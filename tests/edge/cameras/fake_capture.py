@@ -2,9 +2,9 @@
 
 The rules are OpenCV 4.11's (`cap_v4l.cpp`, and what it did with the kernel's vivid camera): `grab` blocks until the
 driver has a frame, and returns False when it has none any more; `retrieve` fills the array it is given where size and
-type fit, and makes a new one otherwise; BGR3 comes as one row of bytes; a control that the camera lacks reads 0 and
-cannot be set; a size counts once width and height are both set; no format can be set while frames run; after
-`release` nothing works.
+type fit, and makes a new one otherwise; MJPG comes as (1, bytes) where no conversion is wanted; BGR3 comes as one row
+of bytes; a control that the camera lacks reads 0 and cannot be set; a size counts once width and height are both set;
+no format can be set while frames run; after `release` nothing works.
 """
 
 import threading
@@ -15,6 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+_CONVERT = cv2.CAP_PROP_CONVERT_RGB
 SIZES = ((640, 480), (320, 240))
 
 
@@ -24,7 +25,7 @@ class FakeCapture:
     Attributes:
         set_calls: (property, value) in order. count: frames given. released: whether `release` was called.
         step: "frame", "stall" (`grab` blocks), "gone" (`grab` says False), "corrupt" (`retrieve` says False),
-            "error" (`retrieve` throws), "small" (a frame of half the size).
+            "error" (`retrieve` throws), "small" (a frame of half the size), "lost packet" (of a JPEG).
         bare: True has none of the locks. fourcc: the format it begins with.
     """
 
@@ -40,6 +41,7 @@ class FakeCapture:
             cv2.CAP_PROP_FOURCC: cv2.VideoWriter.fourcc(*fourcc),
             cv2.CAP_PROP_FPS: 30,
             cv2.CAP_PROP_BUFFERSIZE: 4,
+            _CONVERT: 1,
         }
         if not bare:
             self.values |= {
@@ -105,6 +107,11 @@ class FakeCapture:
         self.arrays.add(image.__array_interface__["data"][0])
         self.count += 1
         image.reshape(-1, 3)[:] = (10, 20, self.count % 200)  # blue, green, red
+        if self.get(cv2.CAP_PROP_FOURCC) == cv2.VideoWriter.fourcc(*"MJPG") and not self.values.get(_CONVERT, 1):
+            data = bytearray(cv2.imencode(".jpg", image)[1].tobytes())
+            if self.step == "lost packet":
+                data[len(data) // 2 : len(data) // 2 + 800] = bytes(800)
+            return True, np.frombuffer(bytes(data) + bytes(3), np.uint8)[None]  # filled up, as cameras do
         return True, image
 
     def release(self) -> None:
@@ -121,6 +128,11 @@ class RecordedCapture:
     def grab(self) -> bool:
         time.sleep(0.005)
         return self._real.grab() or (self._real.set(cv2.CAP_PROP_POS_FRAMES, 0) and self._real.grab())
+
+    def set(self, propId: int, value: float) -> bool:  # noqa: N803
+        if propId == _CONVERT:  # V4L2's word for what FFmpeg calls format -1
+            return self._real.set(cv2.CAP_PROP_FORMAT, -1)
+        return self._real.set(propId, value)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)

@@ -17,12 +17,23 @@ from typing import Any
 import cv2
 import numpy as np
 
+from edge.cameras.field_of_view import largest_inside
+
 STRIDE = 64  # bytes a row is a multiple of
 PADDING = 0xA5
 LATE = 3  # frames until a control shows in the metadata
 DEFAULTS = {"ExposureTime": 9_000, "AnalogueGain": 1.5, "ColourGains": (1.9, 1.4), "FrameDuration": 33_333}
 SENSOR = (3280, 2464)
-SMALL_MODE = (680, 692, 1920, 1080)  # what the mode chosen for small frames sees of the sensor
+SMALL_MODE = (680, 692, 1920, 1080)  # what the mode that picamera2 chooses for small frames sees of the sensor
+MODES = tuple(  # of an IMX219, as `rpicam-hello --list-cameras` prints them
+    {"size": size, "bit_depth": 10, "crop_limits": crop, "fps": fps}
+    for size, crop, fps in (
+        ((640, 480), (1000, 752, 1280, 960), 103.33),
+        ((1640, 1232), (0, 0, 3280, 2464), 41.85),
+        ((1920, 1080), SMALL_MODE, 47.57),
+        ((3280, 2464), (0, 0, 3280, 2464), 21.19),
+    )
+)
 CONTROLS = ("AeEnable", "AwbEnable", "ExposureTime", "AnalogueGain", "ColourGains", "FrameDurationLimits", "ScalerCrop")
 
 
@@ -34,6 +45,8 @@ class FakeLibrary:
         cameras: Id and Model of each, in picamera2's order. busy: held by another process.
         formats: what the pipeline can deliver; anything else becomes the first. largest: of a frame.
         ignored: metadata names that stay as they are whatever is set. controls: advertised.
+        modes: of the sensor; none for a USB camera. unmapped: formats that MappedArray knows nothing of, as NV12 up to
+            picamera2 0.3.36.
         scene: (width, height) -> RGB uint8 (H, W, 3).
         stalled: no frame comes any more. stuck: what a driver that hangs makes `stop` and `close` wait for.
         calls: what was done, in order.
@@ -45,6 +58,9 @@ class FakeLibrary:
     largest: tuple[int, int] = SENSOR
     ignored: frozenset[str] = frozenset()
     controls: tuple[str, ...] = CONTROLS
+    modes: Sequence[Mapping[str, Any]] = MODES
+    cropped: tuple[int, int, int, int] | None = None  # whatever is set
+    unmapped: tuple[str, ...] = ()
     scene: Callable[[int, int], np.ndarray] | None = None
     calls: list[tuple[str, Any]] = field(default_factory=list)
     skipped: int = 0
@@ -99,9 +115,16 @@ class _Picamera2:
             limits["ScalerCrop"] = ((0, 0, 64, 64), self._crop_limits(), self._crop_limits())
         return limits
 
+    @property
+    def sensor_modes(self) -> list[dict[str, Any]]:
+        assert not self.started, "reading the modes configures the camera"
+        return [dict(mode) for mode in self.library.modes] or [{"format": "YUYV"}]
+
     def _crop_limits(self) -> tuple[int, int, int, int]:
-        full = self._configuration.get("sensor", {}).get("output_size") == SENSOR
-        return (0, 0, *SENSOR) if full else SMALL_MODE
+        asked = self._configuration.get("sensor", {}).get("output_size")
+        if asked == SENSOR:
+            return (0, 0, *SENSOR)
+        return next((mode["crop_limits"] for mode in self.library.modes if mode["size"] == asked), SMALL_MODE)
 
     def create_video_configuration(
         self, main: Mapping[str, Any] | None = None, raw: Any = (), sensor: Any = None, **more: Any
@@ -169,6 +192,9 @@ class _Picamera2:
 
     def shown(self, frame: int) -> dict[str, Any]:
         """The metadata of a frame: controls take `LATE` frames."""
+        if "ScalerCrop" in self.library.controls and self.library.modes:
+            seen = self.library.cropped or largest_inside(self._crop_limits(), self._configuration["main"]["size"])
+            self._shown.setdefault("ScalerCrop", seen)
         if frame > LATE:
             asked = {name: value for name, value in self._controls.items() if name not in self.library.ignored}
             limits = asked.get("FrameDurationLimits", (33_333, 33_333))
@@ -212,6 +238,8 @@ class _MappedArray:
 
     def __init__(self, request: _Request, stream: str, reshape: bool = True, write: bool = True) -> None:
         main = request.camera.camera_configuration()[stream]
+        if main["format"] in request.camera.library.unmapped:
+            raise RuntimeError(f"Format {main['format']} not supported")
         width, height = main["size"]
         scene = request.camera.library.scene or red_left
         self._array = encoded(scene(width, height), main["format"], main["stride"])

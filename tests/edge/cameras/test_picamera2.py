@@ -15,6 +15,7 @@ from edge.cameras.base import CameraSettings
 from edge.cameras.libcamera_controls import monotonic_ns
 from edge.cameras.picamera2 import Picamera2Camera
 from edge.cameras.pixel_formats import FORMATS, ToRGB
+from edge.cameras.supervised import SupervisedCamera
 from edge.errors import (
     CameraBusy,
     CameraLost,
@@ -23,7 +24,7 @@ from edge.errors import (
     CameraTimeout,
     CameraUnavailable,
 )
-from tests.edge.cameras.fake_picamera2 import DEFAULTS, SENSOR, SMALL_MODE, FakeLibrary, encoded, red_left
+from tests.edge.cameras.fake_picamera2 import DEFAULTS, MODES, SENSOR, SMALL_MODE, FakeLibrary, encoded, red_left
 
 SMALL = CameraSettings(size=(100, 60))
 
@@ -130,7 +131,7 @@ def test_automatic_controls_are_given_back() -> None:
     ],
 )
 def test_controls_that_are_not_honoured_are_told(ignored: str, told: str) -> None:
-    library = FakeLibrary(ignored=frozenset({ignored}))
+    library = FakeLibrary(ignored=frozenset({ignored}), modes=())
     region = (700, 700, 1000, 750)
     settings = CameraSettings((100, 60), exposure_us=20_000, gain=4.0, colour_gains=(2.5, 1.1), region=region)
     assert opened(library).configure(settings).adjusted == (told,)
@@ -152,7 +153,8 @@ def test_frame_rate_is_set_and_confirmed() -> None:
 
 
 def test_region_inside_the_mode_keeps_it_and_outside_takes_the_whole_sensor() -> None:
-    library = FakeLibrary()
+    """Of a picamera2 that lists no modes."""
+    library = FakeLibrary(modes=())
     camera = opened(library)
     inside = (SMALL_MODE[0], SMALL_MODE[1], 960, 576)
     assert camera.configure(CameraSettings((100, 60), region=inside)).controls["ScalerCrop"] == list(inside)
@@ -160,6 +162,83 @@ def test_region_inside_the_mode_keeps_it_and_outside_takes_the_whole_sensor() ->
     corner = (0, 0, 960, 576)
     assert camera.configure(CameraSettings((100, 60), region=corner)).controls["ScalerCrop"] == list(corner)
     assert library.done("configure")[-1]["sensor"] == {"output_size": SENSOR}
+
+
+@pytest.mark.parametrize(
+    ("size", "mode"), [((1280, 960), (1640, 1232)), ((640, 480), (1640, 1232)), ((2000, 1500), (3280, 2464))]
+)
+def test_the_whole_field_is_seen_and_the_record_can_say_so(size: tuple[int, int], mode: tuple[int, int]) -> None:
+    """picamera2 would take 1920x1080, which sees 59 % of the width, or for 640x480 a mode that sees 39 %."""
+    library = FakeLibrary()
+    found = opened(library).configure(CameraSettings(size=size))
+    assert library.done("configure")[-1]["sensor"] == {"output_size": mode, "bit_depth": 10}
+    assert found.adjusted == () and "100% of the width" in found.field_of_view
+    assert f"mode {mode[0]}x{mode[1]}, scale {size[0] / mode[0]:.3f}" in found.field_of_view.replace(" (", ", ")
+
+
+def test_a_part_of_the_field_and_enlargement_are_told() -> None:
+    """Negative control: a sensor that has no mode for all of it, and frames larger than any mode."""
+    narrow = FakeLibrary(modes=MODES[:1])
+    found = opened(narrow).configure(CameraSettings(size=(1280, 960)))
+    assert found.adjusted == (
+        "field of view: frames are scaled up 2.00 times (1280x960 sensor pixels from 1000, 752 on, 100% of the width "
+        "there is; sensor mode 640x480, scale 2.000)",
+    )
+    kept = FakeLibrary(ignored=frozenset({"ScalerCrop"}))
+    camera = opened(kept)
+    kept.cropped = (1000, 752, 1280, 960)
+    assert "field of view: all of the sensor was asked for; frames show 1280x960" in camera.configure(SMALL).adjusted[0]
+
+
+def test_a_region_gets_the_smallest_mode_that_holds_it_without_enlarging() -> None:
+    library = FakeLibrary()
+    camera = opened(library)
+    for region, mode in (((700, 700, 1280, 960), (1920, 1080)), ((1000, 760, 1200, 900), (640, 480))):
+        size = (1280, 960) if mode[0] > 1000 else (320, 240)
+        found = camera.configure(CameraSettings(size=size, region=region))
+        assert library.done("configure")[-1]["sensor"]["output_size"] == mode
+        assert found.adjusted == () and found.controls["ScalerCrop"] == list(region)
+
+
+def test_a_format_that_this_picamera2_cannot_read_is_passed_over() -> None:
+    library = FakeLibrary(formats=("NV12", "YUYV"), unmapped=("YUYV",))
+    mode = opened(library).configure(SMALL)
+    assert mode.pixel_format == "NV12"
+    old = opened(FakeLibrary(formats=("YUYV", "NV12"), unmapped=("NV12",)))
+    assert old.configure(SMALL).pixel_format == "YUYV" and old.capture(1.0).pixels.shape == (60, 100, 3)
+    with pytest.raises(CameraSettingsError, match=r"NV12 only.*Format NV12 not supported.*uvc:/dev/videoN"):
+        opened(FakeLibrary(formats=("NV12",), unmapped=("NV12",))).configure(SMALL)
+
+
+def test_an_exposure_longer_than_the_time_out_is_waited_for() -> None:
+    """Three seconds, with frames that take as long, and a time-out of two."""
+    settings = CameraSettings(size=(100, 60), exposure_us=3_000_000, gain=1.5)
+    waits = FakeLibrary()
+    camera = SupervisedCamera(Picamera2Camera("picamera2:0", library=waits), settings, on_event=print, timeout_s=2.0)
+    camera.start()
+    camera.capture()
+    camera.capture()
+    assert waits.waits[-2:] == [30.0, 15.0] and camera.timeout_s == 15.0
+    plain = SupervisedCamera(Picamera2Camera("picamera2:0", library=FakeLibrary()), SMALL, on_event=print)
+    assert plain.timeout_s == 2.0
+
+
+@pytest.mark.parametrize(
+    ("where", "error", "said"),
+    [
+        ("configure", OSError(12, "Cannot allocate memory"), "no contiguous memory (CMA).*cma-512"),
+        ("open", RuntimeError("Could not open any dmaHeap device"), "/dev/dma_heap, which is missing"),
+    ],
+)
+def test_memory_that_is_missing_is_named_with_its_cure(where: str, error: Exception, said: str) -> None:
+    library = FakeLibrary()
+
+    def fail(*_: Any) -> None:
+        raise error
+
+    setattr(library.Picamera2, {"configure": "configure", "open": "__init__"}[where], fail)
+    with pytest.raises(CameraUnavailable, match=said.replace("(", r"\(").replace(")", r"\)")):
+        opened(library).configure(SMALL)
 
 
 def test_region_outside_the_sensor_or_without_a_crop_is_refused() -> None:

@@ -135,6 +135,23 @@ def test_a_video_in_a_loop(video: Path) -> None:
     assert [f.source.rpartition("#")[2] for f in frames if isinstance(f, Frame)] == [*"01234", *"01234", *"01"]
 
 
+def test_a_frame_of_a_video_with_a_hole_is_damaged_and_the_others_are_not(tmp_path: Path) -> None:
+    video = tmp_path / "noise.avi"
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
+    for noise in np.random.default_rng(1).integers(0, 256, (5, 48, 64, 3), np.uint8):
+        writer.write(noise)
+    writer.release()
+    data = bytearray(video.read_bytes())
+    middle = data.index(b"\xff\xd8", len(data) // 2) + 900  # within the frame that begins there
+    data[middle : middle + 600] = bytes(600)
+    camera, _ = started(f"replay:{video}?loop=1")
+    assert "corrupt" not in taken(camera, most=12)  # negative control
+    video.write_bytes(data)
+    camera, _ = started(f"replay:{video}?loop=1")
+    frames = taken(camera, most=10)
+    assert len(frames) == 10 and frames.count("corrupt") == 2, "one a round"
+
+
 def test_a_truncated_video_says_so_once(tmp_path: Path) -> None:
     video = tmp_path / "noise.avi"
     writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
@@ -145,7 +162,8 @@ def test_a_truncated_video_says_so_once(tmp_path: Path) -> None:
     video.write_bytes(data[: len(data) * 7 // 10])
     camera, _ = started(f"replay:{video}")
     frames = taken(camera)
-    assert frames[-1] == "corrupt" and frames.count("corrupt") == 1 and 1 <= len(frames) - 1 < 5
+    assert frames[-2:] == ["corrupt", "corrupt"], "a frame that is cut, and the end before the end"
+    assert frames.count("corrupt") == 2 and 1 <= len(frames) - 2 < 5
 
 
 @pytest.mark.parametrize("name", ["100%", "what?", "50%41", "a&b=c", "#1 ä", "~"])

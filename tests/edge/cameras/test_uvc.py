@@ -210,6 +210,25 @@ def test_a_frame_that_cannot_be_decoded(capture: FakeCapture, step: str) -> None
     camera.close()
 
 
+def test_a_jpeg_frame_that_lost_a_packet_is_damaged_and_a_sound_one_is_not() -> None:
+    """OpenCV would give half a picture; the bytes are asked for and unpacked strictly."""
+    fake = FakeCapture(fourcc="MJPG")
+    camera, mode = started(fake, CameraSettings(size=(320, 240), fourcc="MJPG"))
+    into = np.empty((240, 320, 3), np.uint8)
+    frame = camera.capture(5.0, into)
+    assert mode.pixel_format == "MJPG" and frame.pixels is into
+    red, green, blue = frame.pixels[100, 100].tolist()
+    assert abs(green - 20) < 4 and abs(blue - 10) < 4 and red < 200
+    fake.step = "lost packet"
+    with pytest.raises(FrameCorrupt, match=r"damaged: .*fourcc = \"YUYV\"") as caught:
+        for _ in range(3):
+            camera.capture(5.0)
+    assert caught.value.reason == "damaged_image"
+    fake.step = "frame"
+    until(lambda: _sound(camera))
+    camera.close()
+
+
 def _sound(camera: UvcCamera) -> bool:
     try:
         return camera.capture(5.0).pixels.shape == (240, 320, 3)

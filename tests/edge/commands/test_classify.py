@@ -69,7 +69,7 @@ def test_json_lines(tiny_bundle: Path, images: Path, capsys: pytest.CaptureFixtu
     assert list(good["probabilities"]) == ["Benign", "Early", "Pre", "Pro"]
     assert good["label"] == max(good["probabilities"], key=lambda k: good["probabilities"][k])
     assert (bad["label"], bad["probabilities"], bad["latency_ms"]) == (None, None, None)
-    assert "not a readable image" in bad["reason"]
+    assert bad["reason"] == "not_an_image" and bad["detail"].startswith("not a readable image")
     assert "research use only" in captured.err and "research" not in captured.out
 
 
@@ -79,7 +79,7 @@ def test_readable_images_end_with_zero(tiny_bundle: Path, images: Path, capsys: 
     assert len(out) == 3 and out[0].endswith("a.JPG") and out[-1] == "2 images"
     assert run(images / "c.jpg", "--bundle", tiny_bundle) == 1
     out = capsys.readouterr().out.splitlines()
-    assert "(not a readable image)" in out[0] and out[-1] == "1 image, 1 not readable"
+    assert "(not_an_image: not a readable image" in out[0] and out[-1] == "1 image, 1 not readable"
 
 
 def test_a_name_that_would_break_the_table(

@@ -134,6 +134,22 @@ def test_a_replayed_folder_is_judged_whole_and_in_order(tmp_path, words, capsys)
     assert not list((tmp_path / "record").rglob("*.png")), "the images are there already"
 
 
+def test_a_damaged_field_gets_no_class_and_a_replay_of_nothing_else_ends_with_one(tmp_path, words, capsys):
+    """The JPEG with a hole of 4 KiB that was Benign 0.999."""
+    folder = tmp_path / "fields"
+    folder.mkdir()
+    whole = bytearray(cv2.imencode(".jpg", synthetic_fields(1, seed=3)[0][1])[1].tobytes())
+    holed = bytes(whole[: len(whole) // 2]) + bytes(4096) + bytes(whole[len(whole) // 2 + 4096 :])
+    (folder / "holed.jpg").write_bytes(holed)
+    assert run(*words, "--camera", f"replay:{folder}", "--json") == 1
+    captured = capsys.readouterr()
+    assert records(captured.out) == []
+    assert "corrupt_frame: damaged_image: " in captured.err and "no frame of the replay could be read" in captured.err
+    (folder / "whole.jpg").write_bytes(whole)  # negative control
+    assert run(*words, "--camera", f"replay:{folder}", "--json") == 0
+    assert [Path(each["source"]).name for each in records(capsys.readouterr().out)] == ["whole.jpg"]
+
+
 def test_a_kept_image_judged_again_gets_the_same_answer(tmp_path, words, capsys):
     """Fields are stored without loss: replayed, they give the same probabilities to the last bit."""
     assert run(*words, "--camera", SHARP, "--frames", 5, "--every", "--json", "--keep", "every") == 0

@@ -63,7 +63,7 @@ def test_labels_set_the_order_and_other_folders_are_named(two_classes: Path) -> 
 BAD_FILES = {
     "empty.png": (b"", "empty"),
     "text.jpg": ("no image, Grüße\n".encode() * 60, "misnamed"),
-    "noise.jpg": (bytes(range(256)) * 4, "unreadable"),
+    "noise.jpg": (bytes(range(256)) * 4, "not_an_image"),
     "tiny.png": (encoded(picture(size=(15, 40)), "PNG"), "tiny"),
     "cmyk.jpg": (encoded(picture().convert("CMYK"), "JPEG"), "cmyk"),
     "deep_grey.png": (encoded(Image.fromarray(np.full((30, 30), 4000, np.uint16)), "PNG"), "16-bit"),
@@ -72,15 +72,15 @@ BAD_FILES = {
     "float.tif": (cv2.imencode(".tif", np.full((30, 30), 0.5, np.float32))[1].tobytes(), "16-bit"),
     "moving.webp": (
         encoded(picture(1), "WEBP", save_all=True, append_images=[picture(2)]),
-        "animated",
+        "unsupported",
     ),
     "moving.png": (encoded(picture(1), "PNG", save_all=True, append_images=[picture(2)]), "animated"),
     "pages.tif": (encoded(picture(1), "TIFF", save_all=True, append_images=[picture(2)]), "animated"),
     "gif.png": (encoded(picture(), "GIF"), "unsupported"),
     "picture.gif": (encoded(picture(), "GIF"), "unsupported"),
     "photo.dat": (encoded(picture(), "JPEG"), "misnamed"),
-    "cut.jpg": (encoded(picture(size=(200, 200)), "JPEG")[:9000], "truncated"),
-    "cut.png": (encoded(picture(size=(200, 200)), "PNG")[:9000], "truncated"),
+    "cut.jpg": (encoded(picture(size=(200, 200)), "JPEG")[:9000], "damaged_image"),
+    "cut.png": (encoded(picture(size=(200, 200)), "PNG")[:9000], "damaged_image"),
     "notes.txt": (b"notes", "other"),
     "._1.png": (b"\0\5\26\7", "hidden"),
 }

@@ -1,0 +1,1 @@
+"""Studies of image files: what damage the reader finds, and what that costs."""

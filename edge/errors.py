@@ -190,10 +190,8 @@ class StoreBusy(StoreError, BlockingIOError):  # noqa: N818
 
 
 class StoreFull(StoreError, OSError):  # noqa: N818
-    """The record cannot be written now: disk full, read-only, no file handles. What is stored is safe.
-
-    Cure: make room.
-    """
+    """The record cannot be written now: disk full, read-only or failing, no file handles, no memory. What is stored is
+    safe. Cure: what the message names."""
 
     exit_code: ClassVar[int] = 4
 

@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from edge.system.streams import one_line
+
 Severity = Literal["info", "warn", "refuse"]
 NAMES_SHOWN = 3  # in a sentence; the record lists them all
 
@@ -36,4 +38,4 @@ def listed(names: tuple[str, ...]) -> str:
     if not names:
         return ""
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return f" ({', '.join(names[:NAMES_SHOWN])}{more})"
+    return f" ({', '.join(map(one_line, names[:NAMES_SHOWN]))}{more})"

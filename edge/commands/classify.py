@@ -2,7 +2,6 @@
 
 import json as json_format
 import logging
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE, FrameError, ImageFileError, UsageError
 from edge.settings.model import ModelSettings
 from edge.system.option_values import optional_path
+from edge.system.streams import one_line
 
 if TYPE_CHECKING:
     from edge.inference.classifier import Classifier
@@ -192,11 +192,12 @@ def _classified(classifier: "Classifier", gates: "Gates", path: Path) -> tuple[C
 
 def _row(image: ClassifiedImage) -> str:
     """`Pre        0.996     4.2 ms  path`, or the reason why not."""
-    path = os.fsencode(image.path).decode("utf-8", "backslashreplace").replace("\n", "\\n")
+    path = one_line(image.path)
     if image.label is None:
         detail = image.detail or image.reason
         if image.latency_ms is None:  # not judged: the name of the reason tells damage from other kinds
             detail = f"{image.reason}: {detail}"
+        detail = one_line(str(detail))
         return f"{'-':<12}{'-':>6}{'-':>10}     {path}  ({detail})"
     assert image.probabilities is not None
     return f"{image.label:<12}{max(image.probabilities.values()):6.3f}{image.latency_ms:>10.1f} ms  {path}"

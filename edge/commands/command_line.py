@@ -19,11 +19,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from edge.commands.terminal_log import show_log
-from edge.errors import DONE, MACHINE_LACKS, WRONG_REQUEST, LeukoscopeError, UsageError
+from edge.errors import DONE, MACHINE_LACKS, LeukoscopeError, UsageError
 from edge.system.interrupts import unwind_on_sigterm
 from edge.system.line_writer import LineWriter
+from edge.system.media import os_errors
 from edge.system.option_values import switch
-from edge.system.streams import given_back
+from edge.system.streams import given_back, lines, one_line, open_standard_streams
 
 DEFECT = 70  # EX_SOFTWARE of sysexits.h: an exception that nobody foresaw, with its traceback
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
@@ -92,6 +93,7 @@ def main(name: str, commands: Mapping[str, Command], argv: Sequence[str] | None 
             arrive as text, and as a tuple of texts where the default is a tuple: such an option may be repeated.
         argv: words after the script's name; `sys.argv[1:]` when None.
     """
+    open_standard_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     unwind_on_sigterm()
     show_log()
@@ -102,17 +104,23 @@ def main(name: str, commands: Mapping[str, Command], argv: Sequence[str] | None 
                 return DONE
             outcome = request.execute()
             _show(outcome, request.json)
-    except LeukoscopeError as error:
-        return fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         return fail("interrupted; nothing half-written was left behind", INTERRUPTED)
     except BrokenPipeError:  # whoever read our output has seen enough: `edge classify ... | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains while it closes standard output
         return DONE
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return fail(f"{where}{error.strerror or error}", _os_error_code(error))
+    except (LeukoscopeError, OSError, MemoryError) as error:
+        return fail(*_said(error))
     return outcome.code
+
+
+def _said(error: LeukoscopeError | OSError | MemoryError) -> tuple[str, int]:
+    """What is said of an error that ends a command, and the exit code."""
+    if isinstance(error, LeukoscopeError):
+        return str(error), error.exit_code
+    if isinstance(error, OSError):
+        return os_errors.said(error), os_errors.exit_code(error)
+    return "not enough memory; close other programs, or ask for less", MACHINE_LACKS
 
 
 class _Parsed:
@@ -299,17 +307,10 @@ def _one_line(name: str, stop: Any) -> str:
     return f"{message} (see `{name} --help`)"
 
 
-def _os_error_code(error: OSError) -> int:
-    import errno
-
-    lacking = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EMFILE)
-    return MACHINE_LACKS if error.errno in lacking else WRONG_REQUEST
-
-
 def _show(outcome: Outcome, as_json: bool) -> None:
     if not as_json:
         if outcome.text:
-            print(outcome.text, flush=True)
+            print(lines(outcome.text), flush=True)
         return
     records = [outcome.record] if isinstance(outcome.record, Mapping) else outcome.record
     for record in records:
@@ -319,7 +320,7 @@ def _show(outcome: Outcome, as_json: bool) -> None:
 def fail(message: str, code: int) -> int:
     """Say in one line on standard error why a command ends, and return its exit code."""
     writer = LineWriter(sys.stderr)  # which may be full, or read by nobody: the code counts
-    writer.put([f"error: {' '.join(message.split())}"])
+    writer.put([f"error: {one_line(' '.join(message.split()))}"])
     writer.close()
     if os.environ.get("LEUKOSCOPE_DEBUG") == "1":
         traceback.print_exc()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE, UsageError
+from edge.system.streams import one_line
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,10 @@ class ExportRequest:
             "removed": to_builtins(summary.removed),
         }
         text = "\n".join(
-            [*findings, f"{self.to}: {summary.verdicts} verdicts, {summary.images} images of slide {self.slide}"]
+            [
+                *map(one_line, findings),
+                f"{one_line(self.to)}: {summary.verdicts} verdicts, {summary.images} images of slide {self.slide}",
+            ]
         )
         if findings:
             text += "; the record did not verify, so that nothing was marked as exported"

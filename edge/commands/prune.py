@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from edge.commands.command_line import Outcome
 from edge.errors import DONE, StoreBusy, UsageError
 from edge.system.option_values import optional_path
+from edge.system.streams import one_line
 
 if TYPE_CHECKING:
     from edge.record.retention import Retention
@@ -55,7 +56,7 @@ class PruneRequest:
     def _nothing(self, why: str) -> Outcome:
         from edge.record.retention import PruneReport
 
-        return Outcome(DONE, record=asdict(PruneReport(held_back=why)), text=why)
+        return Outcome(DONE, record=asdict(PruneReport(held_back=why)), text=one_line(why))
 
 
 def prune(

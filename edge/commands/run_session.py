@@ -33,6 +33,7 @@ from edge.pipeline.counters import Counts
 from edge.pipeline.housekeeping import Housekeeping
 from edge.pipeline.pipeline import Pipeline
 from edge.pipeline.recorder import Recorder
+from edge.pipeline.tuning import tune_process
 from edge.pipeline.watchdog import Watchdog
 from edge.record.entries import RunInfo
 from edge.record.image_sampling import ImageSampler
@@ -49,7 +50,6 @@ from edge.system.clock import Clock
 from edge.system.interrupts import stop_on
 from edge.system.line_writer import LineWriter
 from edge.system.sd_notify import Notifier
-from edge.system.tuning import tune_process
 from edge.update.slots import Slots, default_slots
 
 _log = logging.getLogger(__name__)

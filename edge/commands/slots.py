@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE
 from edge.system.option_values import optional_path
+from edge.system.streams import one_line
 
 if TYPE_CHECKING:
     from edge.update.status import SlotsStatus
@@ -63,7 +64,7 @@ def _text(status: "SlotsStatus") -> str:
     from edge.bundle.provenance import ON_SYNTHETIC
 
     if not status.populated:
-        return f"{status.folder}: nothing was installed; the bundle of this installation runs"
+        return f"{one_line(status.folder)}: nothing was installed; the bundle of this installation runs"
     lines = []
     for slot, bundle in status.slots.items():
         if bundle is None:

@@ -6,12 +6,13 @@ import sys
 from collections.abc import Iterator
 
 from edge.system.line_writer import LineWriter
+from edge.system.streams import one_line
 
 _FLOORS = ("edge", "models", "convert", "docs", "__main__")  # `__main__`: a module run with `python -m`
 
 
 class TerminalHandler(logging.Handler):
-    """Prints each message on what `sys.stderr` is at that moment; "warning: " or "error: " goes before what is one.
+    """Prints each message as one line on what `sys.stderr` is then; "warning: " or "error: " goes before what is one.
 
     A standard error that is closed or full never ends the work. One that nobody reads holds up whoever has a message,
     unless a `LineWriter` takes them (`messages_through`).
@@ -27,7 +28,7 @@ class TerminalHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
-        text = f"{prefix}{record.getMessage()}"
+        text = f"{prefix}{one_line(record.getMessage())}"
         if self.writer is not None:
             self.writer.put([text])
             return

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from edge.commands.command_line import Outcome
 from edge.errors import DONE, UpdateError, UpdateSourceError, UsageError
 from edge.system.option_values import optional_path
+from edge.system.streams import one_line
 
 if TYPE_CHECKING:
     from edge.settings.profile import Settings
@@ -196,4 +197,4 @@ def _text(done: "Done", slots: Path) -> str:
         "would_install": f"{done.offer} would be installed from {done.offer.candidate.origin if done.offer else ''}",
         "nothing": f"nothing to do for {slots}",
     }[done.action]
-    return "\n".join([first, *(f"passed over: {each}" for each in done.passed_over)])
+    return "\n".join(map(one_line, [first, *(f"passed over: {each}" for each in done.passed_over)]))

@@ -18,10 +18,11 @@ from edge.bundle.provenance import ON_SYNTHETIC
 from edge.errors import StoreError, StoreFull
 from edge.record.chain import ChainEnd, link
 from edge.record.entries import Body, EndBody, EventBody, Image, PrunedBody, RunBody, VerdictBody, read_body
-from edge.record.images import IMAGES, LEFT_OVER, NAME, image_path, is_partial
+from edge.record.images import IMAGES, LEFT_OVER, NAME, image_path, is_partial, older_path
 from edge.record.reader import PrunedMeanwhile, Row
 from edge.record.schema import DATABASE
 from edge.record.store import Store
+from edge.system.streams import one_line
 
 MOST_FINDINGS, MOST_SIGNERS = 100, 100
 _SAY_EVERY_S = 5.0
@@ -176,7 +177,7 @@ class _Check:
             found=self._found,
             warnings=tuple(self._miscounted),
             unrecorded=unrecorded,
-            left_over=sum(1 for _ in _files(self._store.folder / LEFT_OVER)),
+            left_over=sum(1 for _ in _files(self._store.folder, LEFT_OVER)),
         )
 
     def _find(self, text: str) -> None:
@@ -185,7 +186,7 @@ class _Check:
                 raise PrunedMeanwhile
         self._found += 1
         if len(self._findings) < MOST_FINDINGS:
-            self._findings.append("".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text))
+            self._findings.append(one_line(text))
 
     # --- the chain ------------------------------------------------------------------------------------------
 
@@ -248,7 +249,8 @@ class _Check:
     def _check_image(self, row: Row, body: VerdictBody, image: Image) -> None:
         path = image.path
         self._image_bytes += image.bytes
-        if path != image_path(body.slide, body.field, Path(path).suffix):
+        of_field = (make(body.slide, body.field, Path(path).suffix) for make in (image_path, older_path))
+        if path not in of_field:
             self._find(f"entry {row.id}: {path} is no image of field {body.field} of slide {body.slide}")
             return
         if not self._images:
@@ -295,8 +297,9 @@ class _Check:
     def _look_for_orphans(self) -> int:
         """Findings for image files that no entry names; how many of them are of an unfinished write."""
         slides, unrecorded = self._store.slides(), 0
-        for slide, name in _files(self._store.folder / IMAGES):
-            path, match = f"{IMAGES}/{slide}/{name}", NAME.fullmatch(name)
+        for path in _files(self._store.folder, IMAGES):
+            slide, name = path.removeprefix(f"{IMAGES}/").partition("/")[0], path.rpartition("/")[2]
+            match = NAME.fullmatch(name)
             if slide not in slides:
                 slides = self._store.slides()
             if match and self._store.names_image(slide, int(match[1]), path):
@@ -313,12 +316,15 @@ class _Check:
             self._say(f"entry {done} of {self._head.id}")
 
 
-def _files(folder: Path) -> Iterator[tuple[str, str]]:
-    """(name of the subfolder, "" for none; name) of every file up to one level below `folder`, links among them."""
-    if not folder.is_dir():
+def _files(root: Path, folder: str, below: int = 2) -> Iterator[str]:
+    """The paths, relative to `root`, of every file in a folder of it and so many levels below, links among them.
+
+    Folders beneath those are not looked into; each is one path.
+    """
+    if not (root / folder).is_dir():
         return
-    for entry in os.scandir(folder):
-        if entry.is_dir(follow_symlinks=False):
-            yield from ((entry.name, below.name) for below in os.scandir(entry.path))
+    for entry in os.scandir(root / folder):
+        if below and entry.is_dir(follow_symlinks=False):
+            yield from _files(root, f"{folder}/{entry.name}", below - 1)
         else:
-            yield "", entry.name
+            yield f"{folder}/{entry.name}"

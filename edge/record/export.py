@@ -16,7 +16,7 @@ from edge.record.audit import VerifyReport, verify
 from edge.record.chain import ChainEnd
 from edge.record.entries import Body, Image, RunBody, VerdictBody, read_body
 from edge.record.export_folder import IMAGES, SUMS, Sums, check_target, new_folder, warn_of_target
-from edge.record.images import split_path
+from edge.record.images import Place
 from edge.record.reader import Head, PrunedMeanwhile, Row
 from edge.record.store import Store
 from edge.system.clock import Clock
@@ -248,7 +248,7 @@ def _copy_images(store: Store, lines: Path, sums: Sums, summary: SlideSummary) -
             if data is None:
                 summary.problems.append(f"{image.path}: was altered")
                 continue
-            sums.write(f"{IMAGES}/{split_path(image.path)[1]}", data)
+            sums.write(Place.of(image.path).exported, data)
             summary.images += 1
 
 
@@ -283,7 +283,7 @@ def _row(record: Mapping[str, Any], run: Mapping[str, Any], summary: SlideSummar
     entry = record["entry"]
     probabilities = dict(zip(run.get("labels", ()), entry["probabilities"] or (), strict=False))
     image = entry["image"] or {"path": None, "sha256": None}
-    name = None if image["path"] is None else f"{IMAGES}/{split_path(image['path'])[1]}"
+    name = None if image["path"] is None else Place.of(image["path"]).exported
     values = {**entry, "clock_synchronized": entry["synchronized"], "image": name, "image_sha256": image["sha256"]}
     values |= {"entry": record["id"], "digest": record["digest"], **{name: run.get(name) for name in _OF_RUN}}
     return [
@@ -349,7 +349,7 @@ Research use only: this is no medical device, and no verdict in here is a diagno
 {warning}{CSV}     one verdict a row; an empty cell is "none". A text that a spreadsheet would take for a formula
                  has a ' before it. Spreadsheets may still show a slide such as 1E5 as a number: import it as text.
 {JSON_LINES}     all entries of the slide (runs, events, verdicts) exactly as recorded, one a line, with their digests.
-{IMAGES}/          the images that were kept, by field number.
+{IMAGES}/          the images that were kept, by field number, a folder for each thousand of fields.
 {SUMS}       check with `sha256sum -c {SUMS}`.
 {HEAD}       the end of the record's hash chain at the time of the export:
                  record {head.record}

@@ -12,6 +12,8 @@ from typing import IO
 
 from edge.errors import UsageError
 from edge.system.durable import sync_path, sync_stream
+from edge.system.media import mounts
+from edge.system.media.os_errors import naming
 
 _log = logging.getLogger(__name__)
 
@@ -31,33 +33,13 @@ def check_target(folder: Path, to: Path) -> None:
 
 def warn_of_target(folder: Path, to: Path) -> None:
     """Warn where an export would be lost with the record's card, or with the power."""
-    kind = file_system(to.parent.stat().st_dev)
-    if medium(folder) == medium(to.parent):
+    kind = mounts.file_system(to.parent.stat().st_dev)
+    if mounts.medium(folder) == mounts.medium(to.parent):
         _log.warning(f"{to.parent} is on the same medium as the record: no copy that survives it; is a drive missing?")
     elif kind in _IN_MEMORY:
         _log.warning(
             f"{to.parent} is on {kind}, in memory perhaps: no copy that survives a restart; is a drive missing?"
         )
-
-
-def medium(path: Path, blocks: Path = Path("/sys/dev/block")) -> str:
-    """What `path` is stored on: the whole drive or card, whichever of its partitions; a device number elsewhere."""
-    device = path.stat().st_dev
-    number = f"{os.major(device)}:{os.minor(device)}"
-    if not (blocks / number).exists():
-        return number
-    block = (blocks / number).resolve()
-    return str(block.parent if (block / "partition").exists() else block)
-
-
-def file_system(device: int, mounts: Path = Path("/proc/self/mountinfo")) -> str:
-    """The type of the file system with that device number (proc_pid_mountinfo(5)); "" where it is not known."""
-    number = f"{os.major(device)}:{os.minor(device)}"
-    try:
-        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return ""
-    return next((line.partition(" - ")[2].split()[0] for line in lines if line.split()[2] == number), "")
 
 
 class Sums:
@@ -66,41 +48,44 @@ class Sums:
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with Sums(Path(folder)) as sums:
-    ...         sums.write("images/000001.png", b"...")
+    ...         sums.write("images/000/000001.png", b"...")
     ...     (Path(folder) / SUMS).read_text()[64:]
-    '  images/000001.png\\n'
+    '  images/000/000001.png\\n'
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._folders: set[Path] = set()  # made in it
 
     def __enter__(self) -> "Sums":
         self._list = (self._folder / SUMS).open("w", encoding="utf-8")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        with self._list:
+        with naming(self._folder / SUMS), self._list:
             sync_stream(self._list)
         if kind is None:
-            for folder in (self._folder / IMAGES, self._folder):
-                if folder.is_dir():
-                    sync_path(folder)
+            made = {above for folder in self._folders for above in (folder, folder.parent)}
+            for folder in sorted({*made, self._folder} - {self._folder.parent}, reverse=True):  # those within first
+                sync_path(folder)
 
     @contextmanager
     def text(self, name: str) -> Iterator[IO[str]]:
         """A text file in it; what UTF-8 has no form for (file names of other encodings) is escaped."""
         path = self._folder / name
-        with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
+        with naming(path), path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
             yield stream
             sync_stream(stream)
-        with path.open("rb") as written:
+        with naming(path), path.open("rb") as written:
             self._list.write(f"{hashlib.file_digest(written, 'sha256').hexdigest()}  {name}\n")
 
     def write(self, name: str, data: bytes) -> None:
         """A file in it that is not there yet."""
         path = self._folder / name
-        path.parent.mkdir(exist_ok=True)
-        with path.open("xb") as stream:
+        if path.parent not in self._folders:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._folders.add(path.parent)
+        with naming(path), path.open("xb") as stream:
             stream.write(data)
             sync_stream(stream)
         self._list.write(f"{hashlib.sha256(data).hexdigest()}  {name}\n")

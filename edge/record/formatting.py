@@ -7,6 +7,7 @@ from typing import Any
 from edge.bundle.provenance import Provenance
 from edge.record.chain import finite
 from edge.record.entries import Stored
+from edge.system.streams import one_line
 
 
 def heading(provenance: Provenance) -> str:
@@ -18,9 +19,10 @@ def stored_line(stored: Stored, *, simulated: bool) -> str:
     """`    12  Pre            0.996      4.2 ms`, or the reason why not; a drawn frame says so."""
     entry = stored.entry
     drawn = "  (simulated)" if simulated else ""
-    source = f"  {entry.source}" if entry.source else ""
+    source = f"  {one_line(entry.source)}" if entry.source else ""
     if entry.label is None:
-        return f"{stored.field:>6}  {'-':<14}{'-':>6}{latency_ms(stored):>9.1f} ms{source}  {entry.detail}{drawn}"
+        why = one_line(str(entry.detail))
+        return f"{stored.field:>6}  {'-':<14}{'-':>6}{latency_ms(stored):>9.1f} ms{source}  {why}{drawn}"
     assert entry.probabilities is not None
     highest = max(entry.probabilities)
     return f"{stored.field:>6}  {entry.label:<14}{highest:6.3f}{latency_ms(stored):>9.1f} ms{source}{drawn}"

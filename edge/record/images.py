@@ -1,4 +1,4 @@
-"""The record's images: `images/SLIDE/NNNNNN.png`, durable before the entry that names them is written.
+"""The record's images: `images/SLIDE/NNN/NNNNNN.png`, durable before the entry that names them is written.
 
 A slide's folder is opened once without following links, and files in it are named relative to that handle, so
 that nothing is ever written, moved or deleted outside the record's folder.
@@ -10,31 +10,78 @@ import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from io import BufferedReader
+from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 from edge.errors import StoreError
 from edge.record.entries import SLIDE, Image, require_slide
 from edge.system.durable import sync, sync_path
+from edge.system.media.os_errors import naming
 
 IMAGES = "images"
 LEFT_OVER = "left-over"
+A_FOLDER = 1000  # fields whose images share a folder
 NAME = re.compile(r"(\d{6,18})(\.[a-z0-9]{1,5})")
+_THOUSAND = re.compile(r"\d{3,15}")
 _PARTIAL = ".partial"
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # NONBLOCK: a FIFO must not hold us
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+class Place(NamedTuple):
+    """Where an image is below `images/`: slide, folder of a thousand fields ("" in older records), file name.
+
+    >>> Place.of("images/s1/001/001042.png").name
+    '001042.png'
+    """
+
+    slide: str
+    thousand: str
+    name: str
+
+    @classmethod
+    def of(cls, path: str) -> "Place":
+        """That of an image's path in the record; StoreError where it is none."""
+        top, slide, *below = path.split("/")
+        place = cls(slide, below[0] if len(below) == 2 else "", below[-1]) if below else cls("", "", "")
+        match = NAME.fullmatch(place.name)
+        if (
+            len(below) > 2
+            or top != IMAGES
+            or match is None
+            or not SLIDE.fullmatch(slide)
+            or place.thousand not in ("", thousand(int(match[1])))
+        ):
+            raise StoreError(f"{path!r} names no image of a record")
+        return place
+
+    @property
+    def exported(self) -> str:
+        """Where the image is in an export of its slide, whatever the record's age."""
+        match = NAME.fullmatch(self.name)
+        assert match is not None
+        return f"{IMAGES}/{thousand(int(match[1]))}/{self.name}"
+
+
+def thousand(field: int) -> str:
+    """The folder that a field's image lies in: FAT32 has room for some 21,000 such names in a folder, and no more.
+
+    >>> thousand(999), thousand(1000)
+    ('000', '001')
+    """
+    return f"{field // A_FOLDER:03d}"
+
+
 def image_path(slide: str, field: int, suffix: str) -> str:
     """Where the image of a field is, relative to the record's folder."""
+    return f"{IMAGES}/{slide}/{thousand(field)}/{field:06d}{suffix}"
+
+
+def older_path(slide: str, field: int, suffix: str) -> str:
+    """Where it was in records before there were folders of a thousand."""
     return f"{IMAGES}/{slide}/{field:06d}{suffix}"
-
-
-def split_path(path: str) -> tuple[str, str]:
-    """(slide, file name) of an image's path in the record; StoreError where it is none."""
-    top, slide, name = path.split("/") if path.count("/") == 2 else ("", "", "")
-    if top != IMAGES or not SLIDE.fullmatch(slide) or not NAME.fullmatch(name):
-        raise StoreError(f"{path!r} names no image of a record")
-    return slide, name
 
 
 def is_partial(name: str) -> bool:
@@ -49,7 +96,7 @@ class ImageFolder:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     [image] = ImageFolder(Path(folder)).save("s1", [(1, ".png", b"...")])
     >>> image.path, image.bytes
-    ('images/s1/000001.png', 3)
+    ('images/s1/000/000001.png', 3)
     """
 
     def __init__(self, root: Path) -> None:
@@ -58,24 +105,32 @@ class ImageFolder:
     def save(self, slide: str, images: Sequence[tuple[int, str, bytes]]) -> list[Image]:
         """Write images (field, suffix, bytes), all or none, so that a power cut after the return loses none."""
         require_slide(slide)
-        if not images:
-            return []
         saved: list[Image] = []
-        with self._opened(slide, create=True) as folder:
+        try:
+            for folder, some in groupby(images, key=lambda image: thousand(image[0])):
+                saved += self._save_in(slide, folder, list(some))
+        except BaseException:
+            with suppress(OSError):
+                self.delete([image.path for image in saved])
+            raise
+        return saved
+
+    def _save_in(self, slide: str, thousand: str, images: Sequence[tuple[int, str, bytes]]) -> list[Image]:
+        saved: list[Image] = []
+        with self._opened(slide, thousand, create=True) as folder:
             staged: list[str] = []
             try:
                 for field, suffix, data in images:
-                    name = f"{field:06d}{suffix}"
-                    staged.append(f".{name}.{secrets.token_hex(6)}{_PARTIAL}")
+                    staged.append(f".{field:06d}{suffix}.{secrets.token_hex(6)}{_PARTIAL}")
                     _write(folder, staged[-1], data)
                     saved.append(Image(image_path(slide, field, suffix), hashlib.sha256(data).hexdigest(), len(data)))
                 for partial in staged:  # after all are written: one journal commit of the file system serves many
                     sync_path(partial, within=folder)
                 for partial, image in zip(staged, saved, strict=True):
-                    os.rename(partial, Path(image.path).name, src_dir_fd=folder, dst_dir_fd=folder)
+                    os.rename(partial, Place.of(image.path).name, src_dir_fd=folder, dst_dir_fd=folder)
                 sync(folder)
             except BaseException:
-                for name in [*staged, *(Path(image.path).name for image in saved)]:
+                for name in [*staged, *(Place.of(image.path).name for image in saved)]:
                     with suppress(OSError):
                         os.unlink(name, dir_fd=folder)
                 raise
@@ -87,17 +142,18 @@ class ImageFolder:
         Raises:
             StoreError: a path that names no image of a record; nothing is deleted then.
         """
-        names: dict[str, list[str]] = {}
+        names: dict[tuple[str, str], list[str]] = {}
         for path in paths:
-            slide, name = split_path(path)
-            names.setdefault(slide, []).append(name)
-        for slide, doomed in names.items():
-            with suppress(FileNotFoundError), self._opened(slide) as folder:
+            place = Place.of(path)
+            names.setdefault((place.slide, place.thousand), []).append(place.name)
+        for (slide, thousand), doomed in names.items():
+            with suppress(FileNotFoundError), self._opened(slide, thousand) as folder:
                 for name in doomed:
                     with suppress(FileNotFoundError):
                         os.unlink(name, dir_fd=folder)
                 sync(folder)
             with suppress(OSError):  # not empty: others are left
+                (self._root / IMAGES / slide / thousand).rmdir()
                 (self._root / IMAGES / slide).rmdir()
 
     def digest(self, path: str) -> tuple[str, int]:
@@ -106,12 +162,9 @@ class ImageFolder:
         Raises:
             OSError: missing, a link, not readable. StoreError: no path of an image.
         """
-        slide, name = split_path(path)
-        with self._opened(slide) as folder:
-            descriptor = os.open(name, _READ, dir_fd=folder)
-            with os.fdopen(descriptor, "rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
-                return digest, stream.tell()
+        with self._reading(path) as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            return digest, stream.tell()
 
     def read(self, image: Image) -> bytes | None:
         """The bytes of an image; None where the file is not the one that was recorded.
@@ -119,8 +172,7 @@ class ImageFolder:
         Raises:
             OSError: missing, a link, not readable. StoreError: no path of an image.
         """
-        slide, name = split_path(image.path)
-        with self._opened(slide) as folder, os.fdopen(os.open(name, _READ, dir_fd=folder), "rb") as stream:
+        with self._reading(image.path) as stream:
             if os.fstat(stream.fileno()).st_size != image.bytes:
                 return None
             data = stream.read(image.bytes)
@@ -129,19 +181,24 @@ class ImageFolder:
     def sweep(self, slide: str, last_field: int) -> int:
         """Clear away what an interrupted write left: unfinished files are deleted, images beyond the last field
         of the slide, which no entry names, are moved to `left-over/`; how many were moved."""
-        moved = 0
         try:
-            opened = self._opened(slide)
-            with opened as folder:
-                for name in os.listdir(folder):  # noqa: PTH208  (of the folder opened, whatever the path names now)
-                    match = NAME.fullmatch(name)
-                    if is_partial(name):
-                        os.unlink(name, dir_fd=folder)
-                    elif match and int(match[1]) > last_field:
-                        self._move_aside(folder, slide, name)
-                        moved += 1
+            with self._opened(slide) as folder:
+                names = os.listdir(folder)  # noqa: PTH208  (of the folder opened, whatever the path names now)
         except FileNotFoundError:  # no image of that slide was ever kept
-            return moved
+            return 0
+        written = [name for name in names if _THOUSAND.fullmatch(name) and int(name) >= last_field // A_FOLDER]
+        return sum(self._sweep_in(slide, thousand, last_field) for thousand in ["", *written])
+
+    def _sweep_in(self, slide: str, thousand: str, last_field: int) -> int:
+        moved = 0
+        with suppress(NotADirectoryError), self._opened(slide, thousand) as folder:
+            for name in os.listdir(folder):  # noqa: PTH208
+                match = NAME.fullmatch(name)
+                if is_partial(name):
+                    os.unlink(name, dir_fd=folder)
+                elif match and int(match[1]) > last_field:
+                    self._move_aside(folder, slide, name)
+                    moved += 1
         return moved
 
     def _move_aside(self, folder: int, slide: str, name: str) -> None:
@@ -152,11 +209,21 @@ class ImageFolder:
         os.rename(name, aside / f"{slide}.{secrets.token_hex(4)}.{name}", src_dir_fd=folder)
 
     @contextmanager
-    def _opened(self, slide: str, *, create: bool = False) -> Iterator[int]:
-        """A handle of the slide's folder."""
+    def _reading(self, path: str) -> Iterator[BufferedReader]:
+        place = Place.of(path)
+        with (
+            naming(self._root / path),
+            self._opened(place.slide, place.thousand) as folder,
+            os.fdopen(os.open(place.name, _READ, dir_fd=folder), "rb") as stream,
+        ):
+            yield stream
+
+    @contextmanager
+    def _opened(self, slide: str, thousand: str = "", *, create: bool = False) -> Iterator[int]:
+        """A handle of the slide's folder, or of a thousand fields of it."""
         top = os.open(self._root, _FOLDER & ~os.O_NOFOLLOW)
         try:
-            for name in (IMAGES, slide):
+            for name in (IMAGES, slide, thousand) if thousand else (IMAGES, slide):
                 if create:
                     with suppress(FileExistsError):
                         os.mkdir(name, dir_fd=top)

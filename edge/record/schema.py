@@ -4,6 +4,7 @@ An entry is one line of JSON in `entries`, the truth that the chain covers; colu
 the views `verdicts`, `events` and `runs` give them names. So a migration never touches what was recorded.
 """
 
+import errno
 import os
 import secrets
 import sqlite3
@@ -15,9 +16,11 @@ from urllib.parse import quote
 from edge.errors import StoreError, StoreFull
 from edge.record.chain import genesis
 from edge.system.durable import sync_path
+from edge.system.media.os_errors import cure
 
 DATABASE = "record.sqlite"
 BUSY_TIMEOUT_S = 10.0
+_ALONE = "end what else writes to it"
 _WAL_PAGES = 1000  # of 4 KiB: the write-ahead log is folded back into the database after so many
 
 # Migration n brings a database from user_version n to n + 1; one that was published is never edited.
@@ -104,6 +107,7 @@ MIGRATIONS = (
             ON ended.type = 'end' AND ended.type != 'verdict' AND ended.run = begun.run
         WHERE begun.type = 'run' AND begun.type != 'verdict';
     """,
+    "",  # new images lie in folders of a thousand fields, where an older leukoscope would not look for them
 )
 VERSION = len(MIGRATIONS)
 OLDEST_READABLE = 2  # what came later are views for people; nothing here reads them
@@ -184,14 +188,14 @@ def narrowed(folder: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         primary = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         if primary in _NOT_NOW:
-            raise StoreFull(_cannot(folder, str(error))) from error
+            raise StoreFull(_cannot(folder, str(error), _NOT_NOW[primary])) from error
         raise StoreError(f"{folder / DATABASE}: {error}") from error
     except (StoreError, StoreFull):
         raise
     except (NotADirectoryError, IsADirectoryError, FileExistsError) as error:
         raise StoreError(f"{error.filename or folder}: {error.strerror}; a record needs that name") from error
     except OSError as error:
-        raise StoreFull(_cannot(folder, error.strerror or str(error))) from error
+        raise StoreFull(_cannot(folder, error.strerror or str(error), cure(error.errno))) from error
 
 
 def roll_back(connection: sqlite3.Connection) -> None:
@@ -201,25 +205,26 @@ def roll_back(connection: sqlite3.Connection) -> None:
             connection.execute("ROLLBACK")
 
 
-_NOT_NOW = {
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_NOMEM,
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_LOCKED,
+_NOT_NOW = {  # what may pass, and the cure
+    sqlite3.SQLITE_FULL: cure(errno.ENOSPC),
+    sqlite3.SQLITE_IOERR: cure(errno.EIO),
+    sqlite3.SQLITE_READONLY: cure(errno.EROFS),
+    sqlite3.SQLITE_CANTOPEN: f"{cure(errno.EACCES)}, or {cure(errno.EMFILE)}",
+    sqlite3.SQLITE_PERM: cure(errno.EACCES),
+    sqlite3.SQLITE_NOMEM: cure(errno.ENOMEM),
+    sqlite3.SQLITE_BUSY: _ALONE,
+    sqlite3.SQLITE_LOCKED: _ALONE,
 }
 
 
-def _cannot(folder: Path, why: str) -> str:
-    return f"{folder}: the record cannot be used now ({why}); what is stored is safe: make room or give access"
+def _cannot(folder: Path, why: str, cure: str) -> str:
+    text = f"{folder}: the record cannot be used now ({why}); what is stored is safe"
+    return f"{text}: {cure}" if cure else text
 
 
 def _connected(path: Path, mode: str) -> sqlite3.Connection:
     """A connection with the record's settings; the first statement finds out whether it is a database."""
-    uri = f"file:{quote(str(path.absolute()))}?mode={mode}"
+    uri = f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}"
     connection = sqlite3.connect(
         uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=32
     )

@@ -15,5 +15,4 @@ __all__ = [
     "sd_notify",
     "streams",
     "strict_json",
-    "tuning",
 ]

@@ -4,14 +4,23 @@ A power cut leaves what was synced: a file's bytes after fsync of the file, a na
 every method of `Durable` syncs what it did before it returns, and the order of calls is the order on the disk.
 """
 
+import ctypes
 import errno
+import logging
 import os
 import shutil
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from edge.system.media.os_errors import CANNOT_SYNC, naming
+
+_log = logging.getLogger(__name__)
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_cannot_sync_folders: set[int] = set()  # device numbers
 _OPENED = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # NONBLOCK: a FIFO must not hold us
 Watch = Callable[[str, str], None]  # (step, "before" or "after")
 
@@ -21,17 +30,26 @@ def _nobody(step: str, when: str) -> None:
 
 
 def sync(descriptor: int) -> None:
-    """Make what was written to an open file, or the names in an open folder, durable."""
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # some network file systems cannot sync a folder
-            raise
+    """Make what was written to an open file, or the names in an open folder, durable.
+
+    Some file systems (FUSE, network) cannot sync a folder: then all of the file system is synced, and once it is said.
+
+    Raises:
+        OSError: naming the path, where the system still knows one.
+    """
+    with naming(_path_of(descriptor)):
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in CANNOT_SYNC or not stat.S_ISDIR(os.fstat(descriptor).st_mode):
+                raise
+            _sync_file_system(descriptor)
 
 
 def sync_stream(stream: IO[Any]) -> None:
     """The same for a stream, with what it still holds in its buffer."""
-    stream.flush()
+    with naming(_path_of(stream.fileno())):
+        stream.flush()
     sync(stream.fileno())
 
 
@@ -52,14 +70,12 @@ def write_new(path: Path, data: bytes, mode: int = 0o666) -> None:
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
-        with os.fdopen(descriptor, "wb") as stream:
+        with naming(path), os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
             sync_stream(stream)
-    except BaseException as error:
+    except BaseException:
         with suppress(OSError):
             path.unlink()
-        if isinstance(error, OSError):
-            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
 
@@ -68,6 +84,28 @@ def own_as_parent(path: Path) -> None:
     if os.geteuid() == 0:
         parent = path.parent.stat()
         os.chown(path, parent.st_uid, parent.st_gid, follow_symlinks=False)
+
+
+def _sync_file_system(descriptor: int) -> None:
+    """syncfs(2), which syncs what it can, and a word that it may not be all; the first time on each file system."""
+    device = os.fstat(descriptor).st_dev
+    if device not in _cannot_sync_folders:
+        _cannot_sync_folders.add(device)
+        _log.warning(
+            f"{_path_of(descriptor)}: its file system cannot sync a folder: a power cut, or a stick that is pulled "
+            "without unmounting, may lose what was written last"
+        )
+    if _libc.syncfs(descriptor) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def _path_of(descriptor: int) -> str:
+    """The path that was opened (proc_pid_fd(5)); "" where the system no longer tells."""
+    try:
+        return str(Path(f"/proc/self/fd/{descriptor}").readlink())
+    except OSError:
+        return ""
 
 
 class Durable:
@@ -161,7 +199,7 @@ class Durable:
 
     def _append(self, path: Path, data: bytes) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        with os.fdopen(descriptor, "ab") as stream:
+        with naming(path), os.fdopen(descriptor, "ab") as stream:
             stream.write(data)
             sync_stream(stream)
         own_as_parent(path)

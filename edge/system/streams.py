@@ -14,9 +14,50 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 STREAMS = (1, 2)
+_MODES = {0: "r", 1: "w", 2: "w"}
 _lock = threading.Lock()  # the streams are the process's
+
+
+def open_standard_streams() -> None:
+    """Open those of descriptors 0, 1 and 2 that a command was started without (`2>&-`), on /dev/null.
+
+    Else the next file opened has such a number, and what a library writes to standard error ends up in it.
+    """
+    for stream, mode in _MODES.items():
+        try:
+            os.fstat(stream)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != stream:
+                os.dup2(opened, stream)
+                os.close(opened)
+            name = ("stdin", "stdout", "stderr")[stream]
+            if getattr(sys, name) is None:
+                setattr(sys, name, os.fdopen(stream, mode, encoding="utf-8", errors="backslashreplace", closefd=False))
+
+
+def one_line(text: str | Path) -> str:
+    r"""`text` with every character escaped that is not printable: line ends, terminal commands, marks of direction.
+
+    Names of files and what others wrote may hold any of them. Bytes of a name that is not UTF-8 show as `\xff`.
+
+    >>> one_line("a\nerror: b\x1b[31m.png")
+    'a\\nerror: b\\x1b[31m.png'
+    """
+    text = str(text)
+    return text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def lines(text: str) -> str:
+    r"""The same for text of several lines, which stay.
+
+    >>> lines("two\nlines\x07")
+    'two\nlines\\x07'
+    """
+    return "\n".join("\t".join(map(one_line, line.split("\t"))) for line in text.split("\n"))
 
 
 @contextlib.contextmanager
@@ -130,6 +171,12 @@ def stderr_without(unwanted: bytes) -> Iterator[None]:
                 kept = [line for line in file if unwanted not in line]
                 if kept:
                     os.write(2, b"".join(kept))
+
+
+def _escaped(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # PEP 383: a byte that no encoding explains
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape", "backslashreplace").decode("ascii")
 
 
 def _flush() -> None:

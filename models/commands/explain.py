@@ -7,6 +7,7 @@ from typing import Any
 from edge.commands.command_line import Outcome
 from edge.errors import DONE, UsageError
 from edge.system.files import require_writable, write_whole
+from edge.system.streams import one_line
 from models.commands import network_options
 
 _DRAWN = "class_activation.png"  # of a field that no image gave
@@ -76,7 +77,7 @@ def _line(record: dict[str, Any]) -> str:
     said = "no white cell, or no map" if share is None else f"{100 * share:.1f} % of the map on white cells"
     probability = record["probabilities"][record["label"]]
     return (
-        f"{record['path'] or 'a drawn field'}: {record['label']} {probability:.3f}; {said}, "
+        f"{one_line(record['path'] or 'a drawn field')}: {record['label']} {probability:.3f}; {said}, "
         f"which cover {100 * record['cells_area']:.1f} % of the field; written: {record['figure']}"
     )
 

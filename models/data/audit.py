@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from edge.system.streams import one_line
 from models.data import shortcut_probe as shortcuts
 from models.data.dataset import KINDS, ImageSet, Sample
 from models.data.field_groups import Overlap, distinct_samples, find_overlaps, groups_of
@@ -75,7 +76,7 @@ def to_text(record: Mapping[str, Any]) -> str:
     """The record as a person reads it on a terminal."""
     counts = ", ".join(f"{label} {count}" for label, count in record["counts"].items())
     lines = [f"{record['images']} images in {len(record['labels'])} classes: {counts}"]
-    lines += [f"{finding['level']:>5}: {finding['text']}" for finding in record["findings"]]
+    lines += [f"{finding['level']:>5}: {one_line(finding['text'])}" for finding in record["findings"]]
     return "\n".join(lines)
 
 

@@ -5,6 +5,8 @@ import time
 from types import TracebackType
 from typing import Any
 
+from edge.system.streams import one_line
+
 _REDRAW_SECONDS = 0.1
 
 
@@ -53,7 +55,8 @@ class Progress:
 
     def say(self, line: str) -> None:
         """A line that stays."""
+        line = one_line(line)
         if self._bar is not None:
-            self._bar.console.print(line, highlight=False)
+            self._bar.console.print(line, highlight=False, markup=False)
         else:
             print(line, file=sys.stderr, flush=True)

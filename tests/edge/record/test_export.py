@@ -144,13 +144,13 @@ def test_a_damaged_record_is_exported_as_such_and_not_marked(
     record = tmp_path / "record"
     fill(record)
     tamper(record, "UPDATE entries SET body = replace(body, '\"Pre\"', '\"Pro\"') WHERE id = 6")
-    (record / "images/S-1/000002.png").write_bytes(b"other")
-    (record / "images/S-1/000003.png").unlink()
+    (record / "images/S-1/000/000002.png").write_bytes(b"other")
+    (record / "images/S-1/000/000003.png").unlink()
     assert run("--store", record, "--slide", "S-1", "--to", tmp_path / "to") == 1
     said = capsys.readouterr().out
     for problem in ("entry 6 was altered", "000002.png: was altered", "000003.png: No such file"):
         assert problem in said and problem in (tmp_path / "to/README.txt").read_text()
-    assert len(list((tmp_path / "to/images").iterdir())) == 7
+    assert len(list((tmp_path / "to/images/000").iterdir())) == 7
     assert json.loads((tmp_path / "to/chain.json").read_text())["sound"] is False
     assert ask(record, "SELECT * FROM exports") == []
 

@@ -88,7 +88,7 @@ def test_an_export_is_whole_whenever_retention_comes(
     assert [int(row["field"]) for row in table] == list(range(first, FIELDS + 1))
     assert {row["bundle"] for row in table} == {"tiny-int8"}
     assert all(row["probability_Pre"] for row in table if row["label"])
-    assert len(list(to.glob("images/*"))) == (len(table) if images else 0)
+    assert len(list(to.glob("images/000/*"))) == (len(table) if images else 0)
     said = chain(to)
     assert (said["sound"], said["findings"], said["verdicts"]) == (True, [], len(table))
     assert (said["removed"] is None) == (first == 1)
@@ -186,18 +186,18 @@ def test_an_image_that_vanishes_without_retention_is_a_problem(tmp_path: Path, m
     """The control of beginning again: only the record itself accounts for an image that is gone."""
     record, to = tmp_path / "record", tmp_path / "to"
     fill(record, 9)
-    calls = once_before(monkeypatch, "_copy_images", 1, (record / "images/S-1/000004.png").unlink)
+    calls = once_before(monkeypatch, "_copy_images", 1, (record / "images/S-1/000/000004.png").unlink)
     assert export(record, to) == 1
-    assert calls == [1] and chain(to)["findings"] == ["images/S-1/000004.png: No such file or directory"]
+    assert calls == [1] and chain(to)["findings"] == ["images/S-1/000/000004.png: No such file or directory"]
 
 
 @pytest.mark.parametrize("change", [PNG + b"\4", PNG + b"\3 and more", b""])
 def test_an_image_that_was_altered_is_left_out(change: bytes, tmp_path: Path) -> None:
     record, to = tmp_path / "record", tmp_path / "to"
     fill(record, 9)
-    (record / "images/S-1/000004.png").write_bytes(change)
+    (record / "images/S-1/000/000004.png").write_bytes(change)
     assert export(record, to) == 1
-    assert chain(to)["findings"] == ["images/S-1/000004.png: was altered"] and chain(to)["images"] == 8
+    assert chain(to)["findings"] == ["images/S-1/000/000004.png: was altered"] and chain(to)["images"] == 8
 
 
 def test_a_checkpoint_that_no_entry_accounts_for_is_no_removal(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from edge.cli import COMMANDS
 from edge.commands.command_line import main
-from edge.record import export_folder
+from edge.system.media import mounts
 from tests.edge.record.records import ask, fill
 
 BESIDE = "is on the same medium as the record"
@@ -55,11 +55,11 @@ def test_a_copy_on_the_records_own_medium_is_warned_of(
     fill(record)
     assert export(record, tmp_path / "beside") == 0
     assert f"warning: {tmp_path} {BESIDE}" in capsys.readouterr().err
-    monkeypatch.setattr(export_folder, "medium", str)
-    monkeypatch.setattr(export_folder, "file_system", lambda device: "vfat")
+    monkeypatch.setattr(mounts, "medium", str)
+    monkeypatch.setattr(mounts, "file_system", lambda device: "vfat")
     assert export(record, tmp_path / "elsewhere") == 0  # the control: a stick
     assert "warning" not in capsys.readouterr().err
-    monkeypatch.setattr(export_folder, "file_system", lambda device: "overlay")
+    monkeypatch.setattr(mounts, "file_system", lambda device: "overlay")
     assert export(record, tmp_path / "in memory") == 0
     assert "is on overlay, in memory perhaps" in capsys.readouterr().err
 
@@ -70,22 +70,22 @@ def test_partitions_of_one_card_are_one_medium(tmp_path: Path) -> None:
     card, blocks = tmp_path / "devices/mmcblk0", tmp_path / "block"
     (card / "mmcblk0p2").mkdir(parents=True)
     blocks.mkdir()
-    assert export_folder.medium(tmp_path, blocks) == number  # no block device: a network or a RAM file system
+    assert mounts.medium(tmp_path, blocks) == number  # no block device: a network or a RAM file system
     (blocks / number).symlink_to(card / "mmcblk0p2")
     (card / "mmcblk0p2/partition").write_text("2\n")
-    assert export_folder.medium(tmp_path, blocks) == str(card.resolve())
+    assert mounts.medium(tmp_path, blocks) == str(card.resolve())
     (blocks / number).unlink()
     (blocks / number).symlink_to(card)
-    assert export_folder.medium(tmp_path, blocks) == str(card.resolve())  # a stick without partitions
+    assert mounts.medium(tmp_path, blocks) == str(card.resolve())  # a stick without partitions
 
 
 def test_the_type_of_a_file_system(tmp_path: Path) -> None:
-    mounts = tmp_path / "mountinfo"
-    mounts.write_text(
+    table = tmp_path / "mountinfo"
+    table.write_text(
         "22 1 179:2 / / rw,noatime shared:1 - ext4 /dev/mmcblk0p2 rw\n"
         "30 22 0:27 / /media/a\\040-\\040b rw shared:5 master:2 - tmpfs tmpfs rw\n"
     )
-    assert export_folder.file_system(os.makedev(179, 2), mounts) == "ext4"
-    assert export_folder.file_system(os.makedev(0, 27), mounts) == "tmpfs"
-    assert export_folder.file_system(os.makedev(8, 1), mounts) == ""
-    assert export_folder.file_system(os.makedev(8, 1), tmp_path / "none") == ""
+    assert mounts.file_system(os.makedev(179, 2), table) == "ext4"
+    assert mounts.file_system(os.makedev(0, 27), table) == "tmpfs"
+    assert mounts.file_system(os.makedev(8, 1), table) == ""
+    assert mounts.file_system(os.makedev(8, 1), tmp_path / "none") == ""

@@ -37,8 +37,8 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
         )
         store.end(run, later(9), {"captured": 3, "stored": 3}, "complete")
         assert [s.field for s in stored] == [1, 2, 3] and [s.id for s in stored] == [3, 4, 5]
-        assert stored[0].image == "images/S-1/000001.png" and stored[1].image is None
-        assert (tmp_path / "record/images/S-1/000001.png").read_bytes() == PNG
+        assert stored[0].image == "images/S-1/000/000001.png" and stored[1].image is None
+        assert (tmp_path / "record/images/S-1/000/000001.png").read_bytes() == PNG
         rows = [json.loads(row.body) for row in store.entries(through=store.head().id)]
     assert [row["type"] for row in rows] == ["run", "event", "verdict", "verdict", "verdict", "end"]
     first = rows[2]
@@ -183,7 +183,7 @@ def test_a_record_of_schema_1_is_brought_up_to_date(tmp_path: Path, monkeypatch:
         connection.execute("INSERT INTO entries (id, body, digest) VALUES (1, ?, ?)", (body, digest))
         connection.execute("INSERT INTO head VALUES (1, ?, 1, ?, 0)", ("0" * 32, digest))
         connection.commit()
-    with pytest.raises(StoreError, match="schema 1 of 3"):
+    with pytest.raises(StoreError, match="schema 1 of 4"):
         Store.open(tmp_path, read_only=True)
     stored = fill(tmp_path, 3)
     assert stored[0].id == 4 and ask(tmp_path, "PRAGMA user_version") == [(store_schema.VERSION,)]
@@ -230,7 +230,7 @@ def test_a_newer_schema_is_refused_in_one_line(tmp_path: Path) -> None:
         connection.execute("PRAGMA user_version = 99")
     for read_only in (False, True):
         with pytest.raises(
-            StoreError, match=r"schema 99, and this leukoscope knows 3 at most; install a newer"
+            StoreError, match=r"schema 99, and this leukoscope knows 4 at most; install a newer"
         ) as caught:
             Store.open(tmp_path, read_only=read_only)
         assert "\n" not in str(caught.value)

@@ -199,7 +199,7 @@ def test_a_commit_that_may_or_may_not_have_reached_the_disk(tmp_path: Path) -> N
         with pytest.raises(StoreFull, match="disk I/O error"):
             store.write(run, [verdict(0, PNG + b"first")])
         store._connection = real
-        assert "images/S-1/000001.png" in files(tmp_path)
+        assert "images/S-1/000/000001.png" in files(tmp_path)
         report = verify(tmp_path)
         assert (report.findings, report.verdicts, report.unrecorded) == ((), 0, 1)
         still_works(tmp_path, store, run, 0)
@@ -274,12 +274,12 @@ def sql(statement: str) -> Damage:
 
 
 def altered_image(folder: Path) -> None:
-    path = folder / "images/S-1/000004.png"
+    path = folder / "images/S-1/000/000004.png"
     path.write_bytes(path.read_bytes()[:-1] + b"!")
 
 
 def linked_image(folder: Path) -> None:
-    path = folder / "images/S-1/000004.png"
+    path = folder / "images/S-1/000/000004.png"
     path.rename(folder / "elsewhere.png")
     path.symlink_to(folder / "elsewhere.png")
 
@@ -363,12 +363,15 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     ),
     "field numbers set back": (sql("UPDATE slides SET fields = 3"), "slide S-1: 3 fields counted"),
     "image bytes miscounted": (sql("UPDATE head SET image_bytes = 0"), "0 bytes of images counted"),
-    "altered image": (altered_image, "images/S-1/000004.png: was altered"),
-    "missing image": (lambda folder: (folder / "images/S-1/000004.png").unlink(), "000004.png: No such file"),
-    "image behind a link": (linked_image, "images/S-1/000004.png: "),
+    "altered image": (altered_image, "images/S-1/000/000004.png: was altered"),
+    "missing image": (lambda folder: (folder / "images/S-1/000/000004.png").unlink(), "000004.png: No such file"),
+    "image behind a link": (linked_image, "images/S-1/000/000004.png: "),
     "missing folder of images": (lambda folder: shutil.rmtree(folder / "images"), "000001.png: No such file"),
-    "orphan image": (lambda folder: (folder / "images/S-1/000004.jpg").write_bytes(b"x"), "000004.jpg: no entry names"),
-    "stray file": (lambda folder: (folder / "images/notes.txt").write_text("x"), "images//notes.txt: no entry names"),
+    "orphan image": (
+        lambda folder: (folder / "images/S-1/000/000004.jpg").write_bytes(b"x"),
+        "000004.jpg: no entry names",
+    ),
+    "stray file": (lambda folder: (folder / "images/notes.txt").write_text("x"), "images/notes.txt: no entry names"),
     "truncated database": (truncated, "record.sqlite: database disk image is malformed"),
     "empty database": (
         lambda folder: (folder / "record.sqlite").write_bytes(b""),

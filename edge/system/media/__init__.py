@@ -1,0 +1,3 @@
+"""Media: what a path is stored on, how that is taken out, and what the errors of either mean."""
+
+__all__ = ["mounts", "os_errors"]

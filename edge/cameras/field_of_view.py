@@ -19,7 +19,7 @@ _ENLARGED = 1.01  # rounding of crops to even pixels is no enlargement
 
 @dataclass(frozen=True)
 class SensorMode:
-    """A mode of a sensor: frames of `size` show the part `crop` of it, in sensor pixels.
+    """A mode of a sensor: frames of `size` show the part `crop` of it, in sensor pixels, at most `fps` a second.
 
     >>> SensorMode((1536, 864), 10, (768, 432, 3072, 1728)).seen((4, 3))
     (1152, 432, 2304, 1728)
@@ -28,6 +28,7 @@ class SensorMode:
     size: Size
     bit_depth: int
     crop: Box
+    fps: float = 0.0
 
     def seen(self, aspect: Size) -> Box:
         """The largest part of the mode's crop of those proportions, in its middle."""
@@ -74,7 +75,9 @@ class FieldOfView:
 def sensor_modes(listed: Iterable[Mapping[str, Any]]) -> list[SensorMode]:
     """picamera2's `sensor_modes`, without what says no more than a format (a USB camera)."""
     return [
-        SensorMode(_pair(mode["size"]), int(mode.get("bit_depth", 0)), _box(mode["crop_limits"]))
+        SensorMode(
+            _pair(mode["size"]), int(mode.get("bit_depth", 0)), _box(mode["crop_limits"]), float(mode.get("fps", 0))
+        )
         for mode in listed
         if "size" in mode and "crop_limits" in mode and min(mode["size"]) > 0 and min(mode["crop_limits"][2:]) > 0
     ]

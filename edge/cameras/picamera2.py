@@ -66,6 +66,7 @@ class Picamera2Camera:
         self._library = library
         self._camera: Any = None
         self._to_rgb: ToRGB | None = None
+        self.modes: list[SensorMode] = []  # of the sensor, once it was configured
         self._unreadable: dict[str, str] = {}  # formats that this picamera2 delivers and cannot read, and why
         self._sequence = self._driver_sequence = -1
 
@@ -165,7 +166,7 @@ class Picamera2Camera:
     def _stream(self, camera: Any, settings: CameraSettings) -> "_Stream":
         """Configure the sensor's mode for the field of view; where picamera2 lists no modes, its full one for a region
         that lies outside the one it chose."""
-        modes = _modes(camera)
+        modes = self.modes = _modes(camera)
         mode = best_mode(modes, settings.size, settings.region)
         full = {"output_size": camera.sensor_resolution}
         chosen = {} if mode is None else {"output_size": mode.size, "bit_depth": mode.bit_depth}

@@ -1,0 +1,1 @@
+"""Boards that were measured: their files as one page."""

@@ -1,0 +1,3 @@
+"""Proof of a board: everything that only real hardware shows, measured once and written to one file."""
+
+__all__ = ["measure", "record"]

@@ -1,9 +1,11 @@
 """The `leukoscope` command: `edge`, `models` and `convert` under one name, since ImageMagick has a `convert` too."""
 
 import importlib
+import json
 import sys
 
 from edge.commands.command_line import fail, nearest
+from edge.commands.terminal.version import version_record, version_text
 from edge.errors import DONE, MACHINE_LACKS, WRONG_REQUEST
 
 FLOORS = {
@@ -16,6 +18,10 @@ FLOORS = {
 def main() -> None:
     """Console script `leukoscope`: hands the remaining words to `edge`, `models` or `convert`; lists them alone."""
     word, *words = sys.argv[1:] or ["--help"]
+    if word == "--version":
+        record = version_record("leukoscope")
+        print(json.dumps(record) if words == ["--json"] else version_text(record))
+        sys.exit(DONE)
     if word in ("--help", "-h"):
         print(_help())
         sys.exit(DONE)
@@ -35,7 +41,15 @@ def main() -> None:
 
 def _help() -> str:
     rows = (f"    {floor:<10}{summary}" for floor, summary in FLOORS.items())
-    return "\n".join(["leukoscope COMMAND ...", "", *rows, "", "See `leukoscope COMMAND --help`."])
+    return "\n".join(
+        [
+            "leukoscope COMMAND ...",
+            "",
+            *rows,
+            "",
+            "See `leukoscope COMMAND --help`. `leukoscope --version` says which release this is.",
+        ]
+    )
 
 
 if __name__ == "__main__":

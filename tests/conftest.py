@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from edge.commands.terminal_log import show_log
+from edge.commands.terminal.log import show_log
 from tests.paths import SHARED
 from tests.tiny_bundle import TinyModels, certified, converted
 from tests.turns import pytest_runtest_protocol
@@ -33,7 +33,7 @@ def data_dir() -> Path:
 def shared_dir() -> Path:
     """The folder beside the checkout with weights, fixtures and images."""
     if not SHARED.is_dir():
-        pytest.skip("no ../shared folder beside the checkout")
+        pytest.skip("weights, fixtures and images of others are not here (a folder `shared` beside the checkout)")
     return SHARED
 
 

@@ -1,12 +1,14 @@
 """One small network as every kind of file the tests need, and what makes a certified bundle of it."""
 
 import hashlib
+import json
 import os
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from edge.bundle.certified_policy import SHIPPED_POLICIES
 from edge.inference.contract import InputContract
 
 
@@ -63,6 +65,7 @@ def certified(parts: dict[str, Any], *, verdict: str = "pass", **more: Any) -> d
     certificate = {
         "verdict": verdict,
         "synthetic": False,
+        "policy": json.loads(SHIPPED_POLICIES.read_text())["real"],
         "int8_model": {"sha256": hashlib.sha256(parts["model"]).hexdigest()},
         "contract": {"sha256": hashlib.sha256(parts["contract"].to_json().encode()).hexdigest()},
     }

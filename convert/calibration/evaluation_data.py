@@ -18,6 +18,7 @@ from convert.quantization.findings import listed
 from convert.quantization.float_model import FloatModel
 from edge.cameras.synthetic.smear import synthetic_fields
 from edge.inference.contract import InputContract, Pixels
+from models.data.class_folders import layout
 from models.data.dataset import ImageSet, Sample
 from models.data.parts import load_part, scan_for, split_for
 from models.data.split import Split
@@ -25,6 +26,9 @@ from models.training.training_statistics import TrainingStatistics
 
 _log = logging.getLogger(__name__)
 
+ON_SYNTHETIC_FIELDS = (
+    "warning: synthetic fields calibrate and judge this model: agreement only, no accuracy; give --data"
+)
 SYNTHETIC_CALIBRATION = 120
 SYNTHETIC_EVALUATION = 400
 # Drawn from seeds far apart, so that no field calibrates and judges.
@@ -98,6 +102,14 @@ class ImageFolder:
             self._sources[labels] = Source.open(self.root, labels, self.split)
         return self._sources[labels]
 
+    def class_folders(self) -> tuple[str, ...]:
+        """Names of the class folders, sorted.
+
+        Raises:
+            DatasetError: no such folder.
+        """
+        return layout(self.root).labels
+
 
 def from_images(
     source: Source, model: FloatModel, contract: InputContract, *, count: int, seed: int, method: str
@@ -163,10 +175,10 @@ def choose_calibration(
 
 def from_synthetic_fields(contract: InputContract) -> ConversionImages:
     """Synthetic fields for both sets: enough to watch agreement, never an accuracy."""
-    return _drawn(contract, SYNTHETIC_CALIBRATION, SYNTHETIC_EVALUATION)
+    return _drawn(contract.undecided(), SYNTHETIC_CALIBRATION, SYNTHETIC_EVALUATION)
 
 
-@lru_cache(maxsize=1)  # drawing is the longest step of such a run, and the shipped networks have one contract
+@lru_cache(maxsize=1)  # drawing is the longest step of such a run; but for their decisions shipped contracts are one
 def _drawn(contract: InputContract, calibrating: int, judging: int) -> ConversionImages:
     calibration = synthetic(synthetic_fields(calibrating, _CALIBRATION_SEED), contract, _CALIBRATION_SEED)
     frames = synthetic_fields(judging, _EVALUATION_SEED)
@@ -178,7 +190,7 @@ def _drawn(contract: InputContract, calibrating: int, judging: int) -> Conversio
         tuple(f"synthetic/{recipe}-{number:04d}" for number, (recipe, _) in enumerate(frames)),
         tuple(hashlib.sha256(image.tobytes()).hexdigest() for image in pixels),
         "drawn fields (edge.cameras.synthetic.smear), seeds 0 and 1000000",
-        ("warning: synthetic fields calibrate and judge this model: agreement only, no accuracy; give --data",),
+        (ON_SYNTHETIC_FIELDS,),
     )
 
 

@@ -13,7 +13,7 @@ from convert.quantization.quantize import Io, quantize
 from convert.recovery.recover import confirmed, recover
 from convert.recovery.search_log import SearchLog
 from convert.tflite.metadata import with_metadata
-from models.support.progress import Progress
+from edge.system.progress import Progress
 
 _log = logging.getLogger(__name__)
 

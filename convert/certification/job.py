@@ -3,8 +3,6 @@
 Nothing appears under the bundle's name before all of it is done; a run with nothing changed reuses what is there.
 """
 
-import hashlib
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import msgspec
 
 from convert.calibration.evaluation_data import (
+    ON_SYNTHETIC_FIELDS,
     ConversionImages,
     ImageFolder,
     Source,
@@ -24,23 +23,20 @@ from convert.certification.float_reference import FloatReference
 from convert.certification.golden import certified_golden
 from convert.certification.renew_golden import renew
 from convert.certification.report import report
+from convert.certification.request import request_digest
 from convert.certification.settings import Settings
 from convert.certification.speed import measure_speed
 from convert.parity.stopwatch import Stopwatch
 from convert.quantization.contract_inference import infer_contract
-from convert.quantization.float_model import FloatModel, load_float
-from convert.recovery.search_log import FORMAT as SEARCH_FORMAT
+from convert.quantization.float_model import FloatModel, load_float, model_name
 from edge.bundle import bundle as bundles
 from edge.bundle.files import SEARCH_LOG
 from edge.errors import BundleError, GoldenMismatchError
 from edge.inference.contract import InputContract
 from edge.settings.trusted_keys import machine_keys
 from models.support.records import record_text
-from models.support.versions import versions
 
 _log = logging.getLogger(__name__)
-
-GATES = 1  # raised when a gate is added: bundles judged by fewer are not reused
 
 
 def quantize_model(
@@ -58,22 +54,25 @@ def quantize_model(
         OSError: the folder cannot be written; nothing is left under the bundle's name that was not there before.
     """
     watch = Stopwatch()
+    _log.info(f"{model_name(path)}: {path}")
+    request = request_digest(path, contract_file, data, settings)
+    folder = out / f"{model_name(path)}-{settings.io}"
+    reused = None if settings.force else _unchanged(folder, request)
+    if reused is not None:
+        _say(*([ON_SYNTHETIC_FIELDS] if data is None else []))
+        _log.info(f"  nothing has changed since {folder} was written: reusing it")
+        return reused
+    _log.info("  loading the model, which takes some seconds the first time")
     with watch("load"):
         model = load_float(path)
-        inferred = infer_contract(model, contract_file, settings.benign)
+        folders = () if data is None else data.class_folders()
+        inferred = infer_contract(model, contract_file, settings.benign, folders)
     contract = inferred.contract
-    _log.info(f"{model.name}: {path}")
     _say(*model.notes, *inferred.notes)
     with watch("images"):
         source = None if data is None else data.source(contract.labels)
         images = choose_images(model, contract, source, settings)
     _say(*images.notes)
-    folder = out / f"{model.name}-{settings.io}"
-    request = _fingerprint(model, contract, images, settings)
-    reused = None if settings.force else _unchanged(folder, request)
-    if reused is not None:
-        _log.info(f"  nothing has changed since {folder} was written: reusing it")
-        return reused
     with watch("compare"):
         reference = FloatReference.measure(model, contract, images, settings.policy)
     if settings.search:
@@ -118,23 +117,6 @@ def choose_images(
         seed=settings.seed,
         method=settings.method,
     )
-
-
-def _fingerprint(model: FloatModel, contract: InputContract, images: ConversionImages, settings: Settings) -> str:
-    """Sha256 of everything the bundle follows from: equal requests give equal bundles."""
-    facts = {
-        "model": model.sha256,
-        "contract": contract.to_json(),
-        "calibration": images.calibration.digest(),
-        "evaluation": hashlib.sha256("\n".join(images.sha256s).encode()).hexdigest(),
-        "policy": settings.policy.to_record(),
-        "io": settings.io,
-        "images_in_report": settings.images_in_report,
-        "versions": versions(),
-        "gates": GATES,
-        **({"search": SEARCH_FORMAT} if settings.search else {}),
-    }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _unchanged(folder: Path, request: str) -> dict[str, Any] | None:

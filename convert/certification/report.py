@@ -17,6 +17,7 @@ from convert.certification.report_text import check_limit, check_measured, check
 from convert.errors import ReportError
 from convert.parity.comparison import Changed, Parity
 from convert.recovery.search_log import SearchLog
+from edge.bundle.certified_policy import laxer_policy
 from edge.inference.benign import as_labels, in_words
 from edge.page.rendering import render_page
 from edge.page.values import Picture, Table
@@ -58,6 +59,7 @@ def report(
         "convert.certification",
         "report.html",
         certificate=certificate,
+        lax_policy=laxer_policy(certificate.to_record()),
         decision=certificate.contract.decision,
         benign=in_words(as_labels(parity.benign)),
         key_figures=_key_figures(certificate),

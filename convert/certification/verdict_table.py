@@ -1,13 +1,21 @@
 """The table of verdicts that `convert quantize` prints."""
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from models.data.published import TRAINED
+from models.data.published import bundles as shipped_bundles
 from models.statistics.formatting import percent, safety_count
 
 
-def verdict_table(certificates: Sequence[Mapping[str, Any]]) -> str:
-    """A line a certificate, aligned for a terminal."""
+def verdict_table(certificates: Sequence[Mapping[str, Any]], bundles: Sequence[Path]) -> str:
+    """A line a certificate, aligned for a terminal, and below them what the figures mean and where the reports are.
+
+    Args:
+        bundles: their folders, in the same order.
+    """
     header = ("model", "verdict", "images", "agree", "float", "int8", "mal->ben", "MB", "speed-up")
     rows = [header]
     for c in certificates:
@@ -29,5 +37,25 @@ def verdict_table(certificates: Sequence[Mapping[str, Any]]) -> str:
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     for c in certificates:
         lines += [f"{c['float_model']['name']}: {reason}" for reason in c["reasons"]]
+    lines.append("agree: images to which int8 and float give the same class")
+    if any(c["synthetic"] for c in certificates):
+        lines.append(
+            "  On synthetic fields that shows that a file is intact, no more: networks are often undecided about fields"
+            " unlike those that they were made from."
+        )
+    lines += [text for c in certificates if c["synthetic"] and (text := _on_real_images(c))]
+    lines += [f"report: {folder / 'report.html'}" for folder in bundles]
     lines.append(certificates[0]["notice"] if certificates else "")
     return "\n".join(lines)
+
+
+def _on_real_images(synthetic: Mapping[str, Any]) -> str:
+    """What the shipped bundle of the same network says of real images; "" for any other network."""
+    name = synthetic["float_model"]["name"]
+    if name not in TRAINED:
+        return ""
+    shipped = json.loads((shipped_bundles() / f"{name}-int8" / "certificate.json").read_text(encoding="utf-8"))
+    if shipped["synthetic"] or shipped["float_model"]["sha256"] != synthetic["float_model"]["sha256"]:
+        return ""
+    parity = shipped["parity"]
+    return f"  {name}, as it ships, on {parity['images']} published test images: {percent(parity['agreement'])}"

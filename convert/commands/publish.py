@@ -9,7 +9,7 @@ import msgspec
 from convert.signing.keys import read_passphrase
 from convert.signing.repository import Publication, Published, utc_now
 from convert.signing.repository_keys import SNAPSHOT, TARGETS, TIMESTAMP, RoleKeys, generate_all
-from edge.bundle.provenance import ON_SYNTHETIC
+from edge.bundle.provenance import BY_LAXER_POLICY, ON_SYNTHETIC
 from edge.commands.command_line import Outcome
 from edge.errors import DONE, UsageError
 from edge.system.files import require_writable
@@ -78,10 +78,7 @@ class PublishRequest:
         return self._outcome("rotate", publication, f"new keys for {', '.join(roles)}")
 
     def _outcome(self, action: str, publication: Publication, said: str) -> Outcome:
-        releases = [
-            {**msgspec.to_builtins(each), "synthetic_certificate": publication.rests_on_synthetic(each)}
-            for each in publication.releases
-        ]
+        releases = [{**msgspec.to_builtins(each), **publication.certified(each)} for each in publication.releases]
         record: dict[str, Any] = {
             "action": action,
             "root": str(publication.root_file),
@@ -156,8 +153,9 @@ def publish(
 
 
 def _line(release: dict[str, Any]) -> str:
-    synthetic = f", {ON_SYNTHETIC}" if release["synthetic_certificate"] else ""
-    return f"{release['name']} version {release['version']}: {release['rollout']} %{synthetic}"
+    doubts = f", {ON_SYNTHETIC}" if release["synthetic_certificate"] else ""
+    doubts += f", {BY_LAXER_POLICY}: {release['lax_policy']}" if release["lax_policy"] else ""
+    return f"{release['name']} version {release['version']}: {release['rollout']} %{doubts}"
 
 
 def _release(text: str) -> tuple[str, int]:

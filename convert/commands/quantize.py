@@ -10,6 +10,7 @@ from convert.calibration.selection import METHODS
 from convert.certification.settings import Settings
 from convert.commands.arguments import float_model_path, image_folder, named_policy
 from convert.parity.verdict import EXIT_CODES
+from edge.bundle.statement import BUNDLE_NAME
 from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE, NOT_ENOUGH_EVIDENCE, UsageError
 from edge.system.files import require_writable
@@ -52,7 +53,12 @@ class QuantizeRequest:
             (EXIT_CODES[c["verdict"]] for c in certificates),
             key=[DONE, NOT_ENOUGH_EVIDENCE, ANSWER_IS_NO].index,
         )
-        return Outcome(worst, {"bundles": certificates}, verdict_table(certificates))
+        return Outcome(worst, {"bundles": certificates}, verdict_table(certificates, self._folders()))
+
+    def _folders(self) -> list[Path]:
+        from convert.quantization.float_model import model_name
+
+        return [self.out / f"{model_name(path)}-{self.settings.io}" for path in self.models]
 
 
 def quantize(
@@ -118,11 +124,33 @@ def quantize(
         search,
         labels_given(benign),
     )
+    paths = tuple(float_model_path(word) for word in models or TRAINED)
+    _check_names(paths, io)
     return QuantizeRequest(
-        tuple(float_model_path(word) for word in models or TRAINED),
+        paths,
         optional_path(contract),
         image_folder(data, split),
         settings,
         Path(out),
         json,
     )
+
+
+def _check_names(paths: tuple[Path, ...], io: str) -> None:
+    """UsageError unless every model makes a bundle of its own, under a name that can be signed."""
+    from convert.quantization.float_model import model_name
+
+    made: dict[str, Path] = {}
+    for path in paths:
+        bundle = f"{model_name(path)}-{io}"
+        if bundle in made:
+            raise UsageError(
+                f"{made[bundle]} and {path} would both become the bundle {bundle}: rename one, or convert each with "
+                "an --out of its own"
+            )
+        if not BUNDLE_NAME.fullmatch(bundle):
+            raise UsageError(
+                f"a bundle is named after its model, 1 to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit; "
+                f"{path} would make {bundle!r}, which could not be signed: rename it"
+            )
+        made[bundle] = path

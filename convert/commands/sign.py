@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convert.signing.keys import generate, load_private, read_passphrase
+from edge.bundle.provenance import BY_LAXER_POLICY
 from edge.bundle.statement import LARGEST_VERSION
 from edge.commands.command_line import Outcome
 from edge.errors import DONE, UsageError
@@ -67,7 +68,8 @@ class SignRequest:
     json: bool
 
     def execute(self) -> Outcome:
-        """Code 0. Record: `bundle` (name), `version`, `digest`, `signed_at`, `keys` (all that have signed)."""
+        """Code 0. Record: `bundle` (name), `version`, `digest`, `signed_at`, `keys` (all that have signed),
+        `lax_policy` (of the certificate, where it is laxer than the shipped one; else null)."""
         from convert.signing import signing
 
         key = load_private(self.key, read_passphrase(self.passphrase_file))
@@ -81,12 +83,15 @@ class SignRequest:
             allow_synthetic=self.allow_synthetic,
         )
         said = signed.statement
+        if signed.lax_policy:
+            _log.warning(f"{said.bundle} was {BY_LAXER_POLICY}, as devices and records will say: {signed.lax_policy}")
         record = {
             "bundle": said.bundle,
             "version": said.version,
             "digest": said.manifest_sha256,
             "signed_at": said.signed_at,
             "keys": list(signed.keys),
+            "lax_policy": signed.lax_policy,
         }
         keys = " and ".join(each[:12] for each in signed.keys)
         text = f"{said.bundle}, version {said.version}, bundle {said.manifest_sha256[:12]}: signed by {keys}"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from convert.signing.keys import load_public
-from edge.bundle.provenance import ON_SYNTHETIC
+from edge.bundle.provenance import BY_LAXER_POLICY, ON_SYNTHETIC
 from edge.bundle.trusted import TrustedKeys
 from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE, BundleError, UsageError
@@ -43,7 +43,7 @@ class VerifyRequest:
             raise UsageError(f"{self.bundle}: no such folder or zip file")
         record: dict[str, Any] = {"path": str(self.bundle), "valid": False, "reason": None}
         record |= dict.fromkeys(
-            ("bundle", "version", "digest", "signed_at", "keys", "verdict", "synthetic_certificate")
+            ("bundle", "version", "digest", "signed_at", "keys", "verdict", "synthetic_certificate", "lax_policy")
         )
         try:
             found = signing.verify(self.bundle, trust)
@@ -60,6 +60,7 @@ class VerifyRequest:
             "keys": list(keys),
             "verdict": found.certificate["verdict"],
             "synthetic_certificate": found.synthetic,
+            "lax_policy": found.lax_policy,
         }
         names = " and ".join(f"{trust.keys[key].name} ({key[:12]})" for key in keys)
         text = (
@@ -69,6 +70,8 @@ class VerifyRequest:
             text += f"\nits certificate says {found.certificate['verdict']!r}: devices refuse it"
         if found.synthetic:
             text += f"\n{ON_SYNTHETIC}: its accuracy is not known"
+        if found.lax_policy:
+            text += f"\n{BY_LAXER_POLICY}: {found.lax_policy}"
         return Outcome(DONE, record, text)
 
     def _trust(self) -> TrustedKeys:

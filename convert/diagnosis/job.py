@@ -39,10 +39,10 @@ from edge.errors import ContractError
 from edge.inference.contract import FLOAT32, InputContract, Pixels, Quantization
 from edge.inference.tflite.model_file import read_model
 from edge.settings.trusted_keys import machine_keys
+from edge.system.progress import Progress
 from edge.system.streams import silenced
 from models.data.dataset import Sample
 from models.data.split import SplitError
-from models.support.progress import Progress
 from models.support.versions import versions
 
 LEAST_IMAGES = 8  # halves of four; below that no range is worth a word
@@ -103,7 +103,7 @@ def diagnose(
     with watch("load"):
         int8 = read_int8(int8_path)
         model = load_float(model_path)
-        contract = infer_contract(model, contract_file).contract
+        contract = infer_contract(model, contract_file, data.class_folders()).contract
         differs = check_pair(model, contract, int8)
     with watch("images"):
         images = choose_images(data.source(contract.labels), contract, count)

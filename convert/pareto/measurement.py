@@ -31,8 +31,8 @@ from edge.inference.classifier import Classifier
 from edge.inference.contract import InputContract
 from edge.inference.interpreters import Interpreter, open_interpreter
 from edge.system.files import write_whole
+from edge.system.progress import Progress
 from models.statistics.intervals import wilson
-from models.support.progress import Progress
 from models.support.records import write_json
 from models.support.versions import versions
 

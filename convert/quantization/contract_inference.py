@@ -30,10 +30,13 @@ class Inferred:
     notes: tuple[str, ...]
 
 
-def infer_contract(model: FloatModel, given: Path | None = None, benign: Sequence[str] = ()) -> Inferred:
+def infer_contract(
+    model: FloatModel, given: Path | None = None, benign: Sequence[str] = (), folders: Sequence[str] = ()
+) -> Inferred:
     """The contract of a model: the one given, else `contract.json` beside it, else put together.
 
-    Put together: size from the model; labels from `labels.txt` beside it, else class_0, class_1, ...; value
+    Put together: size from the model; labels from `labels.txt` beside it, else the sorted names of the class folders,
+    as Keras numbers them, else class_0, class_1, ...; value
     range 0..255 or 0..1 when the network begins with a Rescaling or Normalization layer, else this project's
     -1..1.
 
@@ -41,19 +44,20 @@ def infer_contract(model: FloatModel, given: Path | None = None, benign: Sequenc
         model: as loaded.
         given: a contract file that the user named.
         benign: labels that the user named so; () for those of the contract, or spelt so.
+        folders: names of the class folders of the user's images, sorted; empty without images.
 
     Raises:
         ContractError: the contract or the labels do not fit the model, its decision was made for another one, or the
             file cannot be read.
     """
-    found = given or _beside(model.path, CONTRACT_FILE)
+    found = given or beside(model.path, CONTRACT_FILE)
     if found:
         contract = InputContract.load(found)
         check_fits(model, contract)
         _check_decision(model, contract, found)
         contract, said = named_benign(contract, benign)
         return Inferred(contract, (f"contract: {found}", said))
-    labels, said_labels = _labels(model)
+    labels, said_labels = _labels(model, folders)
     scale, offset, said_range = _value_range(model)
     contract = InputContract(model.size, labels, scale=(scale,) * 3, offset=(offset,) * 3)
     check_fits(model, contract)
@@ -143,8 +147,18 @@ def _front_layer(network: Any) -> tuple[str, float] | None:
         return None
 
 
-def _labels(model: FloatModel) -> tuple[tuple[str, ...], str]:
-    found = _beside(model.path, LABELS_FILE)
+def _labels(model: FloatModel, folders: Sequence[str]) -> tuple[tuple[str, ...], str]:
+    found = beside(model.path, LABELS_FILE)
+    if not found and folders:
+        if len(folders) != model.classes:
+            raise ContractError(
+                f"{model.path}: has {model.classes} outputs, and the images lie in {len(folders)} class folders: "
+                f"{', '.join(folders)}; put {LABELS_FILE} beside the model, its class names one a line in output order"
+            )
+        return tuple(folders), (
+            f"labels: {', '.join(folders)}: the sorted names of the class folders, the order in which Keras numbers "
+            f"them; put {LABELS_FILE} beside the model if its outputs are in another order"
+        )
     if not found:
         return tuple(f"class_{n}" for n in range(model.classes)), (
             f"labels: class_0..class_{model.classes - 1}, assumed: no {CONTRACT_FILE} or {LABELS_FILE} beside the model"
@@ -156,7 +170,7 @@ def _labels(model: FloatModel) -> tuple[tuple[str, ...], str]:
     return tuple(line.strip() for line in lines if line.strip()), f"labels: {found}"
 
 
-def _beside(path: Path, name: str) -> Path | None:
+def beside(path: Path, name: str) -> Path | None:
     """A file in the model's folder; for a SavedModel inside it, then beside it."""
     folders = (path, path.parent) if path.is_dir() else (path.parent,)
     return next((folder / name for folder in folders if (folder / name).is_file()), None)

@@ -89,7 +89,7 @@ def load_float(path: Path) -> FloatModel:
             fixed, an input that is no colour image, or outputs that are no probabilities. One line each.
         MissingExtraError: TensorFlow is not installed.
     """
-    _check_form(path)
+    check_form(path)
     import_tensorflow()
     if path.is_dir():
         network, shape, outputs = _load_saved_model(path)
@@ -97,7 +97,7 @@ def load_float(path: Path) -> FloatModel:
         network, shape, outputs = _load_keras(path)
     size = _image_size(path, shape)
     classes = _class_count(path, outputs)
-    model = FloatModel(network, path, digest(path), _model_name(path), size, classes)
+    model = FloatModel(network, path, digest(path), model_name(path), size, classes)
     return _with_probabilities(model)
 
 
@@ -124,7 +124,7 @@ def check_fits(model: FloatModel, contract: InputContract) -> None:
         )
 
 
-def _check_form(path: Path) -> None:
+def check_form(path: Path) -> None:
     """What can be refused before TensorFlow is loaded."""
     if not path.exists():
         raise FloatModelError(f"{path}: no such file or folder")
@@ -250,7 +250,7 @@ def _with_probabilities(model: FloatModel) -> FloatModel:
     )
 
 
-def _model_name(path: Path) -> str:
+def model_name(path: Path) -> str:
     """The folder's name for our own `NAME/model.keras`, else the file's."""
     resolved = path.resolve()
     return resolved.parent.name if resolved.stem == "model" else resolved.stem

@@ -6,6 +6,7 @@ import numpy.typing as npt
 from convert.quantization.float_model import FloatModel
 from edge.inference.classifier import Classifier
 from edge.inference.contract import InputContract, Pixels
+from edge.system.progress import tracked
 from models.networks.prediction import predict
 
 Floats = npt.NDArray[np.float32]
@@ -18,4 +19,4 @@ def float_probabilities(model: FloatModel, contract: InputContract, pixels: Pixe
 
 def device_probabilities(classifier: Classifier, pixels: Pixels) -> Floats:
     """Float32 (N, classes) as the device computes them, image by image."""
-    return np.stack([classifier.probabilities(image) for image in pixels])
+    return np.stack([classifier.probabilities(image) for image in tracked(pixels, "int8 model, images")])

@@ -23,7 +23,7 @@ from convert.recovery.search_log import FORMAT, Confirmation, SearchLog, TestFig
 from convert.recovery.trials import Score
 from edge.inference.contract import InputContract, Pixels
 from edge.system.interrupts import stop_on
-from models.support.progress import Progress
+from edge.system.progress import Progress
 
 _log = logging.getLogger(__name__)
 

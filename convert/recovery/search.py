@@ -32,7 +32,7 @@ from convert.tflite.float_file import FloatFile
 from edge.inference.classifier import Classifier
 from edge.inference.contract import FLOAT32, InputContract, Pixels
 from edge.inference.interpreters import open_interpreter
-from models.support.progress import Progress
+from edge.system.progress import Progress
 
 _log = logging.getLogger(__name__)
 

@@ -33,6 +33,7 @@ from convert.signing.repository_keys import ROLES, ROOT, SNAPSHOT, TARGETS, TIME
 from convert.signing.signing import read_signature
 from edge.bundle import bundle as bundles
 from edge.bundle.bundle import NO_KEYS, rests_on_synthetic
+from edge.bundle.certified_policy import laxer_policy
 from edge.bundle.files import CERTIFICATE, FILE_LIMITS
 from edge.bundle.policy import MANIFEST
 from edge.system.files import write_whole
@@ -193,22 +194,25 @@ class Publication:
         self._changed.add(TARGETS)
         return release
 
-    def rests_on_synthetic(self, release: Published) -> bool | None:
-        """Whether synthetic images alone certified a release; None where its certificate is not in the repository.
+    def certified(self, release: Published) -> dict[str, bool | str | None]:
+        """What speaks against a release's certificate: `synthetic_certificate` and `lax_policy`, as bundles have them;
+        both None where its certificate is not in the repository.
 
         Asked of the certificate itself: a device refuses a key in `custom` that it does not know.
         """
         path = f"{release.name}/{release.version}/{CERTIFICATE}"
         target = self._targets.signed.targets.get(path)
+        nothing: dict[str, bool | str | None] = {"synthetic_certificate": None, "lax_policy": None}
         if target is None:
-            return None
+            return nothing
         name = f"{release.name}/{release.version}/{target.hashes['sha256']}.{CERTIFICATE}"
         try:
             data = self._files.get(name) or (self._folder / "targets" / name).read_bytes()
             target.verify_length_and_hashes(data)
         except (OSError, RepositoryError):
-            return None
-        return rests_on_synthetic(read_object(data, name, PublishError))
+            return nothing
+        certificate = read_object(data, name, PublishError)
+        return {"synthetic_certificate": rests_on_synthetic(certificate), "lax_policy": laxer_policy(certificate)}
 
     def refresh(self) -> None:
         """Say anew that this is the newest there is."""

@@ -1,6 +1,7 @@
 """Signing a bundle: a statement about its manifest, beside it in `manifest.sig`; and the bundle as one file."""
 
 from dataclasses import dataclass
+from dataclasses import replace as replace_fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,10 +27,11 @@ _FIRST_YEAR = 2026  # of this software: a clock before it was never set
 
 @dataclass(frozen=True)
 class Signature:
-    """What a `manifest.sig` says now: the statement, and the ids of all keys in it."""
+    """What a `manifest.sig` says now: the statement, and the ids of all keys in it; `lax_policy` as `Bundle` has it."""
 
     statement: Statement
     keys: tuple[str, ...]
+    lax_policy: str | None = None
 
 
 def sign(
@@ -74,7 +76,7 @@ def sign(
     _write(path, envelope.to_bytes())
     trust = TrustedKeys(path, {key.public.id: key.public}, held=True)
     bundles.load(path, trust=trust, allow_uncertified=allow_uncertified)
-    return read_signature(path, envelope.to_bytes())
+    return replace_fields(read_signature(path, envelope.to_bytes()), lax_policy=bundle.lax_policy)
 
 
 def verify(source: Path, trust: TrustedKeys) -> Bundle:

@@ -5,4 +5,16 @@ inside its own installation and no other. `--allow-unsigned` lifts this for one 
 `cryptography` and `securesystemslib` are imported where keys are held, not before.
 """
 
-__all__ = ["archive", "bundle", "envelope", "files", "golden", "keys", "policy", "provenance", "statement", "trusted"]
+__all__ = [
+    "archive",
+    "bundle",
+    "certified_policy",
+    "envelope",
+    "files",
+    "golden",
+    "keys",
+    "policy",
+    "provenance",
+    "statement",
+    "trusted",
+]

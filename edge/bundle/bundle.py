@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge.bundle.certified_policy import laxer_policy
 from edge.bundle.envelope import Signed
 from edge.bundle.files import COMPILED, FILE_LIMITS, OPTIONAL, REQUIRED, UNLISTED
 from edge.bundle.golden import Golden, Replay, compare, judge
@@ -82,9 +83,14 @@ class Bundle:
         return rests_on_synthetic(self.certificate)
 
     @property
+    def lax_policy(self) -> str | None:
+        """Name, digest and limits of the policy that certified it, where it allows more than the shipped one."""
+        return laxer_policy(self.certificate)
+
+    @property
     def provenance(self) -> Provenance:
         """Its name, signed version and signers, as records say it."""
-        return Provenance.of(self.name, self.signed, synthetic_certificate=self.synthetic)
+        return Provenance.of(self.name, self.signed, synthetic_certificate=self.synthetic, lax_policy=self.lax_policy)
 
 
 def rests_on_synthetic(certificate: Mapping[str, Any]) -> bool:

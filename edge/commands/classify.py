@@ -14,6 +14,7 @@ from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE, FrameError, ImageFileError, UsageError
 from edge.settings.model import ModelSettings
 from edge.system.option_values import optional_path
+from edge.system.progress import tracked
 from edge.system.streams import one_line
 
 if TYPE_CHECKING:
@@ -89,17 +90,13 @@ class ClassifyRequest:
         gates = self._gates(served.bundle.contract.size)
         show_progress = sys.stderr.isatty() and not sys.stdout.isatty()
         refused = unread = turned = 0
-        for number, path in enumerate(images, 1):
+        for path in tracked(images, "images") if show_progress else images:
             image, orientation = _classified(served.classifier, gates, path)
             turned += orientation != 1
             unread += image.latency_ms is None
             refused += image.label is None and image.latency_ms is not None
             record = {**to_builtins(image), **provenance}
             print(json_format.dumps(record, allow_nan=False) if self.json else _row(image), flush=True)
-            if show_progress:
-                print(f"\r{number} of {len(images)}", end="", file=sys.stderr, flush=True)
-        if show_progress:
-            print(file=sys.stderr)
         if turned:
             _log.warning(f"{turned} of the images are to be shown turned (EXIF), which is ignored")
         counts = [f"{len(images)} image{'s' if len(images) != 1 else ''}"]

@@ -13,12 +13,13 @@ import os
 import pkgutil
 import re
 import sys
+import textwrap
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from edge.commands.terminal_log import show_log
+from edge.commands.terminal.log import show_log
 from edge.errors import DONE, MACHINE_LACKS, LeukoscopeError, UsageError
 from edge.system.interrupts import unwind_on_sigterm
 from edge.system.line_writer import LineWriter
@@ -96,10 +97,11 @@ def main(name: str, commands: Mapping[str, Command], argv: Sequence[str] | None 
     open_standard_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     unwind_on_sigterm()
+    _spell_what_the_locale_cannot()
     show_log()
     try:
         with given_back():  # before anything is said of what ended it
-            request = _parse(name, commands, words)
+            request = _about_itself(name, commands, words) or _parse(name, commands, words)
             if request is None:
                 return DONE
             outcome = request.execute()
@@ -121,6 +123,51 @@ def _said(error: LeukoscopeError | OSError | MemoryError) -> tuple[str, int]:
     if isinstance(error, OSError):
         return os_errors.said(error), os_errors.exit_code(error)
     return "not enough memory; close other programs, or ask for less", MACHINE_LACKS
+
+
+@dataclass(frozen=True)
+class _About:
+    """`--version` or `--completion`."""
+
+    record: Mapping[str, Any]
+    text: str
+    json: bool = False
+
+    def execute(self) -> Outcome:
+        return Outcome(record=self.record, text=self.text)
+
+
+def _about_itself(name: str, commands: Mapping[str, Command], words: list[str]) -> Request | None:
+    """What the console script is asked about itself, in place of a command; None for a command."""
+    first, *rest = [word for word in words if word != "--json"] or [""]
+    if first == "--version":
+        if rest:
+            raise UsageError(f"{name} --version takes --json and nothing else; got {rest[0]}")
+        from edge.commands.terminal.version import version_record, version_text
+
+        record = version_record(name)
+        return _About(record, version_text(record), "--json" in words)
+    if first.partition("=")[0] == "--completion":
+        from edge.commands.terminal.completion import SHELLS, script
+
+        shell = first.partition("=")[2] or (rest[0] if rest else "")
+        if shell not in SHELLS:
+            raise UsageError(f"{name} --completion needs a shell, one of: {', '.join(SHELLS)}; got {shell!r}")
+        options = {word: _options(commands[word]) for word in commands}
+        return _About({}, script(shell, name, options))
+    return None
+
+
+def _options(command: Command) -> list[str]:
+    parameters = inspect.signature(command).parameters.values()
+    return [f"--{p.name.rstrip('_').replace('_', '-')}" for p in parameters if p.kind is not p.VAR_POSITIONAL]
+
+
+def _spell_what_the_locale_cannot() -> None:
+    """A name outside the locale's characters is printed as \\xe9 and the like, on both streams, and ends nothing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 class _Parsed:
@@ -156,6 +203,9 @@ def _parse(name: str, commands: Mapping[str, Command], words: list[str]) -> Requ
     except fire.core.FireExit as stop:
         if stop.code == 0:
             print(_plain_help(said.getvalue()))
+            if spelled[0] not in commands:
+                print(f"\n{name} --version [--json] says which release this is; {name} --completion bash, zsh or fish")
+                print("prints a script that completes words.")
             return None
         raise UsageError(_one_line(f"{name} {words[0]}", stop)) from None
     assert isinstance(result, _Parsed)
@@ -179,8 +229,20 @@ def _wrapped(command: Command) -> Callable[..., _Parsed]:
             given.arguments[name] = switch(given.arguments[name], f"--{name.rstrip('_').replace('_', '-')}")
         return _Parsed(command(*given.args, **given.kwargs))
 
+    parsed.__doc__ = command.__doc__ or _docstring_in_the_source(command)
     fire.decorators.SetParseFn(str)(parsed)
     return parsed
+
+
+def _docstring_in_the_source(command: Command) -> str | None:
+    """The docstring, which is the help, where Python was told to forget it (PYTHONOPTIMIZE=2)."""
+    import ast
+
+    try:
+        [function] = ast.parse(textwrap.dedent(inspect.getsource(command))).body
+    except (OSError, SyntaxError, TypeError, ValueError):  # no source at hand
+        return None
+    return ast.get_docstring(function) if isinstance(function, ast.FunctionDef) else None
 
 
 def _switches(command: Command) -> set[str]:

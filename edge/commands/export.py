@@ -6,6 +6,7 @@ from pathlib import Path
 from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE, UsageError
 from edge.system.streams import one_line
+from edge.system.wording import counted
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,8 @@ class ExportRequest:
             "findings": findings,
             "removed": to_builtins(summary.removed),
         }
-        text = "\n".join(
-            [
-                *map(one_line, findings),
-                f"{one_line(self.to)}: {summary.verdicts} verdicts, {summary.images} images of slide {self.slide}",
-            ]
-        )
+        verdicts, images = counted(summary.verdicts, "verdict"), counted(summary.images, "image")
+        text = "\n".join([*map(one_line, findings), f"{one_line(self.to)}: {verdicts}, {images} of slide {self.slide}"])
         if findings:
             text += "; the record did not verify, so that nothing was marked as exported"
         return Outcome(ANSWER_IS_NO if findings else DONE, record=record, text=text)

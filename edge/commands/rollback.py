@@ -59,8 +59,8 @@ def rollback(
         json: print one JSON object.
     """
     from edge.settings.profile import load
-    from edge.update.slots import default_slots
+    from edge.update.slots import slots_folder
 
     settings = load(optional_path(config)).with_options(trusted=trusted)
     proof = proof_as_served(settings, config, allow_unsigned)
-    return RollbackRequest(optional_path(slots) or default_slots(), proof, why or "rolled back by hand", json)
+    return RollbackRequest(slots_folder(slots), proof, why or "rolled back by hand", json)

@@ -12,6 +12,7 @@ from edge.bundle.provenance import Provenance
 from edge.record.entries import Stored
 from edge.record.formatting import heading, stored_line, stored_record
 from edge.system.line_writer import LineWriter
+from edge.system.wording import counted
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +33,9 @@ def printing(stop: threading.Event) -> Iterator[LineWriter]:
     finally:
         output.close(PATIENCE_S, hurry=stop)
         if output.lost:
-            _log.warning(f"{output.lost} lines could not be printed ({output.why}); the record has every verdict")
+            _log.warning(
+                f"{counted(output.lost, 'line')} could not be printed ({output.why}); the record has every verdict"
+            )
 
 
 class VerdictOutput:

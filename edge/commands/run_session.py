@@ -9,14 +9,16 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
-from edge.bundle.provenance import ON_SYNTHETIC
+from msgspec import UNSET
+
+from edge.bundle.provenance import BY_LAXER_POLICY, ON_SYNTHETIC
 from edge.bundle.trusted import TrustedKeys
 from edge.cameras.backends import open_camera
 from edge.cameras.base import Camera
 from edge.cameras.supervised import CameraEvent, SupervisedCamera
 from edge.commands.command_line import Outcome
 from edge.commands.run_output import VerdictOutput, printing
-from edge.commands.terminal_log import messages_through
+from edge.commands.terminal.log import messages_through
 from edge.errors import (
     ANSWER_IS_NO,
     DONE,
@@ -33,6 +35,7 @@ from edge.pipeline.counters import Counts
 from edge.pipeline.housekeeping import Housekeeping
 from edge.pipeline.pipeline import Pipeline
 from edge.pipeline.recorder import Recorder
+from edge.pipeline.sd_notify import Notifier
 from edge.pipeline.tuning import tune_process
 from edge.pipeline.watchdog import Watchdog
 from edge.record.entries import RunInfo
@@ -49,7 +52,7 @@ from edge.settings.profile import Settings
 from edge.system.clock import Clock
 from edge.system.interrupts import stop_on
 from edge.system.line_writer import LineWriter
-from edge.system.sd_notify import Notifier
+from edge.system.wording import counted
 from edge.update.slots import Slots, default_slots
 
 _log = logging.getLogger(__name__)
@@ -175,6 +178,8 @@ class _Run:
             self._event("unsigned", f"--allow-unsigned: no trusted key signed {served.bundle.name}")
         if served.bundle.synthetic:
             self._event("synthetic_certificate", f"{served.bundle.name} was {ON_SYNTHETIC}")
+        if served.bundle.lax_policy:
+            self._event("lax_policy", f"{served.bundle.name} was {BY_LAXER_POLICY}: {served.bundle.lax_policy}")
         if served.instead:
             self._event("edgetpu_unavailable", f"the CPU does its work: {served.instead}")
         for gate in settings.gates_off:
@@ -231,7 +236,7 @@ class _Run:
         text = f"{counts.stored} stored of {counts.captured} captured ({counts.dropped} dropped for newer ones); "
         text += self._verdicts.summary()
         if counts.unstored:
-            _log.error(f"no room for the last {counts.unstored} verdicts; they were not announced")
+            _log.error(f"no room for the last verdicts ({counts.unstored}); they were not announced")
         code = MACHINE_LACKS if counts.unstored else DONE
         if self._camera.kind == "replay" and why == "complete" and not counts.captured:
             _log.error("no frame of the replay could be read; the record's events say why")
@@ -251,7 +256,9 @@ class _Run:
             _log.warning("the last commit has not come back; the run shows as not ended, and nothing recorded is lost")
             return self._pipeline.counts
         if self._output.lost:
-            self._event("output_lost", f"{self._output.lost} lines could not be printed ({self._output.why})")
+            self._event(
+                "output_lost", f"{counted(self._output.lost, 'line')} could not be printed ({self._output.why})"
+            )
         try:
             if self._recorder.commit():
                 counts = self._pipeline.counts.with_stored(self._store.stored(self._run))
@@ -309,6 +316,7 @@ class _Run:
             signed_by=bundle.provenance.signed_by,
             bundle_version=bundle.provenance.version,
             synthetic_certificate=bundle.synthetic,
+            lax_policy=bundle.lax_policy or UNSET,
             runtime=interpreter.runtime,
             runtime_version=interpreter.version,
             kind=interpreter.kind,

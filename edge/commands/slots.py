@@ -10,7 +10,7 @@ from edge.system.option_values import optional_path
 from edge.system.streams import one_line
 
 if TYPE_CHECKING:
-    from edge.update.status import SlotsStatus
+    from edge.update.status import SlotsStatus, SlotStatus
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,20 @@ def slots(
         json: print one JSON object.
     """
     from edge.settings.profile import load
-    from edge.update.slots import default_slots
+    from edge.update.slots import slots_folder
 
     settings = load(optional_path(config)).with_options(trusted=trusted)
-    return SlotsRequest(optional_path(slots) or default_slots(), settings.trust.keys, allow_unsigned, json)
+    return SlotsRequest(slots_folder(slots), settings.trust.keys, allow_unsigned, json)
+
+
+def _doubts(bundle: "SlotStatus") -> str:
+    from edge.bundle.provenance import BY_LAXER_POLICY, ON_SYNTHETIC
+
+    said = [ON_SYNTHETIC] if bundle.synthetic_certificate else []
+    return "; ".join([*said, *([f"{BY_LAXER_POLICY}: {bundle.lax_policy}"] if bundle.lax_policy else [])])
 
 
 def _text(status: "SlotsStatus") -> str:
-    from edge.bundle.provenance import ON_SYNTHETIC
-
     if not status.populated:
         return f"{one_line(status.folder)}: nothing was installed; the bundle of this installation runs"
     lines = []
@@ -73,7 +78,7 @@ def _text(status: "SlotsStatus") -> str:
         serves = status.current == f"{slot}/{bundle.name}"
         mark = ("on trial" if status.on_trial else "serves") if serves else "spare"
         version = f"version {bundle.version}" if bundle.version else "unsigned"
-        note = bundle.fault or (ON_SYNTHETIC if bundle.synthetic_certificate else "")
+        note = bundle.fault or _doubts(bundle)
         lines.append(f"{'*' if serves else ' '} {slot}  {bundle.name} {version}  {mark}  {note}".rstrip())
     if status.fault:
         lines.append(f"fault: {status.fault}")

@@ -12,6 +12,7 @@ from edge.system.option_values import optional_path
 from edge.system.streams import one_line
 
 if TYPE_CHECKING:
+    from edge.bundle.bundle import Bundle
     from edge.settings.profile import Settings
     from edge.update.candidates import Candidate
     from edge.update.sandboxed_selftest import Proof
@@ -50,7 +51,7 @@ class UpdateRequest:
         Raises:
             UpdateError: what is offered is refused (1), the source or the disk fails (4), another update runs (4).
         """
-        from edge.bundle.provenance import ON_SYNTHETIC
+        from edge.bundle.provenance import BY_LAXER_POLICY, ON_SYNTHETIC
         from edge.bundle.trusted import TrustedKeys
         from edge.update.candidates import Terms
         from edge.update.slots import Slots
@@ -69,12 +70,21 @@ class UpdateRequest:
             source=self.source,
             quiet=QUIET_IN_A_REPOSITORY if is_repository(self.source) else QUIET,
             check=self.check,
+            require_runnable=self._require_runnable,
         )
         if done.action == "installed" and self.allow_unsigned and done.offer and done.offer.signed is None:
             _log.warning("this bundle is not signed: it serves only a run that says --allow-unsigned too")
         if done.synthetic_certificate:
             _log.warning(f"{done.offer} was {ON_SYNTHETIC}; its accuracy is not known")
+        if done.lax_policy:
+            _log.warning(f"{done.offer} was {BY_LAXER_POLICY}: {done.lax_policy}")
         return Outcome(DONE, _record(done), _text(done, self.slots))
+
+    def _require_runnable(self, bundle: "Bundle") -> None:
+        """FrameError where `edge run` could not start with the bundle: its gates are made for frames of one size."""
+        from edge.inference.gates.standard import standard_gates
+
+        standard_gates().without(self.settings.gates_off).require_size(bundle.contract.size)
 
     def _candidates(self, name: str) -> "Iterable[Candidate]":
         from edge.system.clock import kernel_synchronized
@@ -132,7 +142,7 @@ def update(
     """
     from edge.bundle.statement import BUNDLE_NAME
     from edge.settings.profile import load
-    from edge.update.slots import default_slots
+    from edge.update.slots import slots_folder
 
     settings = load(optional_path(config)).with_options(trusted=trusted)
     source = source or settings.update.source
@@ -144,7 +154,7 @@ def update(
     return UpdateRequest(
         source=source,
         settings=settings,
-        slots=optional_path(slots) or default_slots(),
+        slots=slots_folder(slots),
         name=name,
         root=optional_path(root) or settings.update.root,
         proof=proof_as_served(settings, config, allow_unsigned),
@@ -186,6 +196,7 @@ def _record(done: "Done") -> dict[str, Any]:
         "version": offer.version if offer else None,
         "digest": offer.digest if offer else None,
         "synthetic_certificate": done.synthetic_certificate,
+        "lax_policy": done.lax_policy,
         "current": str(done.place) if done.place else None,
         "passed_over": [{"origin": p.origin, "fate": p.reason, "why": p.why} for p in done.passed_over],
     }

@@ -1,13 +1,10 @@
 """The `edge verify` command."""
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class VerifyRequest:
         from edge.record.location import require_record
 
         require_record(self.store)
-        report = audit.verify(self.store, say=_log.info)
+        report = audit.verify(self.store)
         return Outcome(DONE if report.sound else ANSWER_IS_NO, record=report.as_record(), text=report.text())
 
 

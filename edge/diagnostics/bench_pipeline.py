@@ -26,6 +26,7 @@ from edge.system.clock import Clock
 
 SLICES = 12  # of each; which of the two comes first alternates
 _LONGEST_SLICE_S = 600.0
+_STAGES_END_S = 10.0
 
 
 @dataclass
@@ -102,9 +103,13 @@ def _pipeline_fps(served: Served, frame: Pixels, frames: int, store: Store, rate
         frames=frames,
     )
     start = time.perf_counter()
-    pipeline.start()
-    ended = pipeline.join(_LONGEST_SLICE_S)
-    elapsed = time.perf_counter() - start
+    try:
+        pipeline.start()
+        ended = pipeline.join(_LONGEST_SLICE_S)
+        elapsed = time.perf_counter() - start
+    finally:  # a stage inside OpenCV or the interpreter while Python ends would abort the process
+        pipeline.stop()
+        pipeline.wait_ended(_STAGES_END_S)
     counts = pipeline.counts
     if ended:
         store.end(run, clock.now(), counts.as_dict(), "complete")

@@ -1,6 +1,7 @@
 """`edge doctor`: what this machine has, what it lacks, and the cure. It looks, and changes nothing."""
 
 import logging
+import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from msgspec import Struct
 
 from edge.diagnostics import board, cameras, coral, selftest, slots, software, storage, trust
 from edge.inference.runtimes import RUNTIMES
-from edge.system.isolation import examine
+from edge.serving.isolation import examine
 from edge.system.machine import Finding, Machine, Probe
 
 _log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ PROBES: tuple[tuple[str, Probe, float], ...] = (  # name, probe, seconds it may 
     ("power", board.power, 10),
     ("temperature", board.temperature, 5),
 )
-_WIDTH = 120
+_WIDTHS = (60, 120)  # columns, at least and at most: narrower, words stand alone; wider, lines are hard to read
 
 
 class Report(Struct, frozen=True):
@@ -84,4 +85,6 @@ def _named(findings: Sequence[Finding], state: str) -> tuple[str, ...]:
 
 def _wrapped(head: str, text: str) -> list[str]:
     text = " ".join(text.split())
-    return textwrap.wrap(text, _WIDTH, initial_indent=head, subsequent_indent=" " * len(head), break_on_hyphens=False)
+    least, most = _WIDTHS
+    width = max(least, min(most, shutil.get_terminal_size((most, 24)).columns))
+    return textwrap.wrap(text, width, initial_indent=head, subsequent_indent=" " * len(head), break_on_hyphens=False)

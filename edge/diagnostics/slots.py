@@ -9,7 +9,7 @@ _CHANGES = ("installed", "confirmed", "fell_back", "rolled_back")
 
 def slots(machine: Machine) -> Sequence[Finding]:
     """What `edge slots` shows, in a line or two."""
-    from edge.bundle.provenance import ON_SYNTHETIC
+    from edge.bundle.provenance import BY_LAXER_POLICY, ON_SYNTHETIC
     from edge.bundle.trusted import TrustedKeys
     from edge.errors import LeukoscopeError
     from edge.update.slots import Slots, default_slots
@@ -29,6 +29,7 @@ def slots(machine: Machine) -> Sequence[Finding]:
     current, other = found.slots[slot], found.slots[spare]
     text = f"{found.current} version {(current and current.version) or 'unsigned'}; "
     text += f"{ON_SYNTHETIC}; " if current and current.synthetic_certificate else ""
+    text += f"{BY_LAXER_POLICY}: {current.lax_policy}; " if current and current.lax_policy else ""
     text += f"{spare} holds version {other.version or 'unsigned'}" if other else f"{spare} is empty"
     findings = [Finding("slots", "ok", text)]
     if found.on_trial:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from edge.system.machine import Finding, Machine
+from edge.system.wording import counted
 
 
 def bundle(machine: Machine) -> Sequence[Finding]:
@@ -23,7 +24,7 @@ def bundle(machine: Machine) -> Sequence[Finding]:
     else:
         named = ", ".join(f"{key.name} ({key.id[:12]})" for key in trust.keys.values()) or "none that is not revoked"
         revoked = len(trust.revoked_keys) + len(trust.revoked_bundles)
-        text = f"{named}; {revoked} revocations; signed bundles alone run"
+        text = f"{named}; {counted(revoked, 'revocation')}; signed bundles alone run"
         cure = "" if trust.keys else "install the signer's new public key"
         found.append(Finding("trusted keys", "warning" if cure else "ok", text, cure))
     try:
@@ -33,5 +34,6 @@ def bundle(machine: Machine) -> Sequence[Finding]:
     except (BundleError, UpdateError) as error:
         return [*found, Finding("bundle", "missing", str(error), "fetch it again")]
     cure = "install a bundle that real images certified: its accuracy is not known" if loaded.synthetic else ""
+    cure = cure or (f"certify it by the shipped policy; {loaded.lax_policy}" if loaded.lax_policy else "")
     text = f"{loaded.provenance} ({loaded.digest[:12]})"
     return [*found, Finding("bundle", "warning" if cure else "ok", text, cure)]

@@ -16,7 +16,7 @@ from time import monotonic
 from edge.cameras.supervised import SupervisedCamera
 from edge.pipeline.pipeline import Pipeline
 from edge.pipeline.recorder import Recorder
-from edge.system.sd_notify import Notifier
+from edge.pipeline.sd_notify import Notifier
 
 UNWATCHED_S = 60.0  # before a hang is said where no watchdog is set
 RECORD_S = 300.0  # retention may remove many entries at once, and a worn card takes its time

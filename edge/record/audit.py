@@ -3,11 +3,11 @@
 Works while a run goes on: what is judged is the record up to its head when the check began.
 """
 
+import logging
 import os
 import re
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,12 @@ from edge.record.images import IMAGES, LEFT_OVER, NAME, image_path, is_partial, 
 from edge.record.reader import PrunedMeanwhile, Row
 from edge.record.schema import DATABASE
 from edge.record.store import Store
+from edge.system.progress import tracked
 from edge.system.streams import one_line
+from edge.system.wording import counted
 
 MOST_FINDINGS, MOST_SIGNERS = 100, 100
-_SAY_EVERY_S = 5.0
+_log = logging.getLogger(__name__)
 
 
 class VerifyReport(Struct, frozen=True):
@@ -78,9 +80,10 @@ class VerifyReport(Struct, frozen=True):
         lines += self.findings
         if self.found > len(self.findings):
             lines.append(f"... and {self.found - len(self.findings)} more")
+        kinds = ((self.verdicts, "verdict"), (self.events, "event"), (self.runs, "run"))
         read = (
-            f"{self.entries} entries ({self.verdicts} verdicts, {self.events} events, {self.runs} runs, "
-            f"{self.not_ended} of them not ended), {self.images} images"
+            f"{counted(self.entries, 'entry', 'entries')} ({', '.join(counted(*kind) for kind in kinds)}, "
+            f"{self.not_ended} of them not ended), {counted(self.images, 'image')}"
         )
         if self.signers:
             read += "; runs by who signed their bundle: "
@@ -88,12 +91,12 @@ class VerifyReport(Struct, frozen=True):
         if self.pruned_through:
             read += f"; entries up to {self.pruned_through} were pruned"
         if self.synthetic_certificates:
-            read += f"; {self.synthetic_certificates} runs of a bundle {ON_SYNTHETIC}"
+            read += f"; {counted(self.synthetic_certificates, 'run')} of a bundle {ON_SYNTHETIC}"
         if self.unrecorded:
-            read += f"; {self.unrecorded} unfinished image files (no damage)"
+            read += f"; {counted(self.unrecorded, 'unfinished image file')} (no damage)"
         if self.left_over:
             read += f"; {self.left_over} in {LEFT_OVER}/"
-        lines.append(f"{'sound' if self.sound else f'{self.found} findings'}: {read}")
+        lines.append(f"{'sound' if self.sound else counted(self.found, 'finding')}: {read}")
         if self.head:
             lines.append(f"head: entry {self.head.id}, {self.head.digest}")
         return "\n".join(lines)
@@ -104,12 +107,11 @@ def _short(signer: str) -> str:
     return " and ".join(word[:12] for word in signer.split()) if re.fullmatch(r"[0-9a-f ]{64,}", signer) else signer
 
 
-def verify(folder: Path, *, images: bool = True, say: Callable[[str], None] = lambda text: None) -> VerifyReport:
+def verify(folder: Path, *, images: bool = True) -> VerifyReport:
     """Check the record in `folder`; whatever is wrong with it is a finding, not an exception.
 
     Args:
         images: read every image and compare its sha256; False checks the database alone.
-        say: told every few seconds how far it is.
 
     Raises:
         StoreFull: it cannot be opened now: no access, no file handles.
@@ -117,9 +119,9 @@ def verify(folder: Path, *, images: bool = True, say: Callable[[str], None] = la
     while True:
         try:
             with Store.open(folder, read_only=True) as store:
-                return _Check(store, images, say).report()
+                return _Check(store, images).report()
         except PrunedMeanwhile:
-            say("retention removed entries meanwhile; beginning again")
+            _log.info("retention removed entries meanwhile; beginning again")
         except StoreFull:
             raise
         except StoreError as error:
@@ -129,11 +131,10 @@ def verify(folder: Path, *, images: bool = True, say: Callable[[str], None] = la
 class _Check:
     """One pass over a record."""
 
-    def __init__(self, store: Store, images: bool, say: Callable[[str], None]) -> None:
-        self._store, self._images, self._say = store, images, say
+    def __init__(self, store: Store, images: bool) -> None:
+        self._store, self._images = store, images
         start = store.snapshot()
         self._base, self._head, self._newest, self._slides = start.base, start.head, start.newest, start.slides
-        self._next_word = time.monotonic() + _SAY_EVERY_S
         self._kinds: Counter[type[Body]] = Counter()
         self._entries = self._images_read = 0
         self._open_runs: dict[int, int] = {}  # verdicts read of runs whose begin was read and whose end was not yet
@@ -192,12 +193,12 @@ class _Check:
 
     def _read_chain(self) -> None:
         last: Row = self._base
-        for row in self._store.entries(after=self._base.id, through=self._head.id):
+        entries = self._store.entries(after=self._base.id, through=self._head.id)
+        for row in tracked(entries, "checking entries", self._head.id - self._base.id):
             self._check_link(last, row)
             last = row
             self._entries += 1
             self._check_body(row)
-            self._progress(row.id)
         if last.id < self._head.id:
             self._find(f"entries {last.id + 1} to {self._head.id} are missing at the end")
         elif last.id == self._head.id and last.digest != self._head.digest:
@@ -277,7 +278,7 @@ class _Check:
         said = body.counters.get("stored", stored)
         if stored is None or said is None or said == stored:
             return
-        text = f"run {body.run} says that it stored {said} verdicts, and the record has {stored}"
+        text = f"run {body.run} says that it stored {counted(said, 'verdict')}, and the record has {stored}"
         if said > stored:
             self._find(text)
         elif len(self._miscounted) < MOST_FINDINGS:  # a run that stored what it could not announce did not count it
@@ -309,11 +310,6 @@ class _Check:
             else:
                 self._find(f"{path}: no entry names this file")
         return unrecorded
-
-    def _progress(self, done: int) -> None:
-        if time.monotonic() > self._next_word:
-            self._next_word = time.monotonic() + _SAY_EVERY_S
-            self._say(f"entry {done} of {self._head.id}")
 
 
 def _files(root: Path, folder: str, below: int = 2) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from edge.bundle.provenance import NOT_RECORDED, UNSIGNED, Provenance
 from edge.errors import StoreError
@@ -30,7 +30,8 @@ class RunInfo(Struct, frozen=True):
         software: name and version of what recorded. settings: the profile, JSON text.
         signed_by: ids of the trusted keys that signed the bundle, separated by spaces, or "unsigned". bundle_version:
             the version that they signed; None where unsigned. Runs recorded before bundles were signed hold neither.
-        synthetic_certificate: synthetic images certified the bundle. Older runs do not hold it.
+        synthetic_certificate: synthetic images certified the bundle. Older runs do not hold it. lax_policy: of the
+            bundle's certificate; left out where it allows no more than the shipped one.
 
     >>> bundle, interpreter = ("tiny-int8", "0" * 64, True), ("litert", "2.3", "xnnpack")
     >>> RunInfo("s1", "sim:", True, *bundle, *interpreter, ("Benign", "Pre"), "leukoscope 1", "{}").signed_by
@@ -52,6 +53,7 @@ class RunInfo(Struct, frozen=True):
     signed_by: str = UNSIGNED
     bundle_version: int | None = None
     synthetic_certificate: bool | None = False
+    lax_policy: str | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         require_slide(self.slide)
@@ -239,7 +241,7 @@ class RunBody(RunInfo, frozen=True, kw_only=True, tag_field="type", tag="run"):
     @property
     def provenance(self) -> Provenance:
         """Of the bundle that judges."""
-        return Provenance(self.bundle, self.bundle_version, self.signed_by, self.synthetic_certificate)
+        return Provenance(self.bundle, self.bundle_version, self.signed_by, self.synthetic_certificate, self.lax_policy)
 
 
 Body = RunBody | VerdictBody | EventBody | EndBody | PrunedBody

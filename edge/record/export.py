@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from msgspec import Struct, convert, to_builtins
 
-from edge.bundle.provenance import Provenance
+from edge.bundle.provenance import BY_LAXER_POLICY, Provenance
 from edge.errors import StoreError, UsageError
 from edge.record.audit import VerifyReport, verify
 from edge.record.chain import ChainEnd
@@ -20,6 +20,7 @@ from edge.record.images import Place
 from edge.record.reader import Head, PrunedMeanwhile, Row
 from edge.record.store import Store
 from edge.system.clock import Clock
+from edge.system.wording import counted
 
 _log = logging.getLogger(__name__)
 
@@ -132,7 +133,7 @@ def export(folder: Path, slide: str, to: Path) -> tuple[SlideSummary, VerifyRepo
 
 
 def _export_once(folder: Path, slide: str, to: Path) -> tuple[SlideSummary, VerifyReport]:
-    checked = verify(folder, images=False, say=_log.info)
+    checked = verify(folder, images=False)
     with Store.open(folder, read_only=True) as store:
         known = store.slides()
         if slide not in known:
@@ -341,8 +342,11 @@ def _readme(slide: str, head: Head, summary: SlideSummary, checked: VerifyReport
             "SYNTHETIC CERTIFICATE: a bundle that judged here was certified on synthetic images only; its accuracy on "
             "smears is\nnot known (column `synthetic_certificate`).\n\n"
         )
+    if any(bundle.lax_policy for bundle in summary.bundles):
+        said = "; ".join(f"{bundle.bundle}: {bundle.lax_policy}" for bundle in summary.bundles if bundle.lax_policy)
+        warning += f"LAX POLICY: a bundle that judged here was {BY_LAXER_POLICY}: {said}.\n\n"
     judged_by = "".join(f"Judged by {bundle}.\n" for bundle in summary.bundles)
-    return f"""Slide {slide}: {summary.verdicts} verdicts, {summary.images} images.
+    return f"""Slide {slide}: {counted(summary.verdicts, "verdict")}, {counted(summary.images, "image")}.
 {judged_by}
 Research use only: this is no medical device, and no verdict in here is a diagnosis.
 

@@ -15,6 +15,7 @@ from edge.record.entries import Body, Image, PrunedBody, VerdictBody, moment, re
 from edge.record.reader import KnownTime, Row
 from edge.record.store import Store, Transaction
 from edge.system.clock import Instant
+from edge.system.wording import counted
 
 MOST_AT_ONCE = 5000  # entries a transaction: recording waits that long
 _DAY_NS = 86_400 * 10**9
@@ -66,7 +67,8 @@ class PruneReport:
     held_back: str = ""
 
     def __str__(self) -> str:
-        text = f"{self.verdicts} verdicts and {self.images} images ({self.image_bytes / 1e6:.1f} MB) removed"
+        verdicts, images = counted(self.verdicts, "verdict"), counted(self.images, "image")
+        text = f"{verdicts} and {images} ({self.image_bytes / 1e6:.1f} MB) removed"
         return f"{text}; {self.held_back}" if self.held_back else text
 
 

@@ -4,6 +4,7 @@ __all__ = [
     "boot",
     "bundle_watch",
     "interpreter",
+    "isolation",
     "selftest",
     "selftest_schedule",
     "selftest_state",

@@ -8,7 +8,7 @@ from edge.bundle import bundle as bundles
 from edge.bundle.bundle import Bundle
 from edge.bundle.golden import Replay
 from edge.bundle.policy import shipped_bundles
-from edge.bundle.provenance import ON_SYNTHETIC
+from edge.bundle.provenance import BY_LAXER_POLICY, ON_SYNTHETIC
 from edge.bundle.trusted import TrustedKeys
 from edge.errors import BundleError
 from edge.inference.classifier import Classifier
@@ -70,6 +70,8 @@ def serve(
         _log.warning(f"{bundle.name} is not signed by a key that this machine trusts; --allow-unsigned lets it run")
     if bundle.synthetic:
         _log.warning(f"{bundle.name} was {ON_SYNTHETIC}; its accuracy is not known")
+    if bundle.lax_policy:
+        _log.warning(f"{bundle.name} was {BY_LAXER_POLICY}: {bundle.lax_policy}")
     if not bundle.certified:
         _log.warning(f"the certificate of {bundle.name} says {bundle.certificate['verdict']!r}")
     interpreter, instead = _interpreter(bundle, model)

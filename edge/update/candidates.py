@@ -149,7 +149,7 @@ def choose(
         except LeukoscopeError as error:
             if error.exit_code == MACHINE_LACKS:  # the source fails, not this candidate
                 raise
-            passed.append(PassedOver(candidate.origin, "refused", str(error)))
+            passed.append(PassedOver(candidate.origin, "refused", str(error).replace(f"{place}/", "")))
             continue
         against = _against(offer, terms, standing)
         if against is None:

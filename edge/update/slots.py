@@ -44,6 +44,11 @@ def default_slots() -> Path:
     return (Path(state) if state else STATE_FOLDER) / "bundles"
 
 
+def slots_folder(option: str) -> Path:
+    """The folder that `--slots` names, absolute since a self-test runs elsewhere; `default_slots` where it is empty."""
+    return Path(option).absolute() if option else default_slots()
+
+
 @dataclass(frozen=True)
 class Place:
     """A bundle's place: its slot and its name.

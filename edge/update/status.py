@@ -16,7 +16,8 @@ _HISTORY = 10  # lines that `edge slots` shows
 class SlotStatus(Struct, frozen=True):
     """The bundle in a slot; `version` and `digest` None where its files do not say, `fault` None where it verifies.
 
-    `synthetic_certificate`: synthetic images certified it; None where it does not verify.
+    `synthetic_certificate`: synthetic images certified it; None where it does not verify. `lax_policy`: its policy,
+    where that is laxer than the shipped one.
 
     >>> SlotStatus("tiny-int8", 3, "0" * 64, "unsigned", None, synthetic_certificate=False).version
     3
@@ -28,6 +29,7 @@ class SlotStatus(Struct, frozen=True):
     signed_by: str | None
     fault: str | None
     synthetic_certificate: bool | None
+    lax_policy: str | None = None
 
 
 class SlotsStatus(Struct, frozen=True):
@@ -93,10 +95,11 @@ def _slot_status(slots: Slots, place: Place | None, trust: TrustedKeys, allow_un
     if place is None:
         return None
     identity = slots.identity(place)
-    signed_by = fault = synthetic = None
+    signed_by = fault = synthetic = lax_policy = None
     try:
         bundle = bundles.load(slots.path(place), trust=trust, allow_unsigned=allow_unsigned, allow_uncertified=True)
         signed_by, synthetic = bundle.provenance.signed_by, bundle.synthetic
+        lax_policy = bundle.lax_policy
     except LeukoscopeError as error:
         fault = str(error)
     return SlotStatus(
@@ -106,4 +109,5 @@ def _slot_status(slots: Slots, place: Place | None, trust: TrustedKeys, allow_un
         signed_by=signed_by,
         fault=fault,
         synthetic_certificate=synthetic,
+        lax_policy=lax_policy,
     )

@@ -47,6 +47,7 @@ class Done:
         offer: the bundle that this is about; None for nothing.
         place: where it stands now; None where nothing was installed.
         passed_over: candidates that were not taken.
+        lax_policy: of what was installed, where it is laxer than the shipped one.
         synthetic_certificate: synthetic images certified what was installed; None where nothing was, since a
             certificate is read on installing only.
 
@@ -59,6 +60,7 @@ class Done:
     place: Place | None
     passed_over: tuple[PassedOver, ...]
     synthetic_certificate: bool | None = None
+    lax_policy: str | None = None
 
 
 def update(
@@ -71,6 +73,7 @@ def update(
     quiet: frozenset[Reason] = QUIET,
     check: bool = False,
     allow_uncertified: bool = False,
+    require_runnable: Callable[[Bundle], None] = lambda bundle: None,
 ) -> Done:
     """Install the newest acceptable candidate.
 
@@ -80,6 +83,7 @@ def update(
         source: for the history.
         quiet: reasons for which nothing is to be done and all is well; any other than these and "other" is a refusal.
         check: weigh, and change nothing.
+        require_runnable: raises where a run could not start with a bundle that verifies.
 
     Raises:
         UpdateBusy: another update is under way.
@@ -105,18 +109,21 @@ def update(
             return Done("would_install", offers[0], None, (*passed, *_outdone(offers[1:], offers[0])))
         for number, offer in enumerate(offers):
             try:
-                place, bundle = _install(slots, offer, terms, prove, standing, source, allow_uncertified)
+                place, bundle = _install(
+                    slots, offer, terms, prove, standing, source, allow_uncertified, require_runnable
+                )
             except LeukoscopeError as error:
                 if error.exit_code == MACHINE_LACKS:  # no fault of this offer, and the next would meet it too
                     raise
-                _note_refusal(slots, source, str(error), offer)
-                passed.append(PassedOver(offer.candidate.origin, "refused", f"{offer} was not installed: {error}"))
+                why = str(error).replace(str(slots.folder / STAGING / offer.name), offer.candidate.origin)
+                _note_refusal(slots, source, why, offer)
+                passed.append(PassedOver(offer.candidate.origin, "refused", f"{offer} was not installed: {why}"))
                 continue
             finally:
                 with suppress(OSError):  # what is left is cleaned by the next update
                     slots.durable.remove("tidy", slots.folder / STAGING)
             passed_over = (*passed, *_outdone(offers[number + 1 :], offer))
-            return Done("installed", offer, place, passed_over, bundle.synthetic)
+            return Done("installed", offer, place, passed_over, bundle.synthetic, bundle.lax_policy)
         raise UpdateError("; ".join(str(each) for each in passed if each.reason == "refused"))
 
 
@@ -172,6 +179,7 @@ def _install(
     standing: Standing,
     source: str,
     allow_uncertified: bool,
+    require_runnable: Callable[[Bundle], None],
 ) -> tuple[Place, Bundle]:
     folder = slots.folder / STAGING / offer.name
     files = offer.candidate.files()
@@ -184,6 +192,7 @@ def _install(
     )
     if bundle.digest != offer.digest:  # the source changed between two looks
         raise UpdateError(f"{offer.candidate.origin}: changed while it was read")
+    require_runnable(bundle)
     _stage(slots, folder, files)
     prove(folder)
     with slots.changing():
@@ -197,7 +206,10 @@ def _install(
         state = slots.renew_damaged_state().accept(offer.digest)
         slots.save("mark", replace(state, trial=Trial(idle, offer.digest, starts=())))
         slots.switch("switch", place)
-        slots.note("installed", **_shown(offer), synthetic_certificate=bundle.synthetic, slot=idle, source=source)
+        lax = {"lax_policy": bundle.lax_policy} if bundle.lax_policy else {}
+        slots.note(
+            "installed", **_shown(offer), synthetic_certificate=bundle.synthetic, **lax, slot=idle, source=source
+        )
     return place, bundle
 
 

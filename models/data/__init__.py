@@ -2,6 +2,7 @@
 
 __all__ = [
     "audit",
+    "class_folders",
     "dataset",
     "fetch",
     "field_groups",

@@ -1,11 +1,12 @@
 """Audit of an image set before anything is trained on it: `models audit`."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from edge.system.progress import tracked
 from edge.system.streams import one_line
 from models.data import shortcut_probe as shortcuts
 from models.data.dataset import KINDS, ImageSet, Sample
@@ -20,7 +21,6 @@ CROWDED = 0.2  # part of all images in one group from which grouping itself is t
 IMBALANCE = 3.0  # largest class over smallest
 
 Record = dict[str, Any]
-Progress = Callable[[str], None]
 
 
 def audit(
@@ -28,7 +28,6 @@ def audit(
     *,
     overlaps: Sequence[Overlap] | None = None,
     seed: int = 0,
-    progress: Progress | None = None,
 ) -> Record:
     """Look an image set over.
 
@@ -36,7 +35,6 @@ def audit(
         image_set: from `scan`.
         overlaps: from `find_overlaps(distinct_samples(image_set.samples))`, when it is known already.
         seed: of folds and forests.
-        progress: told what begins, a line at a time.
 
     Returns:
         A JSON object: labels, images, counts, problems, duplicates, fields, border, marks, colour, findings.
@@ -45,14 +43,11 @@ def audit(
     Raises:
         ImageFileError: a file changed into something unreadable since the scan.
     """
-    say = progress or (lambda _: None)
     samples = image_set.samples
     distinct = distinct_samples(samples)
     if overlaps is None:
-        say(f"comparing {len(distinct)} images with each other")
         overlaps = find_overlaps(distinct)
     groups = groups_of(distinct, overlaps)
-    say("measuring what colour and border alone tell")
     features = shortcuts.extract(samples, image_set.labels)
     record: Record = {
         "format": AUDIT_FORMAT,
@@ -64,7 +59,7 @@ def audit(
         "problems": [{"name": p.name, "kind": p.kind, "detail": p.detail, "used": p.used} for p in image_set.problems],
         "duplicates": _duplicates(samples),
         "fields": _fields(samples, distinct, overlaps, groups),
-        "border": _border(samples, features, groups, seed, say),
+        "border": _border(samples, features, groups, seed),
         "marks": shortcuts.fixed_marks(features.edges),
         "colour": _colour(samples, features, groups, seed),
     }
@@ -144,7 +139,6 @@ def _border(
     features: shortcuts.Features,
     groups: Mapping[str, str],
     seed: int,
-    say: Progress,
 ) -> Record | None:
     """What each border patch tells of the class; None when there are too few fields to say."""
     chosen = np.arange(len(samples))
@@ -155,9 +149,8 @@ def _border(
     if not shortcuts.enough_groups(truth, names):
         return None
     guesses = {}
-    for region, patches in features.patches.items():
+    for region, patches in tracked(features.patches.items(), "probing the border", len(features.patches)):
         guesses[region] = shortcuts.guess(patches[chosen], truth, names, seed)
-        say(f"border, {region}: {guesses[region]['accuracy']:.1%}")
     return {"regions": guesses, **shortcuts.judge_border(guesses)}
 
 

@@ -8,9 +8,9 @@ import hashlib
 import os
 import stat
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -27,6 +27,8 @@ from edge.inference.images import (
     read_image,
     read_image_header,
 )
+from edge.system.progress import tracked
+from models.data.class_folders import beside_classes, files_of, layout, unlisted
 from models.errors import DatasetError
 
 KINDS = {
@@ -85,12 +87,17 @@ class Problem:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """What `scan` found. Samples are sorted by name; labels are in output order."""
+    """What `scan` found. Samples are sorted by name; labels are in output order.
+
+    Attributes:
+        parts: where folders divide the set (train, val, test): a folder's name to its part of the split.
+    """
 
     root: Path
     labels: tuple[str, ...]
     samples: tuple[Sample, ...]
     problems: tuple[Problem, ...]
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     def counts(self) -> dict[str, int]:
         """Usable images a label, labels without any included."""
@@ -111,8 +118,8 @@ def scan(root: Path, labels: Sequence[str] | None = None) -> ImageSet:
     """Look over a folder of images, a folder a class.
 
     Args:
-        root: folder whose sub-folders are the classes. Only files directly in a class folder are taken; links
-            are followed to files and to class folders.
+        root: folder whose sub-folders are the classes, or train, val and test with the classes in each. Only files
+            directly in a class folder are taken; links are followed to files and to class folders.
         labels: the classes in output order; None takes every sub-folder with a usable image, sorted by name.
 
     Returns:
@@ -122,27 +129,28 @@ def scan(root: Path, labels: Sequence[str] | None = None) -> ImageSet:
         DatasetError: no such folder, fewer than two classes, or no image at all.
     """
     root = Path(root)
-    folders = _class_folders(root)
-    wanted = sorted(folders) if labels is None else list(labels)
+    on_disk = layout(root)
+    wanted = list(on_disk.labels) if labels is None else list(labels)
     if len(set(wanted)) != len(wanted):
         raise DatasetError(f"labels must be different names; got {wanted}")
-    problems = [*_beside_classes(root), *_unlisted(folders, wanted)]
+    troubles = [*beside_classes(root), *unlisted(root, on_disk, wanted)]
     found: list[tuple[str, Path]] = []
     for label in wanted:
-        files, trouble = _files_of(root, folders[label]) if label in folders else ([], [])
+        files, trouble = files_of(root, on_disk.folders.get(label, ()))
         found += [(label, path) for path in files]
-        problems += trouble
-    samples, trouble = _look_at_all(root, found)
-    problems += trouble
+        troubles += trouble
+    problems = [Problem(*trouble) for trouble in troubles]
+    samples, met = _look_at_all(root, found)
+    problems += met
     counts = Counter(sample.label for sample in samples)
     for label in wanted:
         if not counts[label]:
-            detail = "holds no usable image" if label in folders else "no such folder"
+            detail = "holds no usable image" if label in on_disk.folders else "no such folder"
             problems.append(Problem(f"{label}/", "empty-class", detail))
     kept = tuple(wanted) if labels is not None else tuple(label for label in wanted if counts[label])
     _check_enough(root, kept, samples, problems)
     problems += _duplicates(samples)
-    return ImageSet(root, kept, tuple(samples), tuple(sorted(problems, key=lambda p: (p.name, p.kind))))
+    return ImageSet(root, kept, tuple(samples), tuple(sorted(problems, key=lambda p: (p.name, p.kind))), on_disk.parts)
 
 
 def load_pixels(samples: Sequence[Sample], contract: InputContract) -> Pixels:
@@ -161,64 +169,13 @@ def load_pixels(samples: Sequence[Sample], contract: InputContract) -> Pixels:
         pixels[index] = contract.prepare(read_image(samples[index].path))
 
     with ThreadPoolExecutor(_workers()) as pool:
-        for _ in pool.map(load, range(len(samples))):
+        for _ in tracked(pool.map(load, range(len(samples))), "preparing images", len(samples)):
             pass
     return pixels
 
 
 def _workers() -> int:
     return min(8, os.cpu_count() or 1)
-
-
-def _class_folders(root: Path) -> dict[str, Path]:
-    try:
-        if not root.exists():
-            raise DatasetError(f"data must be a folder of class folders; {root} does not exist")
-        if not root.is_dir():
-            raise DatasetError(f"data must be a folder of class folders; {root} is a file")
-        entries = sorted(root.iterdir())
-        folders = {p.name: p for p in entries if not p.name.startswith(".") and _is_folder(p)}
-    except OSError as error:
-        raise DatasetError(f"data must be a readable folder; {root}: {error.strerror}") from error
-    return folders
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # a loop of links
-        return False
-
-
-def _beside_classes(root: Path) -> list[Problem]:
-    """Images in the root, where they have no class. Other files there are nobody's business."""
-    loose = [p for p in sorted(root.iterdir()) if p.suffix.lower() in IMAGE_SUFFIXES and not _is_folder(p)]
-    return [Problem(p.name, "unsorted", "lies beside the class folders: no class") for p in loose]
-
-
-def _unlisted(folders: dict[str, Path], wanted: Sequence[str]) -> list[Problem]:
-    others = sorted(set(folders) - set(wanted))
-    return [Problem(f"{name}/", "unlisted", f"is none of the labels {list(wanted)}: not read") for name in others]
-
-
-def _files_of(root: Path, folder: Path) -> tuple[list[Path], list[Problem]]:
-    """Files of one class folder to look at, and what is not looked at."""
-    files: list[Path] = []
-    problems: list[Problem] = []
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError as error:
-        return [], [Problem(f"{folder.name}/", "unreadable", str(error.strerror))]
-    for path in entries:
-        name = path.relative_to(root).as_posix()
-        if path.name.startswith("."):
-            if path.suffix.lower() in IMAGE_SUFFIXES:  # `._x.jpg` of macOS; .DS_Store and the like are no images
-                problems.append(Problem(name, "hidden", "hidden file: not read"))
-        elif _is_folder(path):
-            problems.append(Problem(f"{name}/", "nested", "folder inside a class folder: not searched"))
-        else:
-            files.append(path)
-    return files, problems
 
 
 def _check_enough(root: Path, labels: Sequence[str], samples: Sequence[Sample], problems: Sequence[Problem]) -> None:
@@ -235,7 +192,8 @@ def _check_enough(root: Path, labels: Sequence[str], samples: Sequence[Sample], 
 
 def _look_at_all(root: Path, found: Sequence[tuple[str, Path]]) -> tuple[list[Sample], list[Problem]]:
     with ThreadPoolExecutor(_workers()) as pool:
-        looks = list(pool.map(lambda item: _look_at(root, *item), found))
+        looked = pool.map(lambda item: _look_at(root, *item), found)
+        looks = list(tracked(looked, "reading images", len(found)))
     samples = [sample for sample, _ in looks if sample is not None]
     return sorted(samples, key=lambda s: s.name), [problem for _, problem in looks if problem is not None]
 

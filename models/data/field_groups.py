@@ -14,7 +14,7 @@ Phase correlation: Kuglin and Hines, Proc. IEEE Int. Conf. Cybernetics and Socie
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.inference.contract import InputContract
+from edge.system.progress import Progress, tracked
 from models.data.dataset import Sample, load_pixels
 
 Floats = npt.NDArray[np.float32]
@@ -59,18 +60,17 @@ class Overlap:
     correlation: float
 
 
-def find_groups(samples: Sequence[Sample], progress: Callable[[float], None] | None = None) -> dict[str, str]:
+def find_groups(samples: Sequence[Sample]) -> dict[str, str]:
     """A group name for every image; images that share a field, directly or through others, share the name.
 
     Args:
         samples: any images; exact duplicates fall into one group.
-        progress: told the part done, 0..1.
 
     Returns:
         sha256 -> "g0000", numbered in the order in which the groups first occur in `samples`.
     """
     distinct = distinct_samples(samples)
-    return groups_of(distinct, find_overlaps(distinct, progress))
+    return groups_of(distinct, find_overlaps(distinct))
 
 
 def distinct_samples(samples: Sequence[Sample]) -> tuple[Sample, ...]:
@@ -101,7 +101,7 @@ def groups_of(distinct: Sequence[Sample], overlaps: Sequence[Overlap]) -> dict[s
     return groups
 
 
-def find_overlaps(samples: Sequence[Sample], progress: Callable[[float], None] | None = None) -> tuple[Overlap, ...]:
+def find_overlaps(samples: Sequence[Sample]) -> tuple[Overlap, ...]:
     """All pairs of `samples` that share a piece of a field, sorted by position.
 
     Time grows with the square of their number (2,810 images: half a minute on two cores); memory is 0.05 MB
@@ -112,24 +112,26 @@ def find_overlaps(samples: Sequence[Sample], progress: Callable[[float], None] |
     """
     contract = InputContract((SIDE, SIDE), ("any", "other"))
     planes = np.empty((len(samples), CHECK, CHECK), np.float32)
-    for start in range(0, len(samples), BLOCK):
-        for index, image in enumerate(load_pixels(samples[start : start + BLOCK], contract), start):
-            planes[index] = green_detail(image)
+    with Progress("measuring images", len(samples)) as bar:
+        for start in range(0, len(samples), BLOCK):
+            for index, image in enumerate(load_pixels(samples[start : start + BLOCK], contract), start):
+                planes[index] = green_detail(image)
+                bar.advance()
     if len(planes) >= COMMON_FROM:
         planes -= planes.mean(axis=0)
-    return overlaps_of(planes, progress)
+    return overlaps_of(planes)
 
 
-def overlaps_of(planes: Floats, progress: Callable[[float], None] | None = None) -> tuple[Overlap, ...]:
+def overlaps_of(planes: Floats) -> tuple[Overlap, ...]:
     """As `find_overlaps`, from `green_detail` planes, float32 (N, CHECK, CHECK)."""
     if len(planes) < 2:
         return ()
     coarse = spectra(_resized(planes, COARSE))
-    pairs = _coarse_pairs(coarse, progress or (lambda _: None))
+    pairs = _coarse_pairs(coarse)
     candidates = _fine_pairs(spectra(_resized(planes, FINE)), pairs)
     with ThreadPoolExecutor(_workers()) as pool:
         found = pool.map(lambda c: _best_overlap(planes, *c), candidates)
-    return tuple(o for o in found if o is not None)
+        return tuple(o for o in tracked(found, "aligning pairs", len(candidates)) if o is not None)
 
 
 def least_correlation(shared: float) -> float:
@@ -179,12 +181,11 @@ def spectra(planes: Floats) -> npt.NDArray[np.complex64]:
     return np.asarray(transform * scale, np.complex64)
 
 
-def _coarse_pairs(spectrum: npt.NDArray[np.complex64], progress: Callable[[float], None]) -> npt.NDArray[np.int64]:
+def _coarse_pairs(spectrum: npt.NDArray[np.complex64]) -> npt.NDArray[np.int64]:
     """(M, 2): pairs whose coarse fingerprints correlate at some shift more than chance does."""
     from scipy import fft
 
     count = len(spectrum)
-    done = 0
 
     def partners(index: int) -> list[tuple[int, int]]:
         found: list[tuple[int, int]] = []
@@ -195,12 +196,10 @@ def _coarse_pairs(spectrum: npt.NDArray[np.complex64], progress: Callable[[float
         return found
 
     pairs: list[tuple[int, int]] = []
-    with ThreadPoolExecutor(_workers()) as pool:
+    with ThreadPoolExecutor(_workers()) as pool, Progress("comparing pairs", count * (count - 1) // 2) as bar:
         for index, found in enumerate(pool.map(partners, range(count))):
             pairs += found
-            done += count - 1 - index
-            if index % 16 == 15 or index == count - 1:
-                progress(done / (count * (count - 1) / 2))
+            bar.advance(count - 1 - index)
     return np.array(pairs, np.int64).reshape(-1, 2)
 
 

@@ -1,6 +1,7 @@
 """Parts of a split as the pixels and labels that a network is trained or judged on."""
 
 import hashlib
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,10 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.inference.contract import InputContract, Pixels
+from edge.system.wording import counted
 from models.data.dataset import ImageSet, Sample, load_pixels, scan
 from models.data.published import PUBLISHED_SPLIT
-from models.data.split import Split, field_disjoint
+from models.data.split import EXCLUDED, PARTS, Split, SplitItem, exclude_overlaps, field_disjoint
 from models.support.provenance import SplitUsed
+
+_log = logging.getLogger(__name__)
 
 DEFAULT_SEED = 7
 
@@ -45,11 +49,13 @@ def scan_for(data: Path, contract: InputContract) -> ImageSet:
 def split_for(image_set: ImageSet, path: Path | None = None) -> tuple[Split, str]:
     """The split to use and how it was come by.
 
-    The one at `path`; else the shipped one when it knows every image (they are the published set); else a new
-    field-disjoint one, whose fields are found here.
+    The one at `path`; else that of the folders train, val and test where the images lie in such; else the shipped one
+    when it knows every image (they are the published set); else a new field-disjoint one, whose fields are found here.
     """
     if path is not None:
         return Split.load(path), f"from {path.name}"
+    if image_set.parts:
+        return _split_of_folders(image_set)
     shipped = Split.load(PUBLISHED_SPLIT)
     if {sample.sha256 for sample in image_set.samples} <= set(shipped.groups()):
         return shipped, "the published set's field-disjoint split, shipped"
@@ -57,6 +63,31 @@ def split_for(image_set: ImageSet, path: Path | None = None) -> tuple[Split, str
 
     groups = find_groups(image_set.samples)
     return field_disjoint(image_set.samples, groups, DEFAULT_SEED), f"made here, field-disjoint, seed {DEFAULT_SEED}"
+
+
+def _split_of_folders(image_set: ImageSet) -> tuple[Split, str]:
+    """The division that the folders make, less images whose field is in an earlier folder too.
+
+    Without a folder for testing the one for validation judges.
+    """
+    from models.data.field_groups import find_groups
+
+    parts = dict(image_set.parts)
+    if "test" not in parts.values():
+        parts = {name: "test" if part == "validation" else part for name, part in parts.items()}
+    groups = find_groups(image_set.samples)
+    side: dict[str, str] = {}
+    for sample in sorted(image_set.samples, key=lambda s: PARTS.index(parts[s.name.split("/")[0]])):
+        side.setdefault(sample.sha256, parts[sample.name.split("/")[0]])  # copies stay in the earliest folder
+    items = tuple(SplitItem(side[s.sha256], s.label, s.name, s.sha256, s.sha256) for s in image_set.samples)
+    split = exclude_overlaps(Split(items), groups)
+    left_out = sum(item.part == EXCLUDED for item in split.items)
+    said = f"{counted(left_out, 'image')} that shared a microscope field with an earlier folder"
+    without = f", without {said}" if left_out else ""
+    if left_out:
+        _log.warning(f"left out: {said}")
+    named = ", ".join(f"{name} ({part})" for name, part in sorted(parts.items(), key=lambda p: PARTS.index(p[1])))
+    return split, f"the folders {named}{without}"
 
 
 def part_of(data: Path, contract: InputContract, split: Path | None, part: str) -> tuple[Part, SplitUsed]:

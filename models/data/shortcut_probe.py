@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.inference.contract import InputContract, Pixels
+from edge.system.progress import tracked
 from models.data.dataset import Sample, load_pixels
 from models.statistics.intervals import wilson
 
@@ -66,7 +67,7 @@ def extract(samples: Sequence[Sample], labels: Sequence[str]) -> Features:
     patches = {name: np.empty((len(samples), THUMBNAIL[0] * THUMBNAIL[1]), np.float32) for name in REGIONS}
     edges = {label: np.zeros((SIDE, SIDE)) for label in labels}
     sums = {label: np.zeros((SIDE, SIDE, 3)) for label in labels}
-    for start in range(0, len(samples), BLOCK):
+    for start in tracked(range(0, len(samples), BLOCK), "measuring colour and marks, blocks of images"):
         block = samples[start : start + BLOCK]
         for index, image in enumerate(load_pixels(block, contract), start):
             grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)

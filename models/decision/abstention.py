@@ -16,6 +16,7 @@ from edge.inference.answer import BatchAnswers
 from edge.inference.benign import as_labels, in_words, recorded
 from edge.inference.contract import InputContract, Pixels
 from edge.inference.images import images_in, read_image
+from edge.system.progress import Progress
 from models.decision.abstention_record import (
     AbstentionRecord,
     Auroc,
@@ -32,7 +33,6 @@ from models.evaluation.evaluation_set import EvaluationSet
 from models.statistics.formatting import percent, safety_count
 from models.statistics.intervals import Interval
 from models.statistics.share import Share
-from models.support.progress import Progress
 
 RECORD_FORMAT = 1
 _DECIMALS = 12

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from edge.inference.answer import BatchAnswers
 from edge.inference.benign import in_words
 from edge.inference.decision import LOW_CONFIDENCE
+from edge.system.progress import Progress
 from models.decision.abstention_record import DegradedCounts, DegradedRange
 from models.decision.device_decision import DeviceDecision, ask_gates
 from models.evaluation.corruptions import CORRUPTIONS, SEVERITIES, USUAL
 from models.evaluation.evaluation_set import EvaluationSet
 from models.evaluation.robustness import degraded
 from models.statistics.formatting import safety_count
-from models.support.progress import Progress
 
 RANGES = {"usual": USUAL, "all": SEVERITIES}
 Tally = Counter[str]

@@ -15,6 +15,7 @@ from msgspec import to_builtins
 from edge.inference.benign import in_words, indices, recorded
 from edge.inference.decision import Decision
 from edge.inference.gates.base import Gates
+from edge.system.progress import Progress
 from models.decision.decision_record import (
     Calibration,
     CalibrationChange,
@@ -51,7 +52,6 @@ from models.statistics.formatting import percent_range, safety_count
 from models.statistics.share import Share
 from models.statistics.validation import Floats, Indices
 from models.support.keyed_random import draw
-from models.support.progress import Progress
 
 RECORD_FORMAT = 1
 FORMS = 7  # of the 54 degraded forms of each field: all corruptions at severities 1 to 3

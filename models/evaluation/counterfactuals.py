@@ -11,12 +11,12 @@ import numpy.typing as npt
 from msgspec import UNSET, Struct, UnsetType
 
 from edge.inference.benign import Recorded, as_labels, benign_labels, in_words, recorded
+from edge.system.progress import Progress
 from models.evaluation.evaluation_set import Answers, EvaluationSet, Score, ask, score
 from models.evaluation.interventions import VIEWS
 from models.networks.prediction import Predict
 from models.statistics.formatting import percent, safety_count
 from models.statistics.intervals import Interval, wilson
-from models.support.progress import Progress
 
 RECORD_FORMAT = 1
 Groups = Mapping[str, tuple[npt.NDArray[np.int64], Mapping[str, Answers]]]

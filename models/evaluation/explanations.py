@@ -14,13 +14,13 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from edge.inference.contract import InputContract, Pixels
+from edge.system.progress import Progress
 from models.data.scale_bar import CORNER_HEIGHT, CORNER_WIDTH
 from models.data.white_cell_segmentation import white_cells
 from models.evaluation.class_activation import Activations, ClassActivation, Mask, best_share, mass_share, shuffled
 from models.statistics.formatting import percent, percent_range
 from models.statistics.intervals import Interval, bootstrap
 from models.statistics.share import Share
-from models.support.progress import Progress
 
 RECORD_FORMAT = 1
 CONTROLS = ("other_class", "other_image", "shuffled_network")

@@ -13,13 +13,13 @@ from msgspec.structs import replace
 
 from edge.inference.benign import Recorded, as_labels, benign_labels, in_words, recorded
 from edge.inference.contract import Pixels
+from edge.system.progress import Progress
 from models.evaluation.corruptions import CORRUPTIONS, SEVERITIES, USUAL, corrupt
 from models.evaluation.evaluation_set import Answers, EvaluationSet, Score, ask, score
 from models.networks.model_pair import FLOAT, INT8
 from models.networks.prediction import Predict
 from models.statistics.formatting import safety_count
 from models.statistics.intervals import Interval, bootstrap, paired_difference
-from models.support.progress import Progress
 
 RECORD_FORMAT = 1
 Cells = Mapping[tuple[str, int], Mapping[str, Answers]]

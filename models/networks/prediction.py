@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.inference.contract import FLOAT32, InputContract, Pixels
+from edge.system.progress import tracked
 
 Floats = npt.NDArray[np.float32]
 Predict = Callable[[Pixels], Floats]
@@ -43,7 +44,8 @@ def predictor(network: Any, contract: InputContract) -> Predict:
 
 def predict(outputs: Callable[[Floats], Floats], contract: InputContract, pixels: Pixels) -> Floats:
     """float32 (N, classes) that `outputs` gives for prepared pixels uint8 (N, H, W, 3), encoded BATCH at a time."""
-    batches = (pixels[start : start + BATCH] for start in range(0, len(pixels), BATCH))
+    starts = tracked(range(0, len(pixels), BATCH), f"float network, batches of {BATCH}")
+    batches = (pixels[start : start + BATCH] for start in starts)
     return np.concatenate(
         [outputs(np.concatenate([contract.encode(image, FLOAT32) for image in batch])) for batch in batches]
     )

@@ -1,3 +1,3 @@
-"""What every room of `models` needs: progress, record files, versions, quiet TensorFlow, keyed random numbers."""
+"""What every room of `models` needs: record files, versions, quiet TensorFlow, keyed random numbers."""
 
-__all__ = ["keyed_random", "progress", "provenance", "quiet_tensorflow", "records", "versions"]
+__all__ = ["keyed_random", "provenance", "quiet_tensorflow", "records", "versions"]

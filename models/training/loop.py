@@ -13,9 +13,9 @@ import numpy.typing as npt
 from msgspec import UNSET
 
 from edge.inference.contract import InputContract
+from edge.system.progress import Progress
 from models.errors import TrainingError
 from models.networks.prediction import predictor
-from models.support.progress import Progress
 from models.training.batches import Batches, LabelledPixels, validation_views
 from models.training.checkpoint import Checkpoint, Epoch, save_network
 from models.training.optimization import (

@@ -25,6 +25,7 @@ from edge.cameras.synthetic.optics import Optics
 from edge.cameras.synthetic.recipes import PUBLISHED_FIELD_UM, RECIPES, Recipe, Style
 from edge.errors import SmearError
 from edge.inference.contract import SMALLEST_FRAME, Pixels
+from edge.system.progress import tracked
 
 SYNTHETIC_NOTICE = (
     "synthetic: a drawn smear, not a patient's; for demonstration and tests, never for a reported accuracy"
@@ -187,7 +188,7 @@ def synthetic_fields(
     if not names:
         raise SmearError("recipes must name at least one recipe; got none")
     result = []
-    for index in range(count):
+    for index in tracked(range(count), "drawing fields"):
         name = names[index % len(names)]
         key = mix(seed, 5, index)
         u = uniforms(key, 6)

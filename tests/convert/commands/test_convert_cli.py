@@ -73,7 +73,8 @@ def test_the_installed_command_makes_a_certified_bundle(
     assert certificate["verdict"] == "pass" and certificate["judged"] == "labels"
     assert certificate["parity"]["accuracy_float"] > 0.9 and certificate["parity"]["images"] == 80
     assert "Traceback" not in done.stderr and "tensorflow" not in done.stderr.lower()
-    assert (path / "report.html").is_file() and names(path.parent) == ["dots-int8"]
+    assert names(path.parent) == ["dots-int8"]
+    assert "A laxer policy than the one that ships" in (path / "report.html").read_text(), "for few images"
 
 
 def test_no_path_of_this_machine_is_in_a_bundle(world: World, shipped: tuple[Any, Path]) -> None:
@@ -104,6 +105,8 @@ def test_a_changed_policy_converts_again_and_few_images_are_inconclusive(world: 
     done = run("quantize", "--int8", world.model, *world.images, "--out", out)
     assert done.code == 3 and "converting" in done.err and "inconclusive" in done.out
     assert "80 images, 300 needed to say" in done.out
+    assert "A laxer policy" not in (out / "dots-int8" / "report.html").read_text()
+    assert f"report: {out / 'dots-int8' / 'report.html'}" in done.out
     with pytest.raises(bundles.BundleError, match="'inconclusive', not 'pass'"):
         bundles.load(out / "dots-int8", trust=machine_keys(), allow_unsigned=True)
 
@@ -146,6 +149,52 @@ def test_without_a_contract_one_is_inferred_and_said(world: World, tmp_path: Pat
     (tmp_path / "labels.txt").write_text("\n".join(LABELS))
     done = run("quantize", "--int8", model, *judged(world), "--out", tmp_path / "out")
     assert done.code == 0 and "labels.txt" in done.err and "assumed" in done.err
+
+
+def test_without_labels_the_folders_name_the_classes_as_keras_does(world: World, tmp_path: Path, run: Run) -> None:
+    model = shutil.copyfile(world.model, tmp_path / "mine.keras")
+    done = run("quantize", "--int8", model, *judged(world), "--out", tmp_path / "out", "--json")
+    assert done.code == 0, done.err
+    assert (
+        "labels: Benign, Early, Pre, Pro: the sorted names of the class folders, the order in which Keras" in done.err
+    )
+    assert (tmp_path / "out" / "mine-int8" / "labels.txt").read_text() == "Benign\nEarly\nPre\nPro\n"
+
+
+def test_folders_in_another_order_than_the_outputs_are_refused(world: World, tmp_path: Path, run: Run) -> None:
+    """Negative control of the labels from folders: `late` comes last among them, and its output is the first."""
+    model = shutil.copyfile(world.model, tmp_path / "mine.keras")
+    data = shutil.copytree(world.data, tmp_path / "images")
+    (data / "Benign").rename(data / "late")
+    done = run("quantize", "--int8", model, "--data", data, "--out", tmp_path / "out")
+    done.refused(2, "label-order", "if its outputs are called late, Early, Pre, Pro")
+
+
+def test_folders_that_divide_the_images_are_followed(world: World, tmp_path: Path, run: Run) -> None:
+    model = shutil.copyfile(world.model, tmp_path / "mine.keras")
+    for file in sorted(world.data.rglob("*.png")):
+        part = "train" if int(file.stem[-3:]) < 20 else "val" if int(file.stem[-3:]) < 25 else "test"
+        target = tmp_path / "images" / part / file.parent.name / file.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+    words = ["--data", tmp_path / "images", "--policy", world.policy, "--out", tmp_path / "out", "--json"]
+    done = run("quantize", "--int8", model, *words)
+    assert done.code == 0, done.err
+    assert "images: the folders train (train), val (validation), test (test); 80 may calibrate, 60 judge" in done.err
+    assert done.record["bundles"][0]["parity"]["images"] == 60
+
+
+def test_a_repeat_loads_no_model_and_reads_no_image(
+    world: World, out: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def not_needed(*_: object) -> None:
+        raise AssertionError("the model was loaded")
+
+    monkeypatch.setattr("convert.certification.job.load_float", not_needed)
+    words = ["quantize", "--int8", world.model, *judged(world), "--out", out]
+    assert run(*words).code == 0
+    with pytest.raises(AssertionError, match="loaded"):  # negative control: another seed is another request
+        run(*words, "--seed", "1")
 
 
 def test_parity_of_a_bundle_and_of_a_file_agree(world: World, shipped: tuple[Any, Path], run: Run) -> None:
@@ -362,9 +411,23 @@ def test_bad_options_of_quantize(world: World, bad: Path, tmp_path: Path, run: R
     assert names(tmp_path) == []
 
 
+def test_two_models_of_one_name_and_names_that_cannot_be_signed_are_refused(
+    world: World, tmp_path: Path, run: Run
+) -> None:
+    other = tmp_path / "dots.keras"
+    run("quantize", "--int8", world.model, other, "--out", tmp_path).refused(
+        2, f"{world.model} and {other} would both become the bundle dots-int8"
+    )
+    run("quantize", "--int8", tmp_path / "my dots.keras", "--out", tmp_path).refused(
+        2, "'my dots-int8', which could not"
+    )
+    run("quantize", "--int8", tmp_path / "mine.keras", "--out", tmp_path).refused(2, "no such file")  # a good name
+    assert names(tmp_path) == []
+
+
 def test_labels_that_are_not_the_folders(world: World, bad: Path, tmp_path: Path, run: Run) -> None:
     done = run("quantize", "--int8", bad / "three.keras", *judged(world), "--out", tmp_path)
-    done.refused(2, "the labels are class_0, class_1, class_2, the folders Benign, Early, Pre, Pro")
+    done.refused(2, "has 3 outputs, and the images lie in 4 class folders: Benign, Early, Pre, Pro; put labels.txt")
 
 
 REQUESTS: dict[str, tuple[list[str], int, str]] = {

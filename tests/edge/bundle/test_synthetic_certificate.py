@@ -5,86 +5,48 @@ Each check has its negative control: the same bundle with a certificate on real 
 
 import csv
 import json
-import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec import to_builtins
 
-import convert.cli
-import edge.cli
 from edge.bundle import bundle as bundles
 from edge.bundle.provenance import ON_SYNTHETIC
-from edge.commands.command_line import main
 from edge.record.audit import verify
 from edge.serving.serve import serve
 from edge.settings.model import ModelSettings
 from edge.system.machine import Machine
+from tests.edge.bundle.officer import Bench
 from tests.edge.record.records import ask, fill
 from tests.edge.update.world import NAME
-from tests.signing import SHIPPED, make_key, resealed, trusted_folder
+from tests.signing import SHIPPED
 
 SHARP = "sim:Early?motion=0&focus_drift=0&empty=0&fps=200"
 
 
-@dataclass(frozen=True)
-class Bench:
-    """A quality officer and a device, on one disk."""
-
-    root: Path
-    capsys: pytest.CaptureFixture[str]
-
-    def bundle(self, synthetic: Any, folder: str = "made") -> Path:
-        """An unsigned copy of a shipped bundle whose certificate says so of its images; "absent": says nothing."""
-        path = Path(shutil.copytree(SHIPPED, self.root / folder / SHIPPED.name))
-        certificate = json.loads((path / "certificate.json").read_text())
-        certificate["synthetic"] = synthetic
-        if synthetic == "absent":
-            del certificate["synthetic"]
-        resealed(path, certificate__json=json.dumps(certificate).encode())
-        return path
+class SyntheticBench(Bench):
+    """What is signed is a shipped bundle whose certificate says what it rests on."""
 
     def signed(self, synthetic: bool, version: int = 1) -> Path:
-        path = self.bundle(synthetic, f"signed-{version}")
+        path = self.bundle(f"signed-{version}", synthetic=synthetic)
         code, _, error = self.convert("sign", path, *self.key, "--version", version, "--allow-synthetic")
         assert code == 0, error
         return path
 
-    @property
-    def key(self) -> tuple[str, Path]:
-        return "--key", self.root / "keys" / "officer.key"
-
-    def convert(self, *words: object) -> tuple[int, str, str]:
-        return self._run("convert", convert.cli.COMMANDS, words)
-
-    def edge(self, *words: object) -> tuple[int, str, str]:
-        return self._run("edge", edge.cli.COMMANDS, words)
-
-    def _run(self, name: str, commands: Any, words: tuple[object, ...]) -> tuple[int, str, str]:
-        self.capsys.readouterr()
-        code = main(name, commands, [str(word) for word in words])
-        said = self.capsys.readouterr()
-        return code, said.out, said.err
-
 
 @pytest.fixture
-def bench(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Bench:
-    make_key(tmp_path / "keys", "officer")
-    trusted_folder(tmp_path / "trusted", tmp_path / "keys", "officer")
-    monkeypatch.setattr("edge.bundle.trusted.DEFAULT_KEYS", tmp_path / "trusted")
-    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
-    return Bench(tmp_path, capsys)
+def bench(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> SyntheticBench:
+    return SyntheticBench.build(tmp_path, capsys, monkeypatch)
 
 
 # --- signing
 
 
 @pytest.mark.parametrize("said", [True, "absent", None, "no", 0])
-def test_what_synthetic_images_certified_is_not_signed_by_default(bench: Bench, said: object) -> None:
+def test_what_synthetic_images_certified_is_not_signed_by_default(bench: SyntheticBench, said: object) -> None:
     """Nor is what does not say that real ones did."""
-    path = bench.bundle(said)
+    path = bench.bundle(synthetic=said)
     for more in ((), ("--allow-uncertified",)):
         code, _, error = bench.convert("sign", path, *bench.key, *more)
         assert code == 2 and error.startswith(f"error: {path}: its certificate rests on synthetic images only")
@@ -95,21 +57,21 @@ def test_what_synthetic_images_certified_is_not_signed_by_default(bench: Bench, 
         assert bench.convert("sign", path, *bench.key, again)[0] == 2
 
 
-def test_what_real_images_certified_is_signed(bench: Bench) -> None:
-    path = bench.bundle(False)
+def test_what_real_images_certified_is_signed(bench: SyntheticBench) -> None:
+    path = bench.bundle(synthetic=False)
     assert bench.convert("sign", path, *bench.key)[0] == 0
     assert not bundles.load(path, trust=bundles.NO_KEYS, allow_unsigned=True).synthetic
 
 
 @pytest.mark.parametrize("synthetic", [True, False])
-def test_verify_shows_it(bench: Bench, synthetic: bool) -> None:
+def test_verify_shows_it(bench: SyntheticBench, synthetic: bool) -> None:
     words = ("verify", bench.signed(synthetic), "--public", bench.root / "keys" / "officer.pub")
     code, text, _ = bench.convert(*words)
     assert code == 0 and (f"{ON_SYNTHETIC}: its accuracy is not known" in text) is synthetic
     assert json.loads(bench.convert(*words, "--json")[1])["synthetic_certificate"] is synthetic
 
 
-def test_publish_shows_it_of_every_release_ever_after(bench: Bench) -> None:
+def test_publish_shows_it_of_every_release_ever_after(bench: SyntheticBench) -> None:
     words = ("publish", bench.root / "repo", "--keys", bench.root / "roles")
     assert bench.convert(*words, "--init")[0] == 0
     assert ON_SYNTHETIC not in bench.convert(*words, "--bundle", bench.signed(False, 1))[1]
@@ -130,7 +92,7 @@ def test_publish_shows_it_of_every_release_ever_after(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("synthetic", [True, False])
-def test_update_slots_and_doctor_show_it(bench: Bench, synthetic: bool) -> None:
+def test_update_slots_and_doctor_show_it(bench: SyntheticBench, synthetic: bool) -> None:
     from edge.diagnostics import slots, trust
 
     code, text, error = bench.edge("update", bench.signed(synthetic), "--trusted", bench.root / "trusted", "--json")
@@ -149,7 +111,7 @@ def test_update_slots_and_doctor_show_it(bench: Bench, synthetic: bool) -> None:
     assert (found.state, "real images" in found.cure) == (("warning", True) if synthetic else ("ok", False))
 
 
-def test_serving_warns(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+def test_serving_warns(bench: SyntheticBench, caplog: pytest.LogCaptureFixture) -> None:
     for synthetic in (False, True):
         caplog.clear()
         served = serve(ModelSettings(bundle=bench.signed(synthetic, version=1 + synthetic)))
@@ -160,7 +122,7 @@ def test_serving_warns(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.parametrize("synthetic", [True, False])
-def test_a_run_its_export_and_its_check_show_it(bench: Bench, synthetic: bool, drawn_once: None) -> None:
+def test_a_run_its_export_and_its_check_show_it(bench: SyntheticBench, synthetic: bool, drawn_once: None) -> None:
     record, out = bench.root / "record", bench.root / "out"
     words = ("run", "--camera", SHARP, "--frames", 2, "--store", record, "--bundle", bench.signed(synthetic))
     code, text, error = bench.edge(*words, "--json")
@@ -183,7 +145,7 @@ def test_a_run_its_export_and_its_check_show_it(bench: Bench, synthetic: bool, d
 
 
 def test_a_record_from_before_it_was_said_verifies_and_is_exported(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: SyntheticBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def as_before(body: Any) -> Any:
         written = to_builtins(body)

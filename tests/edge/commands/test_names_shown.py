@@ -15,9 +15,9 @@ from edge.cli import COMMANDS
 from edge.commands.command_line import main
 from edge.record.audit import verify
 from edge.record.store import Store
+from edge.system.progress import Progress
 from edge.system.streams import lines, one_line
 from models.data.audit import to_text
-from models.support.progress import Progress
 from tests.commands import command
 from tests.edge.record.records import INFO, NOON, fill, verdict
 from tests.paths import ROOT

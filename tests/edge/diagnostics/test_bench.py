@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from edge.diagnostics.bench_record import BenchRecord
 from edge.diagnostics.bench_timing import WARM_UP, contenders, drawn_frame, mediapipe_classifier, peak_rss_mb, stages
 from edge.errors import DONE, StoreError, UsageError
 from edge.inference.gates.standard import standard_gates
+from edge.pipeline.pipeline import Pipeline
 from edge.serving.serve import Served, serve
 from edge.settings.profile import Settings
 from edge.system.interleaved_timing import Percentiles, compare, interleaved, percentiles
@@ -175,3 +177,18 @@ def test_a_figure_needs_matplotlib_and_says_so_before_anything_is_timed(monkeypa
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"--figure needs matplotlib.*'\.\[models\]'"):
         bench(**{**WORDS, "figure": "x.png"})
+
+
+def test_interrupted_it_waits_for_its_stages(
+    shipped: Served, frame: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stage that is inside the interpreter while Python ends would abort the process."""
+
+    def interrupted(self: Pipeline, timeout_s: float) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Pipeline, "join", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        pipeline_rate(shipped, frame, 5000, tmp_path)
+    assert not {"capture", "gate", "classify", "record"} & {thread.name for thread in threading.enumerate()}
+    assert list(tmp_path.iterdir()) == []

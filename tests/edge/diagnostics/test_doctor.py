@@ -23,7 +23,7 @@ from edge.commands.doctor import DoctorRequest
 from edge.diagnostics import board, cameras, coral, software, storage
 from edge.diagnostics.doctor import PROBES, diagnose, report, table
 from edge.errors import DONE, MACHINE_LACKS
-from edge.system.isolation import examine
+from edge.serving.isolation import examine
 from edge.system.machine import Finding, Machine
 from tests.tiny_bundle import certified
 

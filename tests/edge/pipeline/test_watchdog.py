@@ -15,11 +15,11 @@ from edge.inference.contract import Pixels
 from edge.pipeline.counters import Counts
 from edge.pipeline.pipeline import Pipeline
 from edge.pipeline.recorder import Recorder
+from edge.pipeline.sd_notify import Notifier
 from edge.pipeline.stage_activity import StageActivity
 from edge.pipeline.watchdog import RECORD_S, UNWATCHED_S, Watchdog
 from edge.record.image_sampling import ImageSampler
 from edge.system.clock import Clock
-from edge.system.sd_notify import Notifier
 from tests.edge.pipeline.parts import CountingCamera, ListStore, NumberJudge, no_gates
 from tests.edge.serving.service_manager import Manager
 

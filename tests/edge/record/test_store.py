@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import asdict, replace
+from msgspec import to_builtins
+from msgspec.structs import replace
 
 from edge.errors import StoreError
 from edge.record import schema as store_schema
@@ -198,7 +199,7 @@ def test_a_record_from_before_signatures_is_read_as_it_is_and_brought_up_to_date
         old.setattr(store_schema, "MIGRATIONS", store_schema.MIGRATIONS[:2])
         with closing(sqlite3.connect(tmp_path / "record.sqlite")) as connection:
             store_schema.migrate(connection, tmp_path, store_schema.MIGRATIONS)
-            body = {"type": "run", "run": 1, "utc_ns": 1, **asdict(INFO)}
+            body = {"type": "run", "run": 1, "utc_ns": 1, **to_builtins(INFO)}
             del body["signed_by"], body["bundle_version"]
             digest = link(genesis("0" * 32), 1, canonical(body))
             connection.execute("INSERT INTO entries (id, body, digest) VALUES (1, ?, ?)", (canonical(body), digest))

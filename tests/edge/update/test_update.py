@@ -16,6 +16,7 @@ from edge.bundle.archive import zip_bytes
 from edge.bundle.trusted import TrustedKeys
 from edge.diagnostics.slots import slots
 from edge.errors import InterpreterUnavailable, UpdateError
+from edge.inference.gates.standard import standard_gates
 from edge.record.store import Store
 from edge.system.durable import Durable
 from edge.system.machine import Machine
@@ -27,7 +28,9 @@ from edge.update.updater import update
 from tests.commands import is_one_line, shell
 from tests.edge.update.device import Device
 from tests.edge.update.kill import perform
-from tests.edge.update.world import NAME, World, write_bundle
+from tests.edge.update.world import NAME, World, signed, write_bundle
+from tests.paths import ROOT
+from tests.signing import make_key
 
 EDGE = Path(sys.executable).with_name("edge")
 CAMERA = "sim:Early?motion=0&focus_drift=0&empty=0&fps=200"
@@ -454,10 +457,25 @@ def test_a_defect_is_told_from_an_answer(tmp_path: Path) -> None:
     assert done.returncode == 70 and "ZeroDivisionError" in done.stderr
 
 
+def test_a_bundle_that_a_run_could_not_start_with_is_refused(
+    device: Device, world: World, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    """It verifies and tests itself well; the gates are made for frames of another size."""
+    small = world.sign(shutil.copytree(tiny_bundle, tmp_path / "stick" / "tiny-int8"), 9, "tiny-int8")
+    words = (small.parent, "--name", "tiny-int8")
+    code, _, err = device.update(*words)
+    assert code == 1 and "measured on frames of 224x224 pixels; got 32x32" in err
+    assert device.serves() == 1 and device.left_over() == []
+    off = ", ".join(f'"{name}"' for name in standard_gates().names)
+    (tmp_path / "edge.toml").write_text(f"[gates]\noff = [{off}]\n")
+    code, out, _ = device.update(*words, "--config", tmp_path / "edge.toml")  # negative control: without gates it runs
+    assert code == 0 and "tiny-int8 version 9 is installed" in out
+
+
 def test_the_whole_way(world: World, tmp_path: Path, image: Path) -> None:
-    """Installed commands, each in a process of its own, the self-test in a child of them."""
+    """Installed commands, each in a process of its own, the self-test in a child of them; slots by a relative path."""
     state = tmp_path / "state"
-    words = ("--slots", state / "bundles", "--trusted", world.trusted)
+    words = ("--slots", os.path.relpath(state / "bundles", ROOT), "--trusted", world.trusted)
     state.mkdir()
     done = shell("edge", "update", world.offer(1), *words)
     assert done.returncode == 0 and "version 1 is installed as a/" in done.stdout, done.stderr
@@ -502,3 +520,15 @@ def test_the_child_of_root_is_the_owner_of_the_slots(tmp_path: Path) -> None:
     os.chown(tmp_path, 12345, 12346)
     with pytest.raises(UpdateError, match="failed: 12345 12346 12346"):
         Shell()(tmp_path)
+
+
+def test_messages_name_the_source_and_no_folder_of_an_update(device: Device, world: World, tmp_path: Path) -> None:
+    """The staging folder is gone when the message is read."""
+    foreign = make_key(tmp_path / "keys", "other")
+    by_another = signed(write_bundle(tmp_path / "a", "x"), foreign, 9)
+    damaged = shutil.copytree(world.offer(2), tmp_path / "b" / NAME)
+    (damaged / "model.tflite").write_bytes(b"x")
+    for bundle in (by_another, damaged):
+        code, _, err = device.update(bundle)
+        assert code == 1 and ".staging" not in err and str(bundle) in err
+        assert ".staging" not in json.dumps(device.history())

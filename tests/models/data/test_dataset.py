@@ -215,3 +215,23 @@ def test_the_published_images_have_no_problem_but_their_copies(data_dir: Path) -
     found = scan(data_dir)
     assert set(found.problem_counts()) <= {"duplicate"}
     assert found.labels == ("Benign", "Early", "Pre", "Pro")
+
+
+def test_folders_that_divide_the_set_are_looked_into(tmp_path: Path) -> None:
+    for part in ("train", "Val", "extra"):
+        for label in ("a", "b"):
+            (tmp_path / part / label).mkdir(parents=True)
+            picture(ord(part[0]) + ord(label)).save(tmp_path / part / label / "1.png")
+    found = scan(tmp_path)
+    assert found.labels == ("a", "b") and found.parts == {"train": "train", "Val": "validation"}
+    assert [s.name for s in found.samples] == ["Val/a/1.png", "Val/b/1.png", "train/a/1.png", "train/b/1.png"]
+    assert [(p.name, p.kind) for p in found.problems] == [("extra/", "unlisted")]
+
+
+def test_classes_that_are_called_train_and_test_stay_classes(tmp_path: Path) -> None:
+    """Negative control: they hold images and no folders."""
+    for label in ("train", "test"):
+        (tmp_path / label).mkdir()
+        picture(len(label)).save(tmp_path / label / "1.png")
+    found = scan(tmp_path)
+    assert found.labels == ("test", "train") and found.parts == {} and found.problems == ()

@@ -3,11 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.data.dataset import ImageSet, Sample
+from models.data.dataset import ImageSet, Sample, scan
+from models.data.parts import split_for
 from models.data.published import PUBLISHED_FILES, PUBLISHED_SPLIT, RANDOM_SPLIT
 from models.data.split import (
     Split,
@@ -132,3 +135,26 @@ def test_what_a_second_opinion_joins_is_on_one_side_or_on_none() -> None:
     assert after[test[0]] == after[test[1]] == "excluded"
     assert checked.is_field_disjoint()
     assert not Split(tuple(replace(i, part=part[i.sha256]) for i in checked.items)).is_field_disjoint()
+
+
+def test_the_split_of_folders_leaves_out_what_an_earlier_folder_shows(tmp_path: Path) -> None:
+    """A shot of a training image's field, shifted, must not judge; without a folder for testing `val` does."""
+    rng = np.random.default_rng(5)
+    for label in ("a", "b"):
+        for number in range(3):
+            field = cv2.GaussianBlur(rng.integers(0, 256, (300, 300, 3), np.uint8), (0, 0), 3)
+            field = cv2.normalize(field, None, 0, 255, cv2.NORM_MINMAX)
+            part = "train" if number < 2 else "val"
+            (tmp_path / part / label).mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(tmp_path / part / label / f"{number}.png"), field[:240, :240])
+            if label == "a" and number == 0:
+                (tmp_path / "val" / label).mkdir(parents=True, exist_ok=True)
+                cv2.imwrite(str(tmp_path / "val" / label / "again.png"), field[20:260, 20:260])
+                cv2.imwrite(str(tmp_path / "val" / label / "copy.png"), field[:240, :240])
+    image_set = scan(tmp_path)
+    split, origin = split_for(image_set)
+    parts = {item.name: item.part for item in split.items}
+    assert parts["val/a/again.png"] == "excluded" and parts["val/a/copy.png"] == "train"
+    assert parts["val/a/2.png"] == parts["val/b/2.png"] == "test" and parts["train/b/1.png"] == "train"
+    assert split.is_field_disjoint()
+    assert origin.startswith("the folders train (train), val (test), without 1 image that shared a microscope field")

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 
 from edge.system.line_writer import LineWriter
+from edge.system.progress import clear_bar
 from edge.system.streams import one_line
 
 _FLOORS = ("edge", "models", "convert", "docs", "__main__")  # `__main__`: a module run with `python -m`
@@ -32,6 +33,7 @@ class TerminalHandler(logging.Handler):
         if self.writer is not None:
             self.writer.put([text])
             return
+        clear_bar()
         with contextlib.suppress(OSError, ValueError):
             print(text, file=sys.stderr, flush=True)
 

@@ -66,7 +66,7 @@ def quantize_model(
     with watch("load"):
         model = load_float(path)
         folders = () if data is None else data.class_folders()
-        inferred = infer_contract(model, contract_file, settings.benign, folders)
+        inferred = infer_contract(model, contract_file, settings.benign, folders=folders)
     contract = inferred.contract
     _say(*model.notes, *inferred.notes)
     with watch("images"):

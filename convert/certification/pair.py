@@ -36,7 +36,8 @@ def judge_pair(
 ) -> tuple[dict[str, Any], str]:
     """Compare a float model with an int8 file or bundle; the record and a table for a terminal."""
     model = load_float(model_path)
-    contract = infer_contract(model, contract_file, () if data is None else data.class_folders()).contract
+    folders = () if data is None else data.class_folders()
+    contract = infer_contract(model, contract_file, folders=folders).contract
     int8 = _read_int8(int8_path, contract)
     check_labels(int8, contract)
     images = choose_images(model, contract, None if data is None else data.source(contract.labels), Settings(policy))

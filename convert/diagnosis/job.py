@@ -103,7 +103,7 @@ def diagnose(
     with watch("load"):
         int8 = read_int8(int8_path)
         model = load_float(model_path)
-        contract = infer_contract(model, contract_file, data.class_folders()).contract
+        contract = infer_contract(model, contract_file, folders=data.class_folders()).contract
         differs = check_pair(model, contract, int8)
     with watch("images"):
         images = choose_images(data.source(contract.labels), contract, count)

@@ -31,14 +31,13 @@ class Inferred:
 
 
 def infer_contract(
-    model: FloatModel, given: Path | None = None, benign: Sequence[str] = (), folders: Sequence[str] = ()
+    model: FloatModel, given: Path | None = None, benign: Sequence[str] = (), *, folders: Sequence[str] = ()
 ) -> Inferred:
     """The contract of a model: the one given, else `contract.json` beside it, else put together.
 
     Put together: size from the model; labels from `labels.txt` beside it, else the sorted names of the class folders,
-    as Keras numbers them, else class_0, class_1, ...; value
-    range 0..255 or 0..1 when the network begins with a Rescaling or Normalization layer, else this project's
-    -1..1.
+    as Keras numbers them, else class_0, class_1, ...; value range 0..255 or 0..1 when the network begins with a
+    Rescaling or Normalization layer, else this project's -1..1.
 
     Args:
         model: as loaded.

@@ -166,11 +166,15 @@ def test_folders_in_another_order_than_the_outputs_are_refused(world: World, tmp
     model = shutil.copyfile(world.model, tmp_path / "mine.keras")
     data = shutil.copytree(world.data, tmp_path / "images")
     (data / "Benign").rename(data / "late")
-    done = run("quantize", "--int8", model, "--data", data, "--out", tmp_path / "out")
+    done = run("quantize", "--int8", model, "--data", data, "--split", world.split, "--out", tmp_path / "out")
     done.refused(2, "label-order", "if its outputs are called late, Early, Pre, Pro")
 
 
-def test_folders_that_divide_the_images_are_followed(world: World, tmp_path: Path, run: Run) -> None:
+def test_folders_that_divide_the_images_are_followed(
+    world: World, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = "models.data.field_groups.find_groups"  # dots look alike: each image counts as a field of its own here
+    monkeypatch.setattr(alone, lambda samples: {sample.sha256: sample.sha256 for sample in samples})
     model = shutil.copyfile(world.model, tmp_path / "mine.keras")
     for file in sorted(world.data.rglob("*.png")):
         part = "train" if int(file.stem[-3:]) < 20 else "val" if int(file.stem[-3:]) < 25 else "test"

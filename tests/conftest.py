@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from edge.commands.terminal.log import show_log
+from tests.gates import open_gates
 from tests.paths import SHARED
 from tests.tiny_bundle import TinyModels, certified, converted
 from tests.turns import pytest_runtest_protocol
@@ -66,6 +67,7 @@ def bundle_parts(tiny_models: TinyModels) -> dict[str, Any]:
         "contract": tiny_models.contract,
         "calibration": {"images": [], "synthetic": True},
         "golden": Golden(inputs, np.stack(outputs)),
+        "gates": open_gates(tiny_models.contract.size),
     }
     return certified(parts, kind=interpreter.kind)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from convert.signing.keys import PrivateKey, generate, load_private
 from convert.signing.signing import sign
-from edge.bundle import bundle
+from edge.bundle.manifest import manifest_bytes
 from edge.bundle.statement import PAYLOAD_TYPE, Statement
 from edge.bundle.trusted import TrustedKeys
 from tests.paths import ROOT
@@ -52,7 +52,7 @@ def resealed(path: Path, **changes: bytes) -> None:
     for name, data in changes.items():
         (path / name.replace("__", ".")).write_bytes(data)
     files = {p.name: p.read_bytes() for p in path.iterdir() if not p.name.startswith("manifest")}
-    (path / "manifest.json").write_bytes(bundle._manifest_bytes(files))
+    (path / "manifest.json").write_bytes(manifest_bytes(files))
 
 
 def statement(path: Path, **changes: Any) -> Statement:

@@ -69,4 +69,6 @@ def certified(parts: dict[str, Any], *, verdict: str = "pass", **more: Any) -> d
         "int8_model": {"sha256": hashlib.sha256(parts["model"]).hexdigest()},
         "contract": {"sha256": hashlib.sha256(parts["contract"].to_json().encode()).hexdigest()},
     }
+    if parts.get("gates") is not None:
+        certificate["gates"] = {"sha256": hashlib.sha256(parts["gates"]).hexdigest()}
     return {**parts, "certificate": {**certificate, **more}}

@@ -12,7 +12,6 @@ from convert.certification.golden import certified_golden
 from convert.edgetpu.bundle import NOT_MEASURED
 from edge.bundle import bundle as bundles
 from edge.bundle.bundle import Bundle
-from edge.bundle.files import COMPILED
 from edge.errors import BundleError
 from edge.inference.interpreters import open_interpreter
 from edge.settings.trusted_keys import machine_keys
@@ -32,19 +31,8 @@ def renew(path: Path) -> dict[str, Any]:
         )
     bundles.require_golden(bundle, interpreter)
     golden, record = certified_golden(bundle.model, bundle.contract)
-    page = path / "report.html"
-    bundles.write(
-        path,
-        model=bundle.model,
-        contract=bundle.contract,
-        calibration=bundle.calibration,
-        certificate=_renewed(bundle, record),
-        golden=golden,
-        extra_files={
-            **({"report.html": page.read_bytes()} if page.exists() else {}),
-            **({COMPILED: bundle.compiled} if bundle.compiled else {}),
-        },
-    )
+    parts = bundles.parts_of(bundle)
+    bundles.write(path, **{**parts, "certificate": _renewed(bundle, record), "golden": golden})
     if bundle.signature is not None:
         _log.info(f"{path}: its signature was of the old manifest and is gone; sign it again")
     return record

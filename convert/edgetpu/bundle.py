@@ -40,22 +40,16 @@ def add_to_bundle(path: Path, made: Compilation, out: Path | None, measure: str 
     entry = certificate_entry(made, bundle)
     golden = without_edgetpu(bundle.golden)  # outputs of another compiled model
     target = path if out is None else out / path.resolve().name
-    page = path / "report.html"
+    parts = bundles.parts_of(bundle)
     assert made.model is not None
     if measure is not None:
         from convert.edgetpu.golden import with_edgetpu_outputs
 
         golden, entry["golden"] = with_edgetpu_outputs(bundle, made.model, measure)
         entry["note"] = "outputs of an Edge TPU are certified on the golden images alone; its parity was not measured"
-    bundles.write(
-        target,
-        model=bundle.model,
-        contract=bundle.contract,
-        calibration=bundle.calibration,
-        certificate={**bundle.certificate, "edgetpu": entry},
-        golden=golden,
-        extra_files={COMPILED: made.model, **({"report.html": page.read_bytes()} if page.exists() else {})},
-    )
+    certificate = {**bundle.certificate, "edgetpu": entry}
+    extra_files = {**parts["extra_files"], COMPILED: made.model}
+    bundles.write(target, **{**parts, "certificate": certificate, "golden": golden, "extra_files": extra_files})
     if bundle.signature is not None:
         _log.info(f"{target}: the signature was of the old manifest and is gone; sign it again (convert sign)")
     _log.info(f"{target}: {entry['note']}")

@@ -7,6 +7,7 @@
 | `calibration.json`, `certificate.json` | what it was quantized with; how it compares with the float model |
 | `golden.npz` | prepared inputs with the outputs expected of them (`edge.bundle.golden`) |
 | `manifest.json` | sha256 and size of every file but itself and its signature |
+| `gates.json` | when the model must not be asked (`edge.inference.gates.gates_file`); older bundles lack it |
 | `report.html`, `manifest.sig` | optional: the certificate as a page; a signature of the manifest |
 | `search.json` | optional: how the model was searched for, every way that was tried (`convert quantize --search`) |
 | `model_edgetpu.tflite` | optional: the model compiled for the Edge TPU; the certificate's `edgetpu` is about it |
@@ -15,30 +16,29 @@ Equal contents give equal bytes and so an equal digest on every machine.
 """
 
 import hashlib
-import json
 import os
 import platform
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge.bundle.certified_policy import laxer_policy
 from edge.bundle.envelope import Signed
-from edge.bundle.files import COMPILED, FILE_LIMITS, OPTIONAL, REQUIRED, UNLISTED
+from edge.bundle.files import COMPILED, FILE_LIMITS, GATES, OPTIONAL, REPORT, SEARCH_LOG
 from edge.bundle.golden import Golden, Replay, compare, judge
+from edge.bundle.manifest import claimed_size, json_bytes, json_object, listed_files, manifest_bytes, verify_manifest
 from edge.bundle.policy import MANIFEST, SIGNATURE, permit
 from edge.bundle.provenance import Provenance
 from edge.bundle.trusted import TrustedKeys
-from edge.errors import BundleError, ContractError, GoldenMismatchError
+from edge.errors import BundleError, ContractError, GatesError, GoldenMismatchError
 from edge.inference.arithmetic import UNKNOWN, named
 from edge.inference.contract import InputContract
+from edge.inference.gates.gates_file import GatesFile
 from edge.inference.interpreters import Interpreter
 from edge.inference.tflite.model_file import check_model
 from edge.system.folders import open_folder, write_folder
-from edge.system.strict_json import read_object
 
-MANIFEST_FORMAT = 1
 CERTIFIED = {"int8_model": "model.tflite", "contract": "contract.json"}  # what a certificate is about
 NO_KEYS = TrustedKeys(Path(os.devnull))  # for who asks for no signature
 VERDICTS = ("pass", "fail", "inconclusive")
@@ -57,6 +57,7 @@ class Bundle:
         signature: the bytes of `manifest.sig`, None where there is none.
         signed: what trusted keys signed, version and key ids among it; None where it runs unsigned.
         compiled: the bytes of `model_edgetpu.tflite`, the model compiled for the Edge TPU; None where there is none.
+        gates: what `gates.json` says, None in a bundle of before. gates_json: its bytes.
     """
 
     path: Path
@@ -71,6 +72,8 @@ class Bundle:
     signature: bytes | None
     signed: Signed | None = None
     compiled: bytes | None = None
+    gates: GatesFile | None = None
+    gates_json: bytes | None = None
 
     @property
     def certified(self) -> bool:
@@ -91,6 +94,24 @@ class Bundle:
     def provenance(self) -> Provenance:
         """Its name, signed version and signers, as records say it."""
         return Provenance.of(self.name, self.signed, synthetic_certificate=self.synthetic, lax_policy=self.lax_policy)
+
+
+def parts_of(bundle: Bundle) -> dict[str, Any]:
+    """What `write` takes to write a loaded bundle again, every optional file with it, so that one part can be changed.
+
+    The report and the search log are read from its folder again: a loaded bundle does not hold them.
+    """
+    pages = {name: bundle.path / name for name in (REPORT, SEARCH_LOG)}
+    extra_files = {name: page.read_bytes() for name, page in pages.items() if page.exists()}
+    return {
+        "model": bundle.model,
+        "contract": bundle.contract,
+        "calibration": bundle.calibration,
+        "certificate": bundle.certificate,
+        "golden": bundle.golden,
+        "gates": bundle.gates_json,
+        "extra_files": extra_files if bundle.compiled is None else {**extra_files, COMPILED: bundle.compiled},
+    }
 
 
 def rests_on_synthetic(certificate: Mapping[str, Any]) -> bool:
@@ -128,8 +149,8 @@ def load(
     with open_folder(path, FILE_LIMITS) as folder:
         files = {name: folder.read(name) for name in (MANIFEST, SIGNATURE) if name in folder.names}
         signed = _permitted(path, files, trust, allow_unsigned=allow_unsigned, any_name=any_name)
-        listed = _listed(path, files[MANIFEST], folder.names)
-        files |= {name: folder.read(name, _size(entry)) for name, entry in listed.items()}
+        listed = listed_files(path, files[MANIFEST], folder.names)
+        files |= {name: folder.read(name, claimed_size(entry)) for name, entry in listed.items()}
     return _certified(_parsed(path, files, signed), allow_uncertified)
 
 
@@ -155,6 +176,7 @@ def write(
     calibration: Mapping[str, Any],
     certificate: Mapping[str, Any],
     golden: Golden,
+    gates: bytes | None = None,
     extra_files: Mapping[str, bytes] | None = None,
 ) -> Bundle:
     """Write a bundle whole or not at all, replacing one that stands there (`edge.system.folders.write_folder`).
@@ -163,6 +185,8 @@ def write(
         path: the bundle's folder, `NAME-int8`; its parent is created when missing.
         certificate: JSON object whose `verdict` is "pass", "fail" or "inconclusive", and whose
             `int8_model.sha256` and `contract.sha256` are those of `model` and `contract.to_json()`.
+        gates: `gates.json` (`GatesFile.to_bytes`), whose sha256 is the certificate's `gates.sha256`; None makes a
+            bundle that runs only with `--ungated`.
         extra_files: `report.html`, `model_edgetpu.tflite` (with the certificate's `edgetpu` about it), or nothing.
 
     Returns:
@@ -179,18 +203,21 @@ def write(
         "model.tflite": bytes(model),
         "contract.json": contract.to_json().encode(),
         "labels.txt": _labels_text(contract),
-        "calibration.json": _json_bytes("calibration", calibration),
-        "certificate.json": _json_bytes("certificate", certificate),
+        "calibration.json": json_bytes("calibration", calibration),
+        "certificate.json": json_bytes("certificate", certificate),
         "golden.npz": golden.to_bytes(),
     }
+    if gates is not None:
+        files[GATES] = bytes(gates)
+    extra = OPTIONAL.keys() - {GATES}
     for name, data in (extra_files or {}).items():
-        if name not in OPTIONAL:
-            raise BundleError(f"extra_files may hold {', '.join(OPTIONAL)}; got {name!r}")
+        if name not in extra:
+            raise BundleError(f"extra_files may hold {', '.join(sorted(extra))}; got {name!r}")
         files[name] = bytes(data)
     for name, data in files.items():
         if len(data) > FILE_LIMITS[name]:
             raise BundleError(f"{name}: {len(data)} bytes; a bundle takes {FILE_LIMITS[name]} at most")
-    files[MANIFEST] = _manifest_bytes(files)
+    files[MANIFEST] = manifest_bytes(files)
     _parsed(path, files, None)
     write_folder(path, files, frozenset(FILE_LIMITS))
     return load(path, trust=NO_KEYS, allow_uncertified=True, allow_unsigned=True)
@@ -284,14 +311,14 @@ def _certified(bundle: Bundle, allow_uncertified: bool) -> Bundle:
 def _parsed(path: Path, files: Mapping[str, bytes], signed: Signed | None) -> Bundle:
     """Verify the manifest over `files`, then parse them."""
     manifest = files[MANIFEST]
-    _verify_manifest(path, manifest, files)
+    verify_manifest(path, manifest, files)
     try:
         contract = InputContract.from_json(files["contract.json"])
     except ContractError as error:
         raise BundleError(f"{path / 'contract.json'}: {error}") from error
     if files["labels.txt"] != _labels_text(contract):
         raise BundleError(f"{path / 'labels.txt'}: its labels are not the contract's {list(contract.labels)}")
-    certificate = _json_object(path / "certificate.json", files["certificate.json"])
+    certificate = json_object(path / "certificate.json", files["certificate.json"])
     verdict = certificate.get("verdict")
     if verdict not in VERDICTS:
         raise BundleError(f"{path / 'certificate.json'}: verdict must be one of {VERDICTS}; got {verdict!r}")
@@ -299,6 +326,7 @@ def _parsed(path: Path, files: Mapping[str, bytes], signed: Signed | None) -> Bu
         if _certified_sha256(certificate, subject) != hashlib.sha256(files[file]).hexdigest():
             raise BundleError(f"{path / 'certificate.json'}: its {subject} is not the {file} beside it")
     _check_compiled(path, certificate, files)
+    gates = _gates(path, contract, certificate, files)
     golden = Golden.from_bytes(files["golden.npz"], str(path / "golden.npz"))
     width, height = contract.size
     if golden.inputs.shape[1:3] != (height, width) or golden.outputs.shape[1] != len(contract.labels):
@@ -314,13 +342,15 @@ def _parsed(path: Path, files: Mapping[str, bytes], signed: Signed | None) -> Bu
         model=files["model.tflite"],
         contract=contract,
         certificate=certificate,
-        calibration=_json_object(path / "calibration.json", files["calibration.json"]),
+        calibration=json_object(path / "calibration.json", files["calibration.json"]),
         golden=golden,
         digest=hashlib.sha256(manifest).hexdigest(),
         manifest=manifest,
         signature=files.get(SIGNATURE),
         signed=signed,
         compiled=files.get(COMPILED),
+        gates=gates,
+        gates_json=files.get(GATES),
     )
 
 
@@ -338,62 +368,30 @@ def _check_compiled(path: Path, certificate: Mapping[str, Any], files: Mapping[s
         raise BundleError(f"{path / 'certificate.json'}: its edgetpu was not compiled from the model beside it")
 
 
+def _gates(
+    path: Path, contract: InputContract, certificate: Mapping[str, Any], files: Mapping[str, bytes]
+) -> GatesFile | None:
+    """What `gates.json` says; it and the certificate's entry about it come together, and fit the contract."""
+    if GATES not in files:
+        if "gates" in certificate:
+            raise BundleError(f"{path / 'certificate.json'}: tells of a {GATES} that is not there")
+        return None
+    if _certified_sha256(certificate, "gates") != hashlib.sha256(files[GATES]).hexdigest():
+        raise BundleError(f"{path / 'certificate.json'}: its gates are not the {GATES} beside it")
+    try:
+        gates = GatesFile.from_bytes(files[GATES], str(path / GATES))
+    except GatesError as error:
+        raise BundleError(str(error)) from error
+    if gates.size != contract.size:
+        needed, found = ("x".join(map(str, size)) for size in (contract.size, gates.size))
+        raise BundleError(f"{path / GATES}: size must be the contract's {needed}; got {found}")
+    return gates
+
+
 def _certified_sha256(certificate: Mapping[str, Any], subject: str) -> Any:
     record = certificate.get(subject)
     return record.get("sha256") if isinstance(record, dict) else None
 
 
-def _verify_manifest(path: Path, manifest: bytes, files: Mapping[str, bytes]) -> None:
-    for name, entry in _listed(path, manifest, files).items():
-        if entry != _entry(files[name]):
-            raise BundleError(f"{path / name}: altered: its size or sha256 is not the manifest's")
-
-
-def _listed(path: Path, manifest: bytes, names: Collection[str]) -> dict[str, Any]:
-    """The entries of a manifest by name: of all files of a bundle that are there, and of no others."""
-    record = _json_object(path / MANIFEST, manifest)
-    if set(record) != {"format", "files"} or record["format"] != MANIFEST_FORMAT:
-        raise BundleError(f"{path / MANIFEST}: must hold format {MANIFEST_FORMAT} and files")
-    listed = record["files"]
-    if not isinstance(listed, dict):
-        raise BundleError(f"{path / MANIFEST}: files must be an object; got {type(listed).__name__}")
-    for name in sorted(set(listed) | REQUIRED.keys() | (set(names) - UNLISTED.keys())):
-        if name not in REQUIRED and name not in OPTIONAL:
-            raise BundleError(f"{path / MANIFEST}: lists {name!r}, which is no file of a bundle")
-        if name not in listed:
-            raise BundleError(f"{path / MANIFEST}: does not list {name}")
-        if name not in names:
-            raise BundleError(f"{path / name}: missing")
-    return listed
-
-
-def _size(entry: Any) -> int | None:
-    """The size that a manifest's entry gives; None where it gives none, which is found out later."""
-    size = entry.get("size") if isinstance(entry, dict) else None
-    return size if type(size) is int else None
-
-
-def _entry(data: bytes) -> dict[str, Any]:
-    return {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
-
-
-def _manifest_bytes(files: Mapping[str, bytes]) -> bytes:
-    return _json_bytes(
-        "manifest", {"format": MANIFEST_FORMAT, "files": {name: _entry(data) for name, data in files.items()}}
-    )
-
-
 def _labels_text(contract: InputContract) -> bytes:
     return "".join(f"{label}\n" for label in contract.labels).encode()
-
-
-def _json_object(path: Path, data: bytes) -> dict[str, Any]:
-    return read_object(data, str(path), BundleError)
-
-
-def _json_bytes(name: str, record: Mapping[str, Any]) -> bytes:
-    try:
-        text = json.dumps(dict(record), indent=2, sort_keys=True, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise BundleError(f"{name} must be plain JSON: {error}") from error
-    return text.encode() + b"\n"

@@ -16,7 +16,9 @@ REQUIRED = {  # name -> most bytes
     "golden.npz": LARGEST_GOLDEN_BYTES + 64 * _KIB,
 }
 COMPILED = "model_edgetpu.tflite"
+GATES = "gates.json"
+REPORT = "report.html"
 SEARCH_LOG = "search.json"
-OPTIONAL = {"report.html": 64 * _MIB, SEARCH_LOG: 4 * _MIB, COMPILED: 256 * _MIB}
+OPTIONAL = {GATES: 4 * _MIB, REPORT: 64 * _MIB, SEARCH_LOG: 4 * _MIB, COMPILED: 256 * _MIB}
 UNLISTED = {MANIFEST: 64 * _KIB, SIGNATURE: LARGEST_ENVELOPE_BYTES}  # the manifest cannot list itself
 FILE_LIMITS = {**REQUIRED, **OPTIONAL, **UNLISTED}

@@ -20,16 +20,20 @@ import numpy as np
 import pytest
 
 from edge.bundle import bundle
+from edge.bundle.files import OPTIONAL, REQUIRED
 from edge.bundle.golden import Golden, compare
+from edge.bundle.manifest import manifest_bytes
 from edge.errors import BundleError, GoldenMismatchError, ModelFileError
+from edge.inference.gates.gates_file import LARGEST_GATES_BYTES
 from edge.inference.interpreters import available_runtimes, open_interpreter
 from edge.settings.trusted_keys import machine_keys
 from edge.system import folders
+from tests.gates import open_gates
 from tests.paths import ROOT
 from tests.tiny_bundle import TinyModels, certified
 
 load = partial(bundle.load, trust=machine_keys(), allow_unsigned=True)  # signatures: test_signed.py
-NAMES = {*bundle.REQUIRED, "manifest.json"}
+NAMES = {*REQUIRED, "gates.json", "manifest.json"}
 # of the archive in test_golden_bytes_hold_on_every_machine, x86-64, numpy 1.26; any other must agree
 GOLDEN_SHA256 = "be4a4c04f495eeeb6e5148a5b6121ba749c27c2b533962ec39caf6a7f3c5d8e2"
 CANNOT_EXCHANGE = OSError(errno.EINVAL, "no exchange on this file system")
@@ -44,7 +48,7 @@ def repack(path: Path, **changes: bytes) -> None:
     for name, data in changes.items():
         (path / name.replace("__", ".")).write_bytes(data)
     files = {p.name: p.read_bytes() for p in path.iterdir() if not p.name.startswith("manifest")}
-    (path / "manifest.json").write_bytes(bundle._manifest_bytes(files))
+    (path / "manifest.json").write_bytes(manifest_bytes(files))
 
 
 # --- writing
@@ -269,7 +273,7 @@ def test_a_certificate_speaks_of_the_files_beside_it(
             bundle.write(tmp_path / "x", **{**bundle_parts, **changes})
 
 
-@pytest.mark.parametrize("name", sorted(bundle.REQUIRED))
+@pytest.mark.parametrize("name", sorted({*REQUIRED, "gates.json"}))
 def test_every_byte_counts(tiny_bundle: Path, name: str) -> None:
     data = bytearray((tiny_bundle / name).read_bytes())
     for at in (0, len(data) // 2, len(data) - 1):
@@ -501,3 +505,63 @@ def test_reading_needs_no_interpreter_and_no_tensorflow(tiny_bundle: Path) -> No
         cwd=ROOT,
     )
     assert done.stdout.strip() == "[]"
+
+
+# --- gates
+
+
+def test_gates_come_with_the_bundle(tiny_bundle: Path, bundle_parts: dict[str, Any], tmp_path: Path) -> None:
+    found = load(tiny_bundle)
+    assert found.gates is not None and found.gates.gates().names == ("under_exposed",)
+    assert found.gates_json == bundle_parts["gates"] == (tiny_bundle / "gates.json").read_bytes()
+    without = bundle.write(tmp_path / "old-int8", **certified({**bundle_parts, "gates": None}))
+    assert without.gates is None and not (without.path / "gates.json").exists()
+    assert OPTIONAL["gates.json"] == LARGEST_GATES_BYTES
+
+
+def test_certificate_and_gates_come_together(bundle_parts: dict[str, Any], tmp_path: Path) -> None:
+    certificate = bundle_parts["certificate"]
+    silent = {name: entry for name, entry in certificate.items() if name != "gates"}
+    other = {**certificate, "gates": {"sha256": "0" * 64}}
+    for changes, said in (
+        ({"gates": None}, "certificate.json: tells of a gates.json that is not there"),
+        ({"certificate": silent}, "certificate.json: its gates are not the gates.json beside it"),
+        ({"certificate": other}, "certificate.json: its gates are not the gates.json beside it"),
+    ):
+        with pytest.raises(BundleError, match=said):
+            bundle.write(tmp_path / "x-int8", **{**bundle_parts, **changes})
+
+
+@pytest.mark.parametrize(
+    ("gates", "said"),
+    [
+        (lambda data: open_gates((64, 32)), "gates.json: size must be the contract's 32x32; got 64x32"),
+        (lambda data: data[:-30], "gates.json: not plain JSON"),
+        (lambda data: data.replace(b'"limit": 0.0', b'"limit": NaN'), "gates.json: not plain JSON: NaN"),
+        (lambda data: data.replace(b'"limit": 0.0', b'"limit": -1'), "gates.json: Expected `float` >= 0"),
+        (lambda data: data.replace(b'"format"', b'"format": 1, "format"'), "gates.json: .*a key is given twice"),
+        (lambda data: data.replace(b'"any"', b'"blood smear"').replace(b"under", b"over"), None),
+    ],
+    ids=["size", "truncated", "NaN", "range", "repeated", "sound"],
+)
+def test_gates_are_read_with_distrust(tiny_bundle: Path, gates: Any, said: str | None) -> None:
+    """Certificate and manifest agree with the altered file here: somebody built it by hand."""
+    data = gates((tiny_bundle / "gates.json").read_bytes())
+    certificate = json.loads((tiny_bundle / "certificate.json").read_bytes())
+    certificate["gates"]["sha256"] = hashlib.sha256(data).hexdigest()
+    repack(tiny_bundle, gates__json=data, certificate__json=json.dumps(certificate).encode())
+    if said is None:
+        found = load(tiny_bundle).gates
+        assert found is not None and found.gates().names == ("over_exposed",)
+        return
+    with pytest.raises(BundleError, match=said) as caught:
+        load(tiny_bundle)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_bundle_is_written_again_with_all_its_files(bundle_parts: dict[str, Any], tmp_path: Path) -> None:
+    """A renewal that changes one part keeps the report, the search log and the gates."""
+    extra = {"report.html": b"<p>", "search.json": b"{}"}
+    first = bundle.write(tmp_path / "one-int8", **bundle_parts, extra_files=extra)
+    again = bundle.write(tmp_path / "two-int8", **bundle.parts_of(first))
+    assert again.digest == first.digest

@@ -9,6 +9,7 @@ from edge.bundle.envelope import Signed
 UNSIGNED = "unsigned"  # in place of key ids, where this machine verified no signature
 ON_SYNTHETIC = "certified on synthetic images only"
 BY_LAXER_POLICY = "certified by a laxer policy than the one that ships"
+UNGATED = "ungated: it judges every frame, also those that cannot be judged"
 NOT_RECORDED = "not recorded"  # in place of key ids, in what is told of runs that say nothing of it
 
 
@@ -20,6 +21,7 @@ class Provenance(Struct, frozen=True, rename={"version": "bundle_version"}):
         synthetic_certificate: synthetic images alone certified it, so that its accuracy is not known; None in what is
             told of runs that do not say it.
         lax_policy: `edge.bundle.certified_policy.laxer_policy`; left out of records where there is none.
+        ungated: it is run without gates; left out of records where it is not.
 
     >>> str(Provenance("tiny-int8", None, UNSIGNED, synthetic_certificate=True))
     'tiny-int8, unsigned, certified on synthetic images only'
@@ -30,6 +32,7 @@ class Provenance(Struct, frozen=True, rename={"version": "bundle_version"}):
     signed_by: str
     synthetic_certificate: bool | None = None
     lax_policy: str | UnsetType = UNSET
+    ungated: bool | UnsetType = UNSET
 
     @classmethod
     def of(
@@ -42,16 +45,18 @@ class Provenance(Struct, frozen=True, rename={"version": "bundle_version"}):
 
     def as_record(self) -> dict[str, Any]:
         """The keys that records share: `bundle`, `bundle_version` (null where unsigned), `signed_by`,
-        `synthetic_certificate` (null where a run does not say it), and `lax_policy` where there is one.
+        `synthetic_certificate` (null where a run does not say it), `lax_policy` where there is one, and `ungated` where
+        no gate is asked.
         """
         record: dict[str, Any] = to_builtins(self)
         return record
 
     def __str__(self) -> str:
         """`mobilenet_v2-int8, version 20261124143000, signed by 0a1b2c3d4e5f`, or `..., unsigned`; and what
-        speaks against its certificate."""
+        speaks against its verdicts."""
         doubts = f", {ON_SYNTHETIC}" if self.synthetic_certificate else ""
         doubts += f", {BY_LAXER_POLICY}" if self.lax_policy else ""
+        doubts += f", {UNGATED}" if self.ungated else ""
         if self.version is None:
             signed_by = self.signed_by if self.signed_by != NOT_RECORDED else "signature not recorded"
             return f"{self.bundle}, {signed_by}{doubts}"

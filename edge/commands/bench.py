@@ -28,6 +28,7 @@ class BenchRequest:
     mediapipe: Path | None = None
     figure: Path | None = None
     json: bool = False
+    allow_uncertified: bool = False
     allow_unsigned: bool = False
 
     def execute(self) -> Outcome:
@@ -47,8 +48,9 @@ class BenchRequest:
         if self.mediapipe is not None and not self.mediapipe.is_file():
             raise UsageError(f"--mediapipe must be a uint8 .tflite file with metadata; got {self.mediapipe}")
         record = measure(
-            self.settings.model,
+            self.settings,
             trust=TrustedKeys.load(self.settings.trust.keys),
+            allow_uncertified=self.allow_uncertified,
             allow_unsigned=self.allow_unsigned,
             frames=self.frames,
             folder=self.folder,
@@ -71,7 +73,9 @@ def bench(
     figure: str = "",
     config: str = "",
     json: bool = False,
+    allow_uncertified: bool = False,
     allow_unsigned: bool = False,
+    ungated: bool = False,
 ) -> BenchRequest:
     """Measure how fast this machine classifies, beside the bare interpreter in one interleaved run.
 
@@ -85,7 +89,9 @@ def bench(
         figure: PNG file to draw.
         config: profile; /etc/leukoscope/edge.toml where it exists. Options here come before it.
         json: print one JSON object.
+        allow_uncertified: use a bundle whose certificate does not say "pass".
         allow_unsigned: use a bundle that no key trusted here signed; the record says so.
+        ungated: measure without gates; the record says so. For a bundle without gates.
     """
     from edge.diagnostics.bench_timing import FEWEST_FRAMES
     from edge.diagnostics.storage import existing
@@ -93,7 +99,7 @@ def bench(
     from edge.system.files import require_file
 
     settings = load(optional_path(config)).with_options(
-        bundle=bundle, runtime=runtime, threads=threads, edgetpu=edgetpu
+        bundle=bundle, runtime=runtime, threads=threads, edgetpu=edgetpu, ungated=ungated
     )
     if figure:
         _require_package(
@@ -109,6 +115,7 @@ def bench(
         mediapipe=optional_path(mediapipe),
         figure=optional_path(figure),
         json=json,
+        allow_uncertified=allow_uncertified,
         allow_unsigned=allow_unsigned,
     )
 

@@ -49,17 +49,17 @@ class ClassifiedImage(Struct, frozen=True):
 class ClassifyRequest:
     """Images to classify. `keys` is the folder of trusted keys, None the machine's default one.
 
-    >>> classify("a.png", ungated=True).gated
-    False
+    >>> classify("a.png", ungated=True).model.ungated
+    True
     """
 
     paths: tuple[Path, ...]
     model: ModelSettings
     json: bool
-    gated: bool
     allow_uncertified: bool
     allow_unsigned: bool = False
     keys: Path | None = None
+    gates_off: tuple[str, ...] = ()
 
     def execute(self) -> Outcome:
         """Classify every image.
@@ -85,13 +85,13 @@ class ClassifyRequest:
             trust=TrustedKeys.load(self.keys),
             allow_uncertified=self.allow_uncertified,
             allow_unsigned=self.allow_unsigned,
+            gates_off=self.gates_off,
         )
-        provenance = served.bundle.provenance.as_record()
-        gates = self._gates(served.bundle.contract.size)
+        provenance = served.provenance.as_record()
         show_progress = sys.stderr.isatty() and not sys.stdout.isatty()
         refused = unread = turned = 0
         for path in tracked(images, "images") if show_progress else images:
-            image, orientation = _classified(served.classifier, gates, path)
+            image, orientation = _classified(served.classifier, served.gates, path)
             turned += orientation != 1
             unread += image.latency_ms is None
             refused += image.label is None and image.latency_ms is not None
@@ -103,19 +103,6 @@ class ClassifyRequest:
         counts += [f"{refused} refused"] if refused else []
         counts += [f"{unread} not readable"] if unread else []
         return Outcome(ANSWER_IS_NO if unread else DONE, record=[], text=", ".join(counts))
-
-    def _gates(self, size: tuple[int, int]) -> "Gates":
-        """The gates; none, with a warning, for a model whose frames their limits are not for."""
-        from edge.inference.gates.base import Gates
-        from edge.inference.gates.standard import standard_gates
-
-        gates = standard_gates() if self.gated else Gates(())
-        try:
-            gates.require_size(size)
-        except FrameError as error:
-            _log.warning(f"no image is refused: {error}")
-            return Gates(())
-        return gates
 
 
 def classify(
@@ -143,7 +130,7 @@ def classify(
         runtime: litert, tflite_runtime or tf_lite; the first that is installed when left out.
         edgetpu: usb, pci, usb:N or pci:N: run the model compiled for the Edge TPU there; the CPU when left out.
         json: print one JSON object an image: path, label, reason, probabilities, latency_ms.
-        ungated: ask the model about every image, also those that cannot be judged.
+        ungated: judge every image, whatever the bundle's gates say; every line says so. For a bundle without gates.
         config: profile; /etc/leukoscope/edge.toml where it exists. Options here come before it.
         allow_uncertified: use a bundle whose certificate does not say "pass".
         allow_unsigned: use a bundle that no key trusted here signed; every record of it says so.
@@ -156,12 +143,12 @@ def classify(
     model = ModelSettings() if settings is None else settings.model
     return ClassifyRequest(
         paths=tuple(Path(path) for path in paths),
-        model=model.with_options(bundle=bundle, runtime=runtime, threads=threads, edgetpu=edgetpu),
+        model=model.with_options(bundle=bundle, runtime=runtime, threads=threads, edgetpu=edgetpu, ungated=ungated),
         json=json,
-        gated=not ungated,
         allow_uncertified=allow_uncertified,
         allow_unsigned=allow_unsigned,
         keys=None if settings is None else settings.trust.keys,
+        gates_off=() if settings is None else settings.gates_off,
     )
 
 

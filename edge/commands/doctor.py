@@ -125,6 +125,8 @@ def doctor(
         camera=settings.camera_uri,
         bundle=settings.model.bundle,
         keys=settings.trust.keys,
+        gates_off=settings.gates_off,
+        ungated=settings.model.ungated,
         edgetpu=settings.model.edgetpu or "",
         fallback=settings.model.fallback,
     )

@@ -25,6 +25,7 @@ def run(
     json: bool = False,
     allow_uncertified: bool = False,
     allow_unsigned: bool = False,
+    ungated: bool = False,
 ) -> "RunRequest":
     """Judge a camera's frames and record every verdict. Research use only: no verdict here is a diagnosis.
 
@@ -46,16 +47,16 @@ def run(
         json: print one JSON object a stored verdict.
         allow_uncertified: use a bundle whose certificate does not say "pass".
         allow_unsigned: use a bundle that no key trusted here signed; every record of it says so.
+        ungated: judge every frame, whatever the bundle's gates say; every record says so. For a bundle without gates.
     """
     from edge.cameras.backends import open_camera
     from edge.commands.run_session import RunRequest
-    from edge.inference.gates.standard import standard_gates
     from edge.record.entries import require_slide
     from edge.record.image_sampling import KEEP, Keep
     from edge.settings.profile import load
 
     settings = load(optional_path(config)).with_options(
-        bundle=bundle, runtime=runtime, threads=threads, edgetpu=edgetpu, store=store
+        bundle=bundle, runtime=runtime, threads=threads, edgetpu=edgetpu, store=store, ungated=ungated
     )
     if keep:
         record = replace(settings.record, keep=cast(Keep, one_of(keep, "--keep", KEEP)))
@@ -66,7 +67,6 @@ def run(
         raise UsageError(f"--{error}") from None
     settings = replace(settings, camera_uri=camera or settings.camera_uri)
     open_camera(settings.camera_uri)  # a camera that cannot be named is a wrong request: nothing is opened yet
-    standard_gates().without(settings.gates_off)
     return RunRequest(
         settings=settings,
         slide=slide,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from msgspec import UNSET
 
-from edge.bundle.provenance import BY_LAXER_POLICY, ON_SYNTHETIC
+from edge.bundle.provenance import BY_LAXER_POLICY, ON_SYNTHETIC, UNGATED
 from edge.bundle.trusted import TrustedKeys
 from edge.cameras.backends import open_camera
 from edge.cameras.base import Camera
@@ -30,7 +30,6 @@ from edge.errors import (
     StoreFull,
     UpdateError,
 )
-from edge.inference.gates.standard import standard_gates
 from edge.pipeline.counters import Counts
 from edge.pipeline.housekeeping import Housekeeping
 from edge.pipeline.pipeline import Pipeline
@@ -130,6 +129,7 @@ class RunRequest:
             trust=TrustedKeys.load(self.settings.trust.keys),
             allow_uncertified=self.allow_uncertified,
             allow_unsigned=self.allow_unsigned,
+            gates_off=self.settings.gates_off,
         )
 
 
@@ -155,12 +155,10 @@ class _Run:
             output,
             as_json=request.json,
             labels=served.bundle.contract.labels,
-            provenance=served.bundle.provenance,
+            provenance=served.provenance,
             simulated=bool(camera.notice),
         )
         settings = request.settings
-        gates = standard_gates().without(settings.gates_off)
-        gates.require_size(served.bundle.contract.size)
         self._run = store.begin(self._info(), self._clock.now())
         self._recorder = Recorder(
             store,
@@ -182,7 +180,9 @@ class _Run:
             self._event("lax_policy", f"{served.bundle.name} was {BY_LAXER_POLICY}: {served.bundle.lax_policy}")
         if served.instead:
             self._event("edgetpu_unavailable", f"the CPU does its work: {served.instead}")
-        for gate in settings.gates_off:
+        if served.ungated:
+            self._event("ungated", f"{served.bundle.name} runs {UNGATED}")
+        for gate in served.gates_off:
             self._event("gate_off", f"the profile turns the gate {gate} off")
         self._supervised = SupervisedCamera(
             camera, settings.camera, on_event=self._camera_event, timeout_s=settings.timeout_s, stop=stop
@@ -194,7 +194,7 @@ class _Run:
         keep = settings.record.keep or ("none" if camera.kind == "replay" else "every" if every else "second")
         self._pipeline = Pipeline(
             self._supervised,
-            gates,
+            served.gates,
             served.classifier,
             self._recorder,
             sampler=ImageSampler(keep),
@@ -317,6 +317,7 @@ class _Run:
             bundle_version=bundle.provenance.version,
             synthetic_certificate=bundle.synthetic,
             lax_policy=bundle.lax_policy or UNSET,
+            ungated=self._served.provenance.ungated,
             runtime=interpreter.runtime,
             runtime_version=interpreter.version,
             kind=interpreter.kind,

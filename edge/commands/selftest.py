@@ -1,7 +1,7 @@
 """The `edge selftest` command."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from edge.commands.command_line import Outcome
@@ -48,9 +48,11 @@ class SelfTestRequest:
                 allow_uncertified=self.allow_uncertified,
                 allow_unsigned=self.allow_unsigned,
                 any_name=True,
+                gates_off=settings.gates_off,
                 prove=False,
             )
             found = tester.examine(served.bundle, served.classifier.interpreter)
+            found = replace(found, gates=served.gates.names, ungated=served.ungated)
         except (BundleError, ModelFileError) as error:
             tester.failed(str(settings.model.bundle or "the shipped bundle"), error)
             raise
@@ -70,6 +72,7 @@ def selftest(
     json: bool = False,
     allow_uncertified: bool = False,
     allow_unsigned: bool = False,
+    ungated: bool = False,
 ) -> SelfTestRequest:
     """Prove that this machine answers as its bundle was certified: replay the golden images, and time it.
 
@@ -87,10 +90,17 @@ def selftest(
         json: print one JSON object: passed, images, differing, invoke_ms, expected_ms, warnings.
         allow_uncertified: use a bundle whose certificate does not say "pass".
         allow_unsigned: use a bundle that no key trusted here signed.
+        ungated: test a bundle that is to judge every frame, whatever its gates say; for one without gates.
     """
     from edge.settings.profile import load
 
     settings = load(optional_path(config)).with_options(
-        bundle=bundle, runtime=runtime, threads=threads, edgetpu=edgetpu, store=store, trusted=trusted
+        bundle=bundle,
+        runtime=runtime,
+        threads=threads,
+        edgetpu=edgetpu,
+        store=store,
+        trusted=trusted,
+        ungated=ungated,
     )
     return SelfTestRequest(settings, json, allow_uncertified, allow_unsigned)

@@ -2,18 +2,20 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from edge.bundle.provenance import UNGATED
 from edge.bundle.trusted import TrustedKeys
 from edge.diagnostics import board
 from edge.diagnostics.bench_record import BenchDetails, BenchRecord, Temperature
 from edge.diagnostics.bench_timing import contenders, drawn_frame, mediapipe_classifier, peak_rss_mb, stages
 from edge.serving.serve import Served, serve
-from edge.settings.model import ModelSettings
+from edge.settings.profile import Settings
 from edge.system.interleaved_timing import Comparison, Percentiles, Times, compare, interleaved, median, percentiles
 from edge.system.machine import Machine
 
@@ -23,9 +25,10 @@ BUSY_LOAD = 0.5  # processes that wanted to run in the minute before
 
 
 def measure(
-    model: ModelSettings,
+    settings: Settings,
     *,
     trust: TrustedKeys,
+    allow_uncertified: bool = False,
     allow_unsigned: bool,
     frames: int,
     folder: Path,
@@ -34,7 +37,7 @@ def measure(
     """Stages, pipeline and contenders, timed in interleaved rounds.
 
     Args:
-        model, trust, allow_unsigned: as `edge.serving.serve.serve`.
+        settings: model and gates. trust, allow_uncertified, allow_unsigned: as `edge.serving.serve.serve`.
         frames: rounds, at least `FEWEST_FRAMES`.
         folder: existing folder on the disk that counts; the pipeline's record is made in it and removed.
         mediapipe: uint8 file with metadata, measured beside the bundle.
@@ -44,16 +47,22 @@ def measure(
     """
     from edge.diagnostics.bench_pipeline import pipeline_rate
 
-    machine = Machine()
+    machine, model = Machine(), settings.model
     before, load = board.hottest_c(machine), os.getloadavg()[0]
     cv2.setNumThreads(model.threads)
-    served = serve(model, trust=trust, allow_unsigned=allow_unsigned)
+    served = serve(
+        model,
+        trust=trust,
+        allow_uncertified=allow_uncertified,
+        allow_unsigned=allow_unsigned,
+        gates_off=settings.gates_off,
+    )
     classifier, frame = served.classifier, drawn_frame()
     _log.info("pipeline and bare interpreter, in turns")
     rates = pipeline_rate(served, frame, frames, folder)
     peak_mb = peak_rss_mb()  # before the virtual microscope and others' packages come in
     _log.info(f"stages: {frames} frames")
-    timed = {**stages(classifier, frame, frames), "store": rates.store_ms}
+    timed = {**stages(classifier, served.gates, frame, frames), "store": rates.store_ms}
     _log.info(f"contenders: {frames} rounds")
     with mediapipe_classifier(mediapipe) as others:
         times = interleaved(contenders(classifier, frame, others), frames)
@@ -74,6 +83,7 @@ def measure(
             against_mediapipe=_against_mediapipe(times),
             stages={name: percentiles(values) for name, values in timed.items()},
             novelty_share=compare(timed["novelty"], timed["invoke"]).ratio,
+            gates_share=compare(_sums(timed["gates"], timed["novelty"]), timed["invoke"]).ratio,
             pipeline=rates.record(),
             temperature_c=Temperature(before, board.hottest_c(machine)),
             throttled=board.throttled(machine)[0],
@@ -96,7 +106,11 @@ def table(record: BenchRecord) -> str:
         lines.append(f"{name} / mediapipe: {against.ratio:.3f}")
     lines += ["", f"{'stage, milliseconds':<20}{'median':>9}{'p90':>9}{'p99':>9}{'min':>9}"]
     lines += [f"{name:<20}{_row(row)}" for name, row in details.stages.items()]
-    lines.append(f"the gate against frames unlike the training images: {details.novelty_share:.3f} of an inference")
+    if details.ungated:
+        lines.append(f"warning: {UNGATED}")
+    else:
+        lines.append(f"all gates: {details.gates_share:.3f} of an inference ({', '.join(details.gates)})")
+        lines.append(f"the gate against frames unlike the training images: {details.novelty_share:.3f} of an inference")
     share = details.pipeline.ratio
     lines += [
         "",
@@ -114,6 +128,10 @@ def table(record: BenchRecord) -> str:
     if details.throttled:
         lines.append(f"warning: this board throttles (0x{details.throttled:x}): see `edge doctor`")
     return "\n".join(lines)
+
+
+def _sums(some: Sequence[float], others: Sequence[float]) -> list[float]:
+    return [one + other for one, other in zip(some, others, strict=True)]
 
 
 def _row(row: Percentiles) -> str:
@@ -139,6 +157,8 @@ def _about(served: Served, machine: Machine) -> dict[str, Any]:
         "bundle_version": served.bundle.provenance.version,
         "signed_by": served.bundle.provenance.signed_by,
         "synthetic_certificate": served.bundle.synthetic,
+        "ungated": served.provenance.ungated,
+        "gates": served.gates.names,
         "runtime_version": interpreter.version,
         "kind": interpreter.kind,
         "instead": served.instead or None,

@@ -36,7 +36,8 @@ class BenchDetails(Struct, frozen=True, kw_only=True):
     Attributes:
         instead: why the CPU did the work that an Edge TPU was to do; None where it did not.
         contenders, stages: milliseconds by name. against_invoke, against_mediapipe: contenders by name.
-        novelty_share: the last gate's time over that of an inference.
+        novelty_share: the last gate's time over that of an inference; gates_share: that of all gates, by `gates`, the
+            names of those asked. ungated: none is asked.
         throttled: the firmware's bits, 0 where nothing throttles; None where it does not say.
     """
 
@@ -44,6 +45,8 @@ class BenchDetails(Struct, frozen=True, kw_only=True):
     bundle_version: int | None
     signed_by: str
     synthetic_certificate: bool
+    ungated: bool | UnsetType = UNSET
+    gates: tuple[str, ...] = ()
     runtime_version: str
     kind: str
     instead: str | None
@@ -58,6 +61,7 @@ class BenchDetails(Struct, frozen=True, kw_only=True):
     against_mediapipe: dict[str, Comparison]
     stages: dict[str, Percentiles]
     novelty_share: float
+    gates_share: float = 0.0
     pipeline: PipelineRates
     temperature_c: Temperature
     throttled: int | None

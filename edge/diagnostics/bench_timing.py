@@ -14,6 +14,7 @@ from edge.cameras.synthetic.smear import SyntheticSmear
 from edge.errors import UsageError
 from edge.inference.classifier import Classifier
 from edge.inference.contract import Pixels, Scratch
+from edge.inference.gates.base import Gates
 from edge.inference.interpreters import Interpreter
 from edge.system.interleaved_timing import Times
 
@@ -55,19 +56,19 @@ def contenders(
     return calls
 
 
-def stages(classifier: Classifier, frame: Pixels, count: int) -> Times:
+def stages(classifier: Classifier, asked: Gates, frame: Pixels, count: int) -> Times:
     """Milliseconds of each step from pixels to verdict, `count` times: capture, prepare, gates, novelty, encode,
     invoke, decode.
 
-    `capture` is the virtual microscope's, unpaced, and says nothing about a real camera. `novelty` is the last gate, on
-    what the other `gates` have measured already.
+    `capture` is the virtual microscope's, unpaced, and says nothing about a real camera. `novelty` is the last gate
+    where that is the one against frames unlike the training images, on what the other `gates` have measured already.
     """
     from edge.cameras.backends import open_camera
     from edge.cameras.base import CameraSettings
-    from edge.inference.gates.measures import View
-    from edge.inference.gates.standard import standard_gates
+    from edge.inference.gates.novelty import NAME
 
-    *gates, novelty = standard_gates().gates
+    gates = [gate for gate in asked.gates if gate.name != NAME]
+    novelty = [gate for gate in asked.gates if gate.name == NAME]
     scratch = Scratch()
     watched = _Watched(classifier.interpreter)
     observed = Classifier(classifier.contract, watched)
@@ -83,11 +84,12 @@ def stages(classifier: Classifier, frame: Pixels, count: int) -> Times:
             marks.append(time.perf_counter())
             prepared = classifier.contract.prepare(frame, scratch)
             marks.append(time.perf_counter())
-            view = View(prepared)
+            view = asked.view(prepared)
             for gate in gates:
                 gate.read(view)
             marks.append(time.perf_counter())
-            novelty.read(view)
+            for gate in novelty:
+                gate.read(view)
             marks.append(time.perf_counter())
             observed.classify_prepared(prepared)
             marks += [watched.began, watched.ended, time.perf_counter()]

@@ -38,6 +38,7 @@ class VerifyReport(Struct, frozen=True):
         entries, verdicts, events, runs, not_ended, images: how many were read; a run that was killed did not end.
         signers: how many of the runs by `signed_by`: key ids, "unsigned", or "not recorded" of older runs.
         synthetic_certificates: how many of the runs had a bundle that synthetic images certified.
+        ungated: how many of the runs asked no gate.
         pruned_through: entries up to this one were removed by retention, and the chain says so.
         findings: what is wrong, one sentence each, `MOST_FINDINGS` at most. found: how many in all.
         warnings: what changes nothing recorded, as bounded: runs whose end counts fewer verdicts than they stored.
@@ -58,6 +59,7 @@ class VerifyReport(Struct, frozen=True):
     images: int = 0
     signers: dict[str, int] = {}
     synthetic_certificates: int = 0
+    ungated: int = 0
     pruned_through: int = 0
     findings: tuple[str, ...] = ()
     found: int = 0
@@ -92,6 +94,8 @@ class VerifyReport(Struct, frozen=True):
             read += f"; entries up to {self.pruned_through} were pruned"
         if self.synthetic_certificates:
             read += f"; {counted(self.synthetic_certificates, 'run')} of a bundle {ON_SYNTHETIC}"
+        if self.ungated:
+            read += f"; {counted(self.ungated, 'run')} without gates"
         if self.unrecorded:
             read += f"; {counted(self.unrecorded, 'unfinished image file')} (no damage)"
         if self.left_over:
@@ -142,7 +146,7 @@ class _Check:
         self._image_bytes = 0
         self._checkpoint: tuple[int, str] | None = None
         self._signers: Counter[str] = Counter()
-        self._synthetic_certificates = 0
+        self._synthetic_certificates = self._ungated = 0
         self._findings: list[str] = []
         self._found = 0
         self._miscounted: list[str] = []  # ends that count fewer verdicts than their runs stored
@@ -173,6 +177,7 @@ class _Check:
             images=self._images_read,
             signers=dict(self._signers),
             synthetic_certificates=self._synthetic_certificates,
+            ungated=self._ungated,
             pruned_through=self._base.id,
             findings=tuple(self._findings),
             found=self._found,
@@ -268,6 +273,7 @@ class _Check:
     def _check_run(self, row: Row, body: RunBody) -> None:
         self._open_runs[body.run] = 0
         self._synthetic_certificates += body.synthetic_certificate is True
+        self._ungated += body.ungated is True
         signer = body.signed_by
         self._signers[signer if signer in self._signers or len(self._signers) < MOST_SIGNERS else "others"] += 1
         if body.run != row.id:

@@ -31,7 +31,8 @@ class RunInfo(Struct, frozen=True):
         signed_by: ids of the trusted keys that signed the bundle, separated by spaces, or "unsigned". bundle_version:
             the version that they signed; None where unsigned. Runs recorded before bundles were signed hold neither.
         synthetic_certificate: synthetic images certified the bundle. Older runs do not hold it. lax_policy: of the
-            bundle's certificate; left out where it allows no more than the shipped one.
+            bundle's certificate; left out where it allows no more than the shipped one. ungated: no gate is asked; left
+            out where one is.
 
     >>> bundle, interpreter = ("tiny-int8", "0" * 64, True), ("litert", "2.3", "xnnpack")
     >>> RunInfo("s1", "sim:", True, *bundle, *interpreter, ("Benign", "Pre"), "leukoscope 1", "{}").signed_by
@@ -54,6 +55,7 @@ class RunInfo(Struct, frozen=True):
     bundle_version: int | None = None
     synthetic_certificate: bool | None = False
     lax_policy: str | UnsetType = UNSET
+    ungated: bool | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         require_slide(self.slide)
@@ -241,7 +243,14 @@ class RunBody(RunInfo, frozen=True, kw_only=True, tag_field="type", tag="run"):
     @property
     def provenance(self) -> Provenance:
         """Of the bundle that judges."""
-        return Provenance(self.bundle, self.bundle_version, self.signed_by, self.synthetic_certificate, self.lax_policy)
+        return Provenance(
+            self.bundle,
+            self.bundle_version,
+            self.signed_by,
+            self.synthetic_certificate,
+            self.lax_policy,
+            self.ungated,
+        )
 
 
 Body = RunBody | VerdictBody | EventBody | EndBody | PrunedBody

@@ -30,12 +30,12 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for a fo
 _BEFORE = ("field", "utc", "utc_ns", "clock_synchronized", "slide", "label", "reason", "detail")
 _AFTER = (
     *("run", "camera", "simulated", "bundle", "bundle_digest", "certified", "runtime", "runtime_version", "kind"),
-    *("signed_by", "bundle_version", "synthetic_certificate"),
+    *("signed_by", "bundle_version", "synthetic_certificate", "ungated"),
     *("sequence", "source", "monotonic_ns", "image", "image_sha256", "entry", "digest"),
 )
 _OF_RUN = (
     *("camera", "simulated", "bundle", "bundle_digest", "certified", "runtime", "runtime_version", "kind"),
-    *("signed_by", "bundle_version", "synthetic_certificate"),
+    *("signed_by", "bundle_version", "synthetic_certificate", "ungated"),
 )
 
 
@@ -345,6 +345,11 @@ def _readme(slide: str, head: Head, summary: SlideSummary, checked: VerifyReport
     if any(bundle.lax_policy for bundle in summary.bundles):
         said = "; ".join(f"{bundle.bundle}: {bundle.lax_policy}" for bundle in summary.bundles if bundle.lax_policy)
         warning += f"LAX POLICY: a bundle that judged here was {BY_LAXER_POLICY}: {said}.\n\n"
+    if any(bundle.ungated for bundle in summary.bundles):
+        warning += (
+            "UNGATED: at least one run asked no gate, so that frames were judged that cannot be: out of focus, dark, "
+            "or unlike\nwhat the model was made from (column `ungated`).\n\n"
+        )
     judged_by = "".join(f"Judged by {bundle}.\n" for bundle in summary.bundles)
     return f"""Slide {slide}: {counted(summary.verdicts, "verdict")}, {counted(summary.images, "image")}.
 {judged_by}

@@ -19,6 +19,7 @@ from typing import Any
 from edge.bundle import bundle as bundles
 from edge.bundle.bundle import Bundle
 from edge.bundle.golden import Replay
+from edge.bundle.provenance import UNGATED
 from edge.inference.arithmetic import named
 from edge.inference.interpreters import Interpreter
 from edge.serving.selftest_state import LastTest, read_state, utc_now, write_state
@@ -65,6 +66,7 @@ class SelfTest:
         invoke_ms: median of TIMED inferences; None where the replay had failed. expected_ms: what was expected, by
             `expected_by`; None where nothing is known yet.
         warnings: one sentence each; none of them fails the test.
+        gates: names of those that are asked where it serves. ungated: none is, by the user's word.
     """
 
     bundle: Bundle
@@ -79,6 +81,8 @@ class SelfTest:
     expected_ms: float | None
     expected_by: str
     warnings: tuple[str, ...]
+    gates: tuple[str, ...] = ()
+    ungated: bool = False
 
     @property
     def passed(self) -> bool:
@@ -139,6 +143,8 @@ class SelfTest:
             "expected_ms": _rounded(self.expected_ms),
             "expected_by": self.expected_by or None,
             "warnings": list(self.warnings),
+            "gates": list(self.gates),
+            **({"ungated": True} if self.ungated else {}),
             "detail": self.detail,
         }
 
@@ -146,6 +152,7 @@ class SelfTest:
         """For a person: the outcome, the images that differ, the warnings."""
         lines = [f"{'passed' if self.passed else 'FAILED'}: {self.detail}"]
         lines += [f"  {each}" for each in self.differing()]
+        lines += [f"warning: {UNGATED}"] if self.ungated else [f"gates: {', '.join(self.gates) or 'none is asked'}"]
         return "\n".join([*lines, *(f"warning: {warning}" for warning in self.warnings)])
 
 

@@ -1,17 +1,21 @@
 """A bundle made ready to answer: verified, loaded and proven on its golden inputs, before the first frame."""
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from edge.bundle import bundle as bundles
 from edge.bundle.bundle import Bundle
 from edge.bundle.golden import Replay
 from edge.bundle.policy import shipped_bundles
-from edge.bundle.provenance import BY_LAXER_POLICY, ON_SYNTHETIC
+from edge.bundle.provenance import BY_LAXER_POLICY, ON_SYNTHETIC, UNGATED, Provenance
 from edge.bundle.trusted import TrustedKeys
 from edge.errors import BundleError
 from edge.inference.classifier import Classifier
+from edge.inference.gates.base import Gates
 from edge.inference.interpreters import Interpreter, open_interpreter
 from edge.settings.model import ModelSettings
 from edge.settings.trusted_keys import machine_keys
@@ -25,12 +29,28 @@ RESEARCH_USE = "research use only: not a medical device, and no verdict is a dia
 
 @dataclass(frozen=True)
 class Served:
-    """A bundle and the classifier that runs it."""
+    """A bundle, the classifier that runs it, and the gates that are asked before.
+
+    Attributes:
+        gates: the bundle's but for those that the profile turns off; none where it runs ungated.
+        replay: of the golden inputs; None where that was left to the caller.
+        instead: why the CPU does the work of the Edge TPU.
+        gates_off: names of the gates that the bundle has and the profile turns off. ungated: no gate is asked.
+    """
 
     bundle: Bundle
     classifier: Classifier
-    replay: Replay | None = None  # of the golden inputs; None where that was left to the caller
-    instead: str = ""  # why the CPU does the work of the Edge TPU
+    gates: Gates
+    replay: Replay | None = None
+    instead: str = ""
+    gates_off: tuple[str, ...] = ()
+    ungated: bool = False
+
+    @property
+    def provenance(self) -> Provenance:
+        """The bundle's, as records of what is served say it."""
+        provenance = self.bundle.provenance
+        return replace(provenance, ungated=True) if self.ungated else provenance
 
 
 def serve(
@@ -40,18 +60,20 @@ def serve(
     allow_uncertified: bool = False,
     allow_unsigned: bool = False,
     any_name: bool = False,
+    gates_off: Collection[str] = (),
     prove: bool = True,
 ) -> Served:
     """Load a bundle and replay its golden inputs. What is doubtful about it is said on standard error.
 
     Args:
-        model: the bundle, and what runs it; its `bundle` None is `bundle_to_run`.
+        model: the bundle, and what runs it; its `bundle` None is `bundle_to_run`; its `ungated` asks no gate.
         trust, allow_uncertified, allow_unsigned, any_name: as `edge.bundle.bundle.load`.
+        gates_off: names of gates that are not asked.
         prove: False leaves the golden replay to the caller, who must not serve before it.
 
     Raises:
-        BundleError: missing, altered, not signed by a trusted key, not certified. GoldenMismatchError: it answers
-            otherwise here.
+        BundleError: missing, altered, not signed by a trusted key, not certified, without gates and not `ungated`.
+        GoldenMismatchError: it answers otherwise here.
         TrustError, TrustUnavailable, SettingsError: the trusted keys cannot be read.
         InterpreterUnavailable: no interpreter. EdgeTpuUnavailable: no such Edge TPU, or not usable.
     """
@@ -74,9 +96,32 @@ def serve(
         _log.warning(f"{bundle.name} was {BY_LAXER_POLICY}: {bundle.lax_policy}")
     if not bundle.certified:
         _log.warning(f"the certificate of {bundle.name} says {bundle.certificate['verdict']!r}")
+    gates, off = gates_of(bundle, ungated=model.ungated, off=gates_off)
     interpreter, instead = _interpreter(bundle, model)
     classifier = Classifier(bundle.contract, interpreter)
-    return Served(bundle, classifier, bundles.require_golden(bundle, interpreter) if prove else None, instead)
+    replay = bundles.require_golden(bundle, interpreter) if prove else None
+    return Served(bundle, classifier, gates, replay, instead, off, model.ungated)
+
+
+def gates_of(bundle: Bundle, *, ungated: bool = False, off: Collection[str] = ()) -> tuple[Gates, tuple[str, ...]]:
+    """The gates of a bundle, and the names of those that `off` takes away; what is doubtful is said.
+
+    Raises:
+        BundleError: it has none, and `ungated` does not say that this is right.
+    """
+    if ungated:
+        _log.warning(f"{bundle.name} runs {UNGATED}")
+        return Gates(()), ()
+    if bundle.gates is None:
+        raise BundleError(
+            f"{bundle.path}: no gates.json says when this model must not be asked: `convert gates {bundle.path} "
+            "--data DIR` fits one to its images; --ungated judges every frame"
+        )
+    gates = bundle.gates.gates()
+    taken = tuple(name for name in gates.names if name in off)
+    for name in taken:
+        _log.warning(f"the profile turns the gate {name} off")
+    return gates.without(taken), taken
 
 
 def _interpreter(bundle: Bundle, model: ModelSettings) -> tuple[Interpreter, str]:

@@ -22,7 +22,8 @@ _Threads = Annotated[int, Meta(ge=1, le=MOST_THREADS, description=f"a whole numb
 @dataclass(frozen=True)
 class ModelSettings:
     """[model]. `bundle` None is the slot that serves, else the shipped one; `runtime` None the first installed.
-    `edgetpu` None is the CPU; `fallback` lets the CPU do the work when the Edge TPU cannot be used.
+    `edgetpu` None is the CPU; `fallback` lets the CPU do the work when the Edge TPU cannot be used. `ungated` judges
+    every frame, whatever the bundle's gates say, also with a bundle that has none.
 
     >>> ModelSettings(edgetpu="usb:0", fallback=True).bundle is None
     True
@@ -33,18 +34,19 @@ class ModelSettings:
     threads: _Threads = 1
     edgetpu: Text | None = None
     fallback: bool = False
+    ungated: bool = False
 
     def __post_init__(self) -> None:
         if self.fallback and self.edgetpu is None:
             raise SettingsError("fallback is about edgetpu, which is not given")
 
     def with_options(
-        self, *, bundle: str = "", runtime: str = "", threads: str = "", edgetpu: str = ""
+        self, *, bundle: str = "", runtime: str = "", threads: str = "", edgetpu: str = "", ungated: bool = False
     ) -> "ModelSettings":
         """These settings under a command's options; "" is an option that is left out.
 
         >>> ModelSettings(threads=3).with_options(runtime="litert")
-        ModelSettings(bundle=None, runtime='litert', threads=3, edgetpu=None, fallback=False)
+        ModelSettings(bundle=None, runtime='litert', threads=3, edgetpu=None, fallback=False, ungated=False)
 
         Raises:
             UsageError: no such runtime, or number of threads. SettingsError: no such device.
@@ -60,4 +62,6 @@ class ModelSettings:
             from edge.inference.edgetpu_delegate import device_name
 
             model = replace(model, edgetpu=device_name(edgetpu, "--edgetpu"))
+        if ungated:
+            model = replace(model, ungated=True)
         return model

@@ -7,6 +7,7 @@ runtime = "litert"                      # litert, tflite_runtime or tf_lite; lef
 threads = 1
 edgetpu = "usb:0"                       # usb, pci, usb:N or pci:N; left out: the CPU
 fallback = false                        # true: the CPU when that Edge TPU cannot be used, which the record says
+ungated = false                         # true: judge every frame, whatever the gates of the bundle say
 
 [trust]
 keys = "/etc/leukoscope/trusted"        # folder of the public keys whose bundles run here
@@ -118,8 +119,8 @@ class CameraSource:
 class GatesSettings:
     """[gates]. `off`: names of gates that are not asked.
 
-    >>> parse({"gates": {"off": ["novelty"]}}).gates_off
-    ('novelty',)
+    >>> parse({"gates": {"off": ["motion_blur"]}}).gates_off
+    ('motion_blur',)
     """
 
     off: Annotated[tuple[Text, ...], Meta(description="a list of texts in square brackets")] = ()
@@ -184,6 +185,7 @@ class Settings:
         edgetpu: str = "",
         store: str = "",
         trusted: str = "",
+        ungated: bool = False,
     ) -> "Settings":
         """These settings under the options that commands share; "" is an option that is left out.
 
@@ -192,7 +194,9 @@ class Settings:
         """
         return replace(
             self,
-            model=self.model.with_options(bundle=bundle, runtime=runtime, threads=threads, edgetpu=edgetpu),
+            model=self.model.with_options(
+                bundle=bundle, runtime=runtime, threads=threads, edgetpu=edgetpu, ungated=ungated
+            ),
             record=replace(self.record, folder=Path(store)) if store else self.record,
             trust=replace(self.trust, keys=Path(trusted)) if trusted else self.trust,
         )
@@ -249,7 +253,7 @@ def parse(table: Mapping[str, Any]) -> Settings:
         camera_uri=source.uri,
         camera=_read(table, "camera", CameraSettings),
         timeout_s=source.timeout_s,
-        gates_off=_read(table, "gates", GatesSettings).off,
+        gates_off=_gates_off(table),
         record=_read(table, "record", RecordSettings),
         retention=_read(table, "retention", Retention),
         selftest=_read(table, "selftest", SelfTestSettings),
@@ -273,6 +277,16 @@ _TYPES = {  # msgspec's names
     "int": "a whole number",
     "str": "a text in quotes",
 }
+
+
+def _gates_off(table: Mapping[str, Any]) -> tuple[str, ...]:
+    """`[gates] off`, whose names are known whichever bundle will run; SettingsError with the nearest right one."""
+    off = _read(table, "gates", GatesSettings).off
+    if off:
+        from edge.inference.gates.gates_file import require_gates  # imports OpenCV, which most profiles need not
+
+        require_gates(off)
+    return off
 
 
 def _require_known(what: str, given: Mapping[str, Any], known: Collection[str], shape: str) -> None:

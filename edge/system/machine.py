@@ -39,6 +39,7 @@ class Machine:
         camera: URI of the camera that the settings name; "" for none.
         bundle: folder of the bundle that the interpreters are tried with; None for the shipped one.
         keys: folder of the trusted keys that the settings name; None for the default one.
+        gates_off: names of gates that they turn off. ungated: they turn all off.
         edgetpu: the Edge TPU that the settings ask for; "" for none. fallback: the CPU may do its work.
         architecture: as `platform.machine()` says it. bits: of this Python.
         user: name; uid, gids: numbers of this process.
@@ -56,6 +57,8 @@ class Machine:
     camera: str = ""
     bundle: Path | None = None
     keys: Path | None = None
+    gates_off: tuple[str, ...] = ()
+    ungated: bool = False
     edgetpu: str = ""
     fallback: bool = False
     architecture: str = field(default_factory=platform.machine)

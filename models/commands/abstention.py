@@ -23,10 +23,12 @@ class AbstentionRequest(EvaluationOptions):
 
     Attributes:
         bundle: int8 bundle made of the network, or None. ood: folders of images that should be refused.
+        gates: gates.json; None for that beside the network.
         degraded: also every field in every form of `--corruptions`.
     """
 
     bundle: Path | None
+    gates: Path | None
     ood: tuple[Path, ...]
     degraded: bool
 
@@ -40,7 +42,8 @@ class AbstentionRequest(EvaluationOptions):
         from models.decision.abstention import evaluate_abstention, read_ood, to_text
         from models.decision.degraded_decision import evaluate_degraded
         from models.decision.degraded_decision import to_text as degraded_text
-        from models.decision.device_decision import DeviceDecision, gates_for
+        from models.decision.device_decision import DeviceDecision
+        from models.decision.network_gates import gates_of
         from models.evaluation.evaluation_set import EvaluationSet
         from models.networks.model_pair import load_pair
         from models.report.abstention_figure import abstention_figure
@@ -54,7 +57,7 @@ class AbstentionRequest(EvaluationOptions):
         ood = [read_ood(folder, pair.contract) for folder in self.ood]
         part, split = self.load_part(pair.contract)
         dataset = EvaluationSet.of_part(part, labels, pair.contract.benign_labels)
-        device = DeviceDecision(pair.networks, pair.least, gates_for(pair.contract.size), decision)
+        device = DeviceDecision(pair.networks, pair.least, gates_of(self.model, pair.contract, self.gates), decision)
         found = evaluate_abstention(dataset, device, ood)
         text = to_text(found)
         if self.degraded:

@@ -24,6 +24,7 @@ class CalibrateRequest:
     bundle: Path | None
     data: Path
     split: Path | None
+    gates: Path | None
     json: bool
 
     def execute(self) -> Outcome:
@@ -33,8 +34,8 @@ class CalibrateRequest:
         without it such a network would answer everything.
         """
         from models.data.parts import part_of
-        from models.decision.device_decision import gates_for
         from models.decision.fit import calibrate
+        from models.decision.network_gates import gates_of
         from models.evaluation.evaluation_set import EvaluationSet
         from models.networks.model_pair import load_pair
         from models.report.decision_figure import decision_figure
@@ -47,7 +48,7 @@ class CalibrateRequest:
         contract = pair.contract.undecided()
         part, split = part_of(self.data, contract, self.split, "validation")
         dataset = EvaluationSet.of_part(part, contract.labels, contract.benign_labels)
-        found = calibrate(dataset, pair.networks, pair.least, gates_for(contract.size))
+        found = calibrate(dataset, pair.networks, pair.least, gates_of(self.model, contract, self.gates))
         decision = found.decision(
             f"models calibrate {self.model.name}",
             {
@@ -74,7 +75,14 @@ class CalibrateRequest:
 
 
 def calibrate(
-    network: str, *, data: str, bundle: str = "", split: str = "", overwrite_shipped: bool = False, json: bool = False
+    network: str,
+    *,
+    data: str,
+    bundle: str = "",
+    split: str = "",
+    gates: str = "",
+    overwrite_shipped: bool = False,
+    json: bool = False,
 ) -> CalibrateRequest:
     """Choose when a network's verdicts are given: temperature and thresholds, from validation images as they are and
     degraded.
@@ -88,6 +96,7 @@ def calibrate(
         data: folder with one sub-folder of images a class.
         bundle: int8 bundle made of the network; the shipped one for a shipped network, none for others.
         split: CSV from `models split`; the shipped one for the published set, else made from the images.
+        gates: gates.json that the fields pass first; the one beside the network, or none and said, when left out.
         overwrite_shipped: write over the records that ship with a shipped network; without it they are left alone, and
             what is measured goes to build/shipped/NETWORK.
         json: print the record as JSON.
@@ -99,5 +108,6 @@ def calibrate(
         bundle=network_options.bundle_of(folder, optional_path(bundle)),
         data=Path(data),
         split=optional_path(split),
+        gates=optional_path(gates),
         json=json,
     )

@@ -59,6 +59,7 @@ def evaluate(
     explanations: bool = False,
     errors: str = "",
     bundle: str = "",
+    gates: str = "",
     sample: str = "",
     split: str = "",
     part: str = "test",
@@ -84,6 +85,7 @@ def evaluate(
         errors: with --explanations: folder for a figure of every wrong verdict, which shows the image;
             build/errors/NETWORK when not given.
         bundle: int8 bundle made of the network; the shipped one for a shipped network, none for others.
+        gates: with --abstention: gates.json that the fields pass first; the one beside the network when left out.
         sample: altered images and explanations only: judge so many images instead of all.
         split: CSV from `models split`; the shipped one for the published set, else made from the images.
         part: test, validation or train.
@@ -98,7 +100,7 @@ def evaluate(
     question = _question(
         corruptions=corruptions, counterfactuals=counterfactuals, abstention=abstention, explanations=explanations
     )
-    _check_belong(question, degraded=degraded, ood=ood, errors=errors, sample=sample, bundle=bundle)
+    _check_belong(question, degraded=degraded, ood=ood, errors=errors, sample=sample, bundle=bundle, gates=gates)
     folder = network_options.model_folder(Path(model))
     records = output_folder(folder, overwrite_shipped=overwrite_shipped)
     options: dict[str, Any] = {
@@ -118,7 +120,8 @@ def evaluate(
     options["bundle"] = network_options.bundle_of(folder, optional_path(bundle))
     if question == "abstention":
         folders = tuple(Path(word) for word in ood.split(",") if word)
-        return AbstentionRequest(**options, ood=folders, degraded=degraded)
+        file = optional_path(gates)
+        return AbstentionRequest(**options, gates=file, ood=folders, degraded=degraded)
     altered = CorruptionsRequest if question == "corruptions" else CounterfactualsRequest
     return altered(**options, sample=images)
 
@@ -133,6 +136,7 @@ _RECORDS = {  # question -> file stem of its record
 _BELONGS = {  # option -> the questions that it goes with
     "degraded": ("abstention",),
     "ood": ("abstention",),
+    "gates": ("abstention",),
     "errors": ("explanations",),
     "sample": ("corruptions", "counterfactuals", "explanations"),
     "bundle": ("corruptions", "counterfactuals", "abstention"),

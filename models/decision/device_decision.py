@@ -1,24 +1,19 @@
 """The device's gates and its answers, for many fields at once (`edge.inference.answer`)."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from edge.errors import FrameError
 from edge.inference.answer import BatchAnswers, answer_batch
 from edge.inference.contract import Pixels
 from edge.inference.decision import Decision
 from edge.inference.gates.base import Gates
-from edge.inference.gates.standard import standard_gates
 from models.decision.temperature import Outputs
 from models.evaluation.evaluation_set import Answers
 from models.networks.prediction import Predict
 from models.statistics.validation import Floats
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -64,17 +59,6 @@ class DeviceDecision:
         """The device's answers; `outputs` are about all fields, also those that a gate refuses."""
         said = answers(outputs, self.decision.temperature)
         return answer_batch(self.decision, refused_by, said.called, said.confidence)
-
-
-def gates_for(size: tuple[int, int]) -> Gates:
-    """The device's gates; none, with a warning, for frames of a size that their limits are not for."""
-    gates = standard_gates()
-    try:
-        gates.require_size(size)
-    except FrameError as error:
-        _log.info(f"note: the gates are left out: {error}")
-        return Gates(())
-    return gates
 
 
 def ask_gates(gates: Gates, pixels: Pixels) -> GateFindings:

@@ -1,7 +1,7 @@
 """Limits of the quality gates, measured on the published fields that a network was trained and tuned on.
 
-`python -m docs.studies.gates.limits --data DIR --write edge/inference/gates/gates.toml` measures them (training and
-validation parts of the field-disjoint list, scale bar painted over), writes the limits, and then measures what they do:
+`python -m docs.studies.gates.limits --data DIR` measures them (training and validation parts of the field-disjoint
+list, scale bar painted over), writes them into the shipped networks' `gates.json`, and then measures what they do:
 which share of the test part they refuse, by class, and what they catch (`docs/studies/gates/refusals.py`), as JSON and
 as a figure.
 """
@@ -17,7 +17,9 @@ import numpy.typing as npt
 
 from edge.inference.contract import InputContract, Pixels
 from edge.inference.gates.base import GateReport, Gates
-from edge.inference.gates.quality import LIMITS_FORMAT, GateLimits
+from edge.inference.gates.domain import SMEAR
+from edge.inference.gates.gates_file import QualityLimit
+from edge.inference.gates.quality import QUALITY, gate_of, quality_names
 from models.data.dataset import Sample, load_pixels
 from models.data.published import LABELS, PUBLISHED_SPLIT
 from models.data.scale_bar import fill_corner
@@ -116,34 +118,27 @@ def values_of(gates: Gates, fields: Sequence[Pixels] | Pixels) -> dict[str, npt.
     return {name: np.array([row[name] for row in rows]) for name in gates.names}
 
 
-def limits_of(values: Mapping[str, npt.NDArray[np.float64]]) -> GateLimits:
+def smear_gates(limits: Mapping[str, float] | None = None) -> Gates:
+    """The gates on quality of a blood smear with these limits; None: with such as refuse nothing."""
+    names = quality_names(SMEAR)
+    limits = limits or {name: 255.0 if QUALITY[name].is_ceiling else 0.0 for name in names}
+    return Gates([gate_of(name, limits[name]) for name in names], SIZE)
+
+
+def limits_of(values: Mapping[str, npt.NDArray[np.float64]]) -> dict[str, float]:
     """The limits that `RULES` make of the calibration fields' values."""
-    return GateLimits(SIZE, **{name: rule.limit(values[name]) for name, rule in RULES.items()})
+    return {name: rule.limit(values[name]) for name, rule in RULES.items()}
 
 
-def limits_toml(limits: GateLimits, values: Mapping[str, npt.NDArray[np.float64]]) -> str:
-    """`edge/inference/gates/gates.toml`: each limit with what it comes from."""
-    lines = [
-        "# Limits of the quality gates, measured on the published images. Not written by hand:",
-        "# python -m docs.studies.gates.limits --data DIR --write edge/inference/gates/gates.toml",
-        f"format = {LIMITS_FORMAT}",
-        f"size = [{SIZE[0]}, {SIZE[1]}]  # width and height of the frames, pixels",
-    ]
+def quality_of(limits: Mapping[str, float], values: Mapping[str, npt.NDArray[np.float64]]) -> dict[str, QualityLimit]:
+    """The limits as `gates.json` holds them, each with what it comes from."""
+    found = {}
     for name, rule in RULES.items():
-        limit = float(getattr(limits, name))
-        refused = int(((values[name] > limit) if rule.ceiling else (values[name] < limit)).sum())
-        lines += [
-            "",
-            *([f"# {rule.why}"] if rule.why else []),
-            f"[{name}]",
-            f"limit = {limit:.{rule.digits or 1}f}  # {rule.unit}, {'at most' if rule.ceiling else 'at least'}",
-            f"images = {len(values[name])}",
-            f"quantile = {rule.quantile:g}",
-            f"factor = {rule.factor:.3g}",
-            f"refused = {refused}  # of the images",
-            f"share_refused = {refused / len(values[name]):.5f}",
-        ]
-    return "\n".join(lines) + "\n"
+        limit, of = limits[name], values[name]
+        refused = int(((of > limit) if rule.ceiling else (of < limit)).sum())
+        quantile, factor = float(f"{rule.quantile:g}"), float(f"{rule.factor:.3g}")
+        found[name] = QualityLimit(limit, len(of), quantile, factor, refused, rule.why)
+    return found
 
 
 def refusals(gates: Gates, fields: Sequence[Pixels] | Pixels, labels: Sequence[str] = ()) -> dict[str, Any]:

@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from edge.inference.contract import Pixels
 from edge.inference.gates.domain import SMEAR
+from edge.inference.gates.gates_file import FamilyNumbers
 from edge.inference.gates.measures import View
-from edge.inference.gates.novelty import FAMILIES, NOVELTY_FORMAT, Family, Novelty, family_names
+from edge.inference.gates.novelty import FAMILIES, Family, Novelty, family_names
 
 PROTOTYPES = 8  # a class
 FEWEST = 5  # images that a prototype must stand for
@@ -126,24 +127,16 @@ def scores(novelty: Novelty, measured: Measured) -> Floats:
     return np.asarray(np.max([far[name] / novelty.families[name].limit for name in far], axis=0))
 
 
-def to_record(novelty: Novelty) -> dict[str, Any]:
-    """`edge/inference/gates/novelty.json`, to which provenance may be added."""
+def to_numbers(novelty: Novelty, far: Mapping[str, Floats]) -> dict[str, FamilyNumbers]:
+    """The families as `gates.json` holds them; `far`: the distances that gave the limits."""
     return {
-        "format": NOVELTY_FORMAT,
-        "families": {
-            name: {
-                "numbers": list(FAMILIES[name].words),
-                "limit": family.limit,
-                "centre": _rounded(family.centre),
-                "scale": _rounded(family.scale),
-                "prototypes": _rounded(family.prototypes),
-                "precision": _rounded(family.precision),
-            }
-            for name, family in novelty.families.items()
-        },
+        name: FamilyNumbers.of(
+            name,
+            family,
+            images=len(far[name]),
+            quantile=round(1 - RULES[name].share, 6),
+            factor=RULES[name].factor,
+            refused=int((far[name] > family.limit).sum()),
+        )
+        for name, family in novelty.families.items()
     }
-
-
-def _rounded(values: Floats) -> Any:
-    """Six significant digits: a distance then is right to four."""
-    return np.vectorize(lambda value: float(f"{value:.6g}"))(values).tolist()

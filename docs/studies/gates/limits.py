@@ -1,6 +1,6 @@
 """Limits of the quality gates, measured on the published images, and what gates with these limits refuse.
 
-    python -m docs.studies.gates.limits --data IMAGES --others FOLDERS --write edge/inference/gates/gates.toml
+    python -m docs.studies.gates.limits --data IMAGES --others FOLDERS
 
 The shipped limits are those that this wrote.
 """
@@ -11,20 +11,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from docs.studies.command import run, write_record
 from docs.studies.gates.figure import draw
 from docs.studies.gates.refusals import measured_refusals
 from edge.commands.command_line import Outcome
 from edge.errors import DONE
-from edge.inference.gates.quality import GateLimits, quality_gates
 from edge.system.files import require_file, write_whole
 from edge.system.option_values import switch
-from models.decision.fit_gates import BUDGET, RULES, SIZE, limits_of, limits_toml, read_fields, values_of
+from models.data.published import trained
+from models.decision.fit_gates import BUDGET, RULES, limits_of, quality_of, read_fields, smear_gates, values_of
+from models.decision.network_gates import FILE, read_gates
 from models.support.versions import versions
 
 _log = logging.getLogger(__name__)
 
 RECORD, FIGURE = Path("docs/reference/gates.json"), Path("docs/images/gates.png")
+GATES = trained("mobilenet_v2") / FILE  # the custom CNN's is a copy
 
 
 @dataclass(frozen=True)
@@ -40,19 +44,18 @@ class LimitsRequest:
 
     def execute(self) -> Outcome:
         """Writes three files. Exit 1 when the gates refuse more of the calibration fields than the budget."""
-        for path, option in ((self.write, "--write"), (self.record, "--record"), (self.figure, "--figure")):
+        for path, option in ((self.record, "--record"), (self.figure, "--figure")):
             require_file(path, option)
+        before = read_gates(self.write)
         parts = read_fields(self.data)
         _log.info(f"measuring {len(parts['calibration'].labels)} fields")
-        open_gates = quality_gates(GateLimits(SIZE, 0, 255, 0, 255, 255))
-        values = values_of(open_gates, parts["calibration"].without_bar)
+        values = values_of(smear_gates(), parts["calibration"].without_bar)
         limits = limits_of(values)
-        gates = quality_gates(limits)
-        write_whole(self.write, limits_toml(limits, values))
+        gates = smear_gates(limits)
+        write_whole(self.write, replace(before, quality=quality_of(limits, values)).to_bytes())
         record = measured_refusals(gates, parts, self.others, _log.info)
         record["limits"] = {
-            name: {"limit": getattr(limits, name), "unit": rule.unit, "share": rule.share}
-            for name, rule in RULES.items()
+            name: {"limit": limits[name], "unit": rule.unit, "share": rule.share} for name, rule in RULES.items()
         }
         record["budget"], record["versions"] = BUDGET, versions()
         write_record(self.record, record)
@@ -72,7 +75,7 @@ def _text(record: Mapping[str, Any]) -> str:
 
 def calibrate(
     data: str,
-    write: str = "edge/inference/gates/gates.toml",
+    write: str = str(GATES),
     record: str = str(RECORD),
     figure: str = str(FIGURE),
     others: str = "",
@@ -82,7 +85,7 @@ def calibrate(
 
     Args:
         data: folder of the published images, a folder a class.
-        write: TOML to write: the limits.
+        write: gates.json whose part `quality` is written anew.
         record: JSON to write: what they refuse and catch.
         figure: PNG to write: the same, drawn.
         others: folder of folders of images that are no fields of this set, for information.

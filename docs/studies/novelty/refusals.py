@@ -26,12 +26,12 @@ from edge.commands.command_line import Outcome
 from edge.errors import DONE, UsageError
 from edge.inference.benign import benign_labels
 from edge.inference.contract import Pixels
-from edge.inference.gates.novelty import Novelty, shipped_novelty
-from edge.inference.gates.quality import quality_gates
+from edge.inference.gates.novelty import NAME, Novelty
 from edge.system.files import require_file, write_whole
 from edge.system.option_values import switch
 from models.data.published import LABELS
 from models.decision.fit_novelty import BUDGET
+from models.decision.network_gates import published_gates
 from models.decision.novelty_fields import Part, read_others, read_parts
 from models.decision.prototypes import Measured, distances, fit, measure, scores, taken, with_limits
 from models.evaluation.corruptions import CORRUPTIONS, corrupt
@@ -75,7 +75,7 @@ class NoveltyRefusals:
         require_file(self.record, "--record")
         require_file(self.figure, "--figure")
         parts, others = read_parts(self.data), read_others(self.others)
-        record = measured_refusals(shipped_novelty(), parts, others)
+        record = measured_refusals(_shipped(), parts, others)
         record["versions"] = versions()
         write_record(self.record, record)
         write_whole(self.figure, draw(record))
@@ -117,6 +117,12 @@ def measured_refusals(novelty: Novelty, parts: Mapping[str, Part], others: Mappi
     return record
 
 
+def _shipped() -> Novelty:
+    gate = published_gates().gates().gates[-1]
+    assert isinstance(gate, Novelty)
+    return gate
+
+
 def _judged(novelty: Novelty, frames: Pixels, measured: Measured, labels: Sequence[str] | Any = ()) -> dict[str, Any]:
     """What the gate and what all gates refuse, by class too, and how the gate's values are spread."""
     values = scores(novelty, measured)
@@ -134,7 +140,7 @@ def _judged(novelty: Novelty, frames: Pixels, measured: Measured, labels: Sequen
 
 
 def _spoilt(frames: Iterable[Pixels]) -> Flags:
-    gates = quality_gates()
+    gates = published_gates().gates().without([NAME])
     return np.array([gates.check(pixels).refusal is not None for pixels in frames])
 
 
@@ -279,7 +285,7 @@ def _alternatives(parts: Mapping[str, Part], others: Mapping[str, Pixels]) -> li
     sized = [through(p, m) for m in MICROSCOPES.values() if m.ground is None for p in ill[::2]]
     stand_ins["own dyes, other magnification"] = np.stack(sized)
     rows = []
-    for name, score in alternatives(parts["train"], NETWORK, shipped_novelty()).items():
+    for name, score in alternatives(parts["train"], NETWORK, _shipped()).items():
         _log.info(f"alternative: {name}")
         limit = float(np.quantile(score(validation.pixels), 1 - BUDGET, method="higher"))
         usual = score(test.pixels)

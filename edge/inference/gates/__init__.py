@@ -1,3 +1,3 @@
 """Gates: measures of focus, motion, exposure, content and novelty that refuse a frame before the network is asked."""
 
-__all__ = ["base", "domain", "measures", "novelty", "quality", "standard"]
+__all__ = ["base", "domain", "gates_file", "measures", "novelty", "quality"]

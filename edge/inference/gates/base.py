@@ -1,11 +1,10 @@
 """Gates: what a gate is, what it reads in a frame, and several of them asked in order."""
 
-import difflib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from edge.errors import FrameError, SettingsError
+from edge.errors import FrameError
 from edge.inference.contract import Pixels
 from edge.inference.gates.domain import SMEAR, Domain
 from edge.inference.gates.measures import View
@@ -78,10 +77,11 @@ class Gates:
         gates: the same, as a tuple.
 
     >>> import numpy as np
-    >>> from edge.inference.gates.quality import quality_gates
-    >>> report = quality_gates().check(np.zeros((224, 224, 3), np.uint8))
+    >>> from edge.inference.gates.quality import gate_of
+    >>> gates = Gates([gate_of("under_exposed", 175.0), gate_of("out_of_focus", 1.74)], (224, 224))
+    >>> report = gates.check(np.zeros((224, 224, 3), np.uint8))
     >>> report.refusal.gate, len(report.readings)
-    ('under_exposed', 5)
+    ('under_exposed', 2)
     """
 
     def __init__(self, gates: Sequence[Gate], size: tuple[int, int] | None = None, domain: Domain = SMEAR) -> None:
@@ -93,12 +93,7 @@ class Gates:
         return tuple(gate.name for gate in self.gates)
 
     def without(self, names: Collection[str]) -> "Gates":
-        """The same but for the gates named; SettingsError on a name that is none."""
-        for name in names:
-            if name not in self.names:
-                near = difflib.get_close_matches(name, self.names, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(self.names)}"
-                raise SettingsError(f"no gate is called {name!r}; {hint}")
+        """The same but for the gates named, those of them that there are."""
         return Gates([gate for gate in self.gates if gate.name not in names], self._size, self._domain)
 
     def and_then(self, gate: Gate) -> "Gates":
@@ -110,9 +105,13 @@ class Gates:
         if self.gates and self._size is not None and size != self._size:
             needed, arrived = ("x".join(map(str, pair)) for pair in (self._size, size))
             raise FrameError(
-                f"the gates' limits were measured on frames of {needed} pixels; got {arrived}: turn the gates off "
-                f"({', '.join(self.names)}), or measure limits of your own"
+                f"the gates' limits were measured on frames of {needed} pixels; got {arrived}: fit limits to such "
+                "frames (`models gates`)"
             )
+
+    def view(self, pixels: Pixels) -> View:
+        """What the gates measure on; as `check`."""
+        return View(pixels, self._domain)
 
     def check(self, pixels: Pixels) -> GateReport:
         """Ask all gates about prepared pixels, uint8 (height, width, 3) RGB.
@@ -122,6 +121,6 @@ class Gates:
         """
         if not self.gates:
             return GateReport(())
-        view = View(pixels, self._domain)
+        view = self.view(pixels)
         self.require_size((pixels.shape[1], pixels.shape[0]))
         return GateReport(tuple(gate.read(view) for gate in self.gates))

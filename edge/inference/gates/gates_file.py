@@ -5,6 +5,7 @@ and `edge.inference.gates.novelty`. It is read as any file of a bundle: nothing 
 it is one line that names file and key.
 """
 
+import difflib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
@@ -203,6 +204,15 @@ class GatesFile(Struct, frozen=True, forbid_unknown_fields=True):
 def gate_names() -> tuple[str, ...]:
     """The names of all gates that a file may have, in the order in which they are asked."""
     return (*QUALITY, NAME)
+
+
+def require_gates(names: Iterable[str]) -> None:
+    """SettingsError, with the nearest right name, unless each is the name of a gate that a file may have."""
+    for name in names:
+        if name not in gate_names():
+            near = difflib.get_close_matches(name, gate_names(), n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(gate_names())}"
+            raise SettingsError(f"no gate is called {name!r}; {hint}")
 
 
 def _require_names(key: str, found: Iterable[str], admitted: Sequence[str], known: Iterable[str]) -> None:

@@ -5,16 +5,12 @@ This gate measures what a laboratory's way of working leaves in a frame (`edge.i
 and compares it with
 prototypes of the training images: the distance to the nearest one, in units of how training images spread about theirs
 (Mahalanobis 1936; one covariance for all prototypes of a family). The farthest of the families counts. Prototypes,
-covariance and limits are in `edge/inference/gates/novelty.json`, which `python -m models.decision.fit_novelty` writes.
+covariance and limits travel with the model (`edge.inference.gates.gates_file`).
 """
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib import resources
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +22,6 @@ from edge.inference.gates.measures import View
 from edge.inference.gates.novelty_features import STAIN, STRUCTURE, stain, structure
 
 NAME = "unlike_training"
-NOVELTY_FORMAT = 1
 CLAIM = "unlike the training images"
 FARTHEST = 1e6  # times the limit: what a larger distance, or one that is no number, is recorded as
 Floats = npt.NDArray[np.float64]
@@ -154,46 +149,3 @@ class Novelty:
             # a distance that is no number must not lose against a family that lets the frame through
             found[name] = share if share < FARTHEST else FARTHEST, max(parts, key=parts.__getitem__)
         return found
-
-    @classmethod
-    def from_json(cls, text: str) -> "Novelty":
-        """Read `novelty.json`.
-
-        Raises:
-            SettingsError: it is no such file: what is wrong in it, by name.
-        """
-        try:
-            record = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise SettingsError(f"novelty file is not JSON: {error}") from error
-        if not isinstance(record, dict) or record.get("format") != NOVELTY_FORMAT:
-            raise SettingsError(f"novelty file must have format {NOVELTY_FORMAT}")
-        families = record.get("families")
-        known = family_names(SMEAR)
-        if not isinstance(families, dict) or set(families) != set(known):
-            raise SettingsError(f"novelty file must have the families {', '.join(known)}")
-        return cls({name: _family(name, families[name]) for name in known})
-
-
-@lru_cache(maxsize=1)
-def shipped_novelty() -> Novelty:
-    """The gate with the numbers in `edge/inference/gates/novelty.json`."""
-    return Novelty.from_json(
-        resources.files("edge.inference.gates").joinpath("novelty.json").read_text(encoding="utf-8")
-    )
-
-
-def _family(name: str, record: Any) -> Family:
-    words = list(FAMILIES[name].words)
-    if not isinstance(record, dict) or record.get("numbers") != words:
-        raise SettingsError(f"novelty file: {name}: numbers must be {', '.join(words)}")
-    keys = ("centre", "scale", "prototypes", "precision")
-    try:
-        arrays = {key: np.array(record[key], np.float64) for key in keys}
-        family = Family(**arrays, limit=float(record["limit"]))
-    except (KeyError, TypeError, ValueError) as error:
-        reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise SettingsError(f"novelty file: {name}: {reason}") from error
-    if family.centre.size != len(words):
-        raise SettingsError(f"novelty file: {name}: centre must be {len(words)} numbers; got {family.centre.size}")
-    return family

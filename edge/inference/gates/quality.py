@@ -5,19 +5,13 @@ stands here; their limits come from those images and travel with the model (`edg
 hold for frames of that size and magnification only.
 """
 
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib import resources
-from typing import Any
 
-from edge.errors import SettingsError
-from edge.inference.gates.base import Gates, Reading
+from edge.inference.gates.base import Reading
 from edge.inference.gates.domain import ANY, SMEAR, Domain
 from edge.inference.gates.measures import View
 
-LIMITS_FORMAT = 1
 LARGEST_LIMIT = 255.0  # of grey levels; percent and pixels stay below
 
 
@@ -118,65 +112,3 @@ def gate_of(name: str, limit: float) -> CalibratedGate:
     """
     known = QUALITY[name]
     return CalibratedGate(name, known.claim, known.measure, limit, known.is_ceiling, known.unit, known.says)
-
-
-@dataclass(frozen=True)
-class GateLimits:
-    """The last values that pass.
-
-    Attributes:
-        size: (width, height) of the frames they were measured on, pixels.
-        under_exposed: grey level of the background, 0..255, at least.
-        over_exposed: part of the field that is white, percent, at most.
-        empty_field: part of the field with nuclear stain, percent, at least.
-        motion_blur: length of the motion, pixels, at most.
-        out_of_focus: standard deviation of the edges' blur, pixels, at most.
-    """
-
-    size: tuple[int, int]
-    under_exposed: float
-    over_exposed: float
-    empty_field: float
-    motion_blur: float
-    out_of_focus: float
-
-    @classmethod
-    def from_toml(cls, text: str) -> "GateLimits":
-        """Read `gates.toml`.
-
-        Raises:
-            SettingsError: it is no such file: what it lacks or has too much, by name.
-        """
-        try:
-            table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise SettingsError(f"gate limits are not TOML: {error}") from error
-        if table.pop("format", None) != LIMITS_FORMAT:
-            raise SettingsError(f"gate limits must have format = {LIMITS_FORMAT}")
-        size = table.pop("size", None)
-        if not (isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) for side in size)):
-            raise SettingsError(f"size must be [width, height] in pixels; got {size!r}")
-        names = {"under_exposed", "over_exposed", "empty_field", "motion_blur", "out_of_focus"}
-        if set(table) != names:
-            raise SettingsError(f"gate limits must be {', '.join(sorted(names))}; got {', '.join(sorted(table))}")
-        return cls((size[0], size[1]), **{name: _limit(name, table[name]) for name in names})
-
-
-def quality_gates(limits: GateLimits | None = None) -> Gates:
-    """The gates of a blood smear with these limits; those in `edge/inference/gates/gates.toml` when left out."""
-    limits = limits or _shipped_limits()
-    return Gates([gate_of(name, getattr(limits, name)) for name in quality_names(SMEAR)], limits.size)
-
-
-@lru_cache(maxsize=1)
-def _shipped_limits() -> GateLimits:
-    return GateLimits.from_toml(
-        resources.files("edge.inference.gates").joinpath("gates.toml").read_text(encoding="utf-8")
-    )
-
-
-def _limit(name: str, entry: Any) -> float:
-    value = entry.get("limit") if isinstance(entry, Mapping) else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 255:
-        raise SettingsError(f"{name} must be a table with limit = a number in 0..255; got {entry!r}")
-    return float(value)

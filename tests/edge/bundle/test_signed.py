@@ -11,6 +11,7 @@ import pytest
 from convert.signing.keys import PrivateKey
 from convert.signing.signing import sign
 from edge.bundle import bundle
+from edge.bundle.files import REQUIRED
 from edge.bundle.golden import Golden
 from edge.bundle.statement import PAYLOAD_TYPE, Statement
 from edge.bundle.trusted import TrustedKeys
@@ -30,7 +31,7 @@ from tests.signing import (
     trusted_folder,
 )
 
-FILES = sorted([*bundle.REQUIRED, "report.html", "manifest.json", "manifest.sig"])
+FILES = sorted([*REQUIRED, "gates.json", "report.html", "manifest.json", "manifest.sig"])
 OTHER = SHIPPED.parent / "mobilenet_v2-int8"
 
 

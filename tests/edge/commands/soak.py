@@ -18,7 +18,6 @@ from edge.cameras.base import CameraSettings
 from edge.cameras.supervised import SupervisedCamera
 from edge.inference.classifier import Classifier, Verdict
 from edge.inference.contract import Pixels
-from edge.inference.gates.standard import standard_gates
 from edge.pipeline.pipeline import Pipeline
 from edge.pipeline.recorder import Recorder
 from edge.record.audit import verify
@@ -75,7 +74,7 @@ def soak(frames: int, sample: int, folder: Path) -> dict[str, object]:
         camera.start()
         pipeline = Pipeline(
             camera,
-            standard_gates(),
+            served.gates,
             Sampled(served.classifier, sample),
             recorder,
             sampler=ImageSampler("none"),

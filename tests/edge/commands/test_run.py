@@ -20,7 +20,6 @@ from edge.bundle import bundle as bundles
 from edge.cameras.synthetic.smear import synthetic_fields
 from edge.cli import COMMANDS
 from edge.commands.command_line import main
-from edge.inference.gates.standard import standard_gates
 from edge.record.audit import verify
 from edge.record.formatting import stored_record
 from edge.record.store import Store
@@ -336,15 +335,6 @@ def test_a_camera_that_is_not_there_leaves_a_sound_record(tmp_path, words, capsy
     report = verify(tmp_path / "record")
     assert report.sound and report.verdicts == 0
     assert "/dev/video97" in events(tmp_path / "record")[-1]["why"]
-
-
-def test_a_model_that_the_gates_are_not_for_is_refused_unless_they_are_turned_off(words, profile, tiny_bundle, capsys):
-    words[words.index("--bundle") + 1] = str(tiny_bundle)
-    assert run(*words, "--camera", SHARP, "--frames", 2) == 2
-    assert "turn the gates off" in capsys.readouterr().err
-    off = [gate.name for gate in standard_gates().gates]
-    profile.write_text(SMALL + f"[gates]\noff = {off}\n")
-    assert run(*words, "--camera", SHARP, "--frames", 2) == 0
 
 
 def test_a_gate_that_the_profile_turns_off_is_in_the_record(tmp_path, profile, words, capsys):

@@ -18,7 +18,6 @@ from edge.diagnostics.bench_pipeline import pipeline_rate
 from edge.diagnostics.bench_record import BenchRecord
 from edge.diagnostics.bench_timing import WARM_UP, contenders, drawn_frame, mediapipe_classifier, peak_rss_mb, stages
 from edge.errors import DONE, StoreError, UsageError
-from edge.inference.gates.standard import standard_gates
 from edge.pipeline.pipeline import Pipeline
 from edge.serving.serve import Served, serve
 from edge.settings.profile import Settings
@@ -89,7 +88,7 @@ def test_percentiles_by_hand() -> None:
 
 @pytest.mark.usefixtures("drawn_once")
 def test_stages_fill_the_whole_path(shipped: Served, frame: Any) -> None:
-    times = stages(shipped.classifier, frame, 5)
+    times = stages(shipped.classifier, shipped.gates, frame, 5)
     assert list(times) == ["capture", "prepare", "gates", "novelty", "encode", "invoke", "decode"]
     assert all(len(values) == 5 and min(values) > 0 for values in times.values())
     assert np.median(times["invoke"]) > np.median(times["encode"])  # by two orders of magnitude
@@ -97,7 +96,7 @@ def test_stages_fill_the_whole_path(shipped: Served, frame: Any) -> None:
 
 def test_the_drawn_frame_passes_the_gates(shipped: Served, frame: Any) -> None:
     assert frame.shape == (960, 1280, 3) and frame.dtype == np.uint8
-    assert standard_gates().check(shipped.bundle.contract.prepare(frame)).refusal is None
+    assert shipped.gates.check(shipped.bundle.contract.prepare(frame)).refusal is None
 
 
 def test_contenders_do_what_they_are_called(shipped: Served, frame: Any) -> None:
@@ -119,8 +118,18 @@ def test_the_pipeline_stores_every_verdict_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_rate_of_refused_frames_is_no_rate(shipped: Served, tmp_path: Path) -> None:
+def test_a_frame_that_the_gates_refuse_is_classified_all_the_same(
+    shipped: Served, tmp_path: Path, few_slices: int
+) -> None:
+    """The gates of a model of one's own may refuse the drawn field; what they cost does not depend on it."""
+    white = np.full((960, 1280, 3), 240, np.uint8)
+    assert shipped.gates.check(shipped.bundle.contract.prepare(white)).refusal is not None
+    assert len(pipeline_rate(shipped, white, 10, tmp_path).pipeline_fps) == few_slices
+
+
+def test_a_rate_of_refused_frames_is_no_rate(shipped: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control: refusing a frame is fast, and must not pass for classifying it."""
+    monkeypatch.setattr("edge.diagnostics.bench_pipeline._Asked", lambda gates: gates)
     with pytest.raises(StoreError, match=r"must .*10 frames"):
         pipeline_rate(shipped, np.full((960, 1280, 3), 240, np.uint8), 10, tmp_path)
 
@@ -139,7 +148,9 @@ def test_the_record_has_its_stable_names(tmp_path: Path, capsys: pytest.CaptureF
     assert set(STABLE) < set(record) and all(record[name] > 0 for name in STABLE)
     assert set(record["details"]["against_invoke"]) == {"frame_224", "frame_1280x960"}
     assert record["details"]["against_mediapipe"] == {} and record["details"]["kind"] == "xnnpack"
-    assert record["details"]["novelty_share"] > 0 and record["details"]["stages"]["novelty"]["count"] == 10
+    assert record["details"]["gates_share"] > record["details"]["novelty_share"] > 0
+    assert record["details"]["gates"][-1] == "unlike_training" and "ungated" not in record["details"]
+    assert record["details"]["stages"]["novelty"]["count"] == 10
     assert figure.read_bytes().startswith(b"\x89PNG")
     text = table(convert(record, BenchRecord))
     assert f"{record['details']['contenders']['invoke']['p50']:.3f}" in text and "peak memory" in text

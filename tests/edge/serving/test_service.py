@@ -19,7 +19,6 @@ from edge.cli import COMMANDS
 from edge.commands.command_line import main
 from edge.errors import GoldenMismatchError, SettingsError
 from edge.inference.classifier import Classifier
-from edge.inference.gates.standard import standard_gates
 from edge.inference.interpreters import open_interpreter
 from edge.pipeline.counters import Counts
 from edge.pipeline.pipeline import Pipeline
@@ -234,7 +233,7 @@ class Flipping:
         return raw
 
 
-GATES_OFF = f"[camera]\nsize = [320, 240]\n[gates]\noff = {[gate.name for gate in standard_gates().gates]}\n"
+SMALL = "[camera]\nsize = [320, 240]\n"
 
 
 def test_a_bit_that_flips_while_it_runs_ends_the_run(
@@ -242,7 +241,7 @@ def test_a_bit_that_flips_while_it_runs_ends_the_run(
 ) -> None:
     """Negative control of the daily self-test: the answers change after 200 inferences, the test comes every 0.3 s."""
     path, record, profile = tiny(bundle_parts, tmp_path / "tiny-int8"), tmp_path / "record", tmp_path / "edge.toml"
-    profile.write_text(GATES_OFF)
+    profile.write_text(SMALL)
     monkeypatch.setattr("edge.serving.serve.open_interpreter", lambda *a, **k: Flipping(open_interpreter(*a, **k), 200))
     monkeypatch.setattr("edge.commands.run_session.DailySelfTest", lambda *a, every_s: DailySelfTest(*a, every_s=0.3))
     words = ["run", "--bundle", path, "--store", record, "--config", profile, "--camera", CAMERA]
@@ -267,7 +266,7 @@ def test_a_sound_run_tests_itself_between_frames_and_loses_none(
     bundle_parts: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     path, record, profile = tiny(bundle_parts, tmp_path / "tiny-int8"), tmp_path / "record", tmp_path / "edge.toml"
-    profile.write_text(GATES_OFF)
+    profile.write_text(SMALL)
     opened: list[Flipping] = []
 
     def open_once(*words: Any, **more: Any) -> Flipping:
@@ -287,7 +286,8 @@ def test_a_sound_run_tests_itself_between_frames_and_loses_none(
 def test_the_test_comes_when_it_is_due_and_in_an_idle_run_too(bundle_parts: dict[str, Any], tmp_path: Path) -> None:
     bundle = bundles.load(tiny(bundle_parts, tmp_path / "tiny-int8"), trust=machine_keys(), allow_unsigned=True)
     interpreter = Flipping(open_interpreter(bundle.model), 10**9)
-    served = Served(bundle, Classifier(bundle.contract, interpreter), bundles.judge_golden(bundle, interpreter))
+    classifier = Classifier(bundle.contract, interpreter)
+    served = Served(bundle, classifier, no_gates(), bundles.judge_golden(bundle, interpreter))
     now, seen = [0.0], []
     daily = DailySelfTest(
         SelfTester(tmp_path), served, lambda kind, _: seen.append(kind), every_s=86400.0, now=lambda: now[0]

@@ -12,10 +12,19 @@ from docs.studies.gates.focus_measures import GATE, sharpness
 from docs.studies.gates.limits import RECORD, calibrate
 from edge.errors import UsageError
 from edge.inference.gates.base import Gates
-from edge.inference.gates.quality import GateLimits, quality_gates
-from models.decision.fit_gates import BUDGET, RULES, limits_of, limits_toml, read_fields, refusals, values_of
+from models.decision.fit_gates import (
+    BUDGET,
+    RULES,
+    limits_of,
+    quality_of,
+    read_fields,
+    refusals,
+    smear_gates,
+    values_of,
+)
 from models.errors import DatasetError
 from tests.edge.inference.gates.test_gates import drawn
+from tests.gates import shipped_gates_file
 from tests.paths import ROOT
 
 
@@ -24,8 +33,8 @@ def record() -> dict:
     return json.loads((ROOT / RECORD).read_text(encoding="utf-8"))
 
 
-def shipped() -> GateLimits:
-    return GateLimits.from_toml((ROOT / "edge/inference/gates/gates.toml").read_text(encoding="utf-8"))
+def shipped() -> dict[str, float]:
+    return {name: entry.limit for name, entry in shipped_gates_file().quality.items()}
 
 
 def spread(name: str) -> np.ndarray:
@@ -47,25 +56,23 @@ def test_all_limits_together_keep_within_the_budget() -> None:
     assert sum(rule.share for rule in RULES.values()) < BUDGET
 
 
-def test_written_limits_read_back() -> None:
+def test_written_limits_say_what_they_come_from() -> None:
     values = {name: spread(name) for name in RULES}
     limits = limits_of(values)
-    text = limits_toml(limits, values)
-    assert GateLimits.from_toml(text) == limits
-    assert text.count("share_refused") == len(RULES)
+    written = quality_of(limits, values)
+    assert {name: entry.limit for name, entry in written.items()} == limits
+    assert {entry.images for entry in written.values()} == {10_000}
+    assert all(0 <= entry.refused <= 10_000 * RULES[name].share for name, entry in written.items())
 
 
 def test_the_shipped_limits_are_those_of_the_record(record: dict) -> None:
-    limits = shipped()
-    assert {name: entry["limit"] for name, entry in record["limits"].items()} == {
-        name: getattr(limits, name) for name in RULES
-    }
+    assert {name: entry["limit"] for name, entry in record["limits"].items()} == shipped()
 
 
 def test_the_page_shows_the_shipped_limits() -> None:
     page = (ROOT / "docs" / "explanation" / "gates.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(\w+)` \|.*?\| at (?:most|least) ([\d.]+)", page, re.MULTILINE))
-    assert {name: float(text) for name, text in rows.items()} == {name: getattr(shipped(), name) for name in RULES}
+    assert {name: float(text) for name, text in rows.items()} == shipped()
 
 
 def test_the_record_shows_the_budget_kept(record: dict) -> None:
@@ -76,7 +83,7 @@ def test_the_record_shows_the_budget_kept(record: dict) -> None:
 
 def test_refusals_count_by_gate_and_class() -> None:
     fields = [drawn()[0], defocus(drawn()[0], 8.0), np.zeros((224, 224, 3), np.uint8)]
-    found = refusals(quality_gates(), fields, ["a", "a", "b"])
+    found = refusals(smear_gates(shipped()), fields, ["a", "a", "b"])
     assert (found["images"], found["refused"], found["share"]) == (3, 2, 0.66667)
     assert found["reasons"]["out_of_focus"] == found["reasons"]["under_exposed"] == 1
     assert found["by_gate"]["empty_field"] >= 1
@@ -85,7 +92,7 @@ def test_refusals_count_by_gate_and_class() -> None:
 
 
 def test_values_are_the_gates_own() -> None:
-    gates = Gates(quality_gates().gates[:1])
+    gates = Gates(smear_gates(shipped()).gates[:1])
     assert values_of(gates, drawn()[:2])["under_exposed"].tolist() == [
         gates.check(pixels).values["under_exposed"] for pixels in drawn()[:2]
     ]
@@ -122,8 +129,7 @@ def test_wrong_requests_are_refused(tmp_path: Path) -> None:
 def test_the_shipped_limits_come_from_the_published_images(data_dir: Path) -> None:
     """Measures them again: takes half a minute."""
     fields = read_fields(data_dir)["calibration"]
-    open_gates = quality_gates(GateLimits((224, 224), 0, 255, 0, 255, 255))
-    assert limits_of(values_of(open_gates, fields.without_bar)) == shipped()
+    assert limits_of(values_of(smear_gates(), fields.without_bar)) == shipped()
 
 
 def test_published_fields_pass_and_blurred_ones_do_not(data_dir: Path) -> None:

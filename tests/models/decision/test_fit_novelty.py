@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from sklearn.metrics import roc_auc_score
 
 from docs.studies.novelty.alternatives import Network, Once
@@ -13,10 +14,11 @@ from docs.studies.novelty.other_microscopes import MICROSCOPES, Microscope, thro
 from docs.studies.novelty.page import with_tables
 from docs.studies.novelty.refusals import NETWORK, RECORD, _auroc, show
 from edge.errors import UsageError
-from edge.inference.gates.novelty import Novelty, shipped_novelty
+from edge.inference.gates.gates_file import GatesFile
+from edge.inference.gates.novelty import Novelty
 from edge.settings.trusted_keys import machine_keys
 from models.data.scale_bar import fill_corner
-from models.decision.fit_novelty import BUDGET, calibrate, to_text
+from models.decision.fit_novelty import BUDGET, calibrate
 from models.decision.novelty_fields import CONTRACT, read_others, read_parts
 from models.decision.prototypes import (
     FEWEST,
@@ -29,11 +31,12 @@ from models.decision.prototypes import (
     measure,
     scores,
     taken,
-    to_record,
+    to_numbers,
     with_limits,
 )
 from models.errors import DatasetError
 from tests.edge.inference.gates.test_gates import drawn
+from tests.gates import shipped_gates_file, shipped_novelty
 from tests.paths import ROOT
 
 PAGE = ROOT / "docs" / "explanation" / "novelty.md"
@@ -112,11 +115,13 @@ def test_limits_come_from_the_images_they_are_given() -> None:
 
 
 def test_a_written_gate_reads_back() -> None:
-    text = to_text({**to_record(shipped_novelty()), "about": {"size": [224, 224]}})
-    read = Novelty.from_json(text)
     fields = measure(drawn()[:4])
+    far = distances(shipped_novelty(), fields)
+    numbers = to_numbers(shipped_novelty(), far)
+    assert {name: entry.images for name, entry in numbers.items()} == {"stain": 4, "structure": 4}
+    read = GatesFile.from_bytes(replace(shipped_gates_file(), novelty=numbers).to_bytes()).gates().gates[-1]
+    assert isinstance(read, Novelty)
     np.testing.assert_allclose(scores(read, fields), scores(shipped_novelty(), fields), rtol=1e-4)
-    assert max(len(line) for line in text.splitlines()) < 500  # a row a line: a change can be read
 
 
 # --- stand-ins for other microscopes
@@ -239,7 +244,7 @@ def test_the_shipped_gate_comes_from_the_published_images(data_dir: Path) -> Non
     from models.decision.fit_novelty import calibrated
 
     parts = read_parts(data_dir)
-    again, _ = calibrated(parts)
+    again, *_ = calibrated(parts)
     fields = measure(parts["test"].pixels[::20])
     assert CONTRACT.size == (224, 224)
     np.testing.assert_allclose(scores(again, fields), scores(shipped_novelty(), fields), rtol=1e-3)

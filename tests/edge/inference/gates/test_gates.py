@@ -13,9 +13,10 @@ from docs.studies.gates.degradations import defocus, expose, motion, with_noise
 from edge.cameras.synthetic.smear import SyntheticSmear, synthetic_fields
 from edge.errors import FrameError, SettingsError
 from edge.inference.contract import InputContract, Pixels
+from edge.inference.gates.gates_file import require_gates
 from edge.inference.gates.measures import WIDEST, View
-from edge.inference.gates.quality import CalibratedGate, GateLimits
-from edge.inference.gates.standard import standard_gates
+from edge.inference.gates.quality import CalibratedGate
+from tests.gates import shipped_gates
 
 QUALITY = ("under_exposed", "over_exposed", "empty_field", "motion_blur", "out_of_focus")
 NAMES = (*QUALITY, "unlike_training")
@@ -33,7 +34,7 @@ def one(colour: int | tuple[int, int, int], side: int = 224) -> Pixels:
 
 
 def reason(pixels: Pixels) -> str | None:
-    refusal = standard_gates().check(pixels).refusal
+    refusal = shipped_gates().check(pixels).refusal
     return refusal.gate if refusal else None
 
 
@@ -132,7 +133,7 @@ def test_a_scale_bar_changes_nothing() -> None:
         barred[-12:-8, -55:-5] = 0
         cv2.putText(barred[-33:, -60:], "200 px", (2, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0))
         assert not np.array_equal(barred, pixels)
-        assert standard_gates().check(barred).values == standard_gates().check(pixels).values
+        assert shipped_gates().check(barred).values == shipped_gates().check(pixels).values
 
 
 # --- nothing makes them stumble
@@ -152,7 +153,7 @@ def test_a_scale_bar_changes_nothing() -> None:
 )  # fmt: skip
 def test_frames_that_show_nothing_are_refused(pixels: Pixels) -> None:
     with np.errstate(all="raise"):
-        report = standard_gates().check(pixels)
+        report = shipped_gates().check(pixels)
     assert report.refusal is not None
     assert all(np.isfinite(value) for value in report.values.values())
     assert json.loads(json.dumps(report.values)) == report.values
@@ -175,7 +176,7 @@ def test_every_size_can_be_measured(height: int, width: int, seed: int, level: i
 def test_the_frame_is_left_alone() -> None:
     pixels = drawn()[0].copy()
     pixels.flags.writeable = False
-    standard_gates().check(pixels)
+    shipped_gates().check(pixels)
     np.testing.assert_array_equal(pixels, drawn()[0])
 
 
@@ -184,23 +185,23 @@ def test_the_frame_is_left_alone() -> None:
 )
 def test_what_is_no_frame_is_an_error(wrong: np.ndarray) -> None:
     with pytest.raises(FrameError, match=r"pixels must be uint8 \(H, W, 3\)"):
-        standard_gates().check(wrong)
+        shipped_gates().check(wrong)
 
 
 def test_frames_of_another_size_are_an_error_that_names_the_cure() -> None:
-    with pytest.raises(FrameError, match="frames of 224x224 pixels; got 96x64: turn the gates off"):
-        standard_gates().check(np.zeros((64, 96, 3), np.uint8))
+    with pytest.raises(FrameError, match="frames of 224x224 pixels; got 96x64: fit limits to such"):
+        shipped_gates().check(np.zeros((64, 96, 3), np.uint8))
     with pytest.raises(FrameError):
-        standard_gates().require_size((96, 96))
-    standard_gates().require_size((224, 224))
-    assert standard_gates().without(NAMES).check(np.zeros((64, 96, 3), np.uint8)).readings == ()
+        shipped_gates().require_size((96, 96))
+    shipped_gates().require_size((224, 224))
+    assert shipped_gates().without(NAMES).check(np.zeros((64, 96, 3), np.uint8)).readings == ()
 
 
 # --- reports and limits
 
 
 def test_a_refusal_names_reason_value_and_limit() -> None:
-    report = standard_gates().check(defocus(drawn()[0], 6.0))
+    report = shipped_gates().check(defocus(drawn()[0], 6.0))
     assert report.refusal is not None
     reading = report.refusal
     assert (reading.gate, reading.unit, reading.refused) == ("out_of_focus", "px", True)
@@ -211,7 +212,7 @@ def test_a_refusal_names_reason_value_and_limit() -> None:
 
 def test_the_first_gate_names_the_reason() -> None:
     """A black frame has no cells and no edges either; that it is dark is what is wrong."""
-    report = standard_gates().check(one(0))
+    report = shipped_gates().check(one(0))
     assert [reading.gate for reading in report.readings if reading.refused][:2] == ["under_exposed", "empty_field"]
     assert report.refusal is report.readings[0]
 
@@ -228,11 +229,13 @@ def test_a_limit_itself_passes() -> None:
 
 
 def test_gates_are_left_out_by_name() -> None:
-    gates = standard_gates().without(["out_of_focus"])
+    gates = shipped_gates().without(["out_of_focus"])
     assert gates.names == tuple(name for name in NAMES if name != "out_of_focus")
     assert gates.check(defocus(drawn()[0], 6.0)).refusal is None or "out_of_focus" not in gates.names
+    assert gates.without(["no_contrast"]).names == gates.names  # a gate of other files
+    require_gates(["out_of_focus", "no_contrast", "unlike_training"])
     with pytest.raises(SettingsError, match="no gate is called 'out_of_fokus'; did you mean out_of_focus"):
-        standard_gates().without(["out_of_fokus"])
+        require_gates(["out_of_fokus"])
 
 
 def test_a_gate_of_ones_own_slots_in() -> None:
@@ -242,29 +245,9 @@ def test_a_gate_of_ones_own_slots_in() -> None:
         def read(self, view: View):  # type: ignore[no-untyped-def]
             return CalibratedGate(self.name, "debris", lambda v: 2.0, 1.0, True, "", "{}").read(view)
 
-    gates = standard_gates().and_then(Debris())
+    gates = shipped_gates().and_then(Debris())
     report = gates.check(drawn()[0])
     assert report.refusal is not None and report.refusal.gate == "debris"
     assert gates.names == (*NAMES, "debris")
     with pytest.raises(FrameError):
         gates.require_size((96, 96))
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("format = 1\nsize = [224", "not TOML"),
-        ("format = 2", "format = 1"),
-        ("format = 1\nsize = [224]", "size must be"),
-        ("format = 1\nsize = [224, 224]\n[under_exposed]\nlimit = 1", "gate limits must be"),
-    ],
-)
-def test_wrong_limit_files_are_named(text: str, message: str) -> None:
-    with pytest.raises(SettingsError, match=message):
-        GateLimits.from_toml(text)
-
-
-def test_a_limit_must_be_a_number() -> None:
-    tables = "\n".join(f"[{name}]\nlimit = {'true' if name == 'empty_field' else 1}" for name in QUALITY)
-    with pytest.raises(SettingsError, match="empty_field must be a table with limit"):
-        GateLimits.from_toml(f"format = 1\nsize = [224, 224]\n{tables}")

@@ -1,7 +1,5 @@
 """The gate against frames unlike the training images: what is no smear, or another laboratory's, does not pass."""
 
-import json
-from importlib import resources
 from typing import Any
 
 import cv2
@@ -11,23 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from docs.studies.novelty.other_microscopes import MICROSCOPES, cut_out, through
-from edge.errors import SettingsError
 from edge.inference.contract import Pixels
+from edge.inference.gates.domain import SMEAR
 from edge.inference.gates.measures import View
-from edge.inference.gates.novelty import FAMILIES, NAME, Family, Novelty, shipped_novelty
+from edge.inference.gates.novelty import FAMILIES, NAME, Family
 from edge.inference.gates.novelty_features import STAIN, STRUCTURE, stain, structure
-from edge.inference.gates.quality import quality_gates
-from edge.inference.gates.standard import standard_gates
+from edge.inference.gates.quality import quality_names
 from models.training.stain import to_density, to_light, to_pixels, turn_hue
 from tests.edge.inference.gates.test_gates import drawn
+from tests.gates import shipped_gates, shipped_novelty
 
 
 def value(pixels: Pixels) -> float:
     return shipped_novelty().read(View(np.ascontiguousarray(pixels))).value
-
-
-def shipped_text() -> str:
-    return resources.files("edge.inference.gates").joinpath("novelty.json").read_text(encoding="utf-8")
 
 
 # --- what is like the training images passes; what is not, does not
@@ -152,16 +146,16 @@ def test_a_refusal_names_itself_and_what_is_most_unusual() -> None:
 
 
 def test_what_spoilt_a_frame_is_named_first() -> None:
-    report = standard_gates().check(np.zeros((224, 224, 3), np.uint8))
+    report = shipped_gates().check(np.zeros((224, 224, 3), np.uint8))
     assert report.refusal is not None and report.refusal.gate == "under_exposed"
     assert report.values[NAME] > 1
-    assert standard_gates().names == (*quality_gates().names, NAME)
+    assert shipped_gates().names == (*quality_names(SMEAR), NAME)
 
 
 def test_the_gate_can_be_turned_off_by_name() -> None:
     frame = through(drawn()[0], MICROSCOPES["beige"])
-    assert standard_gates().check(frame).refusal is not None
-    assert standard_gates().without([NAME]).check(frame).refusal is None
+    assert shipped_gates().check(frame).refusal is not None
+    assert shipped_gates().without([NAME]).check(frame).refusal is None
 
 
 def test_equal_frames_read_equal_and_stay_as_they_are() -> None:
@@ -174,7 +168,7 @@ def test_equal_frames_read_equal_and_stay_as_they_are() -> None:
 
 def test_the_other_gates_make_no_difference() -> None:
     """The view is shared; what was measured before must not change what is measured after."""
-    assert standard_gates().check(drawn()[1]).values[NAME] == value(drawn()[1])
+    assert shipped_gates().check(drawn()[1]).values[NAME] == value(drawn()[1])
 
 
 def test_a_scale_bar_changes_nothing() -> None:
@@ -216,55 +210,6 @@ def test_addends_sum_up_to_the_square() -> None:
     for name, family in FAMILIES.items():
         distance, addends = shipped_novelty().families[name].distance(family.measure(view))
         assert addends.sum() == pytest.approx(distance**2)
-
-
-# --- the file
-
-
-def damaged(change: Any) -> str:
-    record = json.loads(shipped_text())
-    change(record)
-    return json.dumps(record)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("{", "not JSON"),
-        ("[]", "format 1"),
-        (damaged(lambda r: r.update(format=2)), "format 1"),
-        (damaged(lambda r: r["families"].pop("stain")), "families stain, structure"),
-        (damaged(lambda r: r["families"]["stain"].pop("scale")), "stain: lacks 'scale'"),
-        (damaged(lambda r: r["families"]["stain"]["numbers"].reverse()), "stain: numbers must be ground_r"),
-        (damaged(lambda r: r["families"]["structure"]["scale"].pop()), "structure: scale must be finite"),
-        (damaged(lambda r: r["families"]["stain"]["scale"].__setitem__(2, 0.0)), "stain: scale must be > 0"),
-        (
-            damaged(lambda r: r["families"]["stain"]["centre"].__setitem__(2, float("nan"))),
-            "stain: centre must be finite",
-        ),
-        (damaged(lambda r: r["families"]["stain"]["prototypes"][0].pop()), "stain"),
-        (damaged(lambda r: r["families"]["stain"].update(prototypes=[])), "stain: prototypes must be"),
-        (
-            damaged(lambda r: r["families"]["stain"]["precision"][0].__setitem__(1, 99.0)),
-            "stain: precision must be symm",
-        ),
-        (
-            damaged(lambda r: r["families"]["stain"]["precision"][0].__setitem__(0, -1.0)),
-            "stain: precision must be symm",
-        ),
-        (damaged(lambda r: r["families"]["structure"].update(limit=0)), "structure: limit must be"),
-        (damaged(lambda r: r["families"]["structure"].update(limit="far")), "structure"),
-        (damaged(lambda r: r["families"].update(structure=None)), "structure: numbers must be"),
-    ],
-)
-def test_damaged_files_are_refused_by_name(text: str, message: str) -> None:
-    with pytest.raises(SettingsError, match=message):
-        Novelty.from_json(text)
-
-
-def test_the_shipped_file_is_of_the_frames_size() -> None:
-    assert json.loads(shipped_text())["about"]["size"] == [224, 224]
-    quality_gates().require_size((224, 224))
 
 
 # --- real images

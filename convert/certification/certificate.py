@@ -85,6 +85,12 @@ class EvaluationEntry(msgspec.Struct, frozen=True, kw_only=True):
     images_sha256: str
 
 
+class GatesEntry(msgspec.Struct, frozen=True):
+    """`gates.json`, by its sha256; what it holds is read there."""
+
+    sha256: str
+
+
 class CertifiedParity(Parity, frozen=True, kw_only=True):
     """The comparison with its verdict."""
 
@@ -115,6 +121,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
         request: fingerprint of what the file was made from; equal requests need no second run.
         policy: as `convert.parity.policy.Policy.to_record` gives it.
         golden: what the golden images are (`convert.certification.golden`); missing in a record without a bundle.
+        gates: the bundle's; missing where it has none.
         seconds: spent in each phase.
     """
 
@@ -140,6 +147,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     verification: tuple[Finding, ...]
     interpreter: InterpreterEntry
     golden: dict[str, Any] | UnsetType = UNSET
+    gates: GatesEntry | UnsetType = UNSET
     search: SearchSummary | UnsetType = UNSET
     machine: Machine
     versions: dict[str, str]
@@ -157,6 +165,7 @@ def certify(
     speed: Speed,
     *,
     golden: dict[str, Any] | None = None,
+    gates: bytes | None = None,
     request: str = "",
     seconds: Mapping[str, float] | None = None,
     created: datetime | None = None,
@@ -169,6 +178,7 @@ def certify(
         speed: of both, in one run.
         golden: what the golden images are and for which kinds their outputs are certified; None in a record that goes
             with no bundle.
+        gates: the bytes of `gates.json` in the bundle; None where it has none.
         request: fingerprint of what the file was made from; equal requests need no second run.
         seconds: spent in each phase.
         created: an aware time; now when None.
@@ -211,6 +221,7 @@ def certify(
         verification=converted.findings,
         interpreter=InterpreterEntry(parity.kind, latency.runtime, latency.version),
         golden=UNSET if golden is None else golden,
+        gates=UNSET if gates is None else GatesEntry(hashlib.sha256(gates).hexdigest()),
         search=UNSET if converted.search is None else SearchSummary.of(converted.search),
         machine=Machine(platform.machine(), platform.system()),
         versions=versions(),

@@ -20,6 +20,7 @@ from convert.calibration.evaluation_data import (
 from convert.certification.certificate import certify
 from convert.certification.conversion import convert_by_search, convert_plainly
 from convert.certification.float_reference import FloatReference
+from convert.certification.gates import choose_gates
 from convert.certification.golden import certified_golden
 from convert.certification.renew_golden import renew
 from convert.certification.report import report
@@ -73,6 +74,7 @@ def quantize_model(
         source = None if data is None else data.source(contract.labels)
         images = choose_images(model, contract, source, settings)
     _say(*images.notes)
+    gates = choose_gates(path, contract, settings.gates)
     with watch("compare"):
         reference = FloatReference.measure(model, contract, images, settings.policy)
     if settings.search:
@@ -83,10 +85,12 @@ def quantize_model(
         speed = measure_speed(model, converted.int8, contract, images.pixels)
     with watch("golden"):
         golden, golden_record = certified_golden(converted.int8, contract)
-    certificate = certify(reference, converted, speed, golden=golden_record, request=request, seconds=watch.seconds)
+    certificate = certify(
+        reference, converted, speed, golden=golden_record, gates=gates, request=request, seconds=watch.seconds
+    )
     compared, log = converted.compared, converted.search
     probabilities = compared.float_probabilities, compared.int8_probabilities
-    page = report(certificate, *probabilities, images, settings.images_in_report, log)
+    page = report(certificate, *probabilities, images, settings.images_in_report, log, gates)
     bundles.write(
         folder,
         model=converted.int8,
@@ -94,6 +98,7 @@ def quantize_model(
         calibration=msgspec.to_builtins(converted.calibration.record()),
         certificate=certificate.to_record(),
         golden=golden,
+        gates=gates,
         extra_files={
             "report.html": page.encode(),
             **({} if log is None else {SEARCH_LOG: record_text(msgspec.to_builtins(log)).encode()}),

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from convert.calibration.evaluation_data import ConversionImages
 from convert.certification.certificate import Certificate
+from convert.certification.gates import gates_text
 from convert.certification.report_search import confirmation, trials
 from convert.certification.report_text import check_limit, check_measured, check_title, points
 from convert.errors import ReportError
@@ -37,6 +38,7 @@ def report(
     images: ConversionImages,
     images_in_report: bool = False,
     log: SearchLog | None = None,
+    gates: bytes | None = None,
 ) -> str:
     """The page, UTF-8 text without any reference to the outside.
 
@@ -47,6 +49,7 @@ def report(
         images_in_report: embed the images that changed class. A page that holds images of a data set must not
             be published.
         log: of the search that found the int8 file, where there was one.
+        gates: `gates.json` of the bundle, where it has one.
 
     Raises:
         ReportError: the probabilities are not those of the certificate.
@@ -73,6 +76,7 @@ def report(
         unlisted=len(parity.changed) - len(listed),
         thumbnails=_thumbnails(listed, images) if images_in_report else [],
         search=log,
+        gates=None if gates is None else gates_text(gates),
         trials=trials(log) if log else None,
         confirmation=confirmation(log) if log else None,
     )

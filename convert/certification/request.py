@@ -16,6 +16,7 @@ from convert.calibration.evaluation_data import SYNTHETIC_CALIBRATION, SYNTHETIC
 from convert.certification.settings import Settings
 from convert.quantization.contract_inference import CONTRACT_FILE, LABELS_FILE, beside
 from convert.quantization.float_model import check_form, digest, model_name
+from edge.bundle.files import GATES
 from edge.inference.images import LARGEST_IMAGE_BYTES
 from edge.system.progress import tracked
 from models.data.class_folders import files_of, layout
@@ -56,6 +57,7 @@ def request_digest(path: Path, contract_file: Path | None, data: ImageFolder | N
         "policy": settings.policy.to_record(),
         "io": settings.io,
         "benign": settings.benign,
+        "gates": _content(settings.gates or beside(path, GATES)),
         "images_in_report": settings.images_in_report,
         "search": settings.search,
         "versions": versions(),

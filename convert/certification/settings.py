@@ -1,6 +1,7 @@
 """Settings of a conversion: how models are calibrated, converted and judged."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from convert.parity.policy import Policy
 from convert.quantization.quantize import Io
@@ -15,6 +16,7 @@ class Settings:
         images_in_report: embed the images that changed class, which a published bundle must not hold.
         force: convert again even when nothing has changed.
         benign: labels that the user named benign; () for those of the contract, or spelt so.
+        gates: `gates.json` for the bundle; None for that beside the model.
         search: look for the int8 file that decides most like the float network.
 
     >>> Settings(Policy.default()).io
@@ -30,3 +32,4 @@ class Settings:
     force: bool = False
     search: bool = False
     benign: tuple[str, ...] = ()
+    gates: Path | None = None

@@ -77,6 +77,7 @@ def quantize(
     force: bool = False,
     search: bool = False,
     benign: tuple[str, ...] = (),
+    gates: str = "",
     json: bool = False,
 ) -> QuantizeRequest:
     """Convert float classifiers to full-int8 TFLite and prove that they decide alike.
@@ -101,6 +102,7 @@ def quantize(
         force: convert again even when nothing has changed.
         benign: label whose wrong answer is the worst there is; several: once each, or with commas. Without it a label
             spelt "benign".
+        gates: gates.json that says when the model must not be asked; the one beside the model when left out.
         search: try equalization, bias correction, other ranges and calibration sets, and a fine-tune if need be; keep
             what decides most like float on the validation part. Ctrl-C keeps the best so far.
         json: print the certificates as JSON.
@@ -123,6 +125,7 @@ def quantize(
         force,
         search,
         labels_given(benign),
+        gates=optional_path(gates),
     )
     paths = tuple(float_model_path(word) for word in models or TRAINED)
     _check_names(paths, io)

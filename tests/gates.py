@@ -3,8 +3,8 @@
 from functools import cache
 
 from edge.bundle.policy import shipped_bundles
+from edge.inference.domain import ANY
 from edge.inference.gates.base import Gates
-from edge.inference.gates.domain import ANY
 from edge.inference.gates.gates_file import GatesFile, GatesSource, QualityLimit
 from edge.inference.gates.novelty import Novelty
 

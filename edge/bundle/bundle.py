@@ -209,10 +209,10 @@ def write(
     }
     if gates is not None:
         files[GATES] = bytes(gates)
-    extra = OPTIONAL.keys() - {GATES}
+    extra = [name for name in OPTIONAL if name != GATES]
     for name, data in (extra_files or {}).items():
         if name not in extra:
-            raise BundleError(f"extra_files may hold {', '.join(sorted(extra))}; got {name!r}")
+            raise BundleError(f"extra_files may hold {', '.join(extra)}; got {name!r}")
         files[name] = bytes(data)
     for name, data in files.items():
         if len(data) > FILE_LIMITS[name]:
@@ -385,6 +385,8 @@ def _gates(
     if gates.size != contract.size:
         needed, found = ("x".join(map(str, size)) for size in (contract.size, gates.size))
         raise BundleError(f"{path / GATES}: size must be the contract's {needed}; got {found}")
+    if contract.domain not in (None, gates.domain):
+        raise BundleError(f"{path / GATES}: domain must be the contract's {contract.domain!r}; got {gates.domain!r}")
     return gates
 
 

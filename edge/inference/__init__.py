@@ -7,6 +7,7 @@ __all__ = [
     "classifier",
     "contract",
     "decision",
+    "domain",
     "edgetpu_delegate",
     "images",
     "interpreters",

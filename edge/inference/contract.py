@@ -21,6 +21,7 @@ import numpy.typing as npt
 from edge.errors import ContractError, FrameError
 from edge.inference import benign
 from edge.inference.decision import Decision
+from edge.inference.domain import DOMAINS, Domain
 
 Pixels = npt.NDArray[np.uint8]
 Encoder = Callable[..., npt.NDArray[Any]]  # (pixels, into=None)
@@ -90,6 +91,8 @@ class InputContract:
         decision: when a class is answered; None takes the outputs as they are and always answers.
         benign: labels whose wrong answer is the worst error, as the user named them; () for none. None leaves it to
             the labels' spelling; ask `benign_labels`.
+        domain: what the images show, by which measures of focus, exposure and novelty are chosen; None where it is not
+            said.
 
     >>> contract = InputContract((224, 224), ("Benign", "Early"))
     >>> contract.prepare(np.zeros((480, 640, 3), np.uint8)).shape
@@ -104,6 +107,7 @@ class InputContract:
     offset: Triple = (-1.0, -1.0, -1.0)
     decision: Decision | None = None
     benign: tuple[str, ...] | None = None
+    domain: Domain | None = None
 
     def __post_init__(self) -> None:
         if len(self.size) != 2 or any(not isinstance(n, int) or not 8 <= n <= 4096 for n in self.size):
@@ -125,6 +129,8 @@ class InputContract:
             raise ContractError(
                 f"decision answer_from must be one a label, {len(self.labels)}; got {list(self.decision.answer_from)}"
             )
+        if self.domain not in (None, *DOMAINS):
+            raise ContractError(f"domain must be {' or '.join(DOMAINS)}; got {self.domain!r}")
         if self.benign is not None:
             benign.check_named(self.labels, self.benign)
 
@@ -197,16 +203,17 @@ class InputContract:
         """The contract as it stands in a bundle: sorted keys, one trailing newline. What is None has no key."""
         record = {"format": CONTRACT_FORMAT, **asdict(self.undecided())}
         del record["decision"]
-        if self.benign is None:
-            del record["benign"]
+        for name in ("benign", "domain"):
+            if record[name] is None:
+                del record[name]
         if self.decision is not None:
             record["decision"] = self.decision.to_record()
         return json.dumps(record, indent=2, sort_keys=True) + "\n"
 
     def alike(self, other: "InputContract") -> bool:
-        """Whether both are the same but for the decision; a benign label may be named in one and spelt so in the
+        """Whether both are the same but for decision and domain; a benign label may be named in one and spelt so in the
         other."""
-        first, second = (replace(one, decision=None, benign=None) for one in (self, other))
+        first, second = (replace(one, decision=None, benign=None, domain=None) for one in (self, other))
         return first == second and self.benign_labels == other.benign_labels
 
     def undecided(self) -> "InputContract":
@@ -232,6 +239,7 @@ class InputContract:
             raise ContractError(f"contract format must be {CONTRACT_FORMAT}; got {found!r}")
         decision = Decision.from_record(fields.pop("decision")) if "decision" in fields else None
         named = _named_benign(fields.pop("benign")) if "benign" in fields else None
+        domain = _stated_domain(fields.pop("domain")) if "domain" in fields else None
         expected = {"size", "labels", "channel_order", "aspect", "scale", "offset"}
         if set(fields) != expected:
             raise ContractError(f"contract fields must be {sorted(expected)}; got {sorted(fields)}")
@@ -244,7 +252,7 @@ class InputContract:
         except (TypeError, ValueError) as error:
             raise ContractError(f"contract scale and offset must be numbers: {error}") from error
         texts = {"size": tuple(fields["size"]), "labels": tuple(fields["labels"])}
-        return cls(**{**fields, **texts}, decision=decision, benign=named)
+        return cls(**{**fields, **texts}, decision=decision, benign=named, domain=domain)
 
     @classmethod
     def load(cls, path: Path) -> "InputContract":
@@ -267,6 +275,12 @@ def _named_benign(value: object) -> tuple[str, ...]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ContractError(f"contract benign must be a label or a list of labels; got {value!r}")
     return tuple(names)
+
+
+def _stated_domain(value: Any) -> Domain:
+    if value not in DOMAINS:  # null among them: what is not said has no key
+        raise ContractError(f"contract domain must be {' or '.join(DOMAINS)}; got {value!r}")
+    return cast(Domain, value)
 
 
 def check_frame(frame: object) -> None:

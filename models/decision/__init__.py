@@ -9,6 +9,7 @@ __all__ = [
     "fit",
     "fit_gates",
     "fit_novelty",
+    "network_gates",
     "novelty_fields",
     "prototypes",
 ]

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.inference.contract import InputContract, Pixels
+from edge.inference.domain import SMEAR
 from edge.inference.gates.base import GateReport, Gates
-from edge.inference.gates.domain import SMEAR
 from edge.inference.gates.gates_file import QualityLimit
 from edge.inference.gates.quality import QUALITY, gate_of, quality_names
 from models.data.dataset import Sample, load_pixels

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.inference.contract import Pixels
-from edge.inference.gates.domain import SMEAR
+from edge.inference.domain import SMEAR
 from edge.inference.gates.gates_file import FamilyNumbers
 from edge.inference.gates.measures import View
 from edge.inference.gates.novelty import FAMILIES, Family, Novelty, family_names

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from edge.errors import FrameError
 from edge.inference.contract import Pixels
-from edge.inference.gates.domain import SMEAR, Domain
+from edge.inference.domain import SMEAR, Domain
 from edge.inference.gates.measures import View
 
 

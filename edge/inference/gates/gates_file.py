@@ -15,8 +15,8 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from edge.errors import GatesError, SettingsError
+from edge.inference.domain import DOMAINS, Domain
 from edge.inference.gates.base import Gate, Gates
-from edge.inference.gates.domain import DOMAINS, Domain
 from edge.inference.gates.novelty import FAMILIES, NAME, Family, Novelty, family_names
 from edge.inference.gates.quality import LARGEST_LIMIT, QUALITY, gate_of, quality_names
 from edge.system.strict_json import read_object

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from edge.errors import FrameError
 from edge.inference.contract import Pixels
-from edge.inference.gates.domain import SMEAR, Domain
+from edge.inference.domain import SMEAR, Domain
 
 Plane = npt.NDArray[np.uint8] | cv2.typing.MatLike  # uint8 (H, W)
 Counts = npt.NDArray[np.float32]  # (N, 256): N histograms

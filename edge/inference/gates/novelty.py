@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import SettingsError
+from edge.inference.domain import SMEAR, Domain
 from edge.inference.gates.base import Reading
-from edge.inference.gates.domain import SMEAR, Domain
 from edge.inference.gates.measures import View
 from edge.inference.gates.novelty_features import STAIN, STRUCTURE, stain, structure
 

@@ -8,8 +8,8 @@ hold for frames of that size and magnification only.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from edge.inference.domain import ANY, SMEAR, Domain
 from edge.inference.gates.base import Reading
-from edge.inference.gates.domain import ANY, SMEAR, Domain
 from edge.inference.gates.measures import View
 
 LARGEST_LIMIT = 255.0  # of grey levels; percent and pixels stay below

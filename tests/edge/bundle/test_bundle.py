@@ -246,7 +246,9 @@ def test_contract_and_golden_must_fit(bundle_parts: dict[str, Any], tmp_path: Pa
         replace(bundle_parts["contract"], labels=("a", "b")),
     ):
         with pytest.raises(BundleError, match="contract needs inputs"):
-            bundle.write(tmp_path / "x", **certified({**bundle_parts, "contract": contract}))
+            bundle.write(
+                tmp_path / "x", **certified({**bundle_parts, "contract": contract, "gates": open_gates(contract.size)})
+            )
 
 
 # --- reading
@@ -530,6 +532,16 @@ def test_certificate_and_gates_come_together(bundle_parts: dict[str, Any], tmp_p
     ):
         with pytest.raises(BundleError, match=said):
             bundle.write(tmp_path / "x-int8", **{**bundle_parts, **changes})
+
+
+def test_gates_are_of_the_contracts_domain(bundle_parts: dict[str, Any], tmp_path: Path) -> None:
+    for domain, said in (("any", None), ("blood smear", "domain must be the contract's 'blood smear'; got 'any'")):
+        parts = certified({**bundle_parts, "contract": replace(bundle_parts["contract"], domain=domain)})
+        if said is None:
+            bundle.write(tmp_path / "x-int8", **parts)
+            continue
+        with pytest.raises(BundleError, match=said):
+            bundle.write(tmp_path / "x-int8", **parts)
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,14 @@ import pytest
 
 from convert.signing.keys import PrivateKey
 from convert.signing.signing import sign
-from edge.bundle import bundle
+from edge.bundle import bundle, manifest
 from edge.bundle.files import REQUIRED
 from edge.bundle.golden import Golden
 from edge.bundle.statement import PAYLOAD_TYPE, Statement
 from edge.bundle.trusted import TrustedKeys
 from edge.errors import BundleError
 from edge.inference.contract import InputContract
+from edge.inference.gates.gates_file import GatesFile
 from edge.system.folders import OpenFolder
 from tests.edge.bundle.loading import refused
 from tests.signing import (
@@ -109,7 +110,9 @@ def test_nothing_is_read_or_parsed_before_the_signature_holds(
         (InputContract, "from_json"),
         (Golden, "from_bytes"),
         (Statement, "from_bytes"),
-        (bundle, "_json_object"),
+        (GatesFile, "from_bytes"),
+        (bundle, "json_object"),
+        (manifest, "json_object"),
     ):
         monkeypatch.setattr(target, name, refuse)
     refused(signed, trusted(stranger), "none of them a trusted key")

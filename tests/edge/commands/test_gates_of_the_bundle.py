@@ -14,7 +14,7 @@ from edge.bundle import bundle as bundles
 from edge.cli import COMMANDS
 from edge.commands.command_line import main
 from edge.diagnostics import trust
-from edge.inference.gates.domain import ANY
+from edge.inference.domain import ANY
 from edge.inference.gates.gates_file import GatesFile, GatesSource, QualityLimit
 from edge.system.machine import Machine
 from tests.tiny_bundle import certified

@@ -1,6 +1,7 @@
 """The contract: exact on every machine, equal to its formula, and plain about what it refuses."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -282,3 +283,23 @@ def test_encoding_into_a_buffer_gives_the_same_tensor_in_it(quantization: Quanti
         assert encode(pixels, into) is into
         np.testing.assert_array_equal(into, contract.encode(pixels, quantization))
     assert encode(first) is not encode(first)
+
+
+# --- what the images show
+
+
+def test_a_domain_is_written_only_where_it_is_said() -> None:
+    plain = InputContract((8, 8), ("a", "b"))
+    smear = replace(plain, domain="blood smear")
+    assert '"domain"' not in plain.to_json() and InputContract.from_json(plain.to_json()) == plain
+    assert '"domain": "blood smear"' in smear.to_json() and InputContract.from_json(smear.to_json()) == smear
+    assert smear.alike(plain)
+
+
+@pytest.mark.parametrize("value", ['"smear"', "null", "[]", "1"])
+def test_a_domain_is_one_of_two(value: str) -> None:
+    text = InputContract((8, 8), ("a", "b"), domain="any").to_json().replace('"any"', value)
+    with pytest.raises(ContractError, match="contract domain must be blood smear or any"):
+        InputContract.from_json(text)
+    with pytest.raises(ContractError, match="domain must be blood smear or any"):
+        InputContract((8, 8), ("a", "b"), domain="smear")  # type: ignore[arg-type]

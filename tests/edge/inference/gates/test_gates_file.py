@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edge.errors import GatesError
-from edge.inference.gates.domain import ANY, SMEAR
+from edge.inference.domain import ANY, SMEAR
 from edge.inference.gates.gates_file import (
     LARGEST_GATES_BYTES,
     FamilyNumbers,

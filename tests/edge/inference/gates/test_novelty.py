@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from docs.studies.novelty.other_microscopes import MICROSCOPES, cut_out, through
 from edge.inference.contract import Pixels
-from edge.inference.gates.domain import SMEAR
+from edge.inference.domain import SMEAR
 from edge.inference.gates.measures import View
 from edge.inference.gates.novelty import FAMILIES, NAME, Family
 from edge.inference.gates.novelty_features import STAIN, STRUCTURE, stain, structure

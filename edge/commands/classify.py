@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from edge.commands.command_line import Outcome
-from edge.errors import ANSWER_IS_NO, DONE, FrameError, ImageFileError, UsageError
+from edge.errors import ANSWER_IS_NO, DONE, ImageFileError, UsageError
 from edge.settings.model import ModelSettings
 from edge.system.option_values import optional_path
 from edge.system.progress import tracked

@@ -81,10 +81,10 @@ class UpdateRequest:
         return Outcome(DONE, _record(done), _text(done, self.slots))
 
     def _require_runnable(self, bundle: "Bundle") -> None:
-        """FrameError where `edge run` could not start with the bundle: its gates are made for frames of one size."""
-        from edge.inference.gates.standard import standard_gates
+        """BundleError where `edge run` could not start with the bundle: it has no gates, and is not to run ungated."""
+        from edge.serving.serve import gates_of
 
-        standard_gates().without(self.settings.gates_off).require_size(bundle.contract.size)
+        gates_of(bundle, ungated=self.settings.model.ungated)
 
     def _candidates(self, name: str) -> "Iterable[Candidate]":
         from edge.system.clock import kernel_synchronized

@@ -129,7 +129,7 @@ def _bench(settings: Settings, frames: int, allow_unsigned: bool) -> BenchRecord
     settings.store.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=settings.store, prefix=".proof-") as folder:
         return bench.measure(
-            settings.model,
+            settings,
             trust=TrustedKeys.load(settings.trust.keys),
             allow_unsigned=allow_unsigned,
             frames=frames,

@@ -350,6 +350,7 @@ def altered(tiny_bundle: Path, **entry: Any) -> dict[str, Any]:
         "calibration": bundle.calibration,
         "certificate": {**bundle.certificate, "edgetpu": entry} if entry else bundle.certificate,
         "golden": bundle.golden,
+        "gates": bundle.gates_json,
         "extra_files": {bundles.COMPILED: compiled(bundle.model)},
     }
 

@@ -155,7 +155,7 @@ def test_an_ungated_run_is_told_by_its_record_and_its_export(
     assert main("edge", COMMANDS, [*words, "--slide", "s1", "--ungated"]) == 0
     assert "ungated: it judges every frame" in capsys.readouterr().out  # above the verdicts
     assert main("edge", COMMANDS, ["verify", str(record)]) == 0
-    assert "1 runs without gates" in capsys.readouterr().out
+    assert "1 run without gates" in capsys.readouterr().out
     assert main("edge", COMMANDS, ["export", "s1", "--to", str(out), "--store", str(record)]) == 0
     assert "UNGATED: at least one run asked no gate" in (out / "README.txt").read_text()
     header, first, *_ = (out / "verdicts.csv").read_text().splitlines()

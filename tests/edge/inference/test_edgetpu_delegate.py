@@ -473,16 +473,12 @@ def test_what_the_chip_answers_is_certified_and_asked_for_bit_for_bit(
     golden, record = with_edgetpu_outputs(bundle, bundle.compiled, "usb:0")
     assert (record["kind"], record["images"], record["device"]) == ("edgetpu", 6, "usb:0")
     assert "Edge TPU runtime 14" in record["runtime"]
-    parts = {"model": bundle.model, "contract": bundle.contract, "calibration": bundle.calibration, "golden": golden}
-    written = bundles.write(
-        tmp_path / "measured-int8", **parts, certificate=bundle.certificate, extra_files={COMPILED: bundle.compiled}
-    )
+    parts = {**bundles.parts_of(bundle), "golden": golden}
+    written = bundles.write(tmp_path / "measured-int8", **parts)
     replay = served(written.path, edgetpu="usb:0").replay
     assert (replay.kind, replay.allowed, replay.passed) == ("edgetpu", 0, True)
     golden.others["edgetpu"][0, 0] ^= 1  # negative control: one bit of one output
-    other = bundles.write(
-        tmp_path / "wrong-int8", **parts, certificate=bundle.certificate, extra_files={COMPILED: bundle.compiled}
-    )
+    other = bundles.write(tmp_path / "wrong-int8", **parts)
     with pytest.raises(GoldenMismatchError, match="edgetpu arithmetic"):
         served(other.path, edgetpu="usb:0")
 

@@ -9,14 +9,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from edge.bundle import bundle as bundles
 from edge.bundle.archive import zip_bytes
 from edge.bundle.trusted import TrustedKeys
 from edge.diagnostics.slots import slots
 from edge.errors import InterpreterUnavailable, UpdateError
-from edge.inference.gates.standard import standard_gates
 from edge.record.store import Store
 from edge.system.durable import Durable
 from edge.system.machine import Machine
@@ -31,6 +32,7 @@ from tests.edge.update.kill import perform
 from tests.edge.update.world import NAME, World, signed, write_bundle
 from tests.paths import ROOT
 from tests.signing import make_key
+from tests.tiny_bundle import certified
 
 EDGE = Path(sys.executable).with_name("edge")
 CAMERA = "sim:Early?motion=0&focus_drift=0&empty=0&fps=200"
@@ -458,17 +460,17 @@ def test_a_defect_is_told_from_an_answer(tmp_path: Path) -> None:
 
 
 def test_a_bundle_that_a_run_could_not_start_with_is_refused(
-    device: Device, world: World, tiny_bundle: Path, tmp_path: Path
+    device: Device, world: World, bundle_parts: dict[str, Any], tmp_path: Path
 ) -> None:
-    """It verifies and tests itself well; the gates are made for frames of another size."""
-    small = world.sign(shutil.copytree(tiny_bundle, tmp_path / "stick" / "tiny-int8"), 9, "tiny-int8")
+    """It verifies; nothing says when it must not be asked."""
+    without = bundles.write(tmp_path / "stick" / "tiny-int8", **certified({**bundle_parts, "gates": None}))
+    small = world.sign(without.path, 9, "tiny-int8")
     words = (small.parent, "--name", "tiny-int8")
     code, _, err = device.update(*words)
-    assert code == 1 and "measured on frames of 224x224 pixels; got 32x32" in err
+    assert code == 1 and "no gates.json says when this model must not be asked" in err
     assert device.serves() == 1 and device.left_over() == []
-    off = ", ".join(f'"{name}"' for name in standard_gates().names)
-    (tmp_path / "edge.toml").write_text(f"[gates]\noff = [{off}]\n")
-    code, out, _ = device.update(*words, "--config", tmp_path / "edge.toml")  # negative control: without gates it runs
+    (tmp_path / "edge.toml").write_text("[model]\nungated = true\n")
+    code, out, _ = device.update(*words, "--config", tmp_path / "edge.toml")  # negative control: told so, it runs
     assert code == 0 and "tiny-int8 version 9 is installed" in out
 
 

@@ -44,6 +44,7 @@ def write_bundle(folder: Path, note: str, *, name: str = NAME, golden: str = "ri
         "calibration": shipped.calibration,
         "certificate": shipped.certificate,
         "golden": kept,
+        "gates": shipped.gates_json,
         "extra_files": {"report.html": note.encode()},
     }
     return bundles.write(folder / name, **{**given, **parts}).path

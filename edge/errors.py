@@ -1,4 +1,5 @@
-"""The exceptions of `edge`. Each knows the exit code of a command that it ends (DESIGN: exit codes)."""
+"""The exceptions of `edge`. Each knows the exit code of a command that it ends (DESIGN: exit codes), and what part of a
+device it is about: the cures of a damaged record and of a failed self-test, which share a code, exclude each other."""
 
 from typing import ClassVar
 
@@ -7,6 +8,7 @@ class LeukoscopeError(Exception):
     """Base of all errors this project raises on purpose. Cause: the request; cure: what the message names."""
 
     exit_code: ClassVar[int] = 2
+    concerns: ClassVar[str] = "request"  # or bundle, camera, edgetpu, keys, profile, record, selftest, software, system
 
 
 class EdgeError(LeukoscopeError):
@@ -16,9 +18,13 @@ class EdgeError(LeukoscopeError):
 class ContractError(EdgeError, ValueError):
     """An input contract that cannot be met or does not fit the model. Cure: correct the field it names."""
 
+    concerns: ClassVar[str] = "bundle"
+
 
 class FrameError(EdgeError, ValueError):
     """A frame that is not uint8 (H, W, 3). Cure: convert it where it was captured."""
+
+    concerns: ClassVar[str] = "camera"
 
 
 class ImageFileError(EdgeError, ValueError):
@@ -36,10 +42,14 @@ class ImageFileError(EdgeError, ValueError):
 class BundleError(EdgeError, ValueError):
     """A bundle that is incomplete, altered or not certified. Cure: fetch or build it again."""
 
+    concerns: ClassVar[str] = "bundle"
+
 
 class GatesError(EdgeError, ValueError):
     """A `gates.json` that is no such file, or whose limits cannot be. Cure: fit it anew: `convert gates BUNDLE --data
     DIR`."""
+
+    concerns: ClassVar[str] = "bundle"
 
 
 class SignatureError(BundleError):
@@ -50,25 +60,33 @@ class SignatureError(BundleError):
 class KeyFileError(EdgeError, ValueError):
     """A file that is not the key it should be. Cure: name the right file, or make a new pair with `convert keygen`."""
 
+    concerns: ClassVar[str] = "keys"
+
 
 class TrustError(EdgeError, ValueError):
     """A folder of trusted keys that cannot be read as it stands. Cure: correct or remove the file it names."""
+
+    concerns: ClassVar[str] = "keys"
 
 
 class TrustUnavailable(EdgeError, ImportError):  # noqa: N818  (the state of a machine, not a mistake)
     """What verifies signatures is not installed. Cure: install the extra the message names."""
 
     exit_code: ClassVar[int] = 4
+    concerns: ClassVar[str] = "software"
 
 
 class GoldenMismatchError(EdgeError, RuntimeError):
     """The model answers otherwise here than where it was certified. Cure: another runtime, or a sound one."""
 
     exit_code: ClassVar[int] = 1
+    concerns: ClassVar[str] = "selftest"
 
 
 class ModelFileError(EdgeError, ValueError):
     """A TFLite file no interpreter can load, or that is no classifier. Cure: convert it again."""
+
+    concerns: ClassVar[str] = "bundle"
 
 
 class FlatbufferError(EdgeError, ValueError):
@@ -77,11 +95,14 @@ class FlatbufferError(EdgeError, ValueError):
     Names no file: readers narrow it to `ModelFileError`, or `convert` to its own, and say which.
     """
 
+    concerns: ClassVar[str] = "bundle"
+
 
 class InterpreterUnavailable(EdgeError, ImportError):  # noqa: N818  (the state of a machine, not a mistake)
     """No such TFLite interpreter on this machine. Cure: install the extra the message names."""
 
     exit_code: ClassVar[int] = 4
+    concerns: ClassVar[str] = "software"
 
 
 class EdgeTpuUnavailable(EdgeError, RuntimeError):  # noqa: N818  (the state of a machine, not a mistake)
@@ -92,6 +113,7 @@ class EdgeTpuUnavailable(EdgeError, RuntimeError):  # noqa: N818  (the state of 
     """
 
     exit_code: ClassVar[int] = 4
+    concerns: ClassVar[str] = "edgetpu"
 
     def __init__(self, cause: str, message: str) -> None:
         super().__init__(message)
@@ -106,6 +128,7 @@ class CameraError(EdgeError):
     """Base of what can go wrong with a camera. Cause: the machine, seldom the request."""
 
     exit_code: ClassVar[int] = 4
+    concerns: ClassVar[str] = "camera"
 
 
 class CameraSettingsError(CameraError, ValueError):
@@ -153,12 +176,15 @@ class EndOfFrames(CameraError, EOFError):  # noqa: N818
 class SettingsError(EdgeError, ValueError):
     """A profile with a wrong key or value. Cure: correct what the message names."""
 
+    concerns: ClassVar[str] = "profile"
+
 
 class UpdateError(EdgeError, RuntimeError):
     """Nothing may be installed: what was offered is refused, or the slots are not as they should be. Cure: what the
     message names; what served before serves on."""
 
     exit_code: ClassVar[int] = 1
+    concerns: ClassVar[str] = "bundle"
 
 
 class SlotStateError(UpdateError, ValueError):
@@ -181,6 +207,7 @@ class StoreError(EdgeError, RuntimeError):
     """A record that cannot be opened or does not verify. Cure: what the message names; nothing is repaired silently."""
 
     exit_code: ClassVar[int] = 1
+    concerns: ClassVar[str] = "record"
 
 
 class StoreBusy(StoreError, BlockingIOError):  # noqa: N818
@@ -200,6 +227,7 @@ class PageUnavailable(EdgeError, ImportError):  # noqa: N818  (the state of a ma
     """What pages are written with is not installed. Cure: install the extra the message names."""
 
     exit_code: ClassVar[int] = 4
+    concerns: ClassVar[str] = "software"
 
 
 class TemplateValueError(EdgeError, LookupError):

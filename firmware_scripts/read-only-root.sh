@@ -82,6 +82,10 @@ require_supported_system
 has_own_partition || [ -n "$DEVICE" ] ||
   refuse "$DATA has no partition of its own, and every verdict would be gone with the power; make one and name it with --data"
 installed overlayroot || lacks "the package overlayroot is not installed${ROOT:+ in $ROOT}: apt install overlayroot"
+# overlayroot's script in the initramfs calls grep and more, which only busybox brings there; without it the start goes on
+# with a root that can be written to.
+installed busybox || installed busybox-static ||
+  lacks "the package busybox is not installed${ROOT:+ in $ROOT}, and overlayroot needs it in the initramfs: apt install busybox; update-initramfs -u"
 say "What will be done: from the next start on, what is written to the root file system stays in memory; $DATA stays on its partition."
 STEP=partition
 if ! has_own_partition; then
@@ -99,4 +103,5 @@ put_text "$SETTING" < <(printf 'overlayroot="tmpfs:recurse=0"\n')
 STEP=clock
 # Under the overlay timesyncd's saved time would be the day of the image. It is kept on the record's partition instead.
 put_file "$HERE/config/saved-time.conf" /etc/systemd/system/systemd-timesyncd.service.d/50-leukoscope.conf
+put_file "$HERE/config/remount.conf" /etc/systemd/system/systemd-remount-fs.service.d/50-leukoscope.conf
 tell_changes

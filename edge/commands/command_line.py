@@ -25,6 +25,7 @@ from edge.system.interrupts import unwind_on_sigterm
 from edge.system.line_writer import LineWriter
 from edge.system.media import os_errors
 from edge.system.option_values import switch
+from edge.system.sd_notify import Notifier
 from edge.system.streams import given_back, lines, one_line, open_standard_streams
 
 DEFECT = 70  # EX_SOFTWARE of sysexits.h: an exception that nobody foresaw, with its traceback
@@ -116,13 +117,13 @@ def main(name: str, commands: Mapping[str, Command], argv: Sequence[str] | None 
     return outcome.code
 
 
-def _said(error: LeukoscopeError | OSError | MemoryError) -> tuple[str, int]:
-    """What is said of an error that ends a command, and the exit code."""
+def _said(error: LeukoscopeError | OSError | MemoryError) -> tuple[str, int, str]:
+    """What is said of an error that ends a command, the exit code, and what it is about."""
     if isinstance(error, LeukoscopeError):
-        return str(error), error.exit_code
+        return str(error), error.exit_code, error.concerns
     if isinstance(error, OSError):
-        return os_errors.said(error), os_errors.exit_code(error)
-    return "not enough memory; close other programs, or ask for less", MACHINE_LACKS
+        return os_errors.said(error), os_errors.exit_code(error), "system"
+    return "not enough memory; close other programs, or ask for less", MACHINE_LACKS, "system"
 
 
 @dataclass(frozen=True)
@@ -379,8 +380,13 @@ def _show(outcome: Outcome, as_json: bool) -> None:
         print(json.dumps(record, allow_nan=False), flush=True)
 
 
-def fail(message: str, code: int) -> int:
-    """Say in one line on standard error why a command ends, and return its exit code."""
+def fail(message: str, code: int, concerns: str = "") -> int:
+    """Say in one line on standard error why a command ends, and return its exit code.
+
+    A service manager that listens is told the same, with what it is about (`LeukoscopeError.concerns`).
+    """
+    if concerns:
+        Notifier.from_environment().status(f"failed ({concerns}): {message}")
     writer = LineWriter(sys.stderr)  # which may be full, or read by nobody: the code counts
     writer.put([f"error: {one_line(' '.join(message.split()))}"])
     writer.close()

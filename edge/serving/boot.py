@@ -7,6 +7,7 @@
 | one on trial whose earlier start did not end cleanly (`edge.update.trial`) | the other slot, switched to |
 | one that does not verify, or answers otherwise than certified | the other slot, in this same start |
 | both are bad | nothing: one line, exit code 1; the shipped bundle does not stand in for them |
+| all verify and all answer otherwise than certified | nothing, likewise: this machine fails its self-test |
 """
 
 import logging
@@ -53,6 +54,7 @@ def start(slots: Slots, open_bundle: Open, *, boot: str | None = None) -> Start:
 
     Raises:
         UpdateError: neither slot serves; says why, for both.
+        GoldenMismatchError: no slot serves, and every bundle answers otherwise than certified: this machine's fault.
         LeukoscopeError: the machine lacks something (exit code 4); nothing is held against the bundle.
     """
     return _Starter(slots, open_bundle, boot or boot_id()).start()
@@ -87,7 +89,8 @@ class _Starter:
                 self._take_back(on_trial)
                 raise
             # An answer other than certified is the bundle's fault; altered files are not, and it may come again.
-            return self._fall_back(current, str(error), reject=isinstance(error, GoldenMismatchError))
+            wrong = isinstance(error, GoldenMismatchError)
+            return self._fall_back(current, str(error), reject=wrong, wrong_answers=wrong)
         return self._serving(current, served, on_trial)
 
     # --- what is there ----------------------------------------------------------------------------------------
@@ -133,8 +136,11 @@ class _Starter:
         trial = RunningTrial(self._slots, place, served.bundle.digest, version, boot=self._boot)
         return Start(served, place, trial, (("bundle_on_trial", f"{place} serves on trial"),))
 
-    def _fall_back(self, bad: Place | None, why: str, *, reject: bool = False) -> Start:
-        """Serve another slot and switch to it for good; UpdateError where none can serve."""
+    def _fall_back(self, bad: Place | None, why: str, *, reject: bool = False, wrong_answers: bool = False) -> Start:
+        """Serve another slot and switch to it for good; UpdateError where none can serve.
+
+        GoldenMismatchError where every slot was opened and answered wrongly, the bad one too (`wrong_answers`).
+        """
         failures = [f"{bad or 'current'}: {why}"]
         for other in self._others(bad):
             try:
@@ -142,6 +148,7 @@ class _Starter:
             except LeukoscopeError as error:
                 if _machine_lacks(error):
                     raise
+                wrong_answers = wrong_answers and isinstance(error, GoldenMismatchError)
                 failures.append(f"{other}: {error}")
                 continue
             said = f"fell back from {bad or 'current'} to {other}: {why}"
@@ -151,6 +158,11 @@ class _Starter:
                 said += f" (the switch is not written yet: {error})"
             _log.info(said)
             return Start(served, other, None, (("bundle_fell_back", said),))
+        if wrong_answers:
+            raise GoldenMismatchError(
+                f"{self._slots.folder}: no slot can serve, for every bundle answers otherwise here than certified: "
+                + "; ".join(failures)
+            )
         raise UpdateError(
             f"{self._slots.folder}: no slot can serve; install a sound bundle with `edge update SOURCE`: "
             + "; ".join(failures)

@@ -15,7 +15,8 @@
 #   gs         IMX296, the global shutter camera (C mount)
 #   ai         IMX500, the AI camera
 #   ov9281     OV9281, monochrome with global shutter: the networks were trained on colour, so every field is refused
-#   imx290     IMX290 or IMX327 modules; their crystal has 37.125 MHz unless the maker says 74.25
+#   imx290     IMX290 modules; their crystal has 37.125 MHz unless the maker says 74.25
+#   imx327     IMX327 modules, likewise
 #   imx462     IMX462 modules, likewise
 #   none       no camera module: the block is removed
 #
@@ -51,8 +52,7 @@ case $CAMERA in
   gs) OVERLAY=imx296 ;;
   ai) OVERLAY=imx500 ;;
   ov9281) OVERLAY=ov9281 ;;
-  imx290) OVERLAY=imx290,clock-frequency=37125000 ;;
-  imx462) OVERLAY=imx462,clock-frequency=37125000 ;;
+  imx290 | imx327 | imx462) OVERLAY=$CAMERA,clock-frequency=37125000 ;;
   auto | none) OVERLAY="" ;;
   "") refuse "set-camera.sh needs a CAMERA; --help lists them" ;;
   *) refuse "set-camera.sh does not know the camera '$CAMERA'; --help lists them" ;;

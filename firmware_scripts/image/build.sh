@@ -90,7 +90,7 @@ make_system() {
   include=$(packages | paste -sd , -)
   # raspi-firmware writes the kernel's command line when the kernel is installed: it must know the root by then.
   quietly mmdebstrap --mode=root --variant=essential --arch="$ARCHITECTURE" --include="$include" \
-    --aptopt='APT::Install-Recommends "false"' --aptopt='APT::Sandbox::User "root"' \
+    --aptopt='APT::Install-Recommends "false"' --aptopt='APT::Sandbox::User "root"' --dpkgopt=force-unsafe-io \
     --setup-hook="mkdir -p \"\$1/etc/default\" \"\$1/boot/firmware\"" \
     --setup-hook="printf 'ROOTPART=LABEL=root\nCONSOLES=auto\n' > \"\$1/etc/default/raspi-firmware\"" \
     --format=directory "$RELEASE" "$TREE" "deb [trusted=yes] copy:$OFFLINE/debs ./"

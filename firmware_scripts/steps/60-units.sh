@@ -9,6 +9,7 @@ units_check() { :; }
 units_do() {
   local unit version
   for unit in "${UNITS[@]}"; do put_file "$HERE/systemd/$unit" "/etc/systemd/system/$unit"; done
+  put_file "$HERE/systemd/why-it-ended.sh" "$PREFIX/why-it-ended.sh" 755
   version=$(systemd_version)
   if [ "${version:-0}" -ge 254 ]; then
     put_file "$HERE/systemd/newer/back-off.conf" /etc/systemd/system/leukoscope.service.d/back-off.conf

@@ -12,6 +12,7 @@ import pytest
 
 from tests.firmware import paper_roots as firmware
 from tests.firmware.paper_roots import FSTAB, SCRIPTS, STANZA, Told, paper_root, run, tree
+from tests.firmware.rpi_overlays import OVERLAYS as KERNEL_OVERLAYS
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="these scripts change a system as root only")
 STOCK = "# stock\ndtparam=audio=on\ncamera_auto_detect=1\n\n[cm5]\ndtoverlay=dwc2,dr_mode=host"  # no newline at the end
@@ -44,6 +45,27 @@ def test_a_camera_is_named_once(config: Path, camera: str, overlay: str) -> None
     assert config.read_text() == STOCK + "\n"
 
 
+def words_of_cameras() -> list[str]:
+    """What --help lists under CAMERA, but for the two that name no overlay."""
+    told = run("camera/set-camera.sh", "--help").out
+    listed = told.partition("CAMERA is one of\n")[2].partition("\n\n")[0]
+    return [line.split()[0] for line in listed.splitlines() if line.split()[0] not in {"auto", "none"}]
+
+
+@needs_root
+def test_every_overlay_and_word_is_one_of_raspberry_pi_s_kernel(config: Path) -> None:
+    cameras = words_of_cameras()
+    assert len(cameras) == 10 and {*OVERLAYS} < {*cameras}
+    for camera in cameras:
+        for port in ([], ["--port", "0"]):
+            assert set_camera(config, camera, *port).code == 0
+            block = config.read_text().removeprefix(STOCK)
+            [line] = [line for line in block.splitlines() if line.startswith("dtoverlay=")]
+            overlay, *words = line.removeprefix("dtoverlay=").split(",")
+            assert {word.partition("=")[0] for word in words} <= KERNEL_OVERLAYS[overlay], line
+            assert ("cam0" in words) == bool(port)
+
+
 @needs_root
 def test_a_port_and_a_rehearsal(config: Path) -> None:
     told = set_camera(config, "hq", "--port", "0", "--dry-run")
@@ -71,15 +93,16 @@ def test_a_half_block_is_not_guessed_at(config: Path) -> None:
     assert run("camera/set-camera.sh", "hq", "--config", config.with_name("none")).code == 4
 
 
-def with_overlayroot(root: Path) -> Path:
+def with_overlayroot(root: Path, *others: str) -> Path:
     with (root / "var/lib/dpkg/status").open("a") as status:
-        status.write(STANZA.format("overlayroot", "all", "0.18"))
+        for package in ("overlayroot", *others):
+            status.write(STANZA.format(package, "all", "0.18"))
     return root
 
 
 @needs_root
 def test_a_read_only_root_keeps_the_record_on_its_own_partition(tmp_path: Path) -> None:
-    root = with_overlayroot(paper_root(tmp_path / "root", "trixie"))
+    root = with_overlayroot(paper_root(tmp_path / "root", "trixie"), "busybox")
     told = run("read-only-root.sh", "enable", "--root", root)
     assert (told.code, "every verdict would be gone" in told.err) == (2, True)
     assert (root / "etc/fstab").read_text() == FSTAB
@@ -107,6 +130,10 @@ def test_a_read_only_root_needs_its_package_and_a_device(tmp_path: Path) -> None
     root = paper_root(tmp_path / "root")
     told = run("read-only-root.sh", "enable", "--root", root, "--data", "LABEL=leukoscope")
     assert (told.code, "apt install overlayroot" in told.err) == (4, True)
+    bare = with_overlayroot(paper_root(tmp_path / "bare"))  # its script in the initramfs would find no grep
+    told = run("read-only-root.sh", "enable", "--root", bare, "--data", "LABEL=leukoscope")
+    assert (told.code, "apt install busybox; update-initramfs -u" in told.err) == (4, True)
+    assert (bare / "etc/fstab").read_text() == FSTAB
     for words in (["enable", "--data", "sda1"], ["enable", "disable"], [], ["status", "--data", "LABEL=x"]):
         assert run("read-only-root.sh", *words, "--root", root).code == 2
     assert (root / "etc/fstab").read_text() == FSTAB

@@ -11,7 +11,9 @@ from tests.firmware import paper_roots as firmware
 from tests.firmware.paper_roots import SCRIPTS, run
 
 FILES = sorted(SCRIPTS.rglob("*.sh"))
-PROGRAMS = sorted(path.relative_to(SCRIPTS).as_posix() for path in FILES if path.read_text().startswith("#!"))
+PROGRAMS = sorted(
+    path.relative_to(SCRIPTS).as_posix() for path in FILES if path.read_text().startswith("#!/usr/bin/env")
+)
 NEED_ROOT = {"install.sh": ["--steps", "system"], "uninstall.sh": [], "read-only-root.sh": ["disable"]}
 
 

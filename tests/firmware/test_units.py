@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from edge.commands.command_line import _parse
+from edge.commands.command_line import INTERRUPTED, _parse
 from tests.firmware.paper_roots import SCRIPTS
 from tests.project.pages.commands_reference import COMMANDS
 
-UNITS = sorted((SCRIPTS / "systemd").glob("*.*"))
+UNITS = sorted(path for path in (SCRIPTS / "systemd").glob("*.*") if path.suffix != ".sh")
 SERVICES = [path for path in UNITS if path.suffix == ".service"]
 MOST_EXPOSURE = 2.5
 EDGE = "/opt/leukoscope/venv/bin/edge"
+WHY = "/opt/leukoscope/why-it-ended.sh"
 analyze = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed (apt install systemd)"
 )
@@ -39,7 +40,7 @@ def section(path: Path, name: str) -> dict[str, list[str]]:
 def verify(folder: Path) -> str:
     """What systemd says of units; the programs they name are not installed here, so another stands in for them."""
     for path in folder.glob("*.service"):
-        path.write_text(path.read_text(encoding="utf-8").replace(EDGE, "/bin/true"))
+        path.write_text(path.read_text(encoding="utf-8").replace(EDGE, "/bin/true").replace(WHY, "/bin/true"))
     names = [str(path) for path in sorted(folder.glob("*.*"))]
     done = subprocess.run(["systemd-analyze", "verify", *names], capture_output=True, text=True, check=False)
     return done.stdout + done.stderr + (f"exit code {done.returncode}" if done.returncode else "")
@@ -138,10 +139,28 @@ def test_the_service_comes_back_unless_coming_back_cannot_help() -> None:
     assert service["Type"] == ["notify"]
     assert int(service["WatchdogSec"][0]) > 0
     assert service["Restart"] == ["always"]
-    assert service["RestartPreventExitStatus"] == ["1 2"]  # self-test failed, wrong profile: neither mends itself
+    assert (service["StandardOutput"], service["StandardError"]) == (
+        ["null"],
+        ["journal"],
+    )  # not inherited: nothing said
+    assert service["RestartPreventExitStatus"] == ["1 2"]  # the answer is no, a wrong request: neither mends itself
     unit = section(SCRIPTS / "systemd/leukoscope.service", "Unit")
     assert unit["OnFailure"] == ["leukoscope-failed.service"]
     assert unit["StartLimitIntervalSec"] == ["0"]  # a camera may be away for days
+
+
+def test_a_stop_before_a_command_is_done_is_no_failure() -> None:
+    """A command that SIGTERM ends says 130 (`INTERRUPTED`), whatever unit runs it."""
+    for path in SERVICES:
+        service = section(path, "Service")
+        if service["ExecStart"][0].startswith(EDGE):
+            assert service["SuccessExitStatus"] == [str(INTERRUPTED)], path.name
+
+
+def test_the_record_s_partition_is_grown_once_the_root_can_be_written() -> None:
+    unit = section(SCRIPTS / "image/grow-data.service", "Unit")
+    assert "systemd-remount-fs.service" in unit["After"][0].split()
+    assert "var-lib-leukoscope.mount" in unit["Before"][0].split()
 
 
 def test_the_daily_update_without_a_source_is_no_failure(tmp_path: Path) -> None:

@@ -119,8 +119,16 @@ def test_a_confirmed_one_that_was_tampered_with_falls_back_too(world: World, slo
 
 def test_two_bad_slots_serve_nothing(world: World, slots: Slots) -> None:
     with pytest.raises(UpdateError, match=r"no slot can serve.*b/.* is bad; a/.* is bad") as caught:
+        start(slots, failing(world, slots, BundleError, "a", "b"), boot="x")
+    assert (caught.value.exit_code, caught.value.concerns) == (1, "bundle")
+    assert str(slots.current()) == f"b/{NAME}"
+
+
+def test_bundles_that_all_answer_wrongly_are_not_called_the_cause(world: World, slots: Slots) -> None:
+    """Two sound bundles do not break at once: it is the machine that fails its self-test."""
+    with pytest.raises(GoldenMismatchError, match=r"no slot can serve.*b/.* is bad; a/.* is bad") as caught:
         start(slots, failing(world, slots, GoldenMismatchError, "a", "b"), boot="x")
-    assert caught.value.exit_code == 1
+    assert (caught.value.exit_code, caught.value.concerns) == (1, "selftest")
     assert str(slots.current()) == f"b/{NAME}"
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from tests.pi.cards.virtual_board import report
 from tests.pi.debian import CannotBuildError
-from tests.pi.virtual_board import report
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
 HERE = Path(__file__).resolve().parent
@@ -16,7 +16,7 @@ HERE = Path(__file__).resolve().parent
 def told() -> dict[str, Any]:
     """What the booted machine reported: all of it, for it switches itself off at the end."""
     try:
-        facts, console = report(HERE / "on_the_device" / "board_report.py", ['uri = "uvc:/dev/video0"'])
+        facts, console = report(HERE / "board_report.py", ['uri = "uvc:/dev/video0"'])
     except CannotBuildError as error:
         pytest.skip(f"no virtual board: {error}")
     assert "verified" in facts, console[-3000:]

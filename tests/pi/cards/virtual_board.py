@@ -1,6 +1,6 @@
 """A provisioned arm64 root booted by qemu-system: an arm64 kernel of Debian's, no part of it this machine's.
 
-    python -m tests.pi.virtual_board                 # boots the root of `provisioned.py` and prints what it reports
+    python -m tests.pi.cards.virtual_board           # boots the root of `provisioned.py` and prints what it reports
 
 Slow, since every instruction is emulated; but mount namespaces, cgroups, device rules and seccomp are a real arm64
 kernel's, and so is the camera's driver: `vivid`, V4L2's own test device. What is asked of it is a script that runs when
@@ -164,5 +164,5 @@ def _initrd(target: Path, busybox: Path, modules: Path) -> None:
 
 
 if __name__ == "__main__":
-    told, said = report(HERE / "on_the_device" / "board_report.py")
+    told, said = report(HERE / "board_report.py")
     print(said[-3000:] if not told else json.dumps(told, indent=1))

@@ -7,34 +7,19 @@ order; each but the last leaves a serving instrument behind.
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
+from tests.pi.booted.instrument import AS_SERVICE, EDGE, RECORD, UNIT, goes_on, restarted, restarts, select
 from tests.pi.debian import CannotBuildError
 from tests.pi.machine import Booted, over, wait_until
-from tests.pi.offline_folder import offline_folder
-from tests.pi.provisioned import binds, provisioned
-from tests.pi.signed_bundles import INSIDE, Bundles, signed_bundles
+from tests.pi.provisioned import provisioned
+from tests.pi.signed_bundles import INSIDE, Bundles
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
-UNIT, RECORD, EDGE = "leukoscope.service", "/var/lib/leukoscope/record", "/opt/leukoscope/venv/bin/edge"
 UNITS = (UNIT, "leukoscope-update.service", "leukoscope-retention.service", "leukoscope-failed.service")
 MOST_EXPOSED = 2.5
 PORT = 8642
-AS_SERVICE = ("setpriv", "--reuid=leukoscope", "--regid=leukoscope", "--init-groups", "--no-new-privs")
-
-
-@pytest.fixture(scope="module", params=["trixie", "bookworm"])
-def microscope(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
-    """A provisioned amd64 machine of one release, switched on."""
-    try:
-        installed = provisioned(request.param, "amd64")
-        lent = binds(offline_folder(request.param, "amd64"), signed_bundles())
-        with over(installed.lower, tmp_path_factory.mktemp(request.param)) as root, root.booted(lent) as machine:
-            yield machine
-    except CannotBuildError as error:
-        pytest.skip(f"no booted machine: {error}")
 
 
 @pytest.fixture(scope="module")
@@ -56,40 +41,6 @@ def read_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
         pytest.skip(f"no booted machine: {error}")
 
 
-@pytest.fixture
-def serving(microscope: Booted) -> Booted:
-    """The machine once its service is up."""
-    wait_until(lambda: microscope.shown(UNIT, "ActiveState") == "active")
-    return microscope
-
-
-def select(machine: Booted, query: str) -> list[list[Any]]:
-    """Rows of the record, read beside the service."""
-    script = (
-        f"import json, sqlite3; c = sqlite3.connect('file:{RECORD}/record.sqlite?mode=ro', uri=True);"
-        f"print(json.dumps(c.execute({query!r}).fetchall()))"
-    )
-    rows: list[list[Any]] = json.loads(machine.told(*AS_SERVICE, "/opt/leukoscope/venv/bin/python", "-I", "-c", script))
-    return rows
-
-
-def stored(machine: Booted) -> int:
-    """Verdicts in the record."""
-    [[count]] = select(machine, "SELECT count(*) FROM verdicts")
-    return int(count)
-
-
-def goes_on(machine: Booted) -> None:
-    """Wait until the service is up and a verdict more is stored."""
-    wait_until(lambda: machine.shown(UNIT, "ActiveState") == "active")
-    before = stored(machine)
-    wait_until(lambda: stored(machine) > before)
-
-
-def restarts(machine: Booted) -> int:
-    return int(machine.shown(UNIT, "NRestarts"))
-
-
 def slots(machine: Booted) -> str:
     return machine.run(*AS_SERVICE, EDGE, "slots", code=None).stdout
 
@@ -104,33 +55,6 @@ def update(machine: Booted, source: str, code: int = 0) -> str:
     """`edge update` as the update's unit would; what it said."""
     done = machine.run(*AS_SERVICE, EDGE, "update", source, code=code)
     return done.stdout + done.stderr
-
-
-def restarted(machine: Booted, act: Callable[[], Any]) -> None:
-    """Do something after which systemd starts the service again, and wait until it serves."""
-    before = restarts(machine)
-    act()
-    wait_until(lambda: restarts(machine) > before)
-    goes_on(machine)
-
-
-@pytest.fixture
-def with_unit(serving: Booted) -> Iterator[Callable[[str], None]]:
-    """Lines for the service's unit, until the test is over."""
-    folder = f"/run/systemd/system/{UNIT}.d"
-
-    def restart() -> None:
-        serving.run("systemctl", "daemon-reload")
-        serving.run("systemctl", "restart", UNIT)
-
-    def use(lines: str) -> None:
-        serving.run("mkdir", "-p", folder)
-        serving.run("bash", "-c", f"printf '%s' \"$1\" > {folder}/test.conf", "-", lines)
-        restart()
-
-    yield use
-    serving.run("rm", "-rf", folder)
-    restart()
 
 
 def test_after_switching_on_it_judges_by_itself(serving: Booted) -> None:

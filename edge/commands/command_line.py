@@ -21,11 +21,11 @@ from typing import Any, Protocol
 
 from edge.commands.terminal.log import show_log
 from edge.errors import DONE, MACHINE_LACKS, LeukoscopeError, UsageError
+from edge.pipeline.sd_notify import Notifier
 from edge.system.interrupts import unwind_on_sigterm
 from edge.system.line_writer import LineWriter
 from edge.system.media import os_errors
 from edge.system.option_values import switch
-from edge.system.sd_notify import Notifier
 from edge.system.streams import given_back, lines, one_line, open_standard_streams
 
 DEFECT = 70  # EX_SOFTWARE of sysexits.h: an exception that nobody foresaw, with its traceback

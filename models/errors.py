@@ -49,6 +49,18 @@ class NetworkError(ModelsError, ValueError):
     """A network file that is damaged or does not fit its contract. Cure: train it again, or correct the contract."""
 
 
+class ForeignCodeError(NetworkError):
+    """A network file that needs code which is not run unasked. Cure: give the code, or export a SavedModel.
+
+    Attributes:
+        holds_code: the code stands in the file itself, as that of a Lambda layer does.
+    """
+
+    def __init__(self, message: str, holds_code: bool) -> None:
+        super().__init__(message)
+        self.holds_code = holds_code
+
+
 class TrainingError(ModelsError, ValueError):
     """A training run that cannot start or continue as asked. Cure: what the message names."""
 

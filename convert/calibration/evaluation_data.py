@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import itertools
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,9 +20,9 @@ from convert.quantization.float_model import FloatModel
 from edge.cameras.synthetic.smear import synthetic_fields
 from edge.inference.contract import InputContract, Pixels
 from models.data.class_folders import layout
-from models.data.dataset import ImageSet, Sample
+from models.data.dataset import ImageSet, Sample, load_pixels
 from models.data.parts import load_part, scan_for, split_for
-from models.data.split import Split
+from models.data.split import Split, SplitError
 from models.training.training_statistics import TrainingStatistics
 
 _log = logging.getLogger(__name__)
@@ -109,6 +110,32 @@ class ImageFolder:
             DatasetError: no such folder.
         """
         return layout(self.root).labels
+
+
+def not_judging(source: Source, contract: InputContract, most: int) -> tuple[Pixels, npt.NDArray[np.int64]]:
+    """(prepared pixels uint8 (N, H, W, 3) RGB, classes int64 (N,)) of up to `most` images of the training and the
+    validation part, drawn in equal numbers a class: images that say something about a network and judge none."""
+    pool: list[Sample] = []
+    for part in ("train", "validation"):
+        with contextlib.suppress(SplitError):  # a part without an image here
+            pool += source.split.samples(source.image_set, part)
+    by_class = [[each for each in pool if each.label == label] for label in contract.labels]
+    chosen = [each for row in itertools.zip_longest(*map(_shuffled, by_class)) for each in row if each is not None][
+        :most
+    ]
+    if not chosen:
+        return nothing(contract)
+    truth = np.array([contract.labels.index(each.label) for each in chosen], np.int64)
+    return load_pixels(chosen, contract), truth
+
+
+def nothing(contract: InputContract) -> tuple[Pixels, npt.NDArray[np.int64]]:
+    """No images, in the form of `not_judging`."""
+    return np.empty((0, contract.size[1], contract.size[0], 3), np.uint8), np.empty(0, np.int64)
+
+
+def _shuffled(samples: list[Sample]) -> list[Sample]:
+    return [samples[k] for k in np.random.default_rng(0).permutation(len(samples))]
 
 
 def from_images(

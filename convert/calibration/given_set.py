@@ -98,22 +98,26 @@ def _load_array(path: Path) -> npt.NDArray[Any]:
 
 
 def _images_of(batches: Iterable[Any], contract: InputContract) -> npt.NDArray[Any]:
-    """All images of a representative dataset, (N, H, W, 3), in one dtype."""
-    width, height = contract.size
+    """All images of a representative dataset in one dtype: pixels (N, H, W, 3), or values (N, H, W, channels)."""
     parts = []
+    shape = contract.input_shape
+    taken = {"f": (shape,), "u": (shape, (*shape[:2], 3))}  # pixels are RGB, or grey levels for a model that takes such
     for number, batch in enumerate(batches):
         if number >= MOST_BATCHES:
             raise CalibrationError(f"the generator has not ended after {MOST_BATCHES} batches")
         only = batch[0] if isinstance(batch, list | tuple) and len(batch) == 1 else batch
         array = np.asarray(only)
         array = array[np.newaxis] if array.ndim == 3 else array
-        if array.ndim != 4 or array.shape[1:] != (height, width, 3) or array.dtype.kind not in "uf":
+        if array.ndim != 4 or array.dtype.kind not in "uf" or array.shape[1:] not in taken[array.dtype.kind]:
             raise CalibrationError(
-                f"batch {number} must be (N, {height}, {width}, 3) numbers; got {array.dtype} {array.shape}"
+                f"batch {number} must be (N, {', '.join(map(str, shape))}) numbers; got {array.dtype} {array.shape}"
             )
         if array.dtype.kind == "u" and array.dtype != np.uint8:
             raise CalibrationError(f"batch {number} must be uint8 or floating-point; got {array.dtype}")
-        parts.append(array if array.dtype == np.uint8 else array.astype(np.float32))
+        if array.dtype == np.uint8:
+            parts.append(np.repeat(array, 3, axis=3) if array.shape[3] == 1 else array)
+        else:
+            parts.append(array.astype(np.float32))
     if not parts or not sum(map(len, parts)):
         raise CalibrationError("the calibration set holds no image")
     if len({p.dtype for p in parts}) > 1:
@@ -122,8 +126,10 @@ def _images_of(batches: Iterable[Any], contract: InputContract) -> npt.NDArray[A
 
 
 def _pixels_of(inputs: npt.NDArray[Any], contract: InputContract) -> Pixels:
-    """Model values back to pixels, RGB; what lies outside the contract's range is clipped."""
+    """Model values (N, H, W, channels) back to pixels (N, H, W, 3) RGB, clipped to the contract's range."""
     real = np.nan_to_num(inputs.astype(np.float64))
     pixels = (real - np.array(contract.offset)) / np.array(contract.scale)
     whole = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+    if contract.channel_order == "GRAY":
+        return np.repeat(whole, 3, axis=3)
     return np.ascontiguousarray(whole if contract.channel_order == "RGB" else whole[..., ::-1])

@@ -18,6 +18,7 @@ from convert.errors import CertificateError
 from convert.parity.comparison import Parity
 from convert.parity.latency import Latency
 from convert.parity.verdict import Check, Verdict
+from convert.quantization.contract_evidence import InferredEntry
 from convert.quantization.findings import Finding
 from convert.recovery.search_log import SearchSummary
 from edge import RESEARCH_USE_ONLY
@@ -28,11 +29,16 @@ CERTIFICATE_FORMAT = 1
 
 
 class FloatModelEntry(msgspec.Struct, frozen=True):
-    """The float model; `file` is its name without folders, since certificates are published."""
+    """The float model; `file` is its name without folders, since certificates are published.
+
+    Attributes:
+        code: what was run to load it, sha256 by file name; missing where nothing was.
+    """
 
     name: str
     file: str
     sha256: str
+    code: dict[str, str] | UnsetType = UNSET
 
 
 class Int8ModelEntry(msgspec.Struct, frozen=True):
@@ -50,13 +56,15 @@ class DecisionEntry(msgspec.Struct, frozen=True):
 
 
 class ContractEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """The contract of both models; no `decision` where every frame is answered, `benign` () where no label is."""
+    """The contract of both models; no `decision` where every frame is answered, no `inferred` where it was given,
+    `benign` () where no label is."""
 
     sha256: str
     size: tuple[int, int]
     labels: tuple[str, ...]
     decision: DecisionEntry | UnsetType = UNSET
     benign: tuple[str, ...] | UnsetType = UNSET
+    inferred: InferredEntry | UnsetType = UNSET
 
 
 class CalibrationEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,6 +174,7 @@ def certify(
     *,
     golden: dict[str, Any] | None = None,
     gates: bytes | None = None,
+    inferred: InferredEntry | None = None,
     request: str = "",
     seconds: Mapping[str, float] | None = None,
     created: datetime | None = None,
@@ -179,6 +188,7 @@ def certify(
         golden: what the golden images are and for which kinds their outputs are certified; None in a record that goes
             with no bundle.
         gates: the bytes of `gates.json` in the bundle; None where it has none.
+        inferred: how the contract was found; None where it was given.
         request: fingerprint of what the file was made from; equal requests need no second run.
         seconds: spent in each phase.
         created: an aware time; now when None.
@@ -202,10 +212,10 @@ def certify(
         labelled=labelled,
         created=moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
         request=request,
-        float_model=FloatModelEntry(model.name, model.path.name, model.sha256),
+        float_model=FloatModelEntry(model.name, model.path.name, model.sha256, model.loading.code.digests() or UNSET),
         int8_model=Int8ModelEntry(hashlib.sha256(int8).hexdigest(), len(int8)),
         float_tflite_bytes=speed.float_tflite_bytes,
-        contract=_contract(contract),
+        contract=_contract(contract, inferred),
         calibration=_calibration(converted.calibration),
         evaluation=EvaluationEntry(
             images=len(images.names),
@@ -229,7 +239,7 @@ def certify(
     )
 
 
-def _contract(contract: InputContract) -> ContractEntry:
+def _contract(contract: InputContract, inferred: InferredEntry | None) -> ContractEntry:
     decision = contract.decision
     return ContractEntry(
         sha256=hashlib.sha256(contract.to_json().encode()).hexdigest(),
@@ -239,6 +249,7 @@ def _contract(contract: InputContract) -> ContractEntry:
         decision=UNSET
         if decision is None
         else DecisionEntry(decision.temperature, dict(zip(contract.labels, decision.answer_from, strict=True))),
+        inferred=UNSET if inferred is None else inferred,
     )
 
 

@@ -21,6 +21,7 @@ from edge.cameras.synthetic.smear import synthetic_fields
 from edge.errors import ModelFileError
 from edge.inference.contract import InputContract, Pixels
 from edge.inference.interpreters import Interpreter, open_interpreter
+from edge.inference.scores import Scores, class_scores
 
 FIELDS = 12  # drawn; what is chosen is chosen from these, their negatives, noise and plain colours
 MOST_CLASSES = 4  # confident answers, and turns between them
@@ -71,14 +72,17 @@ class Kinds:
 
     def candidate(self, what: str, pixels: Pixels) -> Candidate:
         """The image with the first kind's answer."""
-        raw = self.ask(pixels).astype(int)
-        second, highest = np.sort(raw)[-2:]
-        return Candidate(what, pixels, int(raw.argmax()), int(highest - second))
+        scores = self._scores(pixels, self.first)
+        second, highest = np.sort(scores)[-2:]
+        return Candidate(what, pixels, int(scores.argmax()), int(highest - second))
 
     def agree(self, candidate: Candidate) -> bool:
         """Whether every kind gives its class."""
         others = (kind for kind in self.interpreters if kind != self.first)
-        return all(int(self.ask(candidate.pixels, kind).argmax()) == candidate.label for kind in others)
+        return all(int(self._scores(candidate.pixels, kind).argmax()) == candidate.label for kind in others)
+
+    def _scores(self, pixels: Pixels, kind: str) -> Scores:
+        return class_scores(self.ask(pixels, kind))
 
 
 def certified_golden(int8: bytes, contract: InputContract) -> tuple[Golden, dict[str, Any]]:

@@ -16,6 +16,8 @@ from convert.calibration.evaluation_data import (
     Source,
     from_images,
     from_synthetic_fields,
+    not_judging,
+    nothing,
 )
 from convert.certification.certificate import certify
 from convert.certification.conversion import convert_by_search, convert_plainly
@@ -28,8 +30,10 @@ from convert.certification.request import request_digest
 from convert.certification.settings import Settings
 from convert.certification.speed import measure_speed
 from convert.parity.stopwatch import Stopwatch
-from convert.quantization.contract_inference import infer_contract
-from convert.quantization.float_model import FloatModel, load_float, model_name
+from convert.quantization.contract_evidence import InferredEntry, settle
+from convert.quantization.contract_inference import Inferred, infer_contract, loading_with
+from convert.quantization.float_model import AS_IT_IS, FloatModel, Loading, load_float, model_name
+from convert.quantization.preprocessing_check import MOST_IMAGES
 from edge.bundle import bundle as bundles
 from edge.bundle.files import SEARCH_LOG
 from edge.errors import BundleError, GoldenMismatchError
@@ -41,7 +45,12 @@ _log = logging.getLogger(__name__)
 
 
 def quantize_model(
-    path: Path, contract_file: Path | None, data: ImageFolder | None, settings: Settings, out: Path
+    path: Path,
+    contract_file: Path | None,
+    data: ImageFolder | None,
+    settings: Settings,
+    out: Path,
+    loading: Loading = AS_IT_IS,
 ) -> dict[str, Any]:
     """Convert one model into `out/NAME-int8` and return its certificate.
 
@@ -49,6 +58,7 @@ def quantize_model(
         path: of the float model.
         contract_file: its contract; found beside it or inferred when None.
         data: images that calibrate and judge; synthetic fields when None.
+        loading: what the model's file leaves open.
 
     Raises:
         LeukoscopeError: the model, the images or the converted file are not what they must be; nothing is written.
@@ -56,7 +66,7 @@ def quantize_model(
     """
     watch = Stopwatch()
     _log.info(f"{model_name(path)}: {path}")
-    request = request_digest(path, contract_file, data, settings)
+    request = request_digest(path, contract_file, data, settings, loading)
     folder = out / f"{model_name(path)}-{settings.io}"
     reused = None if settings.force else _unchanged(folder, request)
     if reused is not None:
@@ -65,13 +75,15 @@ def quantize_model(
         return reused
     _log.info("  loading the model, which takes some seconds the first time")
     with watch("load"):
-        model = load_float(path)
+        model = load_float(path, loading_with(loading, path, contract_file))
         folders = () if data is None else data.class_folders()
         inferred = infer_contract(model, contract_file, settings.benign, folders=folders)
+    with watch("images"):
+        source = None if data is None else data.source(inferred.contract.labels)
+        inferred, evidence = settled(model, inferred, source)
     contract = inferred.contract
     _say(*model.notes, *inferred.notes)
     with watch("images"):
-        source = None if data is None else data.source(contract.labels)
         images = choose_images(model, contract, source, settings)
     _say(*images.notes)
     gates = choose_gates(path, contract, settings.gates)
@@ -86,7 +98,14 @@ def quantize_model(
     with watch("golden"):
         golden, golden_record = certified_golden(converted.int8, contract)
     certificate = certify(
-        reference, converted, speed, golden=golden_record, gates=gates, request=request, seconds=watch.seconds
+        reference,
+        converted,
+        speed,
+        golden=golden_record,
+        gates=gates,
+        inferred=evidence,
+        request=request,
+        seconds=watch.seconds,
     )
     compared, log = converted.compared, converted.search
     probabilities = compared.float_probabilities, compared.int8_probabilities
@@ -122,6 +141,17 @@ def choose_images(
         seed=settings.seed,
         method=settings.method,
     )
+
+
+def settled(model: FloatModel, inferred: Inferred, source: Source | None) -> tuple[Inferred, InferredEntry | None]:
+    """The contract with what the labelled images of `source` say about it (`convert.quantization.contract_evidence`).
+
+    Raises:
+        TooFewImagesError: they speak for another one, and are too few to be sure.
+    """
+    if inferred.given or source is None:
+        return settle(model, inferred, *nothing(inferred.contract))
+    return settle(model, inferred, *not_judging(source, inferred.contract, MOST_IMAGES))
 
 
 def _unchanged(folder: Path, request: str) -> dict[str, Any] | None:

@@ -15,8 +15,8 @@ from convert.certification.report_text import parity_text
 from convert.certification.settings import Settings
 from convert.certification.speed import measure_speed
 from convert.parity.policy import Policy
-from convert.quantization.contract_inference import infer_contract
-from convert.quantization.float_model import load_float
+from convert.quantization.contract_inference import CONTRACT_FILE, beside, infer_contract, loading_with
+from convert.quantization.float_model import AS_IT_IS, Loading, load_float
 from convert.quantization.postcheck import check_labels
 from edge.bundle import bundle as bundles
 from edge.errors import BundleError
@@ -33,9 +33,11 @@ def judge_pair(
     data: ImageFolder | None,
     policy: Policy,
     page: Path | None,
+    loading: Loading = AS_IT_IS,
 ) -> tuple[dict[str, Any], str]:
     """Compare a float model with an int8 file or bundle; the record and a table for a terminal."""
-    model = load_float(model_path)
+    contract_file = contract_file or _contract_beside(model_path, int8_path)
+    model = load_float(model_path, loading_with(loading, model_path, contract_file))
     folders = () if data is None else data.class_folders()
     contract = infer_contract(model, contract_file, folders=folders).contract
     int8 = _read_int8(int8_path, contract)
@@ -53,6 +55,12 @@ def judge_pair(
         "synthetic": images.synthetic,
     }
     return record, parity_text(compared.parity, compared.judgement)
+
+
+def _contract_beside(model: Path, int8: Path) -> Path | None:
+    """The bundle's own contract for a model that has none beside it."""
+    inside = int8 / CONTRACT_FILE
+    return inside if int8.is_dir() and inside.is_file() and beside(model, CONTRACT_FILE) is None else None
 
 
 def _read_int8(path: Path, contract: InputContract) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any
 from convert.calibration.evaluation_data import SYNTHETIC_CALIBRATION, SYNTHETIC_EVALUATION, ImageFolder
 from convert.certification.settings import Settings
 from convert.quantization.contract_inference import CONTRACT_FILE, LABELS_FILE, beside
-from convert.quantization.float_model import check_form, digest, model_name
+from convert.quantization.float_model import AS_IT_IS, Loading, check_form, digest, model_name
 from edge.bundle.files import GATES
 from edge.inference.images import LARGEST_IMAGE_BYTES
 from edge.system.progress import tracked
@@ -39,7 +39,9 @@ _ROOMS = (
 )
 
 
-def request_digest(path: Path, contract_file: Path | None, data: ImageFolder | None, settings: Settings) -> str:
+def request_digest(
+    path: Path, contract_file: Path | None, data: ImageFolder | None, settings: Settings, loading: Loading = AS_IT_IS
+) -> str:
     """Sha256 of everything that the bundle of the float model at `path` follows from.
 
     Raises:
@@ -54,6 +56,8 @@ def request_digest(path: Path, contract_file: Path | None, data: ImageFolder | N
         "training": _content(path.parent / STATISTICS_FILE),
         "images": [SYNTHETIC_CALIBRATION, SYNTHETIC_EVALUATION] if data is None else _images(data),
         "calibration": [settings.calibration_count, settings.method, settings.seed],
+        "size": loading.size,
+        "custom": loading.code.digests(),
         "policy": settings.policy.to_record(),
         "io": settings.io,
         "benign": settings.benign,

@@ -1,16 +1,39 @@
 """Values of the words that several commands share: a float model, images, a policy."""
 
+import re
 from pathlib import Path
 
 from convert.calibration.evaluation_data import ImageFolder
 from convert.parity.policy import Policy
-from edge.system.option_values import optional_path
+from convert.quantization.float_model import Loading
+from edge.errors import UsageError
+from edge.system.option_values import optional_path, switch
 from models.data.published import TRAINED, trained
+from models.networks.custom_code import CustomCode
 
 
 def float_model_path(word: str) -> Path:
     """The file of a shipped network by its name, else `word` as a path."""
     return trained(word) / "model.keras" if word in TRAINED else Path(word)
+
+
+def loading_options(size: str, custom: str, unsafe_lambda: bool) -> Loading:
+    """Values of --size, --custom and --unsafe-lambda.
+
+    >>> loading_options("320x240", "", False).size
+    (320, 240)
+    """
+    modules = tuple(word.strip() for word in custom.split(",") if word.strip())
+    code = CustomCode(modules, switch(unsafe_lambda, "--unsafe-lambda"))
+    return Loading(_size(size) if size else None, code=code)
+
+
+def _size(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d{1,4})(?:x(\d{1,4}))?", text)
+    if found is None:
+        raise UsageError(f"--size must be WIDTHxHEIGHT in pixels, such as 160x160; got {text!r}")
+    width = int(found[1])
+    return width, int(found[2] or width)
 
 
 def image_folder(data: str, split: str) -> ImageFolder | None:

@@ -4,8 +4,9 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from convert.commands.arguments import float_model_path
+from convert.commands.arguments import float_model_path, loading_options
 from convert.diagnosis.record import DiagnosisRecord
+from convert.quantization.float_model import AS_IT_IS, Loading
 from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE, UsageError
 from edge.system.files import require_writable, write_whole
@@ -38,6 +39,7 @@ class DiagnoseRequest:
     contract: Path | None
     out: Path | None
     json: bool
+    loading: Loading = AS_IT_IS
 
     def execute(self) -> Outcome:
         """Exit 1 when a cause of weight was found, 3 with too few images."""
@@ -48,7 +50,7 @@ class DiagnoseRequest:
         if self.out is not None:
             require_writable(self.out, "--out")
         data = ImageFolder(self.data, self.split)
-        found = job.diagnose(self.model, self.int8, self.contract, data, self.images)
+        found = job.diagnose(self.model, self.int8, self.contract, data, self.images, self.loading)
         if self.out is not None:
             _write(self.out, found.record)
         code = ANSWER_IS_NO if found.record.verdict == "fault" else DONE
@@ -78,6 +80,9 @@ def diagnose(
     split: str = "",
     contract: str = "",
     out: str = "",
+    size: str = "",
+    custom: str = "",
+    unsafe_lambda: bool = False,
     json: bool = False,
 ) -> DiagnoseRequest:
     """Where does the error of an int8 model come from? Both networks run on the same images, layer by layer.
@@ -93,6 +98,9 @@ def diagnose(
         split: CSV from `models split`; the shipped one for the published set, else made from the images.
         contract: JSON that says how a frame becomes the float model's input.
         out: folder for diagnosis.html, diagnosis.png and diagnosis.json.
+        size: WIDTHxHEIGHT of the input, for a model whose size is not fixed, such as 160x160.
+        custom: Python file (or module) that defines the model's own layers and functions; several with commas.
+        unsafe_lambda: run the code of Lambda layers that the model file holds; only for a file you trust.
         json: print the record as JSON.
     """
     if not int8 and model not in TRAINED:
@@ -106,4 +114,5 @@ def diagnose(
         optional_path(contract),
         optional_path(out),
         json,
+        loading_options(size, custom, unsafe_lambda),
     )

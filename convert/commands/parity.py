@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convert.calibration.evaluation_data import ImageFolder
-from convert.commands.arguments import float_model_path, image_folder, named_policy
+from convert.commands.arguments import float_model_path, image_folder, loading_options, named_policy
 from convert.parity.policy import Policy
 from convert.parity.verdict import EXIT_CODES
+from convert.quantization.float_model import AS_IT_IS, Loading
 from edge.commands.command_line import Outcome
 from edge.system.files import require_file
 from edge.system.option_values import optional_path
@@ -27,6 +28,7 @@ class ParityRequest:
     policy: Policy
     report: Path | None
     json: bool
+    loading: Loading = AS_IT_IS
 
     def execute(self) -> Outcome:
         """Exit 0 pass, 1 fail, 3 not enough images to say."""
@@ -34,7 +36,9 @@ class ParityRequest:
 
         if self.report is not None:
             require_file(self.report, "--report")
-        record, text = judge_pair(self.model, self.int8, self.contract, self.data, self.policy, self.report)
+        record, text = judge_pair(
+            self.model, self.int8, self.contract, self.data, self.policy, self.report, self.loading
+        )
         return Outcome(EXIT_CODES[record["verdict"]], record, text)
 
 
@@ -47,6 +51,9 @@ def parity(
     contract: str = "",
     policy: str = "",
     report: str = "",
+    size: str = "",
+    custom: str = "",
+    unsafe_lambda: bool = False,
     json: bool = False,
 ) -> ParityRequest:
     """Does an int8 model decide as its float original does? Exit 0 yes, 1 no, 3 not enough images to say.
@@ -59,6 +66,9 @@ def parity(
         contract: JSON that says how a frame becomes the model's input.
         policy: TOML with the thresholds; the shipped ones as for quantize.
         report: HTML page to write.
+        size: WIDTHxHEIGHT of the input, for a model whose size is not fixed, such as 160x160.
+        custom: Python file (or module) that defines the model's own layers and functions; several with commas.
+        unsafe_lambda: run the code of Lambda layers that the model file holds; only for a file you trust.
         json: print the record as JSON.
     """
     return ParityRequest(
@@ -69,4 +79,5 @@ def parity(
         named_policy(policy, data),
         optional_path(report),
         json,
+        loading_options(size, custom, unsafe_lambda),
     )

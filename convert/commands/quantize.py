@@ -8,8 +8,9 @@ from convert.calibration.calibration_set import DEFAULT_COUNT
 from convert.calibration.evaluation_data import ImageFolder
 from convert.calibration.selection import METHODS
 from convert.certification.settings import Settings
-from convert.commands.arguments import float_model_path, image_folder, named_policy
+from convert.commands.arguments import float_model_path, image_folder, loading_options, named_policy
 from convert.parity.verdict import EXIT_CODES
+from convert.quantization.float_model import AS_IT_IS, Loading
 from edge.bundle.statement import BUNDLE_NAME
 from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE, NOT_ENOUGH_EVIDENCE, UsageError
@@ -26,6 +27,7 @@ class QuantizeRequest:
         models: files or folders of float models; a bundle is named after each.
         contract: of the models; found beside each model or inferred when None.
         data: images, a folder a class; synthetic fields when None.
+        loading: what the models' files leave open.
 
     >>> quantize("dots.keras", int8=True, seed="3").settings.seed
     3
@@ -37,6 +39,7 @@ class QuantizeRequest:
     settings: Settings
     out: Path
     json: bool
+    loading: Loading = AS_IT_IS
 
     def execute(self) -> Outcome:
         """One bundle a model; the exit code is that of the worst verdict."""
@@ -46,7 +49,7 @@ class QuantizeRequest:
         require_writable(self.out, "--out")
         certificates: list[dict[str, Any]] = []
         for number, path in enumerate(self.models, start=1):
-            certificates.append(quantize_model(path, self.contract, self.data, self.settings, self.out))
+            certificates.append(quantize_model(path, self.contract, self.data, self.settings, self.out, self.loading))
             if certificates[-1].get("search", {}).get("interrupted") and number < len(self.models):
                 raise KeyboardInterrupt  # whoever stopped a search did not mean to begin another
         worst = max(
@@ -78,6 +81,9 @@ def quantize(
     search: bool = False,
     benign: tuple[str, ...] = (),
     gates: str = "",
+    size: str = "",
+    custom: str = "",
+    unsafe_lambda: bool = False,
     json: bool = False,
 ) -> QuantizeRequest:
     """Convert float classifiers to full-int8 TFLite and prove that they decide alike.
@@ -105,6 +111,9 @@ def quantize(
         gates: gates.json that says when the model must not be asked; the one beside the model when left out.
         search: try equalization, bias correction, other ranges and calibration sets, and a fine-tune if need be; keep
             what decides most like float on the validation part. Ctrl-C keeps the best so far.
+        size: WIDTHxHEIGHT of the input, for a model whose size is not fixed, such as 160x160.
+        custom: Python file (or module) that defines the model's own layers and functions; several with commas.
+        unsafe_lambda: run the code of Lambda layers that the model file holds; only for a file you trust.
         json: print the certificates as JSON.
     """
     if not int8:
@@ -136,6 +145,7 @@ def quantize(
         settings,
         Path(out),
         json,
+        loading_options(size, custom, unsafe_lambda),
     )
 
 

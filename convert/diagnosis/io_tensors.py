@@ -11,6 +11,7 @@ from convert.diagnosis.record import EndsRecord
 from convert.tflite.inspection import TensorInfo
 from convert.tflite.matching import Array, Floats, dequantized, held_range
 from edge.inference.contract import InputContract
+from edge.inference.scores import both_classes, class_scores
 
 FIELDS = ("channel_order", "aspect", "scale", "offset")  # of a contract, that change what a network is fed
 
@@ -62,14 +63,14 @@ def look_at_ends(
         contract: what the int8 file is fed by.
         differs: fields of it that are not the float network's.
         tensors: input and output of the int8 file.
-        before: float32 (N, classes), the float network's outputs. after: the int8 file's, as they are.
+        before: float32 (N, classes), the float network's probabilities. after: the int8 file's outputs, as they are.
     """
     low, high = held_range(tensors[0])
     real = np.arange(256)[:, np.newaxis] * np.array(contract.scale) + np.array(contract.offset)
     step = (high - low) / 255
     outside = (real < low - 0.51 * step) | (real > high + 0.51 * step)
     inside = np.clip(real, low, high)
-    ordered, held = np.sort(before, axis=1), np.sort(dequantized(after, tensors[1]), axis=1)
+    ordered, held = np.sort(before, axis=1), np.sort(both_classes(dequantized(after, tensors[1])), axis=1)
     output_step = float(tensors[1].scales[0])
     margins = (ordered[:, -1] - ordered[:, -2]) / output_step
     return Ends(
@@ -99,4 +100,4 @@ def contract_differences(one: InputContract, other: InputContract) -> tuple[str,
 
 
 def _agreement(before: npt.NDArray[Any], after: npt.NDArray[Any]) -> float:
-    return float((before.argmax(axis=1) == after.argmax(axis=1)).mean())
+    return float((before.argmax(axis=1) == class_scores(after).argmax(axis=1)).mean())

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from convert.calibration.calibration_set import choose
-from convert.calibration.evaluation_data import ImageFolder, Source
+from convert.calibration.evaluation_data import ImageFolder, Source, not_judging
 from convert.diagnosis.activations import Activations, Layer
 from convert.diagnosis.causes import Cause, Findings, causes
 from convert.diagnosis.io_tensors import contract_differences, look_at_ends
@@ -27,16 +27,18 @@ from convert.diagnosis.rescaling import in_scales_of
 from convert.diagnosis.weights import Weights, weigh
 from convert.errors import DiagnoseError, PreprocessingError, TooFewImagesError
 from convert.parity.stopwatch import Stopwatch
-from convert.quantization.contract_inference import infer_contract
-from convert.quantization.float_model import FloatModel, load_float
+from convert.quantization.contract_evidence import settle
+from convert.quantization.contract_inference import infer_contract, loading_with
+from convert.quantization.float_model import AS_IT_IS, FloatModel, Loading, load_float
 from convert.quantization.postcheck import check_labels
-from convert.quantization.preprocessing_check import check_preprocessing
+from convert.quantization.preprocessing_check import MOST_IMAGES, check_preprocessing
 from convert.quantization.quantize import float_tflite
 from convert.tflite.inspection import TensorInfo, inspect
 from convert.tflite.matching import Matched, match
 from edge.bundle import bundle as bundles
 from edge.errors import ContractError
 from edge.inference.contract import FLOAT32, InputContract, Pixels, Quantization
+from edge.inference.scores import both_classes
 from edge.inference.tflite.model_file import read_model
 from edge.settings.trusted_keys import machine_keys
 from edge.system.progress import Progress
@@ -86,6 +88,7 @@ def diagnose(
     contract_file: Path | None,
     data: ImageFolder,
     count: int,
+    loading: Loading = AS_IT_IS,
 ) -> Diagnosis:
     """Diagnose one pair.
 
@@ -102,8 +105,12 @@ def diagnose(
     watch = Stopwatch()
     with watch("load"):
         int8 = read_int8(int8_path)
-        model = load_float(model_path)
-        contract = infer_contract(model, contract_file, folders=data.class_folders()).contract
+        model = load_float(model_path, loading_with(loading, model_path, contract_file))
+        inferred = infer_contract(model, contract_file, folders=data.class_folders())
+        if not inferred.given:
+            source = data.source(inferred.contract.labels)
+            inferred, _ = settle(model, inferred, *not_judging(source, inferred.contract, MOST_IMAGES))
+        contract = inferred.contract
         differs = check_pair(model, contract, int8)
     with watch("images"):
         images = choose_images(data.source(contract.labels), contract, count)
@@ -165,8 +172,7 @@ def read_int8(path: Path) -> Int8Model:
 def check_pair(model: FloatModel, contract: InputContract, int8: Int8Model) -> tuple[str, ...]:
     """Refuse an int8 file of another size, number of classes or labels; fields in which its contract differs."""
     seen = inspect(int8.model, str(int8.path))
-    width, height = model.size
-    for tensor, wanted in ((seen.inputs[0], (1, height, width, 3)), (seen.outputs[0], (1, model.classes))):
+    for tensor, wanted in ((seen.inputs[0], (1, *contract.input_shape)), (seen.outputs[0], (1, contract.outputs))):
         if tensor.shape != wanted:
             raise DiagnoseError(
                 f"{int8.path}: not made from {model.path}: {'x'.join(map(str, wanted))} expected; it has"
@@ -241,7 +247,7 @@ def layer_names(network: Any) -> frozenset[str]:
 def _run(
     plain_model: bytes, int8_model: bytes, matched: Matched, images: Images, fed: tuple[InputContract, InputContract]
 ) -> tuple[tuple[Layer, ...], list[Seen], Any, Any]:
-    """Both files on every image: layers, all values of the first few, and both outputs (N, classes)."""
+    """Both files on every image: layers, all values of the first few, float's probabilities and int8's outputs."""
     with silenced():
         activations = Activations(plain_model, int8_model, matched)
     plain, int8 = fed[0].encoder(FLOAT32), fed[1].encoder(_format(matched.int8.inputs[0]))
@@ -256,7 +262,7 @@ def _run(
             if len(kept) < EFFECT_IMAGES:
                 kept.append(seen)
             bar.advance()
-    return activations.layers(), kept, np.stack(before), np.stack(after)
+    return activations.layers(), kept, both_classes(np.stack(before)), np.stack(after)
 
 
 def _feeding(model: FloatModel, contract: InputContract, images: Images, before: Any) -> PreprocessingError | None:

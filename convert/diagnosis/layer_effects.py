@@ -76,12 +76,15 @@ def effects(
             answer = disturbed if rest is None else rest.run({**values, index: disturbed})
             change = _centred(answer) - want
             noise += float((change * change).sum())
-            flipped += int(np.argmax(answer) != np.argmax(want))
+            flipped += int(np.argmax(_centred(answer)) != np.argmax(want))
         found.append((name, noise, flipped))
     total = sum(noise for _, noise, _ in found) or 1.0
     return tuple(Effect(n, decibel(signal, noise), noise / total, f, len(seen)) for n, noise, f in found)
 
 
 def _centred(logits: Floats) -> Doubles:
+    """Less their mean over the classes; one logit is a sigmoid's, of the second of two classes."""
     values = logits.reshape(-1).astype(np.float64)
+    if len(values) == 1:
+        values = np.array([0.0, values[0]])
     return np.asarray(values - values.mean())

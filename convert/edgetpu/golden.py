@@ -8,6 +8,7 @@ from edge.bundle.bundle import Bundle
 from edge.bundle.golden import Golden
 from edge.errors import GoldenMismatchError
 from edge.inference.arithmetic import EDGETPU
+from edge.inference.scores import class_scores
 from edge.serving.interpreter import open_edgetpu
 
 # LSB by which the certified answer must lead for a change of class to be a fault and not a near tie: a tenth of the
@@ -30,9 +31,10 @@ def with_edgetpu_outputs(bundle: Bundle, compiled: bytes, device: str) -> tuple[
     outputs, again = (np.stack([interpreter.invoke(tensor) for tensor in tensors]) for _ in range(2))
     if not np.array_equal(outputs, again):
         raise GoldenMismatchError(f"{bundle.path}: the Edge TPU answers the same golden image in two ways")
-    certified = bundle.golden.outputs.astype(np.int16)
-    second, highest = np.sort(certified, axis=1)[:, -2:].T
-    changed = certified.argmax(axis=1) != outputs.argmax(axis=1)
+    certified = bundle.golden.outputs
+    scores = class_scores(certified)
+    second, highest = np.sort(scores, axis=1)[:, -2:].T
+    changed = scores.argmax(axis=1) != class_scores(outputs).argmax(axis=1)
     wrong = np.flatnonzero(changed & (highest - second >= CLEAR_LEAD))
     if wrong.size:
         raise GoldenMismatchError(
@@ -44,7 +46,7 @@ def with_edgetpu_outputs(bundle: Bundle, compiled: bytes, device: str) -> tuple[
         "runtime": f"{interpreter.runtime} {interpreter.version}",
         "device": device,
         "images": len(outputs),
-        "max_difference": int(np.abs(outputs.astype(np.int16) - certified).max()),
+        "max_difference": int(np.abs(outputs.astype(np.int16) - certified.astype(np.int16)).max()),
         "near_ties_changed": int(changed.sum()),
     }
     others = {**bundle.golden.others, EDGETPU: outputs}

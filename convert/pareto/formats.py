@@ -71,8 +71,7 @@ def _converter(model: FloatModel) -> Any:
     import keras
     import tensorflow as tf
 
-    width, height = model.size
-    image = keras.Input((height, width, 3), batch_size=1, name="image")
+    image = keras.Input(model.input_shape, batch_size=1, name="image")
     fixed = keras.Model(image, model.network(image, training=False), name="fixed_batch")
     return tf.lite.TFLiteConverter.from_keras_model(fixed)
 

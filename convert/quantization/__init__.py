@@ -1,6 +1,7 @@
 """Quantization: float models in, int8 TFLite files out, and checks of both ends."""
 
 __all__ = [
+    "contract_evidence",
     "contract_inference",
     "findings",
     "float_model",

@@ -1,33 +1,39 @@
-"""The contract of a float model: given, beside it, or inferred from its first layers."""
+"""The contract of a float model: given, beside it, or inferred from its layers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from convert.quantization.float_model import FloatModel, check_fits, size_text
+from convert.quantization.float_ends import size_text
+from convert.quantization.float_model import FloatModel, Loading, check_fits
+from convert.quantization.front import Values
 from edge.errors import ContractError
 from edge.inference.benign import in_words
 from edge.inference.contract import InputContract
 
-LARGEST_NORMALIZED = 8.0  # an image's values after normalization; ImageNet's mean and deviation reach about 2.7
-
-
 CONTRACT_FILE, LABELS_FILE = "contract.json", "labels.txt"
-
-
-# Layers, and the arithmetic that `keras.applications.*.preprocess_input` leaves in a graph.
-NORMALIZERS = frozenset({"Rescaling", "Normalization", "TrueDivide", "Divide", "Multiply", "Subtract", "Add"})
+RANGES: dict[Values, tuple[float, float]] = {"-1..1": (1 / 128, -1.0), "0..1": (1 / 255, 0.0), "0..255": (1.0, 0.0)}
+_SAID: dict[Values, str] = {
+    "-1..1": "pixel / 128 - 1 (-1..1)",
+    "0..1": "pixel / 255 (0..1)",
+    "0..255": "pixels 0..255 as they are",
+}
 
 
 @dataclass(frozen=True)
 class Inferred:
-    """A contract, and where each part of it comes from, one sentence each, to be said aloud."""
+    """A contract, and where each part of it comes from.
+
+    Attributes:
+        notes: one sentence a part, to be said aloud.
+        given: from a file, which is binding: nothing is found out about it.
+        certain: the network's layers say which values it wants; else it is assumed.
+    """
 
     contract: InputContract
     notes: tuple[str, ...]
+    given: bool
+    certain: bool
 
 
 def infer_contract(
@@ -35,9 +41,10 @@ def infer_contract(
 ) -> Inferred:
     """The contract of a model: the one given, else `contract.json` beside it, else put together.
 
-    Put together: size from the model; labels from `labels.txt` beside it, else the sorted names of the class folders,
-    as Keras numbers them, else class_0, class_1, ...; value range 0..255 or 0..1 when the network begins with a
-    Rescaling or Normalization layer, else this project's -1..1.
+    Put together: size and channels from the model; labels from `labels.txt` beside it, else the sorted names of the
+    class folders, as Keras numbers them, else class_0, class_1, ...; the values from layers in front of the network
+    that scale them, else this project's -1..1, which labelled images may correct
+    (`convert.quantization.contract_evidence`).
 
     Args:
         model: as loaded.
@@ -55,16 +62,36 @@ def infer_contract(
         check_fits(model, contract)
         _check_decision(model, contract, found)
         contract, said = named_benign(contract, benign)
-        return Inferred(contract, (f"contract: {found}", said))
+        return Inferred(contract, (f"contract: {found}", said), given=True, certain=True)
     labels, said_labels = _labels(model, folders)
-    scale, offset, said_range = _value_range(model)
-    contract = InputContract(model.size, labels, scale=(scale,) * 3, offset=(offset,) * 3)
+    values, said_values, certain = _values(model)
+    scale, offset = RANGES[values]
+    contract = InputContract(
+        model.size,
+        labels,
+        "RGB" if model.channels == 3 else "GRAY",
+        scale=(scale,) * model.channels,
+        offset=(offset,) * model.channels,
+        output=model.output,
+    )
     check_fits(model, contract)
     contract, said = named_benign(contract, benign)
-    assumed = "channel order RGB and the whole frame squeezed to size are assumed; give a contract to say otherwise"
-    return Inferred(
-        contract, (f"size: {size_text(model.size)} pixels, from the model", said_labels, said, said_range, assumed)
-    )
+    order = "channel order RGB" if model.channels == 3 else "grey levels of RGB (ITU-R BT.601)"
+    assumed = f"{order} and the whole frame squeezed to size are assumed; give a contract to say otherwise"
+    size = f"size: {size_text(model.size)} pixels, from the model"
+    return Inferred(contract, (size, said_labels, said, said_values, assumed), given=False, certain=certain)
+
+
+def loading_with(loading: Loading, path: Path, given: Path | None) -> Loading:
+    """`loading` with the size of the contract, given or beside the model, for a model whose size is not fixed."""
+    found = given or beside(path, CONTRACT_FILE)
+    return replace(loading, open_size=InputContract.load(found).size) if found and found.is_file() else loading
+
+
+def beside(path: Path, name: str) -> Path | None:
+    """A file in the model's folder; for a SavedModel inside it, then beside it."""
+    folders = (path, path.parent) if path.is_dir() else (path.parent,)
+    return next((folder / name for folder in folders if (folder / name).is_file()), None)
 
 
 def named_benign(contract: InputContract, benign: Sequence[str] = ()) -> tuple[InputContract, str]:
@@ -103,55 +130,24 @@ def _check_decision(model: FloatModel, contract: InputContract, path: Path) -> N
         )
 
 
-def _value_range(model: FloatModel) -> tuple[float, float, str]:
-    """(scale, offset, sentence): the pixel values the network wants, read off its first layers."""
-    front = _front_layer(model.network)
-    if front is None:
-        return (
-            1 / 128,
-            -1.0,
-            "values: pixel / 128 - 1 (-1..1), assumed: nothing in the network says otherwise",
-        )
-    kind, at_255 = front
-    if at_255 <= LARGEST_NORMALIZED:
-        return 1.0, 0.0, f"values: pixels 0..255 as they are, since the network begins with a {kind} layer"
-    return (
-        1 / 255,
-        0.0,
-        f"values: pixel / 255 (0..1), since the network begins with a {kind} layer for that range",
-    )
-
-
-def _front_layer(network: Any) -> tuple[str, float] | None:
-    """(kind, largest magnitude pixels 0 and 255 reach behind it) of the normalizing layers in front."""
-    import keras
-
-    every = getattr(network, "operations", None) or getattr(network, "layers", [])
-    steps = [step for step in every if not isinstance(step, keras.layers.InputLayer)]
-    if steps and getattr(steps[0], "layers", None):  # a model within the model
-        return _front_layer(steps[0])
-    front: list[Any] = []
-    for step in steps:
-        if type(step).__name__ not in NORMALIZERS:
-            break
-        front.append(step)
-    if not front:
-        return None
-    try:
-        part = keras.Model(network.inputs[0], front[-1].output)
-        shape = network.inputs[0].shape[1:]
-        ends = np.stack([np.zeros(shape, np.float32), np.full(shape, 255, np.float32)])
-        return type(front[0]).__name__, float(np.abs(np.asarray(part(ends))).max())
-    except (AttributeError, ValueError, TypeError):  # a layer used twice has no single output
-        return None
+def _values(model: FloatModel) -> tuple[Values, str, bool]:
+    """(values, sentence, whether that is certain): what the network wants, read off its first layers."""
+    front = model.front
+    if front is not None:
+        so = "since the network begins with" if front.certain else "as is likely for a network that begins with"
+        return front.values, f"values: {_SAID[front.values]}, {so} {front.layer}", front.certain
+    seen = hasattr(model.network, "layers")
+    why = "no layer in front of the network scales them" if seen else "the layers of a SavedModel cannot be seen"
+    return "-1..1", f"values: {_SAID['-1..1']}, assumed: {why}", False
 
 
 def _labels(model: FloatModel, folders: Sequence[str]) -> tuple[tuple[str, ...], str]:
     found = beside(model.path, LABELS_FILE)
     if not found and folders:
         if len(folders) != model.classes:
+            has = "one sigmoid output, for two classes" if model.output == "sigmoid" else f"{model.classes} outputs"
             raise ContractError(
-                f"{model.path}: has {model.classes} outputs, and the images lie in {len(folders)} class folders: "
+                f"{model.path}: has {has}, and the images lie in {len(folders)} class folders: "
                 f"{', '.join(folders)}; put {LABELS_FILE} beside the model, its class names one a line in output order"
             )
         return tuple(folders), (
@@ -167,9 +163,3 @@ def _labels(model: FloatModel, folders: Sequence[str]) -> tuple[tuple[str, ...],
     except (OSError, UnicodeDecodeError) as error:
         raise ContractError(f"{found}: not a readable text file of labels") from error
     return tuple(line.strip() for line in lines if line.strip()), f"labels: {found}"
-
-
-def beside(path: Path, name: str) -> Path | None:
-    """A file in the model's folder; for a SavedModel inside it, then beside it."""
-    folders = (path, path.parent) if path.is_dir() else (path.parent,)
-    return next((folder / name for folder in folders if (folder / name).is_file()), None)

@@ -1,13 +1,13 @@
 """Trained Keras image classifiers, ours or anybody's: loading, and refusal of what is none.
 
-Three forms on disk: `.keras`, `.h5`, and a SavedModel folder. What comes back takes float32 (N, H, W, 3) in
+Three forms on disk: `.keras`, `.h5`, and a SavedModel folder. What comes back takes float32 (N, H, W, channels) in
 the order of its contract and answers probabilities, whatever the file held.
 """
 
 import hashlib
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,37 @@ import numpy as np
 import numpy.typing as npt
 
 from convert.errors import FloatModelError
+from convert.quantization.float_ends import classifier_head, image_input, size_text
+from convert.quantization.float_source import load_keras_file, load_saved_model
+from convert.quantization.front import Front, front_of
 from edge.errors import ContractError
-from edge.inference.contract import InputContract
-from edge.system.streams import silenced
-from models.errors import NetworkError
-from models.networks.loading import first_line, load_keras
+from edge.inference.contract import InputContract, OutputKind
+from models.networks.custom_code import NO_CODE, CustomCode
 from models.networks.prediction import traced
 from models.support.quiet_tensorflow import import_tensorflow
 
 Floats = npt.NDArray[np.float32]
-PROBES = 4  # images of noise that show whether the outputs are probabilities; few, for the memory's sake
-SUM_TOLERANCE = 1e-3  # of a probability vector
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How a model is to be loaded, where the file leaves that open.
+
+    Attributes:
+        size: (width, height) that its input is to have, which one whose size is not fixed then gets.
+        open_size: the same for one whose size is not fixed alone.
+        code: what may be run to load it.
+
+    >>> Loading().size is None
+    True
+    """
+
+    size: tuple[int, int] | None = None
+    open_size: tuple[int, int] | None = None
+    code: CustomCode = NO_CODE
+
+
+AS_IT_IS = Loading()
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +54,16 @@ class FloatModel:
     """A float classifier.
 
     Attributes:
-        network: a Keras model, or any callable Keras can trace, from (N, H, W, 3) float32 to (N, classes).
+        network: a Keras model, or any callable Keras can trace, from (N, H, W, channels) float32 to (N, outputs).
         path: where it came from.
         sha256: of the file, or of a folder's file names and contents.
         size: (width, height) of its input, pixels.
-        classes: number of outputs.
+        classes: number of classes.
         notes: what was decided about it and should be said, one sentence each.
+        channels: of its input, 3 or 1.
+        output: "softmax", one output a class, or "sigmoid", one output for two classes.
+        front: what its first layers say about the values it wants; None where they say nothing.
+        loading: how it was loaded; with it, `path` gives the same model again.
 
     >>> model = FloatModel(lambda batch: batch, Path("dots.keras"), "0" * 64, "dots", (32, 32), 4)
     >>> model.predict(np.empty((0, 32, 32, 3), np.float32)).shape
@@ -53,52 +77,72 @@ class FloatModel:
     size: tuple[int, int]
     classes: int
     notes: tuple[str, ...] = ()
+    channels: int = 3
+    output: OutputKind = "softmax"
+    front: Front | None = None
+    loading: Loading = AS_IT_IS
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels)."""
+        return self.size[1], self.size[0], self.channels
 
     def predict(self, inputs: Floats) -> Floats:
         """Probabilities.
 
         Args:
-            inputs: float32 (N, height, width, 3), as `InputContract.encode(pixels, FLOAT32)` makes them.
+            inputs: float32 (N, height, width, channels), as `InputContract.encode(pixels, FLOAT32)` makes them.
 
         Returns:
-            float32 (N, classes), rows sum to 1.
+            float32 (N, classes), rows sum to 1; of a sigmoid 1 - p and p.
 
         Raises:
             FloatModelError: another shape or dtype.
         """
-        width, height = self.size
-        if inputs.dtype != np.float32 or inputs.ndim != 4 or inputs.shape[1:] != (height, width, 3):
-            raise FloatModelError(
-                f"inputs must be float32 (N, {height}, {width}, 3); got {inputs.dtype} {inputs.shape}"
-            )
+        if inputs.dtype != np.float32 or inputs.ndim != 4 or inputs.shape[1:] != self.input_shape:
+            wanted = ", ".join(map(str, self.input_shape))
+            raise FloatModelError(f"inputs must be float32 (N, {wanted}); got {inputs.dtype} {inputs.shape}")
         return self._outputs(inputs) if len(inputs) else np.empty((0, self.classes), np.float32)
 
     @cached_property
     def _outputs(self) -> Callable[[Floats], Floats]:
-        return traced(self.network, self.size)
+        return traced(self.network, self.input_shape)
 
 
-def load_float(path: Path) -> FloatModel:
+def load_float(path: Path, loading: Loading = AS_IT_IS) -> FloatModel:
     """Load a trained classifier.
 
     Args:
         path: a `.keras` file, an `.h5` file, or a SavedModel folder.
+        loading: what the file leaves open.
 
     Raises:
-        FloatModelError: missing, truncated, no Keras model, more than one input or output, a size that is not
-            fixed, an input that is no colour image, or outputs that are no probabilities. One line each.
+        FloatModelError: missing, truncated, no Keras model, code that is not given, more than one input or output, a
+            size that is not fixed, an input that is no image, or outputs that are no probabilities. One line each.
         MissingExtraError: TensorFlow is not installed.
     """
     check_form(path)
     import_tensorflow()
-    if path.is_dir():
-        network, shape, outputs = _load_saved_model(path)
-    else:
-        network, shape, outputs = _load_keras(path)
-    size = _image_size(path, shape)
-    classes = _class_count(path, outputs)
-    model = FloatModel(network, path, digest(path), model_name(path), size, classes)
-    return _with_probabilities(model)
+    source = load_saved_model(path) if path.is_dir() else load_keras_file(path, loading.code)
+    size, channels = image_input(path, source.inputs, loading.size or loading.open_size)
+    if loading.size not in (None, size):
+        raise FloatModelError(
+            f"{path}: takes {size_text(size)} pixels, fixed in the file; --size {size_text(loading.size)} was asked for"
+        )
+    head = classifier_head(path, source, (size[1], size[0], channels))
+    return FloatModel(
+        head.network,
+        path,
+        digest(path),
+        model_name(path),
+        size,
+        head.classes,
+        (*source.notes, *head.notes),
+        channels,
+        head.output,
+        front_of(source.network),
+        loading,
+    )
 
 
 def digest(path: Path) -> str:
@@ -117,10 +161,16 @@ def check_fits(model: FloatModel, contract: InputContract) -> None:
         raise ContractError(
             f"{model.path}: takes {size_text(model.size)} pixels; the contract says {size_text(contract.size)}"
         )
+    if contract.channels != model.channels:
+        kinds = {1: "one channel: channel_order GRAY", 3: "three channels: channel_order RGB or BGR"}
+        raise ContractError(f"{model.path}: takes {kinds[model.channels]}; the contract says {contract.channel_order}")
+    if contract.output != model.output:
+        kind = {"sigmoid": "one sigmoid output", "softmax": f"{model.classes} outputs"}[model.output]
+        raise ContractError(f'{model.path}: has {kind}; the contract must say output "{model.output}"')
     if len(contract.labels) != model.classes:
+        has = f"{model.classes} outputs" if model.output == "softmax" else "one sigmoid output, which is two classes"
         raise ContractError(
-            f"{model.path}: has {model.classes} outputs; the contract has {len(contract.labels)} labels:"
-            f" {', '.join(contract.labels)}"
+            f"{model.path}: has {has}; the contract has {len(contract.labels)} labels: {', '.join(contract.labels)}"
         )
 
 
@@ -143,123 +193,7 @@ def check_form(path: Path) -> None:
         raise FloatModelError(f"{path}: {'not an HDF5 file' if head else 'the file is empty'}")
 
 
-def _load_keras(path: Path) -> tuple[Any, list[tuple[Any, ...]], list[tuple[Any, ...]]]:
-    """(network, input shapes, output shapes)."""
-    try:
-        network = load_keras(path)
-    except NetworkError as error:
-        raise FloatModelError(str(error)) from error
-    try:
-        inputs, outputs = network.inputs, network.outputs
-    except (AttributeError, ValueError) as error:
-        raise FloatModelError(f"{path}: has no defined input (a model never built); save it after a call") from error
-    if not inputs or not outputs:
-        raise FloatModelError(f"{path}: has no defined input (a model never built); save it after a call")
-    for tensor in inputs:
-        if "float" not in str(tensor.dtype):
-            raise FloatModelError(f"{path}: its input must be float32; got {tensor.dtype}")
-    return network, [tuple(t.shape) for t in inputs], [tuple(t.shape) for t in outputs]
-
-
-def _load_saved_model(path: Path) -> tuple[Any, list[tuple[Any, ...]], list[tuple[Any, ...]]]:
-    """(callable, input shapes, output shapes) of a SavedModel's `serving_default` signature."""
-    import keras
-    import tensorflow as tf
-
-    try:
-        with silenced():
-            loaded = tf.saved_model.load(str(path))
-            signature = loaded.signatures.get("serving_default")
-            if signature is None:
-                raise FloatModelError(f"{path}: has no signature serving_default; got {sorted(loaded.signatures)}")
-            layer = keras.layers.TFSMLayer(str(path), call_endpoint="serving_default")
-    except FloatModelError:
-        raise
-    except Exception as error:  # TensorFlow raises many kinds for a damaged folder
-        raise FloatModelError(f"{path}: not a SavedModel that can be loaded: {first_line(error)}") from error
-    specs = list(signature.structured_input_signature[1].values())
-    if any(spec.dtype != tf.float32 for spec in specs):
-        raise FloatModelError(f"{path}: its input must be float32; got {', '.join(s.dtype.name for s in specs)}")
-    shapes = [tuple(s.shape) if s.shape.rank is not None else () for s in specs]
-    outputs = [tuple(s.shape) if s.shape.rank is not None else () for s in signature.structured_outputs.values()]
-
-    def network(inputs: Any, training: bool = False) -> Any:
-        answer = layer(inputs)
-        return next(iter(answer.values())) if isinstance(answer, dict) else answer
-
-    return network, shapes, outputs
-
-
-def _image_size(path: Path, shapes: list[tuple[Any, ...]]) -> tuple[int, int]:
-    """(width, height) of the only input, which must be (batch, height, width, 3)."""
-    if len(shapes) != 1:
-        raise FloatModelError(f"{path}: must have one input; got {len(shapes)}")
-    shape = shapes[0]
-    if len(shape) != 4 or shape[3] != 3:
-        raise FloatModelError(f"{path}: its input must be colour images (batch, height, width, 3); got {_shape(shape)}")
-    if shape[1] is None or shape[2] is None:
-        raise FloatModelError(f"{path}: its input size must be fixed; got {_shape(shape)}; save it with a fixed size")
-    return int(shape[2]), int(shape[1])
-
-
-def _class_count(path: Path, shapes: list[tuple[Any, ...]]) -> int:
-    if len(shapes) != 1:
-        raise FloatModelError(f"{path}: must have one output; got {len(shapes)}")
-    shape = shapes[0]
-    if len(shape) != 2 or shape[1] is None:
-        raise FloatModelError(f"{path}: its output must be (batch, classes); got {_shape(shape)}")
-    if shape[1] < 2:
-        raise FloatModelError(f"{path}: must answer a probability for two or more classes; got one output")
-    return int(shape[1])
-
-
-def _with_probabilities(model: FloatModel) -> FloatModel:
-    """`model` itself when it answers probabilities, with a softmax behind it when it answers logits.
-
-    Raises:
-        FloatModelError: neither, such as independent sigmoids.
-    """
-    import keras
-
-    width, height = model.size
-    probe = np.random.default_rng(0).uniform(-1, 1, (PROBES, height, width, 3)).astype(np.float32)
-    probe[1::2] = (probe[1::2] + 1) * 127.5  # a model that takes 0..255 sees such too
-    try:
-        with silenced():
-            answers = model.predict(probe)
-    except FloatModelError:
-        raise
-    except Exception as error:  # whatever a user's own layers raise
-        raise FloatModelError(f"{model.path}: cannot be run: {first_line(error)}") from error
-    if answers.shape != (PROBES, model.classes) or not np.isfinite(answers).all():
-        raise FloatModelError(f"{model.path}: answers {answers.shape} with values that are not finite numbers")
-    sums = answers.sum(axis=1)
-    if (answers >= 0).all() and np.abs(sums - 1).max() <= SUM_TOLERANCE:
-        return model
-    if (answers >= 0).all() and (answers <= 1).all():
-        raise FloatModelError(
-            f"{model.path}: its outputs must be a softmax over the classes; they lie in 0..1 and sum to"
-            f" {sums.min():.3g}..{sums.max():.3g}, as independent sigmoids do"
-        )
-    inner, softmax = model.network, keras.layers.Softmax()
-    note = "outputs: logits, so a softmax was put behind them"
-    return replace(
-        model,
-        network=lambda inputs, training=False: softmax(inner(inputs, training=training)),
-        notes=(*model.notes, note),
-    )
-
-
 def model_name(path: Path) -> str:
     """The folder's name for our own `NAME/model.keras`, else the file's."""
     resolved = path.resolve()
     return resolved.parent.name if resolved.stem == "model" else resolved.stem
-
-
-def size_text(size: tuple[int, int]) -> str:
-    """(224, 160) -> "224x160"."""
-    return f"{size[0]}x{size[1]}"
-
-
-def _shape(shape: tuple[Any, ...]) -> str:
-    return "(" + ", ".join("?" if n is None else str(n) for n in shape) + ")"

@@ -34,7 +34,7 @@ KNOWN_VERSIONS = {
     "RESHAPE": 1,
     "SOFTMAX": 2,
 }
-SOFTMAX_SCALE = 1 / 256
+PROBABILITY_SCALE = 1 / 256
 COARSER_BY = 1.05  # how much coarser than the pixel range needs an input's scale may be
 
 
@@ -109,11 +109,7 @@ def _check_ends(seen: Inspection, contract: InputContract, io: str) -> None:
         raise VerificationError(
             "ends", f"one input and one output expected; got {len(seen.inputs)}, {len(seen.outputs)}"
         )
-    width, height = contract.size
-    for tensor, shape in (
-        (seen.inputs[0], (1, height, width, 3)),
-        (seen.outputs[0], (1, len(contract.labels))),
-    ):
+    for tensor, shape in ((seen.inputs[0], (1, *contract.input_shape)), (seen.outputs[0], (1, contract.outputs))):
         if tensor.dtype != io or tensor.shape != shape:
             raise VerificationError("ends", f"{tensor.name}: {io} {shape} expected; got {tensor.dtype} {tensor.shape}")
 
@@ -162,14 +158,14 @@ def _check_input(seen: Inspection, contract: InputContract) -> None:
 
 
 def _check_output(seen: Inspection) -> None:
-    """TFLite fixes a quantized softmax's output at scale 1/256 with its zero at probability 0."""
+    """TFLite fixes the output of a quantized softmax or sigmoid at scale 1/256 with its zero at probability 0."""
     output = seen.outputs[0]
     quantization = _quantization(output)
     lowest = int(np.iinfo(quantization.dtype).min)
-    if abs(quantization.scale - SOFTMAX_SCALE) > 1e-9 or quantization.zero_point != lowest:
+    if abs(quantization.scale - PROBABILITY_SCALE) > 1e-9 or quantization.zero_point != lowest:
         raise VerificationError(
             "output-quantization",
-            f"a softmax's scale 1/256 and zero point {lowest} expected; got {quantization.scale:.6g} and"
+            f"a softmax's or sigmoid's scale 1/256 and zero point {lowest} expected; got {quantization.scale:.6g} and"
             f" {quantization.zero_point}",
         )
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convert.errors import PreprocessingError
+from convert.quantization.contract_inference import RANGES
 from convert.quantization.float_model import FloatModel
 from convert.quantization.predictions import Floats, float_probabilities
 from edge.inference.contract import InputContract, Pixels
@@ -22,7 +23,6 @@ LEAST_GAIN = 0.1  # of accuracy
 CHANCE = 1e-3  # exact McNemar; strict, since several contracts are tried
 MOST_IMAGES = 200  # on which other contracts are tried
 IMAGES_A_CLASS = 5  # below it the best order of many labels fits noise
-RANGES = {"-1..1": (1 / 128, -1.0), "0..1": (1 / 255, 0.0), "0..255": (1.0, 0.0)}
 
 
 def check_preprocessing(
@@ -66,16 +66,22 @@ def check_preprocessing(
 
 def _others(contract: InputContract) -> Iterator[tuple[str, str, InputContract]]:
     """(rule, what is said of it, contract) of the likeliest mistakes."""
-    exchanged = replace(contract, channel_order="BGR" if contract.channel_order == "RGB" else "RGB")
-    yield "channel-order", exchanged.channel_order, exchanged
+    if contract.channel_order != "GRAY":
+        exchanged = replace(contract, channel_order="BGR" if contract.channel_order == "RGB" else "RGB")
+        yield "channel-order", exchanged.channel_order, exchanged
     for said, (scale, offset) in RANGES.items():
         if not np.allclose(_ends(contract.scale, contract.offset), _ends(scale, offset), atol=0.02):
-            yield "value-range", said, replace(contract, scale=(scale,) * 3, offset=(offset,) * 3)
+            yield "value-range", said, with_range(contract, scale, offset)
+
+
+def with_range(contract: InputContract, scale: float, offset: float) -> InputContract:
+    """`contract` with `pixel * scale + offset` in every channel."""
+    return replace(contract, scale=(scale,) * contract.channels, offset=(offset,) * contract.channels)
 
 
 def _ends(scale: npt.ArrayLike, offset: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """What pixels 0 and 255 become, (2, 3)."""
-    low = np.broadcast_to(np.asarray(offset, np.float64), 3)
+    low = np.broadcast_to(np.asarray(offset, np.float64), 3)  # one channel stands for three alike
     return np.stack([low, low + 255 * np.asarray(scale, np.float64)])
 
 

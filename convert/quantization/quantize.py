@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from convert.errors import CalibrationError, QuantizationError
 from convert.quantization.float_model import FloatModel, check_fits
-from edge.inference.contract import FLOAT32, InputContract, Pixels
+from edge.inference.contract import FLOAT32, InputContract, Pixels, grey_levels
 from edge.inference.tflite.model_file import check_model
 from edge.system.streams import HeldBack, silenced
 from models.support.quiet_tensorflow import import_tensorflow
@@ -125,6 +125,8 @@ def reach_both_ends(pixels: Pixels, contract: InputContract) -> dict[int, Pixels
     Returns:
         Index to changed image; empty when the set reaches both ends already.
     """
+    if contract.channel_order == "GRAY":
+        return _grey_ends(pixels)
     order = (0, 1, 2) if contract.channel_order == "RGB" else (2, 1, 0)
     table = contract.table(FLOAT32)[0]
     lowest, highest = order[int(table[0].argmin())], order[int(table[255].argmax())]
@@ -137,6 +139,20 @@ def reach_both_ends(pixels: Pixels, contract: InputContract) -> dict[int, Pixels
         index, row, column = (int(n) for n in np.unravel_index(place, pixels.shape[:3]))
         if pixels[index, row, column, channel] != end:
             changed.setdefault(index, pixels[index].copy())[row, column, channel] = end
+    return changed
+
+
+def _grey_ends(pixels: Pixels) -> dict[int, Pixels]:
+    """As `reach_both_ends` for one channel: the darkest pixel becomes black, the brightest white."""
+    grey = np.stack([grey_levels(image)[..., 0] for image in pixels])
+    darkest, brightest = int(grey.argmin()), int(grey.argmax())
+    if darkest == brightest:  # a set of one single value: any other place will do
+        brightest = (brightest + 1) % grey.size
+    changed: dict[int, Pixels] = {}
+    for place, end in ((darkest, 0), (brightest, 255)):
+        index, row, column = (int(n) for n in np.unravel_index(place, grey.shape))
+        if grey[index, row, column] != end:
+            changed.setdefault(index, pixels[index].copy())[row, column] = end
     return changed
 
 
@@ -193,8 +209,7 @@ def _converter(model: FloatModel) -> Any:
     import keras
     import tensorflow as tf
 
-    width, height = model.size
-    image = keras.Input((height, width, 3), batch_size=1, name="image")
+    image = keras.Input(model.input_shape, batch_size=1, name="image")
     fixed = keras.Model(image, model.network(image, training=False), name="fixed_batch")
     return tf.lite.TFLiteConverter.from_keras_model(fixed)
 

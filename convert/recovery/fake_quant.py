@@ -138,7 +138,7 @@ class Twin:
 
     Attributes:
         source: index of the input tensor, float32 (N, H, W, 3).
-        logits: index of the tensor that the softmax takes.
+        logits: index of the tensor that the softmax or sigmoid takes.
         features: index of the tensor that the last layer with weights takes.
         learned: weights and biases, in the order of the operators.
     """
@@ -168,8 +168,10 @@ class Twin:
         self._steps = tuple(self._step(p, op) for p, op in zip(matched.pairs, operators, strict=True))
         last = self._steps[-1]
         self.source, self.output = file.inputs[0], last.output
-        if last.operator != "SOFTMAX":
-            raise FineTuneError(f"the network ends in {last.operator}; only one that ends in SOFTMAX can be fine-tuned")
+        if last.operator not in ("SOFTMAX", "LOGISTIC"):
+            raise FineTuneError(
+                f"the network ends in {last.operator}; only one that ends in SOFTMAX or LOGISTIC can be fine-tuned"
+            )
         self.logits = last.operands[0].index
         weighted = [step for step in self._steps if step.weights is not None]
         if not weighted:

@@ -139,16 +139,23 @@ def _update(student: Twin, teacher: Twin, contract: InputContract, settings: Fin
         with tf.GradientTape() as tape:
             given = student.run(inputs, quantized=True)
             outputs, targets = ((v[t.logits], v[t.features]) for v, t in ((given, student), (wanted, teacher)))
-            loss = _loss(*outputs, *targets, contract, settings)
+            given_logits, wanted_logits = _both(outputs[0]), _both(targets[0])
+            loss = _loss(given_logits, outputs[1], wanted_logits, targets[1], contract, settings)
         gradients = tape.gradient(loss, student.variables)
         gradients, slope = tf.clip_by_global_norm(gradients, settings.clip)
         optimizer.learning_rate.assign(learning_rate)
         optimizer.apply(gradients, student.variables)
         return loss, slope
 
-    width, height = contract.size
-    image = tf.TensorSpec((None, height, width, 3), tf.float32)
+    image = tf.TensorSpec((None, *contract.input_shape), tf.float32)
     return tf.function(update, input_signature=[image, tf.TensorSpec((), tf.float32)])
+
+
+def _both(logits: Any) -> Any:
+    """Logits of all classes: of a sigmoid's one logit, whose softmax with 0 is 1 - p and p."""
+    import tensorflow as tf
+
+    return tf.pad(logits, [[0, 0], [1, 0]]) if logits.shape[-1] == 1 else logits
 
 
 def _loss(
@@ -187,7 +194,7 @@ def _share(settings: FineTuneSettings, done: int) -> float:
 
 
 def _batch(pixels: Pixels, contract: InputContract, settings: FineTuneSettings, step: int) -> Any:
-    """float32 (batch, H, W, 3): the images of one step, each pass over all in another order, turned."""
+    """float32 (batch, H, W, channels): the images of one step, each pass over all in another order, turned."""
     inputs = []
     for place in range(step * settings.batch, (step + 1) * settings.batch):
         turn, index = divmod(place, len(pixels))

@@ -67,9 +67,9 @@ class Matched:
 
     @property
     def logits(self) -> Pair:
-        """The last operator before the softmax, or the last one where there is none."""
+        """The last operator before the softmax or sigmoid, or the last one where there is none."""
         last = self.pairs[-1]
-        if last.operator == "SOFTMAX":
+        if last.operator in ("SOFTMAX", "LOGISTIC"):
             before = [pair for pair in self.pairs if pair.output.index in last.node.inputs]
             return before[0] if before else last
         return last

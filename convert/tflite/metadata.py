@@ -27,7 +27,7 @@ METADATA_NAME = "TFLITE_METADATA"
 LABELS_FILE = "labels.txt"
 DESCRIPTION = "Image classifier, full-int8, converted by Leukoscope. Research use only: not for diagnosis."
 PARSER_VERSION = "1.0.0"  # oldest metadata parser that knows every field used here
-RGB, IMAGE_PROPERTIES, FEATURE_PROPERTIES, NORMALIZATION_OPTIONS = 1, 2, 1, 1
+RGB, GRAYSCALE, IMAGE_PROPERTIES, FEATURE_PROPERTIES, NORMALIZATION_OPTIONS = 1, 2, 2, 1, 1
 AXIS_LABELS, VALUE_LABELS = 2, 3  # one name an output element (what a classifier has); a name for each value
 LARGEST_LABELS = 1 << 20  # bytes unpacked: a zip can promise far more than it holds
 EARLIEST_ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # a fixed one: the same model gives the same bytes
@@ -85,11 +85,12 @@ def with_metadata(
 ) -> bytes:
     """`model` with standard metadata for `contract`, which replaces any that was there.
 
-    Channel order is not a field of the standard: it knows RGB only. A BGR contract's normalization is stored
-    in the model's own order and the description says that the model takes BGR.
+    Channel order is not a field of the standard: it knows RGB and grey. A BGR contract's normalization is stored
+    in the model's own order and the description says that the model takes BGR. The labels of a single sigmoid output
+    are those of its values 0 and 1.
 
     Args:
-        model: a TFLite file with one input (1, H, W, 3) and one output (1, classes).
+        model: a TFLite file with one input (1, H, W, channels) and one output (1, outputs).
         io: number format of input and output, for the range the metadata states.
 
     Raises:
@@ -203,9 +204,9 @@ def _model_metadata(contract: InputContract, io: str, name: str) -> bytes:
     import flatbuffers
 
     builder = flatbuffers.Builder(1024)
-    order = "" if contract.channel_order == "RGB" else " Takes its channels in the order blue, green, red."
+    order = "" if contract.channel_order != "BGR" else " Takes its channels in the order blue, green, red."
     inputs = _tables(builder, [_input(builder, contract, io)])
-    outputs = _tables(builder, [_output(builder, io)])
+    outputs = _tables(builder, [_output(builder, contract, io)])
     subgraphs = _tables(builder, [_table(builder, {2: inputs, 3: outputs})])
     texts = [builder.CreateString(text) for text in (name, DESCRIPTION + order, "1", PARSER_VERSION)]
     root = _table(builder, {0: texts[0], 1: texts[1], 2: texts[2], 3: subgraphs, 7: texts[3]})
@@ -221,17 +222,20 @@ def _input(builder: Any, contract: InputContract, io: str) -> int:
     unit = _table(builder, {1: options}, small={0: NORMALIZATION_OPTIONS})
     name = builder.CreateString("image")
     said = builder.CreateString(f"Field of view to classify, {contract.size[0]}x{contract.size[1]} pixels.")
-    content = _table(builder, {1: _table(builder, {}, small={0: RGB})}, small={0: IMAGE_PROPERTIES})
+    space = GRAYSCALE if contract.channel_order == "GRAY" else RGB
+    content = _table(builder, {1: _table(builder, {}, small={0: space})}, small={0: IMAGE_PROPERTIES})
     fields = {0: name, 1: said, 3: content, 4: _tables(builder, [unit]), 5: _range(builder, io)}
     return _table(builder, fields)
 
 
-def _output(builder: Any, io: str) -> int:
+def _output(builder: Any, contract: InputContract, io: str) -> int:
     """TensorMetadata of the probabilities, with the label file."""
-    said = builder.CreateString("Probability of each class. Research use only.")
+    single = contract.output == "sigmoid"
+    what = f"Probability of {contract.labels[1]}" if single else "Probability of each class"
+    said = builder.CreateString(f"{what}. Research use only.")
     name = builder.CreateString("probability")
     content = _table(builder, {1: _table(builder, {})}, small={0: FEATURE_PROPERTIES})
-    labels = _table(builder, {0: builder.CreateString(LABELS_FILE)}, small={2: AXIS_LABELS})
+    labels = _table(builder, {0: builder.CreateString(LABELS_FILE)}, small={2: VALUE_LABELS if single else AXIS_LABELS})
     fields = {0: name, 1: said, 3: content, 5: _range(builder, io), 6: _tables(builder, [labels])}
     return _table(builder, fields)
 

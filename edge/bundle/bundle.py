@@ -329,9 +329,9 @@ def _parsed(path: Path, files: Mapping[str, bytes], signed: Signed | None) -> Bu
     gates = _gates(path, contract, certificate, files)
     golden = Golden.from_bytes(files["golden.npz"], str(path / "golden.npz"))
     width, height = contract.size
-    if golden.inputs.shape[1:3] != (height, width) or golden.outputs.shape[1] != len(contract.labels):
+    if golden.inputs.shape[1:3] != (height, width) or golden.outputs.shape[1] != contract.outputs:
         raise BundleError(
-            f"{path / 'golden.npz'}: contract needs inputs {height}x{width} and {len(contract.labels)} "
+            f"{path / 'golden.npz'}: contract needs inputs {height}x{width} and {contract.outputs} "
             f"outputs; got {golden.inputs.shape} and {golden.outputs.shape}"
         )
     if certified_kind(certificate) in golden.others:

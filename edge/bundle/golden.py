@@ -26,6 +26,7 @@ import numpy.typing as npt
 from edge.bundle.zip_directory import check_directory
 from edge.errors import BundleError
 from edge.inference.arithmetic import EDGETPU, KINDS, named
+from edge.inference.scores import class_scores
 
 LARGEST_GOLDEN_BYTES = 64 * 2**20
 _npy: Any = np.lib.format  # numpy publishes no types for it
@@ -48,7 +49,8 @@ class Golden:
     Attributes:
         inputs: uint8 (N, height, width, 3) RGB, prepared pixels; synthetic fields and noise, never a data
             set's.
-        outputs: int8 or uint8 (N, classes), raw, as the interpreter gave them that the certificate names.
+        outputs: int8 or uint8 (N, classes), (N, 1) of a sigmoid, raw, as the interpreter gave them that the
+            certificate names.
         others: the same of further kinds of arithmetic, kind -> outputs; at most MOST_KINDS.
 
     >>> golden = Golden(np.zeros((1, 8, 8, 3), np.uint8), np.array([[-128, 127]], np.int8))
@@ -256,9 +258,10 @@ def _replay(
     """`arrived` against the outputs from `low` to `high`, and against the classes of `expected`."""
     found = arrived.astype(np.int16)
     outside = np.maximum(low.astype(np.int16) - found, found - high.astype(np.int16)).clip(0).max(axis=1)
-    second, highest = np.sort(expected.astype(np.int16), axis=1)[:, -2:].T
+    wanted, given = class_scores(expected), class_scores(arrived)
+    second, highest = np.sort(wanted, axis=1)[:, -2:].T
     leads = (highest - second > 2 * allowed) | (allowed == 0)
-    classes, answered = expected.argmax(axis=1), arrived.argmax(axis=1)
+    classes, answered = wanted.argmax(axis=1), given.argmax(axis=1)
     return Replay(
         images=len(arrived),
         kind=kind,

@@ -12,4 +12,5 @@ __all__ = [
     "images",
     "interpreters",
     "runtimes",
+    "scores",
 ]

@@ -87,12 +87,16 @@ class Classifier:
         raw = self.interpreter.invoke(self._encode(pixels, self._tensor))
         if self._output is not None:
             real = self._output
-            return [real[byte] for byte in raw.tobytes()]
+            return self._classes([real[byte] for byte in raw.tobytes()])
         if not (np.isfinite(raw).all() and raw.min() >= -_PROBABILITY_SLACK and raw.max() <= 1 + _PROBABILITY_SLACK):
             raise ModelFileError(
                 f"model output must be probabilities 0..1 (end the network in softmax); got {raw[:4].tolist()}"
             )
-        return cast(list[float], np.asarray(raw, np.float32).tolist())
+        return self._classes(np.asarray(raw, np.float32).tolist())
+
+    def _classes(self, values: list[float]) -> list[float]:
+        """Probabilities of all classes: a sigmoid's output is the second one's."""
+        return values if len(values) > 1 else [1 - values[0], values[0]]
 
     def _verdict(self, pixels: Pixels, start: float) -> Verdict:
         values = self._values(pixels)
@@ -112,14 +116,15 @@ def zero_counts_as(output: Quantization) -> float:
 
 def _check_fit(contract: InputContract, interpreter: Interpreter) -> None:
     width, height = contract.size
-    if interpreter.input.shape != (1, height, width, 3):
+    if interpreter.input.shape != (1, *contract.input_shape):
         raise ContractError(
-            f"contract size {width}x{height} needs a model input (1, {height}, {width}, 3); "
-            f"got {interpreter.input.shape}"
+            f"contract size {width}x{height} and channel_order {contract.channel_order} need a model input "
+            f"{(1, *contract.input_shape)}; got {interpreter.input.shape}"
         )
-    classes = interpreter.output.shape[-1]
-    if classes != len(contract.labels):
-        raise ContractError(f"labels must be one a model output: {len(contract.labels)} labels, {classes} outputs")
+    outputs = interpreter.output.shape[-1]
+    if outputs != contract.outputs:
+        wanted = "a sigmoid has one output" if contract.output == "sigmoid" else "labels must be one a model output"
+        raise ContractError(f"{wanted}: {len(contract.labels)} labels, {outputs} outputs")
     output = interpreter.output.quantization
     if output.dtype != "float32":
         real = _dequantized(np.array([np.iinfo(output.dtype).min, np.iinfo(output.dtype).max]), output)

@@ -2,8 +2,8 @@
 
 Training, calibration, evaluation and the device all call `prepare` and `encode`: what was validated is what
 runs. Every step is one whose bytes are the same on x86-64 and aarch64 (DESIGN, decision 1): cropping,
-`INTER_AREA` by whole factors, `INTER_LINEAR_EXACT`, and a table of 256 entries a channel. `INTER_LINEAR`,
-`INTER_CUBIC` and fractional `INTER_AREA` are not, and are not used.
+`INTER_AREA` by whole factors, `INTER_LINEAR_EXACT`, grey levels in whole numbers, and a table of 256 entries a channel.
+`INTER_LINEAR`, `INTER_CUBIC` and fractional `INTER_AREA` are not, and are not used.
 """
 
 import json
@@ -25,7 +25,10 @@ from edge.inference.domain import DOMAINS, Domain
 
 Pixels = npt.NDArray[np.uint8]
 Encoder = Callable[..., npt.NDArray[Any]]  # (pixels, into=None)
-Triple = tuple[float, float, float]
+Floats = tuple[float, ...]  # one a channel
+ChannelOrder = Literal["RGB", "BGR", "GRAY"]
+OutputKind = Literal["softmax", "sigmoid"]
+CHANNELS = {"RGB": 3, "BGR": 3, "GRAY": 1}
 SMALLEST_FRAME = 16  # pixels a side: below this no cell can be seen at any magnification
 CONTRACT_FORMAT = 1
 _MOST_BUFFERS = 16
@@ -83,16 +86,20 @@ class InputContract:
     Attributes:
         size: (width, height) of the model's input, pixels.
         labels: class names in output order.
-        channel_order: order the model was trained with; frames are always RGB on the way in.
+        channel_order: order the model was trained with; frames are always RGB on the way in. "GRAY" is one channel,
+            made of prepared pixels by `grey_levels`.
         aspect: "squeeze" maps the whole frame onto `size` (the published set was squeezed from 4:3 to
             square), "crop" keeps proportions and takes the centre.
-        scale, offset: `real = pixel * scale + offset` per channel in `channel_order`, pixel 0..255. The
-            default, 1/128 and -1, makes the int8 tensor `pixel - 128` once calibration has seen 0 and 255.
+        scale, offset: `real = pixel * scale + offset` per channel in `channel_order`, pixel 0..255: three numbers
+            each, one for "GRAY". The default, 1/128 and -1, makes the int8 tensor `pixel - 128` once calibration has
+            seen 0 and 255.
         decision: when a class is answered; None takes the outputs as they are and always answers.
         benign: labels whose wrong answer is the worst error, as the user named them; () for none. None leaves it to
             the labels' spelling; ask `benign_labels`.
         domain: what the images show, by which measures of focus, exposure and novelty are chosen; None where it is not
             said.
+        output: "softmax", one probability a label, or "sigmoid": one output p, the second label's probability of two;
+            the first one's is 1 - p, and from p > 0.5 on the class is the second.
 
     >>> contract = InputContract((224, 224), ("Benign", "Early"))
     >>> contract.prepare(np.zeros((480, 640, 3), np.uint8)).shape
@@ -101,43 +108,67 @@ class InputContract:
 
     size: tuple[int, int]
     labels: tuple[str, ...]
-    channel_order: Literal["RGB", "BGR"] = "RGB"
+    channel_order: ChannelOrder = "RGB"
     aspect: Literal["squeeze", "crop"] = "squeeze"
-    scale: Triple = (1 / 128, 1 / 128, 1 / 128)
-    offset: Triple = (-1.0, -1.0, -1.0)
+    scale: Floats = (1 / 128, 1 / 128, 1 / 128)
+    offset: Floats = (-1.0, -1.0, -1.0)
     decision: Decision | None = None
     benign: tuple[str, ...] | None = None
     domain: Domain | None = None
+    output: OutputKind = "softmax"
 
     def __post_init__(self) -> None:
+        self._check_outputs()
         if len(self.size) != 2 or any(not isinstance(n, int) or not 8 <= n <= 4096 for n in self.size):
             raise ContractError(f"size must be (width, height) in pixels, both 8..4096; got {self.size}")
-        if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels) or not all(self.labels):
-            raise ContractError(f"labels must be two or more different names; got {list(self.labels)}")
-        if any(not isinstance(name, str) or "\n" in name for name in self.labels):
-            raise ContractError(f"labels must be single-line texts; got {list(self.labels)}")
-        if self.channel_order not in ("RGB", "BGR"):
-            raise ContractError(f"channel_order must be RGB or BGR; got {self.channel_order!r}")
+        if self.channel_order not in tuple(CHANNELS):  # a tuple, since JSON may hold what has no hash
+            raise ContractError(f"channel_order must be RGB, BGR or GRAY; got {self.channel_order!r}")
         if self.aspect not in ("squeeze", "crop"):
             raise ContractError(f"aspect must be squeeze or crop; got {self.aspect!r}")
         for name, values in (("scale", self.scale), ("offset", self.offset)):
-            if len(values) != 3 or not all(math.isfinite(v) for v in values):
-                raise ContractError(f"{name} must be three finite numbers, one a channel; got {values}")
+            if len(values) != self.channels or not all(math.isfinite(v) for v in values):
+                count = {1: "one finite number", 3: "three finite numbers"}[self.channels]
+                raise ContractError(f"{name} must be {count}, one a channel of {self.channel_order}; got {values}")
         if any(s <= 0 for s in self.scale):
             raise ContractError(f"scale must be > 0; got {self.scale}")
-        if self.decision is not None and len(self.decision.answer_from) != len(self.labels):
-            raise ContractError(
-                f"decision answer_from must be one a label, {len(self.labels)}; got {list(self.decision.answer_from)}"
-            )
         if self.domain not in (None, *DOMAINS):
             raise ContractError(f"domain must be {' or '.join(DOMAINS)}; got {self.domain!r}")
         if self.benign is not None:
             benign.check_named(self.labels, self.benign)
 
+    def _check_outputs(self) -> None:
+        if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels) or not all(self.labels):
+            raise ContractError(f"labels must be two or more different names; got {list(self.labels)}")
+        if any(not isinstance(name, str) or "\n" in name for name in self.labels):
+            raise ContractError(f"labels must be single-line texts; got {list(self.labels)}")
+        if self.output not in ("softmax", "sigmoid"):
+            raise ContractError(f"output must be softmax or sigmoid; got {self.output!r}")
+        if self.output == "sigmoid" and len(self.labels) != 2:
+            raise ContractError(f"output sigmoid needs two labels, of 1 - p and of p; got {list(self.labels)}")
+        if self.decision is not None and len(self.decision.answer_from) != len(self.labels):
+            raise ContractError(
+                f"decision answer_from must be one a label, {len(self.labels)}; got {list(self.decision.answer_from)}"
+            )
+
     @property
     def benign_labels(self) -> tuple[str, ...]:
         """The benign labels, in the labels' order: those named, else those spelt so; () where there are none."""
         return benign.benign_labels(self.labels, self.benign)
+
+    @property
+    def channels(self) -> int:
+        """Of the model's input: 3, or 1 for "GRAY"."""
+        return CHANNELS[self.channel_order]
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the model's input."""
+        return self.size[1], self.size[0], self.channels
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers the model answers: one a label, or the one of a sigmoid."""
+        return 1 if self.output == "sigmoid" else len(self.labels)
 
     def prepare(self, frame: Pixels, scratch: "Scratch | None" = None) -> Pixels:
         """Resize a frame to the model's size.
@@ -166,7 +197,7 @@ class InputContract:
             quantization: number format of the input tensor, read from the model.
 
         Returns:
-            (1, height, width, 3) in `quantization.dtype`, channels in `channel_order`.
+            (1, height, width, channels) in `quantization.dtype`, channels in `channel_order`.
         """
         return self.encoder(quantization)(pixels)
 
@@ -178,15 +209,17 @@ class InputContract:
             and returned instead of a new one.
         """
         width, height = self.size
-        shape, swapped = (height, width, 3), self.channel_order == "BGR"
+        shape, order = (height, width, 3), self.channel_order
         table, is_shift = _pixel_table(self.scale, self.offset, quantization)
 
         def encode(pixels: Pixels, into: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
             if pixels.dtype != np.uint8 or pixels.shape != shape:
                 raise FrameError(f"pixels must be uint8 {shape} from prepare(); got {pixels.dtype} {pixels.shape}")
-            if swapped:
+            if order == "BGR":
                 pixels = cast(Pixels, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
-            tensor = np.empty((1, *shape), table.dtype) if into is None else into
+            elif order == "GRAY":
+                pixels = grey_levels(pixels)
+            tensor = np.empty((1, *self.input_shape), table.dtype) if into is None else into
             if is_shift:  # pixel - 128: flip the top bit, the fastest form of the same table
                 np.bitwise_xor(pixels, 0x80, out=tensor[0].view(np.uint8))
             else:
@@ -196,16 +229,19 @@ class InputContract:
         return encode
 
     def table(self, quantization: Quantization) -> npt.NDArray[Any]:
-        """(1, 256, 3): the tensor value of every pixel value and channel, in `quantization.dtype`."""
+        """(1, 256, channels): the tensor value of every pixel value and channel, in `quantization.dtype`."""
         return _pixel_table(self.scale, self.offset, quantization)[0]
 
     def to_json(self) -> str:
-        """The contract as it stands in a bundle: sorted keys, one trailing newline. What is None has no key."""
+        """The contract as it stands in a bundle: sorted keys, one trailing newline. What is None has no key, nor has
+        `output` for a softmax."""
         record = {"format": CONTRACT_FORMAT, **asdict(self.undecided())}
         del record["decision"]
         for name in ("benign", "domain"):
             if record[name] is None:
                 del record[name]
+        if self.output == "softmax":
+            del record["output"]
         if self.decision is not None:
             record["decision"] = self.decision.to_record()
         return json.dumps(record, indent=2, sort_keys=True) + "\n"
@@ -240,6 +276,7 @@ class InputContract:
         decision = Decision.from_record(fields.pop("decision")) if "decision" in fields else None
         named = _named_benign(fields.pop("benign")) if "benign" in fields else None
         domain = _stated_domain(fields.pop("domain")) if "domain" in fields else None
+        output = fields.pop("output", "softmax")
         expected = {"size", "labels", "channel_order", "aspect", "scale", "offset"}
         if set(fields) != expected:
             raise ContractError(f"contract fields must be {sorted(expected)}; got {sorted(fields)}")
@@ -251,7 +288,7 @@ class InputContract:
             fields["offset"] = tuple(float(v) for v in fields["offset"])
         except (TypeError, ValueError) as error:
             raise ContractError(f"contract scale and offset must be numbers: {error}") from error
-        texts = {"size": tuple(fields["size"]), "labels": tuple(fields["labels"])}
+        texts = {"size": tuple(fields["size"]), "labels": tuple(fields["labels"]), "output": output}
         return cls(**{**fields, **texts}, decision=decision, benign=named, domain=domain)
 
     @classmethod
@@ -281,6 +318,18 @@ def _stated_domain(value: Any) -> Domain:
     if value not in DOMAINS:  # null among them: what is not said has no key
         raise ContractError(f"contract domain must be {' or '.join(DOMAINS)}; got {value!r}")
     return cast(Domain, value)
+
+
+def grey_levels(pixels: Pixels) -> Pixels:
+    """uint8 (H, W, 1): the luma of uint8 (H, W, 3) RGB, `(9798 R + 19235 G + 3735 B + 16384) >> 15`.
+
+    ITU-R BT.601's weights in 15 bits; equal channels give that value. Pillow's "L", TensorFlow's `rgb_to_grayscale` and
+    what JPEG decoders give differ from it by one level at most where they start from the same RGB.
+
+    >>> grey_levels(np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]]], np.uint8)).ravel().tolist()
+    [76, 150, 29]
+    """
+    return cast(Pixels, cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[..., np.newaxis])
 
 
 def check_frame(frame: object) -> None:
@@ -323,8 +372,8 @@ def _centre_crop(frame: Pixels, width: int, height: int) -> Pixels:
 
 
 @lru_cache(maxsize=32)
-def _pixel_table(scale: Triple, offset: Triple, quantization: Quantization) -> tuple[npt.NDArray[Any], bool]:
-    """(1, 256, 3) table, and whether it is `pixel - 128`. Rounds half away from zero, as QUANTIZE does."""
+def _pixel_table(scale: Floats, offset: Floats, quantization: Quantization) -> tuple[npt.NDArray[Any], bool]:
+    """(1, 256, channels) table, and whether it is `pixel - 128`. Rounds half away from zero, as QUANTIZE does."""
     real = np.arange(256, dtype=np.float64)[:, None] * np.array(scale) + np.array(offset)
     if quantization.dtype == "float32":
         table = real.astype(np.float32)
@@ -336,5 +385,5 @@ def _pixel_table(scale: Triple, offset: Triple, quantization: Quantization) -> t
     table = np.ascontiguousarray(table[np.newaxis])
     table.flags.writeable = False
     shift = np.arange(256, dtype=np.int16)[:, None] - 128
-    is_shift = quantization.dtype == "int8" and np.array_equal(table[0], np.broadcast_to(shift, (256, 3)))
+    is_shift = quantization.dtype == "int8" and np.array_equal(table[0], np.broadcast_to(shift, table[0].shape))
     return table, bool(is_shift)

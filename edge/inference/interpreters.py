@@ -124,7 +124,8 @@ def open_interpreter(
     Raises:
         EdgeTpuUnavailable: `edgetpu` was named, and cannot be used.
         ModelFileError: not a TFLite file, damaged, uses operators the runtime lacks, or is no classifier: one
-            input (1, H, W, 3), one output (1, classes), fixed shapes, int8, uint8 or float32.
+            input (1, H, W, 3) or (1, H, W, 1), one output (1, classes), (1, 1) of a sigmoid, fixed shapes, int8,
+            uint8 or float32.
         InterpreterUnavailable: the runtime is not installed or cannot be imported; the message says what to
             install.
         ContractError: `threads` or `runtime` is none.
@@ -329,10 +330,10 @@ def _specs(name: str, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]
         if len(details) != 1:
             raise ModelFileError(f"{name}: a classifier has one {side}; this model has {len(details)}")
     into, out = _spec(name, "input", inputs[0]), _spec(name, "output", outputs[0])
-    if len(into.shape) != 4 or into.shape[0] != 1 or into.shape[3] != 3:
-        raise ModelFileError(f"{name}: input must be (1, height, width, 3); got {into.shape}")
-    if len(out.shape) != 2 or out.shape[0] != 1 or out.shape[1] < 2:
-        raise ModelFileError(f"{name}: output must be (1, classes), two classes or more; got {out.shape}")
+    if len(into.shape) != 4 or into.shape[0] != 1 or into.shape[3] not in (1, 3):
+        raise ModelFileError(f"{name}: input must be (1, height, width, 3), or 1 channel; got {into.shape}")
+    if len(out.shape) != 2 or out.shape[0] != 1 or out.shape[1] < 1:
+        raise ModelFileError(f"{name}: output must be (1, classes); got {out.shape}")
     return into, out
 
 

@@ -96,7 +96,6 @@ class ClassActivation:
     def _traced(self) -> Any:
         import tensorflow as tf
 
-        width, height = self._contract.size
         classes = len(self._contract.labels)
 
         def step(batch: Any) -> Any:
@@ -108,7 +107,7 @@ class ClassActivation:
             maps = [tf.reduce_sum(features * tape.gradient(score, features), axis=-1) for score in scores]
             return tf.nn.softmax(logits), tf.stack(maps, axis=1)
 
-        return tf.function(step, input_signature=[tf.TensorSpec((None, height, width, 3), tf.float32)])
+        return tf.function(step, input_signature=[tf.TensorSpec((None, *self._contract.input_shape), tf.float32)])
 
     def _logits(self, values: Any) -> Any:
         """The last layer without its softmax."""

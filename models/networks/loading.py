@@ -1,11 +1,13 @@
 """A trained network from its folder, refused in one line when it is not what its contract says."""
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from edge.inference.contract import InputContract
-from models.errors import NetworkError
+from models.errors import ForeignCodeError, NetworkError
+from models.networks.custom_code import NO_CODE, CustomCode, foreign_parts
 
 
 def load_network(folder: Path) -> tuple[Any, InputContract]:
@@ -21,18 +23,22 @@ def load_network(folder: Path) -> tuple[Any, InputContract]:
         raise NetworkError(f"{path}: truncated, or not a Keras archive")
     network = load_keras(path)
     inputs, outputs = [tuple(t.shape) for t in network.inputs], [tuple(t.shape) for t in network.outputs]
-    width, height = contract.size
-    if len(inputs) != 1 or inputs[0][1:] != (height, width, 3):
-        raise NetworkError(f"{path}: must have one input ({height}, {width}, 3), as its contract says; got {inputs}")
-    if len(outputs) != 1 or outputs[0][1:] != (len(contract.labels),):
-        raise NetworkError(f"{path}: must have one output for each of {list(contract.labels)}; got {outputs}")
+    if len(inputs) != 1 or inputs[0][1:] != contract.input_shape:
+        raise NetworkError(f"{path}: must have one input {contract.input_shape}, as its contract says; got {inputs}")
+    if len(outputs) != 1 or outputs[0][1:] != (contract.outputs,):
+        wanted = "one sigmoid output for" if contract.output == "sigmoid" else "one output for each of"
+        raise NetworkError(f"{path}: must have {wanted} {list(contract.labels)}; got {outputs}")
     return network, contract
 
 
-def load_keras(path: Path) -> Any:
+def load_keras(path: Path, code: CustomCode = NO_CODE) -> Any:
     """The Keras model in a `.keras` or `.h5` file, not compiled.
 
+    Args:
+        code: what may be run to load it.
+
     Raises:
+        ForeignCodeError: it needs code that is not given.
         NetworkError: damaged, or no Keras model.
         MissingExtraError: TensorFlow is not installed.
     """
@@ -42,11 +48,43 @@ def load_keras(path: Path) -> Any:
     import_tensorflow()
     import keras
 
+    objects = code.objects()
+    if not code.unsafe_lambda:
+        _refuse_code(path)
     try:
         with silenced():
-            return keras.saving.load_model(path.resolve(), compile=False)
+            return keras.saving.load_model(
+                path.resolve(), custom_objects=objects, compile=False, safe_mode=not code.unsafe_lambda
+            )
     except Exception as error:  # Keras raises whatever a damaged archive makes h5py, zipfile and json raise
+        missing = _missing_code(path, objects)
+        if missing is not None:
+            raise ForeignCodeError(f"{path}: {missing}", holds_code=False) from error
         raise NetworkError(f"{path}: not a Keras model that can be loaded: {first_line(error)}") from error
+
+
+def _refuse_code(path: Path) -> None:
+    """A Lambda layer's code stands in the file itself."""
+    for part in foreign_parts(path):
+        if part.holds_code:
+            raise ForeignCodeError(
+                f"{path}: {part.to_text()} is code in the model file, which is not run unasked", holds_code=True
+            )
+
+
+def _missing_code(path: Path, objects: Mapping[str, Any]) -> str | None:
+    """What of a file that did not load Keras cannot make by itself, for a person."""
+    import keras
+
+    known = {name.rpartition(">")[2] for name in keras.saving.get_custom_objects()} | set(objects)
+    return next(
+        (
+            f"{p.to_text()} is code that Keras does not have"
+            for p in foreign_parts(path)
+            if p.kind not in known and not p.holds_code
+        ),
+        None,
+    )
 
 
 def first_line(error: BaseException) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.inference.contract import FLOAT32, InputContract, Pixels
+from edge.inference.scores import both_classes
 from edge.system.progress import tracked
 
 Floats = npt.NDArray[np.float32]
@@ -14,31 +15,32 @@ Predict = Callable[[Pixels], Floats]
 BATCH = 32  # images; larger ones only take more memory
 
 
-def traced(network: Callable[..., Any], size: tuple[int, int]) -> Callable[[Floats], Floats]:
+def traced(network: Callable[..., Any], shape: tuple[int, int, int]) -> Callable[[Floats], Floats]:
     """`network` as a graph that is traced once and fed BATCH inputs at a time.
 
     Args:
         network: a Keras model, or any callable that TensorFlow can trace.
-        size: (width, height) of its input, pixels.
+        shape: (height, width, channels) of its input.
 
     Returns:
-        From inputs float32 (N, height, width, 3), N >= 1, to outputs float32 (N, classes).
+        From inputs float32 (N, height, width, channels), N >= 1, to probabilities float32 (N, classes): one output is
+        taken as the sigmoid of the second of two classes.
     """
     import tensorflow as tf
 
-    signature = [tf.TensorSpec((None, size[1], size[0], 3), tf.float32)]
+    signature = [tf.TensorSpec((None, *shape), tf.float32)]
     step = tf.function(lambda batch: network(batch, training=False), input_signature=signature)
 
     def outputs(inputs: Floats) -> Floats:
         batches = (inputs[start : start + BATCH] for start in range(0, len(inputs), BATCH))
-        return np.concatenate([np.asarray(step(tf.constant(batch)), np.float32) for batch in batches])
+        return both_classes(np.concatenate([np.asarray(step(tf.constant(batch)), np.float32) for batch in batches]))
 
     return outputs
 
 
 def predictor(network: Any, contract: InputContract) -> Predict:
     """`network`, a Keras model, from prepared pixels uint8 (N, H, W, 3) RGB to probabilities float32 (N, classes)."""
-    outputs = traced(network, contract.size)
+    outputs = traced(network, contract.input_shape)
     return lambda pixels: predict(outputs, contract, pixels)
 
 

@@ -48,8 +48,9 @@ def digests() -> dict[str, str]:
                     name = f"{kind} {width}x{height} {aspect} to {size[0]}x{size[1]}"
                     found[name] = _sha256(contract.prepare(frame))
     imagenet = InputContract((224, 224), LABELS, "BGR", scale=(0.0171, 0.0175, 0.0174), offset=(-2.1, -2.0, -1.8))
+    grey = InputContract((224, 224), LABELS, "GRAY", scale=(1 / 128,), offset=(-1.0,))
     pixels = noise(224, 224, 7)
-    for name, contract in (("default", InputContract((224, 224), LABELS)), ("BGR", imagenet)):
+    for name, contract in (("default", InputContract((224, 224), LABELS)), ("BGR", imagenet), ("GRAY", grey)):
         for quantization in (SHIFT, ODD, FLOAT32):
             tensor = contract.encode(pixels, quantization)
             found[f"encode {name} {quantization.dtype}"] = _sha256(tensor)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import ContractError, FrameError
-from edge.inference.contract import FLOAT32, InputContract, Quantization
+from edge.inference.contract import FLOAT32, InputContract, Quantization, grey_levels
 from tests.edge.inference import golden_contract
 
 LABELS = ("a", "b", "c")
@@ -176,6 +176,37 @@ def test_bgr_swaps_the_ends_and_only_them() -> None:
     assert np.array_equal(rgb[..., ::-1], bgr) and not np.array_equal(rgb, bgr)
 
 
+def test_grey_levels_are_the_stated_rule_for_every_colour() -> None:
+    """All 2^24, in whole numbers; equal channels give their own value, which is what a mono camera delivers."""
+    green, blue = np.meshgrid(np.arange(256), np.arange(256), indexing="ij")
+    for red in range(256):
+        pixels = np.stack([np.full_like(green, red), green, blue], axis=-1).astype(np.uint8)
+        wanted = (9798 * red + 19235 * green + 3735 * blue + 16384) >> 15
+        assert np.array_equal(grey_levels(pixels)[..., 0], wanted)
+    even = np.arange(256, dtype=np.uint8)[:, np.newaxis, np.newaxis].repeat(3, axis=2)
+    assert np.array_equal(grey_levels(even)[..., 0], even[..., 0])
+
+
+@pytest.mark.parametrize("quantization", [FLOAT32, Quantization("int8", 1 / 128, 0), Quantization("uint8", 0.017, 115)])
+def test_grey_is_encoded_from_the_grey_levels(quantization: Quantization) -> None:
+    grey = contract(channel_order="GRAY", scale=(1 / 128,), offset=(-1.0,))
+    pixels = frame(32, 24)
+    tensor = grey.encode(pixels, quantization)
+    assert tensor.shape == (1, 24, 32, 1) and tensor.dtype == quantization.dtype
+    real = grey_levels(pixels).astype(np.float64) / 128 - 1
+    assert np.array_equal(tensor[0], quantized(real, quantization))
+    held = np.empty_like(tensor)
+    assert grey.encoder(quantization)(pixels, held) is held and np.array_equal(held, tensor)
+
+
+def test_a_sigmoid_has_one_output_and_two_labels() -> None:
+    made = contract(labels=("no", "yes"), output="sigmoid")
+    assert made.outputs == 1 and InputContract.from_json(made.to_json()) == made
+    assert "output" not in contract().to_json() and contract().outputs == len(LABELS)
+    with pytest.raises(ContractError, match="output sigmoid needs two labels"):
+        contract(output="sigmoid")
+
+
 def test_the_table_cannot_be_changed_by_who_reads_it() -> None:
     table = contract().table(FLOAT32)
     assert table.shape == (1, 256, 3)
@@ -227,6 +258,11 @@ def record(**changes: object) -> str:
         (record(labels=["a", 3]), "labels"),
         (record(labels="ab"), "labels"),
         (record(channel_order="GRB"), "channel_order"),
+        (record(channel_order=["RGB"]), "channel_order"),
+        (record(channel_order="GRAY"), "scale must be one finite number"),
+        (record(scale=[1]), "scale must be three finite numbers"),
+        (record(output="tanh"), "output"),
+        (record(output="sigmoid"), "two labels"),
         (record(aspect="pad"), "aspect"),
         (record(scale=[1, 1]), "scale"),
         (record(scale=[1, 1, 0]), "scale"),

@@ -1,0 +1,162 @@
+"""What labelled images say about a contract that nobody gave: which values, in which channel order, a network wants.
+
+Another range or order that is right on far more images is taken. The images are none that judge the int8 model.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from convert.errors import TooFewImagesError
+from convert.quantization.contract_inference import RANGES, Inferred
+from convert.quantization.float_model import FloatModel
+from convert.quantization.predictions import float_probabilities
+from convert.quantization.preprocessing_check import CHANCE, LEAST_GAIN, SURE_ENOUGH, with_range
+from edge.inference.contract import ChannelOrder, InputContract, Pixels
+from models.statistics.intervals import mcnemar_exact
+from models.statistics.validation import Indices
+
+CLEAR_LIKELIHOOD = 3.0  # standard errors of the mean difference of log-likelihoods
+FEWEST = 8  # images, below which nothing is concluded from likelihoods
+_LEAST_PROBABILITY = 1e-6
+
+
+class InferredEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """How a contract that nobody gave was found, for the certificate.
+
+    Attributes:
+        values, channel_order: the ones taken.
+        by: "network": its first layers say the values; "images": the shares of `tried` do; "assumed": neither.
+        images: labelled images asked, none of which judges; 0 without any.
+        tried: share of them that is named rightly, by values and order.
+
+    >>> InferredEntry(values="0..255", channel_order="RGB", by="network", images=0, tried={}).by
+    'network'
+    """
+
+    values: str
+    channel_order: str
+    by: str
+    images: int
+    tried: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class _Tried:
+    """A contract, and per image whether it was named rightly, bool (N,), and the true class's log-likelihood."""
+
+    contract: InputContract
+    right: npt.NDArray[np.bool_]
+    likelihood: npt.NDArray[np.float64]
+
+    @property
+    def name(self) -> str:
+        return f"{values_of(self.contract)} {self.contract.channel_order}"
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        return float(self.right.mean()), float(self.likelihood.mean())
+
+
+def settle(
+    model: FloatModel, inferred: Inferred, pixels: Pixels, truth: Indices
+) -> tuple[Inferred, InferredEntry | None]:
+    """`inferred` with the values and channel order that labelled images speak for, and how that was found.
+
+    Args:
+        model: the float classifier.
+        inferred: its contract; one that was given comes back as it is, with None.
+        pixels, truth: prepared images uint8 (N, H, W, 3) RGB and their classes int (N,); N may be 0.
+
+    Raises:
+        TooFewImagesError: another contract looks far better, on too few images to be sure.
+    """
+    if inferred.given:
+        return inferred, None
+    if not len(truth):
+        by = "network" if inferred.certain else "assumed"
+        warning = () if inferred.certain else (_unproved(inferred.contract),)
+        return replace(inferred, notes=inferred.notes + warning), _entry(inferred.contract, by, 0, ())
+    tried = [_try(model, contract, pixels, truth) for contract in _candidates(inferred)]
+    first, best = tried[0], max(tried, key=lambda one: one.rank)
+    count = len(truth)
+    if best is first or not _speaks_against(first, best, count):
+        by = "network" if inferred.certain else "images" if first.right.mean() >= SURE_ENOUGH else "assumed"
+        warning = (_unproved(first.contract, first.right.mean(), count),) if by == "assumed" else ()
+        return replace(inferred, notes=inferred.notes + warning), _entry(first.contract, by, count, tried)
+    said = (
+        f"values: {best.name} instead, since the network names {100 * best.right.mean():.1f} % of {count} images"
+        f" rightly with them and {100 * first.right.mean():.1f} % with {first.name}; give a contract to say otherwise"
+    )
+    settled = replace(inferred, contract=best.contract, notes=(*inferred.notes, said))
+    return settled, _entry(best.contract, "images", count, tried)
+
+
+def values_of(contract: InputContract) -> str:
+    """The contract's values by name, such as "0..255"."""
+    return next(
+        (name for name, (s, o) in RANGES.items() if set(contract.scale) == {s} and set(contract.offset) == {o}), "own"
+    )
+
+
+def _candidates(inferred: Inferred) -> Iterator[InputContract]:
+    """The one inferred first; values are not doubted where the network's layers say them."""
+    contract = inferred.contract
+    orders: tuple[ChannelOrder, ...] = ("RGB", "BGR") if contract.channels == 3 else ("GRAY",)
+    yield contract
+    for values, (scale, offset) in RANGES.items():
+        if inferred.certain and values != values_of(contract):
+            continue
+        for order in orders:
+            other = replace(with_range(contract, scale, offset), channel_order=order)
+            if other != contract:
+                yield other
+
+
+def _try(model: FloatModel, contract: InputContract, pixels: Pixels, truth: Indices) -> _Tried:
+    found = float_probabilities(model, contract, pixels)
+    own = found[np.arange(len(truth)), truth].astype(np.float64)
+    return _Tried(contract, found.argmax(axis=1) == truth, np.log(np.clip(own, _LEAST_PROBABILITY, 1)))
+
+
+def _speaks_against(first: _Tried, best: _Tried, count: int) -> bool:
+    """Whether the images are enough to take `best` instead of what was inferred.
+
+    Raises:
+        TooFewImagesError: they name a far larger share rightly, and are too few.
+    """
+    gained, lost = int((best.right & ~first.right).sum()), int((first.right & ~best.right).sum())
+    gain = best.right.mean() - first.right.mean()
+    if gain >= LEAST_GAIN and mcnemar_exact(lost, gained) < CHANCE:
+        return True
+    apart = best.likelihood - first.likelihood
+    error = float(apart.std(ddof=1)) / np.sqrt(count) if count > 1 else np.inf
+    if count >= FEWEST and apart.mean() > CLEAR_LIKELIHOOD * error:
+        return True
+    if gain >= LEAST_GAIN:
+        raise TooFewImagesError(
+            f"{count} images cannot tell whether the network wants {first.name} ({100 * first.right.mean():.1f} % named"
+            f" rightly) or {best.name} ({100 * best.right.mean():.1f} %): give more, or a contract that says it"
+        )
+    return False
+
+
+def _unproved(contract: InputContract, right: float | None = None, count: int = 0) -> str:
+    shown = "no labelled image shows it" if right is None else f"{100 * right:.1f} % of {count} images named rightly"
+    return (
+        f"warning: values {values_of(contract)} are assumed, not known ({shown}); if the network was trained with"
+        " others, the bundle is wrong: a contract.json beside the model says which"
+    )
+
+
+def _entry(contract: InputContract, by: str, images: int, tried: "list[_Tried] | tuple[()]") -> InferredEntry:
+    return InferredEntry(
+        values=values_of(contract),
+        channel_order=contract.channel_order,
+        by=by,
+        images=images,
+        tried={one.name: round(float(one.right.mean()), 4) for one in tried},
+    )

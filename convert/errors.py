@@ -17,6 +17,26 @@ class QuantizationError(ConvertError, RuntimeError):
     """The converter refused a model that loads. Cure: remove the operation it names, or report the model."""
 
 
+class ConverterCrashed(QuantizationError):  # noqa: N818  (what happened, not a mistake)
+    """TensorFlow's converter ended its process. Cause: a layer that it cannot convert; cure: what the message names.
+
+    Attributes:
+        stage: what it did when it crashed (`convert.quantization.converter_worker`).
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, stage: str = "") -> None:
+        super().__init__(message)
+        self.stage = stage
+
+
+class ConverterLimitError(QuantizationError):
+    """TensorFlow's converter took more time or memory than it may. Cure: a larger limit, or a larger machine."""
+
+    exit_code: ClassVar[int] = 4
+
+
 class VerificationError(ConvertError, ValueError):
     """A converted file that breaks a rule of its settings. Cause: the rule it names; cure: convert again.
 

@@ -98,6 +98,11 @@ class FlatbufferError(EdgeError, ValueError):
     concerns: ClassVar[str] = "bundle"
 
 
+class UnsafeOperatorError(FlatbufferError):
+    """An operator, in a file that is whole, that makes a kernel end the process. Cause: the numbers a converter gave
+    it. Cure: change the layer it comes from."""
+
+
 class InterpreterUnavailable(EdgeError, ImportError):  # noqa: N818  (the state of a machine, not a mistake)
     """No such TFLite interpreter on this machine. Cure: install the extra the message names."""
 

@@ -32,6 +32,7 @@ from convert.certification.speed import measure_speed
 from convert.parity.stopwatch import Stopwatch
 from convert.quantization.contract_evidence import InferredEntry, settle
 from convert.quantization.contract_inference import Inferred, infer_contract, loading_with
+from convert.quantization.converter_process import shared_converter
 from convert.quantization.float_model import AS_IT_IS, FloatModel, Loading, load_float, model_name
 from convert.quantization.preprocessing_check import MOST_IMAGES
 from edge.bundle import bundle as bundles
@@ -74,6 +75,7 @@ def quantize_model(
         _log.info(f"  nothing has changed since {folder} was written: reusing it")
         return reused
     _log.info("  loading the model, which takes some seconds the first time")
+    shared_converter().start()  # it loads TensorFlow beside this process
     with watch("load"):
         model = load_float(path, loading_with(loading, path, contract_file))
         folders = () if data is None else data.class_folders()

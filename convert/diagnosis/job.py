@@ -29,6 +29,7 @@ from convert.errors import DiagnoseError, PreprocessingError, TooFewImagesError
 from convert.parity.stopwatch import Stopwatch
 from convert.quantization.contract_evidence import settle
 from convert.quantization.contract_inference import infer_contract, loading_with
+from convert.quantization.converter_process import shared_converter
 from convert.quantization.float_model import AS_IT_IS, FloatModel, Loading, load_float
 from convert.quantization.postcheck import check_labels
 from convert.quantization.preprocessing_check import MOST_IMAGES, check_preprocessing
@@ -105,6 +106,7 @@ def diagnose(
     watch = Stopwatch()
     with watch("load"):
         int8 = read_int8(int8_path)
+        shared_converter().start()  # it loads TensorFlow beside this process
         model = load_float(model_path, loading_with(loading, model_path, contract_file))
         inferred = infer_contract(model, contract_file, folders=data.class_folders())
         if not inferred.given:

@@ -8,20 +8,13 @@
 | float32 | float32 | float32 | float32 | XNNPACK |
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
-
-from convert.errors import ParetoError, QuantizationError
+from convert.errors import ParetoError
 from convert.quantization.float_model import FloatModel
 from convert.quantization.postcheck import verify
-from convert.quantization.quantize import LONGEST_REASON, float_tflite, quantize, reach_both_ends
+from convert.quantization.quantize import converted as quantize_to
+from convert.quantization.quantize import float_tflite, quantize
 from convert.tflite.metadata import with_metadata
-from edge.inference.contract import FLOAT32, InputContract, Pixels
-from edge.system.streams import silenced
-from models.support.quiet_tensorflow import import_tensorflow
+from edge.inference.contract import InputContract, Pixels
 
 FORMATS = ("int8", "int16x8", "float16", "float32")
 
@@ -46,42 +39,5 @@ def converted(model: FloatModel, contract: InputContract, calibration: Pixels, f
         return float_tflite(model)
     if form not in FORMATS:
         raise ParetoError(f"format must be one of {', '.join(FORMATS)}; got {form!r}")
-    import_tensorflow()
-    import tensorflow as tf
-
-    with silenced():
-        converter = _converter(model)
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        if form == "float16":
-            converter.target_spec.supported_types = [tf.float16]
-        else:
-            ops = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
-            converter.target_spec.supported_ops = [ops]
-            converter._experimental_disable_per_channel_quantization_for_dense_layers = True
-            converter.representative_dataset = _representative(calibration, contract)
-        try:
-            return bytes(converter.convert())
-        except Exception as error:  # the converter raises bare Exception, ValueError, RuntimeError and its own kinds
-            reason = " ".join(str(error).split())[:LONGEST_REASON] or type(error).__name__
-            raise QuantizationError(f"{model.path}: the converter refused it as {form}: {reason}") from error
-
-
-def _converter(model: FloatModel) -> Any:
-    """Over the network with batch 1, as `convert.quantization.quantize` does it."""
-    import keras
-    import tensorflow as tf
-
-    image = keras.Input(model.input_shape, batch_size=1, name="image")
-    fixed = keras.Model(image, model.network(image, training=False), name="fixed_batch")
-    return tf.lite.TFLiteConverter.from_keras_model(fixed)
-
-
-def _representative(pixels: Pixels, contract: InputContract) -> Callable[[], Iterator[list[npt.NDArray[np.float32]]]]:
-    """Every calibration image once; between them they reach both ends of the pixel range."""
-    changed = reach_both_ends(pixels, contract)
-
-    def images() -> Iterator[list[npt.NDArray[np.float32]]]:
-        for index in range(len(pixels)):
-            yield [contract.encode(changed.get(index, pixels[index]), FLOAT32)]
-
-    return images
+    calibration_of = (contract, calibration) if form == "int16x8" else None
+    return quantize_to(model, "int16x8" if form == "int16x8" else "float16", calibration_of)

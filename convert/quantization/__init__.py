@@ -3,6 +3,7 @@
 __all__ = [
     "contract_evidence",
     "contract_inference",
+    "converter_process",
     "findings",
     "float_model",
     "postcheck",

@@ -6,22 +6,23 @@ runtimes and Coral's compiler need; a calibration set that reaches both ends of 
 converter takes the input's range from what it sees.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from convert.errors import CalibrationError, QuantizationError
+from convert.errors import CalibrationError, ConverterCrashed, QuantizationError
+from convert.quantization.converter_process import shared_converter
+from convert.quantization.converter_worker import Form, Task
+from convert.quantization.crash_cause import HOLDS_A_LOOP, crash_told
 from convert.quantization.float_model import FloatModel, check_fits
+from convert.quantization.saved_network import saved_network
 from edge.inference.contract import FLOAT32, InputContract, Pixels, grey_levels
 from edge.inference.tflite.model_file import check_model
-from edge.system.streams import HeldBack, silenced
-from models.support.quiet_tensorflow import import_tensorflow
 
 Io = Literal["int8", "uint8"]
 Progress = Callable[[int, int], None]
-LONGEST_REASON = 300
 
 
 def quantize(
@@ -80,23 +81,10 @@ def quantized(calibrated_model: bytes, io: Io = "int8") -> bytes:
         ModelFileError: damaged, which would end the process inside the quantizer.
     """
     check_model(calibrated_model)
-    import_tensorflow()
-    import tensorflow as tf
-    from tensorflow.lite.python.convert import mlir_quantize
-
-    dtype = tf.dtypes.as_dtype(io)
-    with silenced():
-        try:  # with the arguments that TFLiteConverter gives it for the settings of `quantize`
-            return bytes(
-                mlir_quantize(
-                    calibrated_model,
-                    input_data_type=dtype,
-                    output_data_type=dtype,
-                    disable_per_channel_for_dense_layers=True,
-                )
-            )
-        except Exception as error:
-            raise QuantizationError(f"the quantizer refused a changed file: {_reason(error)}") from error
+    try:
+        return shared_converter().run(Task(calibrated=calibrated_model, ends=io))
+    except QuantizationError as error:
+        raise _told(error, f"the quantizer refused a changed file: {error}") from error
 
 
 def float_tflite(model: FloatModel) -> bytes:
@@ -105,9 +93,7 @@ def float_tflite(model: FloatModel) -> bytes:
     Raises:
         QuantizationError: the converter refused the model.
     """
-    import_tensorflow()
-    with silenced():
-        return _converted(model, _converter(model))
+    return converted(model, "float32")
 
 
 def reach_both_ends(pixels: Pixels, contract: InputContract) -> dict[int, Pixels]:
@@ -164,18 +150,45 @@ def _full_int8(
     progress: Progress | None,
     calibrate_only: bool,
 ) -> bytes:
-    import_tensorflow()
-    import tensorflow as tf
+    return converted(model, "int8", (contract, pixels), io, progress, calibrate_only)
 
-    with silenced() as silence:
-        converter = _converter(model)
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter._experimental_disable_per_channel_quantization_for_dense_layers = True
-        converter._experimental_calibrate_only = calibrate_only
-        converter.inference_input_type = converter.inference_output_type = tf.dtypes.as_dtype(io)
-        converter.representative_dataset = _representative(pixels, contract, silence, progress)
-        return _converted(model, converter)
+
+def converted(
+    model: FloatModel,
+    form: Form,
+    calibration: tuple[InputContract, Pixels] | None = None,
+    ends: str = "int8",
+    progress: Progress | None = None,
+    calibrate_only: bool = False,
+) -> bytes:
+    """A TFLite file of `model` in any form, made in the process of `convert.quantization.converter_process`.
+
+    Args:
+        calibration: contract, and prepared pixels uint8 (N, height, width, 3) RGB; int8 and int16x8 need it.
+        ends: number format of an int8 file's input and output.
+
+    Raises:
+        QuantizationError: the converter refused the model, crashed or met a limit; the message names the layer where
+            it can be told.
+    """
+    converter = shared_converter()
+    converter.start()  # it loads TensorFlow while this process exports the network
+    folder = saved_network(model)
+    count = 0 if calibration is None else len(calibration[1])
+    task = Task(str(folder), form=form, ends=ends, images=count, calibrate_only=calibrate_only)
+    image = None if calibration is None else _representative(*calibration)
+    try:
+        return converter.run(task, image, None if progress is None else lambda done: progress(done, count))
+    except ConverterCrashed as error:
+        raise ConverterCrashed(crash_told(model, folder, error, converter), error.stage) from error
+    except QuantizationError as error:
+        reason = HOLDS_A_LOOP if "TensorList" in str(error) else str(error)
+        raise _told(error, f"{model.path}: the converter refused it: {reason}") from error
+
+
+def _told(error: QuantizationError, refused: str) -> QuantizationError:
+    """A crash or a limit says itself what it is."""
+    return error if type(error) is not QuantizationError else QuantizationError(refused)
 
 
 def _check_pixels(pixels: Pixels, contract: InputContract) -> None:
@@ -188,38 +201,7 @@ def _check_pixels(pixels: Pixels, contract: InputContract) -> None:
         raise CalibrationError("calibration_pixels must hold at least one image; got none")
 
 
-def _representative(
-    pixels: Pixels, contract: InputContract, silence: HeldBack, progress: Progress | None
-) -> Callable[[], Iterator[list[npt.NDArray[np.float32]]]]:
-    """The converter's representative dataset: every image once, through the contract."""
+def _representative(contract: InputContract, pixels: Pixels) -> Callable[[int], npt.NDArray[np.float32]]:
+    """The converter's representative dataset: an image by its number, as the network is fed it."""
     changed = reach_both_ends(pixels, contract)
-
-    def images() -> Iterator[list[npt.NDArray[np.float32]]]:
-        for index in range(len(pixels)):
-            yield [contract.encode(changed.get(index, pixels[index]), FLOAT32)]
-            if progress:
-                with silence.lifted():
-                    progress(index + 1, len(pixels))
-
-    return images
-
-
-def _converter(model: FloatModel) -> Any:
-    """A converter over `model` with batch 1; `from_concrete_functions` fails in calibration (TF 2.21)."""
-    import keras
-    import tensorflow as tf
-
-    image = keras.Input(model.input_shape, batch_size=1, name="image")
-    fixed = keras.Model(image, model.network(image, training=False), name="fixed_batch")
-    return tf.lite.TFLiteConverter.from_keras_model(fixed)
-
-
-def _converted(model: FloatModel, converter: Any) -> bytes:
-    try:
-        return bytes(converter.convert())
-    except Exception as error:  # the converter raises bare Exception, ValueError, RuntimeError and its own kinds
-        raise QuantizationError(f"{model.path}: the converter refused it: {_reason(error)}") from error
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:LONGEST_REASON] or type(error).__name__
+    return lambda index: contract.encode(changed.get(index, pixels[index]), FLOAT32)

@@ -4,6 +4,7 @@ __all__ = [
     "answer",
     "arithmetic",
     "benign",
+    "child_process",
     "classifier",
     "contract",
     "decision",

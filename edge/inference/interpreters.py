@@ -30,9 +30,10 @@ import numpy.typing as npt
 
 from edge.errors import ContractError, EdgeTpuUnavailable, InterpreterUnavailable, ModelFileError
 from edge.inference.arithmetic import EDGETPU, kind_of
+from edge.inference.child_process import ends_the_process
 from edge.inference.contract import Quantization
 from edge.inference.runtimes import MOST_THREADS, RUNTIMES
-from edge.inference.tflite.model_file import check_model, read_model
+from edge.inference.tflite.model_file import check_model, is_vouched_for, read_model
 from edge.system.streams import stderr_without
 
 _Kernels = Literal["delegate", "builtin", "reference"]
@@ -41,6 +42,7 @@ _RESOLVERS: dict[_Kernels, str] = {  # names in the runtimes' OpResolverType
     "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
     "reference": "BUILTIN_REF",
 }
+TRIAL_S = 120.0  # for a file with operators that no rule covers, to load and to run once
 _EDGETPU_OP = "edgetpu-custom-op"
 _GREETING = b"XNNPACK delegate for CPU"  # the runtimes say so at every load, from C++, and offer no switch for it
 _THROWN = (ValueError, RuntimeError, TypeError, MemoryError, SystemError, OverflowError)  # by the runtimes
@@ -138,7 +140,12 @@ def open_interpreter(
     else:
         check_model(model, name)
     kernels: _Kernels = "reference" if reference else "delegate" if xnnpack else "builtin"
-    return _TFLite(_choose(runtime), model, name, threads, kernels, edgetpu)
+    backend = _choose(runtime)
+    if edgetpu is None and not is_vouched_for(model):  # an Edge TPU serves one process at a time
+        why = ends_the_process(lambda: _TFLite(backend, model, name, threads, kernels), TRIAL_S)
+        if why:
+            raise ModelFileError(f"{name}: {backend[0].name} cannot run it: tried in a process of its own, {why}")
+    return _TFLite(backend, model, name, threads, kernels, edgetpu)
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ tensorflow/lite/schema/schema.fbs, schema version 3.
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge.errors import FlatbufferError, ModelFileError
+from edge.errors import FlatbufferError, ModelFileError, UnsafeOperatorError
 from edge.inference.tflite.flatbuffer import Buffer, Table
-from edge.inference.tflite.operators import Tensor, check_operator, check_order, quantized
+from edge.inference.tflite.operators import VOUCHED, Tensor, check_operator, check_order, quantized
 from edge.system.files import read_at_most
 
 LARGEST_MODEL_BYTES = 2**30  # 1 GiB; MobileNetV2 int8 is 2.7 MB
@@ -52,8 +52,19 @@ def check_model(data: bytes, name: str = "model") -> None:
         raise ModelFileError(f"{name}: not a TFLite file ({found})")
     try:
         _check(Buffer(data).root(IDENTIFIER))
+    except UnsafeOperatorError as unsafe:
+        raise ModelFileError(f"{name}: whole, but not safe to run: {unsafe}") from unsafe
     except FlatbufferError as damage:
         raise ModelFileError(f"{name}: truncated or damaged TFLite file ({damage})") from damage
+
+
+def is_vouched_for(data: bytes) -> bool:
+    """Whether `check_model`, which `data` has passed, has rules for every operator in it."""
+    return all(_operator_code(code) in VOUCHED for code in Buffer(data).root(IDENTIFIER).tables(1))
+
+
+def _operator_code(code: Table) -> int:
+    return max(code.number(0, "b"), code.number(3, "i"))  # the old field holds codes up to 127
 
 
 def constant_bytes(entry: Table) -> int:
@@ -86,7 +97,7 @@ def _check(model: Table) -> None:
     codes = []
     for code in model.tables(1):
         code.text_span(1)
-        codes.append(max(code.number(0, "b"), code.number(3, "i")))  # the old field holds codes up to 127
+        codes.append(_operator_code(code))
     constants = [constant_span(item) for item in model.tables(4)]
     buffers = len(constants)
     _all_below(model.array(5, "i4").tolist(), buffers, "metadata buffer")
@@ -150,7 +161,9 @@ def _check_tensor(tensor: Table, constants: list[tuple[int, int]]) -> Tensor:
         for _ in sparsity.tables(2):
             pass
     constant = constants[buffer] if constants else (0, 0)
-    return Tensor(shape, kind, scales, -1 not in (*shape, *signature), constant, bool(tensor.number(5, "B")))
+    return Tensor(
+        shape, kind, scales, -1 not in (*shape, *signature), constant, bool(tensor.number(5, "B")), tensor.text(3)
+    )
 
 
 def _all_below(values: Sequence[int], limit: int, what: str, lowest: int = 0) -> None:

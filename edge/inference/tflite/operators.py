@@ -6,6 +6,10 @@ a scale that is zero, endless or no number ends ADD in `abort` and LiteRT's XNNP
 window larger than its input writes beyond a buffer. Each rule here stands for such an end that was seen with
 a damaged file, or for its like in a related operator.
 
+Three rules are met by files that are whole (`UnsafeOperatorError`): a multiplier of ADD, SUB or SQUARED_DIFFERENCE
+that is no fraction, one of SOFTMAX that is, and an SVDF whose state is shorter than its kernel takes it to be.
+Measured on both sides of each limit, in LiteRT 2.3 and tflite-runtime 2.14, with each of the three sets of kernels.
+
 Source of the numbers: tensorflow/lite/schema/schema.fbs, schema version 3 (BuiltinOperator, BuiltinOptions).
 """
 
@@ -13,12 +17,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from edge.errors import FlatbufferError
+from edge.errors import FlatbufferError, UnsafeOperatorError
 from edge.inference.tflite.flatbuffer import Table
 
 _ADD, _AVERAGE_POOL, _CONV, _DEPTHWISE, _L2_POOL, _MAX_POOL = 0, 1, 3, 4, 12, 17
 _PAD, _SUB, _PADV2, _TRANSPOSE_CONV, _SQUARED_DIFFERENCE, _MIRROR_PAD = 34, 41, 60, 67, 99, 100
-_MEAN = 40
+_MEAN, _SOFTMAX, _SVDF = 40, 25, 27
 _VALID = 1  # Padding: no border is added
 _INT32 = 2
 _ZERO_POINTS = {2: (0, 0), 3: (0, 255), 7: (-32768, 32767), 9: (-128, 127)}  # TensorType -> range; int32: biases
@@ -37,7 +41,19 @@ _OPTION_VECTORS = {17: 0, 30: 0}  # ReshapeOptions.new_shape, SqueezeOptions.squ
 _MAY_LACK = {_CONV: (2,), _DEPTHWISE: (2,), 9: (2,), _TRANSPOSE_CONV: (3,), 132: (2,), 141: (3,)}
 _MAY_LACK_ANY = frozenset({16, 24, 27, 32, 35, 44, 46, 52})
 LARGEST_SCALE = 1e30  # beyond, the product of two is no float32
-LARGEST_SCALE_RATIO = 2.0**15  # ADD's fixed point has 20 bits (int16: 15) for the ratio of its scales
+_SHORT, _BYTE, _SIGNED_BYTE = 7, 3, 9  # TensorType: int16, uint8, int8
+# The kernels of ADD and SUB divide twice the larger input scale by the output scale and 2^20 (int16: 2^15), that of
+# SQUARED_DIFFERENCE its square by 2^14, and abort unless the result is below 1. Larger outputs and inputs far apart
+# are no fault: what is small counts as nothing beside what is large.
+_SHIFT, _SHIFT_OF_SHORTS, _SHIFT_OF_SQUARES = 20, 15, 14
+# Operators that the rules here cover, or whose kernels check their own tensors and say so; what a file with any other
+# does to a process is found out in another one (`edge.inference.interpreters`).
+VOUCHED = frozenset(
+    {_ADD, _AVERAGE_POOL, 2, _CONV, _DEPTHWISE, 6, 9, 11, 14, _MAX_POOL, 18, 19, 20, 21, 22, 23, _SOFTMAX, 26, 28, 32}
+    | {_PAD, 36, 39, _MEAN, _SUB, 43, 45, 47, 49, 53, 54, 55, 56, 57, _PADV2, 65, _TRANSPOSE_CONV, 70, 74, 76, 82}
+    | {83, 88, 97, 98, _SQUARED_DIFFERENCE, _MIRROR_PAD, 101, 114, 117, 126, 130, 150}
+)
+_NAMES = {_ADD: "ADD", _SUB: "SUB", _SQUARED_DIFFERENCE: "SQUARED_DIFFERENCE"}
 
 
 @dataclass
@@ -50,6 +66,7 @@ class Tensor:
     fixed: bool  # no side is -1
     constant: tuple[int, int] = field(default=(0, 0))
     variable: bool = False
+    name: str = ""
 
 
 def quantized(tensor: Table, kind: int, shape: tuple[int, ...]) -> tuple[float, ...]:
@@ -69,7 +86,7 @@ def quantized(tensor: Table, kind: int, shape: tuple[int, ...]) -> tuple[float, 
         normal = (scales >= np.finfo(np.float32).tiny) & (scales <= LARGEST_SCALE)  # False for what is no number
         if not normal.all():
             raise FlatbufferError(f"a scale of {scales[~normal][0]}")
-        low, high = (0, 0) if scales.size > 1 else _ZERO_POINTS[kind]
+        low, high = _ZERO_POINTS[kind]
         outside = (zero_points < low) | (zero_points > high)
         if scales.size and outside.any():
             raise FlatbufferError(f"a zero point of {zero_points[outside][0]}, outside {low}..{high}")
@@ -97,7 +114,11 @@ def check_operator(operator: Table, code: int, tensors: list[Tensor]) -> None:
         if code != _TRANSPOSE_CONV:
             _check_window(operator, code, given, [tensors[index] for index in outputs])
     if code in (_ADD, _SUB, _SQUARED_DIFFERENCE):
-        _check_scales(given + [tensors[index] for index in outputs])
+        _check_scales(code, given, [tensors[index] for index in outputs])
+    if code == _SOFTMAX and given:
+        _check_softmax(operator, given[0])
+    if code == _SVDF:
+        _check_svdf([None if index < 0 else tensors[index] for index in inputs])
     if code in (_PAD, _PADV2, _MIRROR_PAD) and len(given) > 1:
         _check_entries(operator, given[1], 0, 65535, "padding")
     if code == _MEAN and len(given) > 1:
@@ -165,14 +186,48 @@ def _check_window(operator: Table, code: int, given: list[Tensor], made: list[Te
         raise FlatbufferError(f"an output of {list(made[0].shape)} where the window leads to {expected}")
 
 
-def _check_scales(tensors: list[Tensor]) -> None:
-    if not any(tensor.kind in (3, 7, 9) for tensor in tensors):
+def _check_scales(code: int, given: list[Tensor], made: list[Tensor]) -> None:
+    """The multiplier that the kernel makes of its tensors' scales must be below 1."""
+    tensors = given + made
+    if not any(tensor.kind in (_BYTE, _SHORT, _SIGNED_BYTE) for tensor in tensors):
         return
     if any(len(tensor.scales) != 1 for tensor in tensors):
         raise FlatbufferError("an addition or difference of integers without one scale a tensor")
-    scales = [tensor.scales[0] for tensor in tensors]
-    if max(scales) > LARGEST_SCALE_RATIO * min(scales):
-        raise FlatbufferError(f"an addition or difference of scales {min(scales):.3g} and {max(scales):.3g}")
+    if not given or not made:
+        raise FlatbufferError("an addition or difference of nothing, or without a result")
+    largest, result = max(tensor.scales[0] for tensor in given), made[0].scales[0]
+    shift = _SHIFT_OF_SHORTS if any(tensor.kind == _SHORT for tensor in tensors) else _SHIFT
+    squares = code == _SQUARED_DIFFERENCE
+    reach = (2 * largest) ** 2 / 2**_SHIFT_OF_SQUARES if squares else 2 * largest / 2**shift
+    if reach >= result:
+        raise UnsafeOperatorError(
+            f"{_NAMES[code]} {made[0].name or 'without a name'}: a result of scale {result:.3g} from inputs of scale"
+            f" {largest:.3g}; its kernel ends the process below {reach:.3g}"
+        )
+
+
+def _check_softmax(operator: Table, source: Tensor) -> None:
+    """The reference kernel's multiplier, beta times the scale times 2^26, must be above 1, or it aborts."""
+    options = operator.table(4)
+    if source.kind not in (_BYTE, _SHORT, _SIGNED_BYTE) or len(source.scales) != 1 or options is None:
+        return
+    beta = options.decimal(0)
+    if not beta * source.scales[0] * 2**26 > 1:
+        raise UnsafeOperatorError(
+            f"SOFTMAX of {source.name or 'a tensor without a name'}: beta {beta:.3g} with an input of scale"
+            f" {source.scales[0]:.3g}; its reference kernel ends the process where their product is below 2^-26"
+        )
+
+
+def _check_svdf(inputs: list[Tensor | None]) -> None:
+    """The integer kernel takes time weights and state for int16 and does not look; shorter ones are overrun."""
+    if len(inputs) < 5 or inputs[0] is None or inputs[0].kind not in (_BYTE, _SIGNED_BYTE):
+        return
+    for tensor, what in ((inputs[2], "time weights"), (inputs[4], "state")):
+        if tensor is not None and tensor.kind != _SHORT:
+            raise UnsafeOperatorError(
+                f"SVDF with {what} ({tensor.name or 'without a name'}) that are not int16: its kernel overruns them"
+            )
 
 
 def _check_entries(operator: Table, tensor: Tensor, low: int, high: int, what: str) -> None:

@@ -213,15 +213,17 @@ def per_channel_dense(bench: Bench) -> bytes:
     """As `convert.quantization.quantize` does it, the one flag left out."""
     import tensorflow as tf
 
-    from convert.quantization.quantize import _converter, _representative
+    from convert.quantization.quantize import _representative
+    from convert.quantization.saved_network import fixed_batch
     from edge.system.streams import silenced
 
-    with silenced() as silence:
-        converter = _converter(bench.network)
+    image = _representative(CONTRACT, bench.training)
+    with silenced():
+        converter = tf.lite.TFLiteConverter.from_keras_model(fixed_batch(bench.network)[0])
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = converter.inference_output_type = tf.int8
-        converter.representative_dataset = _representative(bench.training, CONTRACT, silence, None)
+        converter.representative_dataset = lambda: ([image(number)] for number in range(len(bench.training)))
         return bytes(converter.convert())
 
 

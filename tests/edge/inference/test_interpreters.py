@@ -328,28 +328,6 @@ def test_a_convolution_may_lack_its_bias(tiny_models: TinyModels) -> None:
     check_model(bytes(spoiled))
 
 
-@pytest.mark.parametrize("scale", [1e-12, 1e12])
-def test_an_addition_of_scales_too_far_apart_is_refused(scale: float) -> None:
-    import keras
-    import tensorflow as tf
-
-    pixels = keras.Input((8, 8, 3), batch_size=1)
-    sums = keras.layers.Add()([pixels, keras.layers.AveragePooling2D(3, strides=1, padding="same")(pixels)])
-    converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(pixels, sums))
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([np.ones((1, 8, 8, 3), np.float32) * n] for n in (0, 1))
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = converter.inference_output_type = tf.int8
-    model = bytearray(converter.convert())
-    check_model(bytes(model))
-    tensors, operators = graph_of(bytes(model))
-    quantization = tensors[int(operators[-1].array(2, "i4")[0])].table(4)
-    assert quantization is not None
-    struct.pack_into("<f", model, quantization.span(2, 4)[0], scale)
-    with pytest.raises(ModelFileError, match="an addition or difference of scales"):
-        check_model(bytes(model))
-
-
 def test_damage_never_ends_the_process(tiny_models: TinyModels, runtime: str, tmp_path: Path) -> None:
     """Hundreds of damaged copies, opened one after the other in a process of their own."""
     path = tmp_path / "model.tflite"

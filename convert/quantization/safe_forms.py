@@ -1,0 +1,91 @@
+"""Layers in another form, of the same function, where TensorFlow's converter cannot take the one they have.
+
+Recurrent layers: a loop over time steps crashes the converter (SIGSEGV while calibrating, TensorFlow 2.21), the same
+steps written out one after another do not.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+MOST_STEPS = 256  # that are written out; each adds its operators to the file
+
+
+def layers_of(network: Any) -> Iterator[Any]:
+    """Every layer of a Keras model, those of models and wrappers inside it too."""
+    for layer in getattr(network, "layers", ()):
+        if getattr(layer, "layers", ()):
+            yield from layers_of(layer)
+        else:
+            yield layer
+
+
+def in_safe_forms(network: Any) -> tuple[Any, tuple[str, ...]]:
+    """A Keras model with its recurrent layers unrolled, and one sentence for each that was.
+
+    Weights are those of `network`; every other layer is the very same one. A model without such layers comes back as
+    it is.
+    """
+    import keras
+
+    if not any(_steps(layer) for layer in layers_of(network)):
+        return network, ()
+    pairs: list[tuple[Any, Any]] = []
+    notes: list[str] = []
+
+    def form(layer: Any) -> Any:
+        steps = _steps(layer)
+        if not steps:
+            return layer
+        unrolled = _unrolled(layer)
+        pairs.append((layer, unrolled))
+        notes.append(
+            f"layer {layer.name} ({type(layer).__name__}): converted with its {steps} time steps written out"
+            " (unroll=True), since the converter crashes on the loop; its function is the same"
+        )
+        return unrolled
+
+    clone = keras.models.clone_model(network, clone_function=form, recursive=True)
+    for layer, unrolled in pairs:
+        unrolled.set_weights(layer.get_weights())
+    return clone, tuple(notes)
+
+
+def recurrent(layer: Any) -> Any:
+    """The layer with the loop: `layer` itself, the one inside a Bidirectional, or None."""
+    import keras
+
+    inner = layer.forward_layer if isinstance(layer, keras.layers.Bidirectional) else layer
+    return inner if isinstance(inner, keras.layers.RNN) else None
+
+
+def _steps(layer: Any) -> int:
+    """Time steps of a recurrent layer that can be unrolled and is not; 0 of any other."""
+    inner = recurrent(layer)
+    if inner is None or inner.unroll or inner.stateful:
+        return 0
+    try:
+        steps = layer.input.shape[1]
+    except (AttributeError, ValueError):  # used several times, or of several inputs
+        return 0
+    return steps if steps is not None and steps <= MOST_STEPS else 0
+
+
+def _unrolled(layer: Any) -> Any:
+    """A layer of the same configuration, unrolled, not built yet.
+
+    `implementation` 1 multiplies with each gate's own weights: the converter leaves the SPLIT of a common product in
+    float where the first time step does not read all its parts.
+    """
+    config = layer.get_config()
+    if "unroll" in config:
+        config["unroll"] = True
+    for key in ("layer", "backward_layer"):
+        if isinstance(config.get(key), dict) and "unroll" in config[key].get("config", {}):
+            config[key] = {**config[key], "config": {**config[key]["config"], "unroll": True}}
+    unrolled = type(layer).from_config(config)
+    for loop in (unrolled, *(getattr(unrolled, side, None) for side in ("forward_layer", "backward_layer"))):
+        cell: Any = getattr(loop, "cell", None)
+        for each in getattr(cell, "cells", (cell,)):
+            if hasattr(each, "implementation"):
+                each.implementation = 1
+    return unrolled

@@ -107,6 +107,23 @@ class Calibration:
             findings=self.findings,
         )
 
+    @classmethod
+    def recorded(cls, record: CalibrationRecord | None) -> "Calibration":
+        """The set that a `calibration.json` names, without its pixels; None: a set of which nothing is known."""
+        if record is None:
+            return cls((), (), (), np.empty((0, 0, 0, 3), np.uint8), "not known", 0)
+        files = record.files
+        return cls(
+            tuple(file.name for file in files),
+            tuple(file.sha256 for file in files),
+            tuple(file.label or "" for file in files),
+            np.empty((len(files), 0, 0, 3), np.uint8),
+            record.method,
+            record.seed,
+            record.synthetic,
+            record.findings,
+        )
+
     def require(self) -> "Calibration":
         """The set itself when nothing forbids its use.
 

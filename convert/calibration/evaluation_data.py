@@ -22,6 +22,7 @@ from edge.inference.contract import InputContract, Pixels
 from models.data.class_folders import layout
 from models.data.dataset import ImageSet, Sample, load_pixels
 from models.data.parts import load_part, scan_for, split_for
+from models.data.published import PUBLISHED_SPLIT
 from models.data.split import Split, SplitError
 from models.training.training_statistics import TrainingStatistics
 
@@ -162,6 +163,54 @@ def from_images(
         source.origin,
         notes + _problems(source.image_set),
     )
+
+
+def only_judging(folder: ImageFolder, contract: InputContract, calibration: Calibration) -> ConversionImages:
+    """Images that judge an int8 file that exists; nothing is calibrated.
+
+    Args:
+        folder: with a split its test part judges, without one every image.
+        calibration: what is known of the set that the file was calibrated on (`Calibration.recorded`); of those images
+            none judges.
+
+    Raises:
+        CalibrationError: no image is left to judge.
+        SplitError: the split's test part has none of the images.
+    """
+    image_set = scan_for(folder.root, contract)
+    known = set(calibration.sha256s)
+    if folder.split is None:
+        samples, origin = image_set.samples, "all images of the folder"
+    else:
+        samples, origin = Split.load(folder.split).samples(image_set, "test"), f"test part, from {folder.split.name}"
+    judging = [sample for sample in samples if sample.sha256 not in known]
+    if not judging:
+        raise CalibrationError(
+            f"--data must hold images that the int8 file was not calibrated on; it was on all {len(samples)} of them",
+            "overlap",
+        )
+    left_out = len(samples) - len(judging)
+    said = f"images: {origin} judge, {len(judging)}; {left_out} left out, on which the int8 file was calibrated"
+    if not known:
+        said = f"images: {origin} judge, {len(judging)}; what the int8 file was calibrated on is not known"
+    return ConversionImages(
+        calibration,
+        load_pixels(judging, contract),
+        np.array([contract.labels.index(sample.label) for sample in judging], np.int64),
+        tuple(sample.name for sample in judging),
+        tuple(sample.sha256 for sample in judging),
+        f"{origin}, less those that calibrated",
+        (said, *_trained_on(judging), *_problems(image_set)),
+    )
+
+
+def _trained_on(samples: Sequence[Sample]) -> tuple[str, ...]:
+    """A warning about images of the published set that the shipped networks were trained on."""
+    training = {item.sha256 for item in Split.load(PUBLISHED_SPLIT).items if item.part == "train"}
+    count = sum(sample.sha256 in training for sample in samples)
+    if not count:
+        return ()
+    return (f"warning: the shipped networks were trained on {count} of these images: accuracy is flattered",)
 
 
 def choose_calibration(

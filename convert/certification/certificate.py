@@ -13,11 +13,12 @@ from convert.calibration.calibration_set import Calibration, set_digest
 from convert.calibration.evaluation_data import ConversionImages
 from convert.certification.conversion import Converted
 from convert.certification.float_reference import FloatReference
+from convert.certification.report_text import first_line
 from convert.certification.speed import Speed
 from convert.errors import CertificateError
+from convert.parity.check import Check, Verdict
 from convert.parity.comparison import Parity
 from convert.parity.latency import Latency
-from convert.parity.verdict import Check, Verdict
 from convert.quantization.contract_evidence import InferredEntry
 from convert.quantization.findings import Finding
 from convert.recovery.search_log import SearchSummary
@@ -124,6 +125,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     """The whole file.
 
     Attributes:
+        summary: what is certain, what is not, how many more images would decide, and what helps; one line.
         judged: by true labels, or by agreement alone.
         created: UTC, to the second.
         request: fingerprint of what the file was made from; equal requests need no second run.
@@ -137,6 +139,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     notice: str
     verdict: Verdict
     reasons: tuple[str, ...]
+    summary: str | UnsetType = UNSET
     judged: Literal["labels", "agreement"]
     synthetic: bool
     labelled: bool
@@ -207,6 +210,7 @@ def certify(
         notice=RESEARCH_USE_ONLY,
         verdict=judgement.verdict,
         reasons=judgement.reasons,
+        summary=first_line(judgement, searched=converted.search is not None),
         judged=parity.judged,
         synthetic=images.synthetic,
         labelled=labelled,

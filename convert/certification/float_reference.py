@@ -2,16 +2,21 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from convert.calibration.evaluation_data import ConversionImages
 from convert.parity.comparison import Parity, compare
+from convert.parity.device import compare_devices
 from convert.parity.policy import Policy
 from convert.parity.verdict import Judgement, judge
 from convert.quantization.float_model import FloatModel
 from convert.quantization.predictions import Floats, device_probabilities, float_probabilities
 from convert.quantization.preprocessing_check import check_preprocessing
-from edge.inference.classifier import Classifier
+from edge.inference.classifier import Classifier, zero_counts_as
 from edge.inference.contract import InputContract
+from edge.inference.gates.base import Gates
 from edge.inference.interpreters import open_interpreter
+from models.decision.device_decision import ask_gates
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +39,7 @@ class FloatReference:
 
     Attributes:
         probabilities: float32 (N, classes).
+        gates: names of the device's gates. refused_by: the one that refuses image i, or None.
     """
 
     model: FloatModel
@@ -41,12 +47,22 @@ class FloatReference:
     images: ConversionImages
     policy: Policy
     probabilities: Floats
+    gates: tuple[str, ...]
+    refused_by: tuple[str | None, ...]
 
     @classmethod
     def measure(
-        cls, model: FloatModel, contract: InputContract, images: ConversionImages, policy: Policy
+        cls,
+        model: FloatModel,
+        contract: InputContract,
+        images: ConversionImages,
+        policy: Policy,
+        gates: Gates | None = None,
     ) -> "FloatReference":
-        """Run the float model on the evaluation images.
+        """Run the float model on the evaluation images, and ask the gates about them.
+
+        Args:
+            gates: the bundle's; None for a device without any.
 
         Raises:
             PreprocessingError: their labels show that the model was not trained with this contract.
@@ -54,12 +70,25 @@ class FloatReference:
         probabilities = float_probabilities(model, contract, images.pixels)
         if images.truth is not None:
             check_preprocessing(model, contract, images.pixels, images.truth, probabilities)
-        return cls(model, contract, images, policy, probabilities)
+        asked = gates or Gates(())
+        return cls(model, contract, images, policy, probabilities, asked.names, ask_gates(asked, images.pixels).reasons)
 
     def compare(self, int8: bytes) -> Compared:
         """An int8 file on the device's own path, against the float model, judged by the policy."""
         interpreter = open_interpreter(int8)
         answers = device_probabilities(Classifier(self.contract, interpreter), self.images.pixels)
+        truth = None if self.images.truth is None else np.asarray(self.images.truth, np.intp)
+        device = compare_devices(
+            self.contract,
+            self.gates,
+            self.refused_by,
+            self.probabilities,
+            answers,
+            zero_counts_as(interpreter.output.quantization),
+            truth,
+            names=self.images.names,
+            forbidden=self.policy.forbidden,
+        )
         parity = compare(
             self.contract.labels,
             self.probabilities,
@@ -69,5 +98,7 @@ class FloatReference:
             names=self.images.names,
             kind=interpreter.kind,
             decided_margin=self.policy.decided_margin,
+            forbidden=self.policy.forbidden,
+            device=device,
         )
         return Compared(self.probabilities, answers, parity, judge(parity, self.policy))

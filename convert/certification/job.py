@@ -39,6 +39,8 @@ from edge.bundle import bundle as bundles
 from edge.bundle.files import SEARCH_LOG
 from edge.errors import BundleError, GoldenMismatchError
 from edge.inference.contract import InputContract
+from edge.inference.gates.base import Gates
+from edge.inference.gates.gates_file import GatesFile
 from edge.settings.trusted_keys import machine_keys
 from models.support.records import record_text
 
@@ -90,7 +92,8 @@ def quantize_model(
     _say(*images.notes)
     gates = choose_gates(path, contract, settings.gates)
     with watch("compare"):
-        reference = FloatReference.measure(model, contract, images, settings.policy)
+        asked = Gates(()) if gates is None else GatesFile.from_bytes(gates).gates()
+        reference = FloatReference.measure(model, contract, images, settings.policy, asked)
     if settings.search:
         converted = convert_by_search(reference, source, settings.io, watch)
     else:

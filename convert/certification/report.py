@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import UnsetType
 
 from convert.calibration.evaluation_data import ConversionImages
 from convert.certification.certificate import Certificate
@@ -64,6 +65,9 @@ def report(
         certificate=certificate,
         lax_policy=laxer_policy(certificate.to_record()),
         decision=certificate.contract.decision,
+        summary="" if isinstance(certificate.summary, UnsetType) else certificate.summary,
+        device=_device(parity),
+        device_changes=_device_changes(parity),
         benign=in_words(as_labels(parity.benign)),
         key_figures=_key_figures(certificate),
         checks=[
@@ -197,6 +201,48 @@ def _changed(listed: Sequence[Changed]) -> Table:
         for entry in listed
     ]
     return Table(("Image", "True", "Float", "int8", "Float's margin"), rows, numbers={4}, code={0})
+
+
+def _device(parity: Parity) -> Table | None:
+    """What the device says with each network."""
+    found = parity.device
+    if isinstance(found, UnsetType):
+        return None
+    benign = in_words(as_labels(parity.benign))
+    rows = [
+        ("answered", str(found.answered_float), str(found.answered_int8)),
+        ("refused by a gate", str(found.refused_by_gates), str(found.refused_by_gates)),
+        ("answers changed", "", str(found.changed)),
+        ("answers lost", "", str(found.lost)),
+        ("answers gained", "", str(found.gained)),
+    ]
+    if found.wrong_int8 is not None:
+        missed = (found.malignant_answered_benign_float, found.malignant_answered_benign_int8)
+        rows += [
+            ("answered wrongly", str(found.wrong_float), str(found.wrong_int8)),
+            (
+                f"malignant answered {benign}",
+                safety_count(missed[0], found.malignant),
+                safety_count(missed[1], found.malignant),
+            ),
+        ]
+    return Table((f"of {found.images} images", "float", "int8"), rows, numbers={1, 2})
+
+
+def _device_changes(parity: Parity) -> Table | None:
+    found = parity.device
+    if isinstance(found, UnsetType):
+        return None
+    rows = [
+        (
+            one.name,
+            one.true or "-",
+            one.float_answer or f"no answer: {one.float_reason}",
+            one.int8_answer or f"no answer: {one.int8_reason}",
+        )
+        for one in found.changes[:MOST_CHANGED_LISTED]
+    ]
+    return Table(("Image", "True", "With float", "With int8"), rows, code={0})
 
 
 def _thumbnails(changed: Sequence[Changed], images: ConversionImages) -> list[Picture]:

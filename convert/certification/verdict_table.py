@@ -36,6 +36,7 @@ def verdict_table(certificates: Sequence[Mapping[str, Any]], bundles: Sequence[P
     widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     for c in certificates:
+        lines += [f"{c['float_model']['name']}: {c['verdict']}: {c['summary']}"] if "summary" in c else []
         lines += [f"{c['float_model']['name']}: {reason}" for reason in c["reasons"]]
     lines.append("agree: images to which int8 and float give the same class")
     if any(c["synthetic"] for c in certificates):

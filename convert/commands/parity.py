@@ -61,8 +61,9 @@ def parity(
     Args:
         model: the float model: .keras, .h5, SavedModel folder, or mobilenet_v2, custom_cnn.
         int8: the TFLite file, or a bundle.
-        data: folder with one sub-folder of images a class; synthetic fields when not given.
-        split: CSV from `models split`; its test part judges.
+        data: folder with one sub-folder of images a class, which only judge; synthetic fields when not given.
+        split: CSV from `models split`; its test part judges. Without it all images do, but those that the bundle was
+            calibrated on.
         contract: JSON that says how a frame becomes the model's input.
         policy: TOML with the thresholds; the shipped ones as for quantize.
         report: HTML page to write.

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from convert.parity.verdict import Verdict
+from convert.parity.check import Verdict
 
 FORMAT = 1
 

@@ -9,9 +9,12 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from msgspec import UNSET, UnsetType
 
 from convert.errors import ParityError
-from edge.inference.benign import Recorded, benign_labels, indices, recorded
+from convert.parity.device import DeviceParity
+from convert.parity.flips import Flip, FlipCount, counted, turned
+from edge.inference.benign import Recorded, benign_labels, recorded
 from models.errors import EvaluationError
 from models.statistics.calibration_error import expected_calibration_error
 from models.statistics.intervals import Interval, mcnemar_exact, paired_difference, wilson
@@ -73,6 +76,8 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
         drift_mean, drift_worst: over images, of the largest change of any class's probability.
         confusion_float, confusion_int8: rows true, columns called.
         transitions: rows float's label, columns int8's.
+        forbidden: the policy's flips among labels; unset where it names none.
+        device: the same for the device's answers; unset where none were asked for.
 
     >>> found = compare(["Benign", "Pro"], [[0.9, 0.1], [0.2, 0.8]], [[0.8, 0.2], [0.6, 0.4]])
     >>> found.agreed, found.changed[0].int8_label
@@ -113,6 +118,8 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
     ece_int8: float | None = None
     confusion_float: Matrix | None = None
     confusion_int8: Matrix | None = None
+    forbidden: tuple[FlipCount, ...] | UnsetType = UNSET
+    device: DeviceParity | UnsetType = UNSET
 
 
 def compare(
@@ -125,6 +132,8 @@ def compare(
     names: Sequence[str] | None = None,
     kind: str = "?",
     decided_margin: float = DECIDED_MARGIN,
+    forbidden: Sequence[Flip] = (),
+    device: DeviceParity | UnsetType = UNSET,
 ) -> Parity:
     """Compare two models' outputs, row i of each for the same prepared pixels.
 
@@ -137,6 +146,8 @@ def compare(
         names: N names by which changed images are listed; "#0", "#1", ... when None.
         kind: of the interpreter that ran the int8 model.
         decided_margin: float's lead over its runner-up from which on it counts as decided, 0..1.
+        forbidden: flips that are counted by name.
+        device: what `convert.parity.device.compare_devices` found on the same images.
 
     Raises:
         ParityError: an argument does not fit, by name.
@@ -177,6 +188,8 @@ def compare(
         called_malignant_to_benign=_flips(labels, worst, was, now, None),
         classes=_classes(labels, was, now, true),
         changed=_changed(labels, listed, before, after, true),
+        forbidden=tuple(counted(labels, flip, was, now, true) for flip in forbidden) or UNSET,
+        device=device,
         **({} if true is None else _labelled(labels, worst, before, after, true)),
     )
 
@@ -275,26 +288,6 @@ def _flips(
     if not benign:
         return None
     return turned(labels, [label for label in labels if label not in benign], benign, was, now, truth)
-
-
-def turned(
-    labels: Sequence[str],
-    of: Sequence[str],
-    into: Sequence[str],
-    was: Indices,
-    now: Indices,
-    truth: Indices | None,
-) -> int:
-    """Images of the classes `of` that int8, and not float, calls one of `into`.
-
-    Args:
-        labels: in output order.
-        was, now: int (N,), what float and int8 call the images.
-        truth: int (N,), what they are; None goes by float's word for what they are.
-    """
-    first, second = (indices(labels, each) for each in (of, into))
-    flipped = ~np.isin(was, second) & np.isin(now, second)
-    return int((flipped & np.isin(was if truth is None else truth, first)).sum())
 
 
 def _margins(probabilities: Floats) -> Floats:

@@ -3,16 +3,32 @@
 import difflib
 import math
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from convert.errors import PolicyError
+from convert.parity.flips import Flip
 
 POLICY_FORMAT = 1
 DEFAULT_POLICY = Path(__file__).with_name("policy.toml")
 SYNTHETIC_POLICY = Path(__file__).with_name("policy_synthetic.toml")
+
+
+@dataclass(frozen=True)
+class DeviceLimits:
+    """Limits on what the device says, float against int8.
+
+    Attributes:
+        min_same_percent: of all images, those of which it says the same, no answer included; 0..100.
+        min_answered_alike_percent: of the images answered with both, those that keep their answer; 0..100.
+        max_lost_points: share answered with float less that with int8, percentage points.
+    """
+
+    min_same_percent: float
+    min_answered_alike_percent: float
+    max_lost_points: float
 
 
 @dataclass(frozen=True)
@@ -27,6 +43,8 @@ class Policy:
         decided_margin: difference of the two largest float probabilities, 0..1.
         max_recall_fall_points: per class, percentage points.
         max_malignant_to_benign: images.
+        device: limits on the device's answers; None, in files without that table, judges them by single images alone.
+        forbidden: flips by name, for models without a benign label, or beside one.
         min_images, min_decided_images, min_class_images, min_called_class_images: below it, no verdict.
 
     Raises:
@@ -49,6 +67,8 @@ class Policy:
     min_decided_images: int
     min_class_images: int
     min_called_class_images: int
+    device: DeviceLimits | None = None
+    forbidden: tuple[Flip, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name or "\n" in self.name:
@@ -56,6 +76,10 @@ class Policy:
         for section, keys in _SECTIONS.items():
             for key, (field, low, high) in keys.items():
                 _check_number(f"{section}.{key}", getattr(self, field), low, high)
+        for key in _DEVICE if self.device is not None else ():
+            _check_number(f"device.{key}", getattr(self.device, key), 0.0, 100.0)
+        for flip in self.forbidden:
+            _check_flip(flip)
         if self.max_accuracy_drop_bound_points < self.max_accuracy_drop_points:
             raise PolicyError(
                 "accuracy.max_drop_bound_points must be >= accuracy.max_drop_points; "
@@ -102,7 +126,7 @@ class Policy:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "Policy":
         """From nested tables as in the file, or as `to_record` gives them."""
-        _check_keys("", record, {"format", "name", *_SECTIONS})
+        _check_keys("", record, {"format", "name", *_SECTIONS}, {"device", "forbidden"})
         if record["format"] != POLICY_FORMAT:
             raise PolicyError(f"policy format must be {POLICY_FORMAT}; got {record['format']!r}")
         fields: dict[str, Any] = {"name": record["name"]}
@@ -112,7 +136,7 @@ class Policy:
                 raise PolicyError(f"policy {section} must be a table [{section}]; got {table!r}")
             _check_keys(section, table, set(keys))
             fields |= {field: table[key] for key, (field, _, _) in keys.items()}
-        return cls(**fields)
+        return cls(**fields, device=_device(record), forbidden=_forbidden(record))
 
     def to_record(self) -> dict[str, Any]:
         """Nested as in the file: JSON-safe, complete, and read back by `from_record`."""
@@ -120,7 +144,10 @@ class Policy:
             section: {key: getattr(self, field) for key, (field, _, _) in keys.items()}
             for section, keys in _SECTIONS.items()
         }
-        return {"format": POLICY_FORMAT, "name": self.name, **tables}
+        if self.device is not None:
+            tables["device"] = asdict(self.device)
+        forbidden = {"forbidden": [_flip_record(flip) for flip in self.forbidden]} if self.forbidden else {}
+        return {"format": POLICY_FORMAT, "name": self.name, **tables, **forbidden}
 
 
 # Section and key of the file -> (field, smallest, largest). An int limit wants a whole number.
@@ -146,12 +173,53 @@ _SECTIONS: dict[str, dict[str, tuple[str, float, float]]] = {
 }
 
 
-def _check_keys(section: str, table: Mapping[str, Any], expected: set[str]) -> None:
-    where = f"[{section}]" if section else "policy"
+_DEVICE = ("min_same_percent", "min_answered_alike_percent", "max_lost_points")
+
+
+def _device(record: Mapping[str, Any]) -> DeviceLimits | None:
+    if "device" not in record:
+        return None
+    table = record["device"]
+    if not isinstance(table, Mapping):
+        raise PolicyError(f"policy device must be a table [device]; got {table!r}")
+    _check_keys("device", table, set(_DEVICE))
+    return DeviceLimits(*(table[key] for key in _DEVICE))
+
+
+def _forbidden(record: Mapping[str, Any]) -> tuple[Flip, ...]:
+    tables = record.get("forbidden", [])
+    if not isinstance(tables, list) or not all(isinstance(table, Mapping) for table in tables):
+        raise PolicyError(f"policy forbidden must be tables [[forbidden]]; got {tables!r}")
+    flips = []
+    for table in tables:
+        _check_keys("forbidden", table, {"from", "to"}, {"max_images"})
+        sides = [[table[key]] if isinstance(table[key], str) else table[key] for key in ("from", "to")]
+        if not all(isinstance(side, list) and all(isinstance(label, str) for label in side) for side in sides):
+            raise PolicyError(f"forbidden from and to must be a label or a list of labels; got {dict(table)}")
+        flips.append(Flip(tuple(sides[0]), tuple(sides[1]), table.get("max_images", 0)))
+    return tuple(flips)
+
+
+def _flip_record(flip: Flip) -> dict[str, Any]:
+    return {"from": list(flip.of), "to": list(flip.into), "max_images": flip.max_images}
+
+
+def _check_flip(flip: Flip) -> None:
+    if not flip.of or not flip.into:
+        raise PolicyError("forbidden must name labels, from and to")
+    if set(flip.of) & set(flip.into):
+        raise PolicyError(f"forbidden from and to must share no label; got {flip.in_words}")
+    _check_number("forbidden.max_images", flip.max_images, 0, 10**9)
+
+
+def _check_keys(
+    section: str, table: Mapping[str, Any], expected: set[str], optional: Collection[str] = frozenset()
+) -> None:
+    where, known = f"[{section}]" if section else "policy", sorted({*expected, *optional})
     for key in table:
-        if key not in expected:
-            near = difflib.get_close_matches(str(key), sorted(expected), n=1)
-            hint = f"; did you mean {near[0]}?" if near else f"; it has {', '.join(sorted(expected))}"
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; it has {', '.join(known)}"
             raise PolicyError(f"{where} has no key {key!r}{hint}")
     missing = sorted(expected - set(table))
     if missing:

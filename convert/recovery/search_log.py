@@ -2,8 +2,8 @@
 
 import msgspec
 
+from convert.parity.check import Verdict
 from convert.parity.comparison import Parity
-from convert.parity.verdict import Verdict
 
 FORMAT = 1
 

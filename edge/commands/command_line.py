@@ -15,7 +15,7 @@ import re
 import sys
 import textwrap
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -208,7 +208,7 @@ def _parse(name: str, commands: Mapping[str, Command], words: list[str]) -> Requ
                 print(f"\n{name} --version [--json] says which release this is; {name} --completion bash, zsh or fish")
                 print("prints a script that completes words.")
             return None
-        raise UsageError(_one_line(f"{name} {words[0]}", stop)) from None
+        raise UsageError(_one_line(f"{name} {words[0]}", stop, _positional(table[words[0]]))) from None
     assert isinstance(result, _Parsed)
     return result._request
 
@@ -359,12 +359,18 @@ def _plain_help(text: str) -> str:
     return "\n".join(plain).rstrip()
 
 
-def _one_line(name: str, stop: Any) -> str:
+def _positional(command: Callable[..., Any]) -> set[str]:
+    """Names of the words that need no option before them."""
+    return {p.name for p in inspect.signature(command).parameters.values() if p.kind is not p.KEYWORD_ONLY}
+
+
+def _one_line(name: str, stop: Any, positional: Collection[str]) -> str:
     message = str(stop.trace.elements[-1].ErrorAsStr()).splitlines()[0]
     missing = re.findall(r"required argument: (\w+)", message) or re.findall(r"'(\w+)'", message.partition("flags:")[2])
     extra = re.match(r"Could not consume arg: (.*)", message)
     if missing:
-        message = f"{name} needs {' and '.join('--' + m.rstrip('_').replace('_', '-') for m in sorted(missing))}"
+        wanted = [m.upper() if m in positional else "--" + m.rstrip("_").replace("_", "-") for m in sorted(missing)]
+        message = f"{name} needs {' and '.join(wanted)}"
     elif extra:
         message = f"{name} does not take the word {extra[1]}"
     return f"{message} (see `{name} --help`)"

@@ -87,7 +87,7 @@ def answer(report: GateReport, verdict: Verdict | None) -> Answer:
 
 
 def answer_batch(
-    decision: Decision,
+    decision: Decision | None,
     refused_by: Sequence[str | None],
     called: npt.NDArray[np.intp],
     confidence: npt.NDArray[np.float64],
@@ -95,11 +95,13 @@ def answer_batch(
     """The answers to N frames of which gates and network have been asked.
 
     Args:
+        decision: None answers whatever the gates let through.
         refused_by: the gate that refuses the frame, or None.
         called: int (N,), the likeliest class, also of frames that a gate refuses; confidence: float (N,), its
             calibrated probability.
     """
-    sure = confidence >= np.asarray(decision.answer_from)[called]
+    least = np.zeros(1 + called.max(initial=0)) if decision is None else np.asarray(decision.answer_from)
+    sure = confidence >= least[called]
     return BatchAnswers(tuple(_reason(*each) for each in zip(refused_by, sure, strict=True)), called)
 
 

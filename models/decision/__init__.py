@@ -12,4 +12,5 @@ __all__ = [
     "network_gates",
     "novelty_fields",
     "prototypes",
+    "temperature",
 ]

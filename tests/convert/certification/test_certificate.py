@@ -105,7 +105,7 @@ def certified(**facts: Any) -> certificate.Certificate:
     nothing = np.empty((0, 4), np.float32)
     images, compared = facts["evidence"], Compared(nothing, nothing, facts["parity"], facts["judgement"])
     return certificate.certify(
-        FloatReference(facts["model"], facts["contract"], images, facts["policy"], nothing),
+        FloatReference(facts["model"], facts["contract"], images, facts["policy"], nothing, (), ()),
         Converted(facts["int8"], facts["findings"], images.calibration, compared),
         Speed(facts["latency"], facts["float_tflite_bytes"]),
         request=facts["request"],

@@ -23,7 +23,7 @@ from edge.settings.trusted_keys import machine_keys
 from tests.commands import Run, command, in_this_process, is_one_line, shell, started
 from tests.convert.keras_models import edited
 from tests.paths import ROOT
-from tests.small_world import CONTRACT, LABELS, SIZE, World, draw, write_policy
+from tests.small_world import CONTRACT, LABELS, SIZE, World, draw, write_images, write_policy
 
 
 @pytest.fixture
@@ -212,6 +212,63 @@ def test_parity_writes_its_page(world: World, shipped: tuple[Any, Path], tmp_pat
     done = run("parity", world.model, shipped[1], *judged(world), "--report", tmp_path / "deep" / "page.html")
     assert done.code == 0 and "<html" in (tmp_path / "deep" / "page.html").read_text()
     assert names(tmp_path / "deep") == ["page.html"]
+
+
+def test_without_a_split_all_images_judge_but_those_that_calibrated(
+    world: World, shipped: tuple[Any, Path], tmp_path: Path, run: Run
+) -> None:
+    """Parity calibrates nothing: a folder of further images has no training part, and needs none."""
+    bundle, policy = shipped[1], ["--policy", world.policy]
+    calibrated = json.loads((bundle / "calibration.json").read_text())["files"]
+    further = write_images(tmp_path / "further", 6, first=500)
+    done = run("parity", world.model, bundle, "--data", further, *policy, "--json")
+    assert done.code == 0 and done.record["images"] == 24 and "24; 0 left out" in done.err
+    for file in calibrated[:5]:
+        shutil.copyfile(world.data / file["name"], further / file["name"])
+    done = run("parity", world.model, bundle, "--data", further, *policy, "--json")
+    assert done.record["images"] == 24 and "24; 5 left out, on which the int8 file was calibrated" in done.err
+    bare = run("parity", world.model, bundle / "model.tflite", "--data", further, *policy, "--json")
+    assert bare.record["images"] == 29 and "what the int8 file was calibrated on is not known" in bare.err
+    only = tmp_path / "only"
+    for label in LABELS:
+        own = next(file["name"] for file in calibrated if file["name"].startswith(label))
+        (only / label).mkdir(parents=True)
+        shutil.copyfile(world.data / own, only / own)
+    run("parity", world.model, bundle, "--data", only, *policy).refused(2, "it was on all 4 of them")
+
+
+def test_what_the_device_says_is_certified(shipped: tuple[Any, Path]) -> None:
+    certificate = json.loads((shipped[1] / "certificate.json").read_text())
+    device = certificate["parity"]["device"]
+    assert device["images"] == device["answered_float"] == device["answered_int8"] == 80, "no gates at this size"
+    assert (device["changed"], device["lost"], device["gained"]) == (0, 0, 0)
+    assert (device["malignant"], device["malignant_answered_benign_int8"]) == (60, 0)
+    assert {"answers", "answered-alike", "answers-lost", "malignant-answered-benign"} <= {
+        check["name"] for check in certificate["checks"]
+    }
+    assert certificate["contract"]["benign"] == ["Benign"] and certificate["summary"].startswith("certain: ")
+    assert "What the device says" in (shipped[1] / "report.html").read_text()
+
+
+def test_the_benign_label_is_the_users_to_name(world: World, tmp_path: Path, run: Run) -> None:
+    words = [
+        "quantize",
+        "--int8",
+        world.model,
+        *judged(world),
+        "--calibration-images",
+        "8",
+        "--out",
+        tmp_path,
+        "--json",
+    ]
+    done = run(*words, "--benign", "Pro", "--benign", "Pre")
+    [certificate] = done.record["bundles"]
+    assert certificate["contract"]["benign"] == ["Pre", "Pro"] == certificate["parity"]["benign"]
+    assert "benign: Pre or Pro, as --benign says" in done.err
+    assert json.loads((tmp_path / "dots-int8" / "contract.json").read_text())["benign"] == ["Pro", "Pre"]
+    assert certificate["parity"]["device"]["malignant"] == 40
+    run(*words, "--benign", "pro").refused(2, "benign must name labels of", "got 'pro'")
 
 
 def test_inspect(shipped: tuple[Any, Path], run: Run) -> None:
@@ -439,7 +496,7 @@ REQUESTS: dict[str, tuple[list[str], int, str]] = {
     "mistyped command": (["quantise"], 2, "did you mean quantize?"),
     "without --int8": (["quantize", "{model}"], 2, "needs --int8"),
     "split without data": (["quantize", "--int8", "{model}", "--split", "{bad}/split.csv"], 2, "give --data too"),
-    "parity of one": (["parity", "{model}"], 2, "convert parity needs --int8"),
+    "parity of one": (["parity", "{model}"], 2, "convert parity needs INT8 (see"),
     "parity, no file": (["parity", "{model}", "{bad}/nowhere.tflite"], 2, "nowhere.tflite: No such file"),
     "parity, a text": (["parity", "{model}", "{bad}/text.keras"], 2, "text.keras: not a TFLite file"),
     "parity, a folder": (["parity", "{model}", "{bad}"], 2, "which is no file of a bundle"),

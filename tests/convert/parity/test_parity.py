@@ -12,12 +12,20 @@ from sklearn.metrics import accuracy_score, recall_score
 
 from convert.errors import LatencyError, ParityError
 from convert.parity.comparison import compare
+from convert.parity.evidence import more_for_bound, more_for_fall
 from convert.parity.latency import latency_ratio
 from convert.parity.policy import Policy
+from convert.parity.summary import SEARCH, cure
 from convert.parity.verdict import Judgement, judge
 from edge.inference.contract import FLOAT32, Quantization
 from edge.inference.interpreters import TensorSpec
-from models.statistics.intervals import mcnemar_exact, paired_difference, wilson
+from models.statistics.intervals import (
+    mcnemar_exact,
+    paired_difference,
+    paired_difference_lower,
+    paired_difference_upper,
+    wilson,
+)
 
 LABELS = ("Benign", "Early", "Pre", "Pro")
 POLICY = Policy.default()
@@ -201,13 +209,30 @@ def test_decided_disagreement_fails_where_undecided_does_not() -> None:
 
 
 def test_recall_of_one_class_fails_alone() -> None:
-    """Three Pre called Pro: 0.375 points of accuracy, 1.5 of recall."""
+    """Pre called Pro: three are 0.375 points of accuracy and 1.5 of recall, which chance may be; seven of 2,000 and
+    2,000 elsewhere are proven."""
     truth = balanced()
     called = truth.copy()
     called[[400, 401, 402]] = 3
     judgement = verdict(outputs(truth), outputs(called), truth)
-    assert failed(judgement) == {"recall"}
+    assert judgement.verdict == "inconclusive" and undecided(judgement) == {"recall"}
     assert "recall of Pre falls by 1.50 points (3 lost, 0 gained of 200)" in judgement.reasons[0]
+    lower = 100 * paired_difference_lower(3, 0, 200)
+    assert 0 < lower < 1 and f"by {lower:.2f} or more" in judgement.reasons[0]
+    many = np.concatenate([np.repeat([0, 1, 3], 1000), np.full(200, 2)])
+    called = many.copy()
+    called[3000:3007] = 3
+    assert 100 * paired_difference_lower(7, 0, 200) > 1
+    assert failed(verdict(outputs(many), outputs(called), many)) == {"recall"}
+
+
+def test_a_recall_limit_of_nothing_takes_no_loss_at_all() -> None:
+    truth = balanced()
+    called = truth.copy()
+    called[400] = 3
+    none = replace(POLICY, max_recall_fall_points=0.0)
+    assert failed(judge(compare(LABELS, outputs(truth), outputs(called), truth), none)) == {"recall"}
+    assert failed(judge(compare(LABELS, outputs(truth), outputs(truth), truth), none)) == set()
 
 
 def test_gains_do_not_hide_a_loss_of_agreement() -> None:
@@ -240,16 +265,60 @@ def test_the_bound_alone_asks_for_more_images() -> None:
     assert judgement.verdict == "inconclusive" and undecided(judgement) == {"accuracy-drop-bound"}
 
 
-def test_one_image_of_a_small_class_cannot_tell() -> None:
-    """One of 60 is 1.67 points: below what the class can show. Two of 60 fail."""
-    truth = np.concatenate([np.zeros(60, int), np.repeat([1, 2, 3], 300)])
+def test_one_image_of_a_small_class_decides_nothing() -> None:
+    """One of 60 is 1.67 points: below what the class can show. Two may be chance; seven are not."""
+    truth = np.concatenate([np.zeros(60, int), np.repeat([1, 2, 3], 900)])
+
+    def lost(count: int) -> Judgement:
+        called = truth.copy()
+        called[:count] = 1
+        return verdict(outputs(truth), outputs(called), truth)
+
+    one = lost(1)
+    assert one.verdict == "pass" and one.reasons == ()
+    assert (
+        "one image cannot tell, with 100 of the class it could" in {c.subject: c.message for c in one.checks}["Benign"]
+    )
+    assert undecided(lost(2)) == {"recall"} and lost(2).verdict == "inconclusive"
+    assert failed(lost(7)) == {"recall"}
+
+
+# The first line: what is certain, what is not, and how many more images would decide.
+
+
+def test_the_first_line_of_a_small_set() -> None:
+    truth = np.repeat(np.arange(4), [20, 10, 60, 60])
+    judgement = verdict(outputs(truth), outputs(truth), truth)
+    assert judgement.summary.startswith("certain: no rule fails at 150 images; not certain: images, decided-images, ")
+    assert "class-images of Benign, class-images of Early, accuracy-drop-bound" in judgement.summary
+    assert "about 150 more images like these would decide (30 of Benign, 40 of Early among them)" in judgement.summary
+    assert cure(judgement.checks) == SEARCH, "the bound on accuracy is not proven"
+    assert cure(judgement.checks, searched=True) == ""
+    enough = balanced()
+    assert verdict(outputs(enough), outputs(enough), enough).summary == "certain: every rule holds at 800 images"
+    assert cure(verdict(outputs(enough), outputs(enough), enough).checks) == ""
+
+
+def test_the_first_line_of_a_failure_names_what_is_certain_first() -> None:
+    truth = np.repeat([0, 1, 2, 3], 3)
     called = truth.copy()
-    called[0] = 1
+    called[3] = 0
     judgement = verdict(outputs(truth), outputs(called), truth)
-    assert judgement.verdict == "inconclusive" and undecided(judgement) == {"recall"}
-    assert "with 100 of the class it could" in judgement.reasons[0]
-    called[1] = 1
-    assert failed(verdict(outputs(truth), outputs(called), truth)) == {"recall"}
+    assert judgement.summary.startswith("certain: it fails malignant-to-benign at 12 images; not certain: ")
+    assert cure(judgement.checks) == SEARCH
+
+
+def test_so_many_more_images_do_decide() -> None:
+    for lost, images in ((0, 100), (1, 300)):
+        more = more_for_bound(lost, 0, images, 1.0, 0.95)
+        assert more is not None
+        grown = round(lost * (images + more) / images)
+        assert 100 * paired_difference_upper(grown, 0, images + more) <= 1.0
+        fewer = images + more - max(2, more // 10)
+        assert 100 * paired_difference_upper(round(lost * fewer / images), 0, fewer) > 1.0
+    assert more_for_bound(1, 0, 100, 1.0, 0.95) is None, "a share on its limit is decided by no number"
+    more = more_for_fall(3, 0, 200, 1.0, 0.95)
+    assert more is not None and 100 * paired_difference_lower(round(3 + 3 * more / 200), 0, 200 + more) > 1
 
 
 def test_one_disagreement_among_ten_is_no_failure_but_ten_are() -> None:

@@ -112,7 +112,7 @@ def test_words_become_text(words: list[str], expected: dict[str, Any], capsys: p
         (["cpoy", "x"], "has no command cpoy; did you mean copy?"),
         (["execute"], "has no command execute"),
         (["--dry-run"], "has no command --dry-run"),
-        (["copy"], "source"),
+        (["copy"], "needs SOURCE"),
         (["copy", "x", "--cuont", "3"], "has no option --cuont; did you mean --count?"),
         (["copy", "x", "--cuont=3"], "has no option --cuont; did you mean --count?"),
         (["copy", "x", "--drynun"], "did you mean --dry-run?"),

@@ -46,7 +46,7 @@ def training_text(found: dict[str, Any]) -> str:
 
 def test_caution_against_a_wrong_benign_is_told() -> None:
     assert "added for malignant images" not in training_text(record())
-    assert "with 1 times -log(1 - p(Benign)) added for malignant images" in training_text(
+    assert "with 1 times -log(1 - p(benign)) added for malignant images" in training_text(
         record(FURTHER["mobilenet_v2"])
     )
 

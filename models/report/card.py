@@ -39,6 +39,7 @@ def card(folder: Path) -> str:
     training = read_record(folder / "training.json", TrainingRecord, "models train", CardError)
     evaluation = _Evaluated.read(folder / "evaluation.json")
     contract = InputContract.load(folder / "contract.json")
+    benign = in_words(as_labels(evaluation.found.benign))
     random_file = folder / "evaluation_random_split.json"
     random = _Evaluated.read(random_file).found if random_file.is_file() else None
     asked = _requirements(folder) if evaluation.is_published else ""
@@ -49,7 +50,7 @@ def card(folder: Path) -> str:
             _NETWORKS[training.network],
             _input(contract),
             _data(training, evaluation),
-            f"## Training\n\n{training_text(training)}\n\n![learning curves](learning_curves.png)",
+            f"## Training\n\n{training_text(training, benign)}\n\n![learning curves](learning_curves.png)",
             _figures(evaluation, random),
             *([asked] if asked else []),
             *((_LIMITS, _LICENCE) if evaluation.is_published else (_OWN_LIMITS,)),

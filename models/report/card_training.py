@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from msgspec import UnsetType
 
+from edge.inference.benign import SPELT
 from models.statistics.formatting import percent
 from models.training.training_record import Lineage, RecipeRecord, TrainingRecord
 
@@ -33,9 +34,10 @@ _AMPLITUDES = {
 _TOLD_OTHERWISE = ("exchange_corner", "overlay", "exchange_stain", "intact", "most", "dirt", "compression")
 
 
-def training_text(training: TrainingRecord) -> str:
-    """Paragraphs about recipe, augmentation, background swaps, the best epoch and the networks that came before."""
-    paragraphs = [f"{_recipe(training)} {_best(training)}", _images(training.recipe)]
+def training_text(training: TrainingRecord, benign: str = SPELT) -> str:
+    """Paragraphs about recipe, augmentation, background swaps, the best epoch and the networks that came before;
+    `benign`: the benign labels in words."""
+    paragraphs = [f"{_recipe(training, benign)} {_best(training)}", _images(training.recipe)]
     before = training.started_from
     while isinstance(before, Lineage):
         earlier, digest = before.training, before.model_sha256[:16]
@@ -45,14 +47,14 @@ def training_text(training: TrainingRecord) -> str:
             )
             break
         paragraphs.append(
-            f"It began with an earlier network (sha256 `{digest}`), which had been trained so: {_recipe(earlier)} "
-            f"{_images(earlier.recipe)}"
+            f"It began with an earlier network (sha256 `{digest}`), which had been trained so: "
+            f"{_recipe(earlier, benign)} {_images(earlier.recipe)}"
         )
         before = earlier.started_from
     return "\n\n".join(paragraphs)
 
 
-def _recipe(training: TrainingRecord) -> str:
+def _recipe(training: TrainingRecord, benign: str) -> str:
     recipe, history = training.recipe, training.history
     stages = "; ".join(
         f"{s.name} (trains {s.trainable}, at most {s.epochs} epoch{'s' if s.epochs > 1 else ''}, "
@@ -60,7 +62,9 @@ def _recipe(training: TrainingRecord) -> str:
         for s in recipe.stages
     )
     minutes = sum(epoch.seconds for epoch in history) / 60
-    caution = f" with {recipe.caution:g} times -log(1 - p(benign)) added for malignant images" if recipe.caution else ""
+    caution = ""
+    if recipe.caution:
+        caution = f" with {recipe.caution:g} times -log(1 - p({benign})) added for malignant images"
     return (
         f"AdamW, batch {recipe.batch}, label smoothing {recipe.label_smoothing:g}, class-balanced "
         f"loss{caution}, averaged weights (momentum {recipe.ema:g}), seed {recipe.seed}. "

@@ -92,6 +92,7 @@ def test_figures_by_independent_means(seed: int, images: int, noise: float) -> N
     assert record["images"] == images and record["judged"] == "labels"
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 100))
 def test_a_model_agrees_with_itself(seed: int, images: int) -> None:
     rows = np.random.default_rng(seed).dirichlet(np.ones(4), images)

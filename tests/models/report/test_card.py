@@ -41,12 +41,12 @@ def record(recipe: Any = None, **more: Any) -> dict[str, Any]:
 
 
 def training_text(found: dict[str, Any]) -> str:
-    return card_training.training_text(msgspec.convert(found, TrainingRecord))
+    return card_training.training_text(msgspec.convert(found, TrainingRecord), "Benign")
 
 
 def test_caution_against_a_wrong_benign_is_told() -> None:
     assert "added for malignant images" not in training_text(record())
-    assert "with 1 times -log(1 - p(benign)) added for malignant images" in training_text(
+    assert "with 1 times -log(1 - p(Benign)) added for malignant images" in training_text(
         record(FURTHER["mobilenet_v2"])
     )
 

@@ -24,28 +24,31 @@ PACKAGES = (
 )
 
 
-def stock(release: str, architecture: str) -> Path:
+def stock(release: str, architecture: str, *more: str) -> Path:
     """The root file system of a release ("trixie") for an architecture ("arm64"), made where it is missing.
+
+    With further packages it is another one, named by the first of them.
 
     It is shared: look at it, and lay something over it (`machine.py`) before anything writes.
 
     Raises:
         CannotBuildError: not root, a tool is missing, or the archive does not serve.
     """
-    target = DEFAULT_FOLDER / "stock" / f"{release}-{architecture}"
+    target = DEFAULT_FOLDER / "stock" / "-".join([release, architecture, *more[:1]])
+    packages = (*PACKAGES, *more)
     foreign = programs_of_aarch64() if architecture == "arm64" else nullcontext()
     with foreign:
-        once(target, f"{release} {architecture} {PACKAGES}", lambda to: _make(to, release, architecture))
+        once(target, f"{release} {architecture} {packages}", lambda to: _make(to, release, architecture, packages))
     return target
 
 
-def _make(target: Path, release: str, architecture: str) -> None:
+def _make(target: Path, release: str, architecture: str, packages: tuple[str, ...]) -> None:
     need("mmdebstrap", "dpkg", "apt-get", "unshare")
     made = target.with_name(target.name + ".making")
     shutil.rmtree(made, ignore_errors=True)
     # In a mount namespace of its own: a mount that a package's script leaves behind goes with it.
     words = ["unshare", "--mount", "mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory"]
-    words += [f"--arch={architecture}", "--skip=check/qemu", "--components=main", f"--include={','.join(PACKAGES)}"]
+    words += [f"--arch={architecture}", "--skip=check/qemu", "--components=main", f"--include={','.join(packages)}"]
     words += ['--aptopt=APT::Install-Recommends "false"', "--dpkgopt=force-unsafe-io"]
     run(*words, release, str(made), mirror())
     # A card is flashed, not installed: its identity is made at the first boot (an empty file; firstboot asks nobody).

@@ -21,7 +21,7 @@ class ConverterCrashed(QuantizationError):  # noqa: N818  (what happened, not a 
     """TensorFlow's converter ended its process. Cause: a layer that it cannot convert; cure: what the message names.
 
     Attributes:
-        stage: what it did when it crashed (`convert.quantization.converter_worker`).
+        stage: what it did when it crashed (`convert.quantization.converter.worker`).
     """
 
     exit_code: ClassVar[int] = 1

@@ -32,7 +32,7 @@ from convert.certification.speed import measure_speed
 from convert.parity.stopwatch import Stopwatch
 from convert.quantization.contract_evidence import InferredEntry, settle
 from convert.quantization.contract_inference import Inferred, infer_contract, loading_with
-from convert.quantization.converter_process import shared_converter
+from convert.quantization.converter.process import shared_converter
 from convert.quantization.float_model import AS_IT_IS, FloatModel, Loading, load_float, model_name
 from convert.quantization.preprocessing_check import MOST_IMAGES
 from edge.bundle import bundle as bundles

@@ -29,7 +29,7 @@ from convert.errors import DiagnoseError, PreprocessingError, TooFewImagesError
 from convert.parity.stopwatch import Stopwatch
 from convert.quantization.contract_evidence import settle
 from convert.quantization.contract_inference import infer_contract, loading_with
-from convert.quantization.converter_process import shared_converter
+from convert.quantization.converter.process import shared_converter
 from convert.quantization.float_model import AS_IT_IS, FloatModel, Loading, load_float
 from convert.quantization.postcheck import check_labels
 from convert.quantization.preprocessing_check import MOST_IMAGES, check_preprocessing

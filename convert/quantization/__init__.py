@@ -3,7 +3,6 @@
 __all__ = [
     "contract_evidence",
     "contract_inference",
-    "converter_process",
     "findings",
     "float_model",
     "postcheck",

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from convert.errors import CalibrationError, ConverterCrashed, QuantizationError
-from convert.quantization.converter_process import shared_converter
-from convert.quantization.converter_worker import Form, Task
-from convert.quantization.crash_cause import HOLDS_A_LOOP, crash_told
+from convert.quantization.converter.crash_cause import HOLDS_A_LOOP, crash_told
+from convert.quantization.converter.process import shared_converter
+from convert.quantization.converter.saved_network import saved_network
+from convert.quantization.converter.worker import Form, Task
 from convert.quantization.float_model import FloatModel, check_fits
-from convert.quantization.saved_network import saved_network
 from edge.inference.contract import FLOAT32, InputContract, Pixels, grey_levels
 from edge.inference.tflite.model_file import check_model
 
@@ -161,7 +161,7 @@ def converted(
     progress: Progress | None = None,
     calibrate_only: bool = False,
 ) -> bytes:
-    """A TFLite file of `model` in any form, made in the process of `convert.quantization.converter_process`.
+    """A TFLite file of `model` in any form, made in the process of `convert.quantization.converter.process`.
 
     Args:
         calibration: contract, and prepared pixels uint8 (N, height, width, 3) RGB; int8 and int16x8 need it.

@@ -4,7 +4,6 @@ __all__ = [
     "answer",
     "arithmetic",
     "benign",
-    "child_process",
     "classifier",
     "contract",
     "decision",

@@ -30,9 +30,9 @@ import numpy.typing as npt
 
 from edge.errors import ContractError, EdgeTpuUnavailable, InterpreterUnavailable, ModelFileError
 from edge.inference.arithmetic import EDGETPU, kind_of
-from edge.inference.child_process import ends_the_process
 from edge.inference.contract import Quantization
 from edge.inference.runtimes import MOST_THREADS, RUNTIMES
+from edge.inference.tflite.child_process import ends_the_process
 from edge.inference.tflite.model_file import check_model, is_vouched_for, read_model
 from edge.system.streams import stderr_without
 

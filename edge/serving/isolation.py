@@ -3,7 +3,7 @@
 import tempfile
 from dataclasses import asdict
 
-from edge.inference.child_process import in_a_child
+from edge.inference.tflite.child_process import in_a_child
 from edge.system.machine import Finding, Machine, Probe
 
 

@@ -1,3 +1,3 @@
 """TFLite files, read safely before an interpreter sees them."""
 
-__all__ = ["flatbuffer", "model_file"]
+__all__ = ["child_process", "flatbuffer", "model_file"]

@@ -213,8 +213,8 @@ def per_channel_dense(bench: Bench) -> bytes:
     """As `convert.quantization.quantize` does it, the one flag left out."""
     import tensorflow as tf
 
+    from convert.quantization.converter.saved_network import fixed_batch
     from convert.quantization.quantize import _representative
-    from convert.quantization.saved_network import fixed_batch
     from edge.system.streams import silenced
 
     image = _representative(CONTRACT, bench.training)

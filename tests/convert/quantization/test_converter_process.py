@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 
 from convert.errors import ConverterCrashed, ConverterLimitError, QuantizationError
-from convert.quantization import converter_process, saved_network
-from convert.quantization.converter_process import ConverterProcess, shared_converter
-from convert.quantization.converter_worker import Task
+from convert.quantization.converter import process as converter_process
+from convert.quantization.converter import saved_network
+from convert.quantization.converter.process import ConverterProcess, shared_converter
+from convert.quantization.converter.worker import Task
 from convert.quantization.float_model import load_float
 from convert.quantization.postcheck import verify
 from convert.quantization.quantize import float_tflite, quantize, reach_both_ends
@@ -157,7 +158,7 @@ def test_a_saved_model_with_a_loop_names_its_cure(tmp_path):
 
 def test_a_layer_that_crashes_alone_is_found(tmp_path, monkeypatch, model):
     """With nothing known about recurrent layers, each layer is converted alone in turn."""
-    from convert.quantization import crash_cause
+    from convert.quantization.converter import crash_cause
 
     monkeypatch.setattr(saved_network, "in_safe_forms", lambda network: (network, ()))
     monkeypatch.setattr(crash_cause, "recurrent", lambda layer: None)
@@ -215,7 +216,7 @@ def test_an_interrupt_ends_the_process(process):
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
 def test_it_ends_with_its_parent():
     script = (
-        "from convert.quantization.converter_process import shared_converter as s\n"
+        "from convert.quantization.converter.process import shared_converter as s\n"
         "s().start(); print(s()._process.pid, flush=True); import time; time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=ROOT) as parent:

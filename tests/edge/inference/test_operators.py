@@ -5,8 +5,8 @@ import numpy.typing as npt
 import pytest
 
 from edge.errors import ModelFileError
-from edge.inference.child_process import ends_the_process
 from edge.inference.interpreters import open_interpreter
+from edge.inference.tflite.child_process import ends_the_process
 from edge.inference.tflite.model_file import check_model, is_vouched_for
 from tests.edge.inference.one_operator import (
     ADD,

@@ -1,6 +1,6 @@
 """The process in which TensorFlow's converter runs: it can end the process that it runs in, and here that is its own.
 
-`convert.quantization.converter_process` starts it once and sends it one task after another. It asks for calibration
+`convert.quantization.converter.process` starts it once and sends it one task after another. It asks for calibration
 images as it needs them, so that neither side holds them twice.
 """
 
@@ -24,7 +24,7 @@ class Task(msgspec.Struct, frozen=True):
     """A network to convert, or a calibrated file to quantize.
 
     Attributes:
-        folder: of the SavedModel (`convert.quantization.saved_network`); "" where `calibrated` is given.
+        folder: of the SavedModel (`convert.quantization.converter.saved_network`); "" where `calibrated` is given.
         calibrated: a float TFLite file with ranges; empty where `folder` is given.
         form: number format of the result. ends: number format of input and output of an int8 one.
         images: how many calibration images the other side has.

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from convert.errors import ConverterCrashed, ConverterLimitError, QuantizationError
-from convert.quantization.converter_worker import (
+from convert.quantization.converter.worker import (
     CALIBRATING,
     CONVERTING,
     QUANTIZING,
@@ -75,7 +75,7 @@ class ConverterProcess:
         said = tempfile.TemporaryFile()  # noqa: SIM115  (closed by `close`)
         code = (
             f"import sys; sys.path[:] = {sys.path!r}\n"  # the same modules as here, wherever they came from
-            f"from convert.quantization.converter_worker import main; main({theirs.fileno()})"
+            f"from convert.quantization.converter.worker import main; main({theirs.fileno()})"
         )
         self._process = subprocess.Popen(
             [sys.executable, "-c", code],

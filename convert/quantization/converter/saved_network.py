@@ -1,6 +1,6 @@
 """A float network as the SavedModel that TensorFlow's converter reads: batch 1, inference only.
 
-Exporting is Python and safe; what follows is native code and runs in `convert.quantization.converter_worker`.
+Exporting is Python and safe; what follows is native code and runs in `convert.quantization.converter.worker`.
 """
 
 import functools
@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from convert.errors import QuantizationError
+from convert.quantization.converter.safe_forms import in_safe_forms
 from convert.quantization.float_model import FloatModel
-from convert.quantization.safe_forms import in_safe_forms
 from edge.system.streams import silenced
 from models.networks.loading import first_line
 from models.support.quiet_tensorflow import import_tensorflow

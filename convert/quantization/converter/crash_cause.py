@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from convert.errors import ConverterCrashed, QuantizationError
-from convert.quantization.converter_process import ConverterProcess
-from convert.quantization.converter_worker import Task, Tensor
+from convert.quantization.converter.process import ConverterProcess
+from convert.quantization.converter.safe_forms import layers_of, recurrent
+from convert.quantization.converter.saved_network import export, fixed_batch
+from convert.quantization.converter.worker import Task, Tensor
 from convert.quantization.float_model import FloatModel
-from convert.quantization.safe_forms import layers_of, recurrent
-from convert.quantization.saved_network import export, fixed_batch
 from edge.system.streams import silenced
 
 LONGEST_S = 90.0  # that the search for a layer may take

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from convert.parity.policy import DEFAULT_POLICY
 from edge.inference.contract import FLOAT32, InputContract
+from tests.gates import open_gates
 
 SIZE = 32
 LABELS = ("Benign", "Early", "Pre", "Pro")
@@ -123,6 +124,7 @@ class World:
         folder.mkdir(parents=True)
         (folder / "model.keras").write_bytes(trained_archive())
         (folder / "contract.json").write_text(CONTRACT.to_json(), encoding="utf-8")
+        (folder / "gates.json").write_bytes(open_gates(CONTRACT.size))
         data = write_images(root / "images")
         split = write_split(data, root / "split.csv")
         return cls(root, folder / "model.keras", data, split, write_policy(root / "few.toml", **FEW_IMAGES))

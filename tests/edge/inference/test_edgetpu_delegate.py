@@ -495,15 +495,8 @@ def test_renewed_golden_images_take_the_chip_s_answers_to_the_old_ones_with_them
         "interpreter": {"kind": "xnnpack"},
         "edgetpu": {**entry, "golden": record, "note": "measured"},
     }
-    measured = bundles.write(
-        tmp_path / "measured-int8",
-        model=bundle.model,
-        contract=bundle.contract,
-        calibration=bundle.calibration,
-        golden=golden,
-        certificate=certificate,
-        extra_files={COMPILED: bundle.compiled},
-    )
+    parts = {**bundles.parts_of(bundle), "golden": golden, "certificate": certificate}
+    measured = bundles.write(tmp_path / "measured-int8", **parts)
     renew(measured.path)
     renewed = bundles.load(measured.path, trust=machine_keys(), allow_unsigned=True)
     assert "edgetpu" in measured.golden.others and "edgetpu" not in renewed.golden.others

@@ -102,8 +102,9 @@ def test_the_profile_can_say_ungated_too(
 
 
 def answers(capsys: pytest.CaptureFixture[str]) -> list[tuple[str | None, list[str]]]:
-    """(Reason, gates) of each line."""
+    """(Reason, gates) of each line, by name of its image: a refused frame can be recorded before the one ahead."""
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    lines.sort(key=lambda line: Path(line.get("path") or line["source"]).name)
     assert all("ungated" not in line for line in lines)
     return [(line["reason"], sorted(line["gates"])) for line in lines]
 
@@ -120,7 +121,7 @@ def test_the_bundles_own_limits_decide(
         ({"under_exposed": 0.0, "no_contrast": 127.0}, ["no_contrast", "no_contrast"]),
     ):
         assert main("edge", COMMANDS, command(name, made(gates((32, 32), **limits)), images, tmp_path)) == 0
-        assert answers(capsys) == [(reason, asked) for reason in refused]
+        assert answers(capsys) == [(reason, asked) for reason in refused], limits
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -19,6 +19,7 @@ from typing import Any
 
 from edge.bundle import bundle as bundles
 from edge.bundle.trusted import TrustedKeys
+from edge.inference.gates.base import Gates
 from edge.serving.boot import start
 from edge.serving.serve import Served
 from edge.system.durable import Durable, Watch
@@ -87,7 +88,7 @@ def perform(world: World, slots: Slots, act: str, boot: str = SAME_BOOT) -> None
 def opener(world: World, slots: Slots) -> Callable[[Place], Served]:
     """Verifies a bundle in full, and runs nothing."""
     trust = TrustedKeys.load(world.trusted)
-    return lambda place: Served(bundles.load(slots.path(place), trust=trust), None)  # type: ignore[arg-type]
+    return lambda place: Served(bundles.load(slots.path(place), trust=trust), None, Gates(()))  # type: ignore[arg-type]
 
 
 def served(slots: Slots, world: World, boot: str = NEXT_BOOT) -> tuple[int, bool, bool]:

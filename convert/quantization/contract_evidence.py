@@ -84,7 +84,7 @@ def settle(
     first, best = tried[0], max(tried, key=lambda one: one.rank)
     count = len(truth)
     if best is first or not _speaks_against(first, best, count):
-        by = "network" if inferred.certain else "images" if first.right.mean() >= SURE_ENOUGH else "assumed"
+        by = "network" if inferred.certain else "images" if _shown(first, tried) else "assumed"
         warning = (_unproved(first.contract, first.right.mean(), count),) if by == "assumed" else ()
         return replace(inferred, notes=inferred.notes + warning), _entry(first.contract, by, count, tried)
     said = (
@@ -122,20 +122,34 @@ def _try(model: FloatModel, contract: InputContract, pixels: Pixels, truth: Indi
     return _Tried(contract, found.argmax(axis=1) == truth, np.log(np.clip(own, _LEAST_PROBABILITY, 1)))
 
 
+def _shown(first: _Tried, tried: list[_Tried]) -> bool:
+    """Whether the images speak for `first`: it is nearly always right, or all other ranges do far worse."""
+    if first.right.mean() >= SURE_ENOUGH:
+        return True
+    others = [each for each in tried if values_of(each.contract) != values_of(first.contract)]
+    return all(_clearly_better(first, each) for each in others)
+
+
+def _clearly_better(one: _Tried, other: _Tried) -> bool:
+    """By names (exact McNemar), or by the likelihood of the true classes."""
+    count = len(one.right)
+    gained, lost = int((one.right & ~other.right).sum()), int((other.right & ~one.right).sum())
+    if one.right.mean() - other.right.mean() >= LEAST_GAIN and mcnemar_exact(lost, gained) < CHANCE:
+        return True
+    apart = one.likelihood - other.likelihood
+    error = float(apart.std(ddof=1)) / np.sqrt(count) if count > 1 else np.inf
+    return bool(count >= FEWEST and apart.mean() > CLEAR_LIKELIHOOD * error)
+
+
 def _speaks_against(first: _Tried, best: _Tried, count: int) -> bool:
     """Whether the images are enough to take `best` instead of what was inferred.
 
     Raises:
         TooFewImagesError: they name a far larger share rightly, and are too few.
     """
-    gained, lost = int((best.right & ~first.right).sum()), int((first.right & ~best.right).sum())
+    if _clearly_better(best, first):
+        return True
     gain = best.right.mean() - first.right.mean()
-    if gain >= LEAST_GAIN and mcnemar_exact(lost, gained) < CHANCE:
-        return True
-    apart = best.likelihood - first.likelihood
-    error = float(apart.std(ddof=1)) / np.sqrt(count) if count > 1 else np.inf
-    if count >= FEWEST and apart.mean() > CLEAR_LIKELIHOOD * error:
-        return True
     if gain >= LEAST_GAIN:
         raise TooFewImagesError(
             f"{count} images cannot tell whether the network wants {first.name} ({100 * first.right.mean():.1f} % named"

@@ -11,6 +11,7 @@ import numpy as np
 from edge.inference.contract import Pixels
 
 _TO_RGB = {
+    "R8": cv2.COLOR_GRAY2RGB,
     "RGB888": cv2.COLOR_BGR2RGB,
     "XBGR8888": cv2.COLOR_RGBA2RGB,
     "XRGB8888": cv2.COLOR_BGRA2RGB,
@@ -44,8 +45,9 @@ class ToRGB:
         """Fill `into`.
 
         Args:
-            array: uint8, as picamera2 shapes it: (H, W, 3) or (H, W, 4) for RGB formats; (H * 3 / 2, W) for NV12
-                and NV21; (H * 3 / 2, stride) for YUV420 and YVU420, padding kept; (H, stride / 2, 2) for YUYV.
+            array: uint8, as picamera2 shapes it: (H, W, 3) or (H, W, 4) for RGB formats; (H, stride) for R8, grey;
+                (H * 3 / 2, W) for NV12 and NV21; (H * 3 / 2, stride) for YUV420 and YVU420, padding kept;
+                (H, stride / 2, 2) for YUYV.
             into: uint8 (H, W, 3), C-contiguous: RGB, 0..255.
         """
         width, height = self.size

@@ -271,6 +271,8 @@ class _Reader:
             sound, bgr = self._capture.retrieve(spare)  # reuses `spare` where it fits
         except cv2.error:
             sound, bgr = False, None
+        if sound and bgr is not None and (bgr.ndim, self._dimensions) == (2, 3) and bgr.shape[0] > 1:
+            bgr = cv2.cvtColor(bgr, cv2.COLOR_GRAY2BGR)  # of a mono camera whose frames OpenCV leaves grey
         if not sound or bgr is None or bgr.ndim != self._dimensions:
             self._spare.append(spare)
             bgr = None

@@ -28,16 +28,20 @@ def numpy(machine: Machine) -> Sequence[Finding]:
 
 
 def opencv(machine: Machine) -> Sequence[Finding]:
-    """OpenCV loads, and shrinks a frame to the bytes it gives everywhere."""
+    """OpenCV loads, and shrinks a frame and makes it grey to the bytes it gives everywhere."""
     try:
         import cv2
         import numpy as np
+
+        from edge.inference.contract import grey_levels
     except ImportError as error:
         return [Finding("OpenCV", "missing", f"cannot be imported: {error}", f"{_INSTALL}")]
     ramp = np.arange(16 * 16 * 3, dtype=np.uint32).reshape(16, 16, 3) * 37 % 256
     half = cv2.resize(ramp.astype(np.uint8), (8, 8), interpolation=cv2.INTER_AREA)
     mean = (ramp.reshape(8, 2, 8, 2, 3).sum(axis=(1, 3)) + 2) // 4
-    if not np.array_equal(half, mean):
+    red, green, blue = ramp.transpose(2, 0, 1).astype(np.int64)
+    grey = (9798 * red + 19235 * green + 3735 * blue + 16384) >> 15
+    if not np.array_equal(half, mean) or not np.array_equal(grey_levels(ramp.astype(np.uint8))[..., 0], grey):
         cure = f"install the version this package asks for: {_INSTALL}"
         return [Finding("OpenCV", "warning", f"{cv2.__version__} rounds otherwise than the tested ones", cure)]
     return [Finding("OpenCV", "ok", cv2.__version__)]

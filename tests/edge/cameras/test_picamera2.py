@@ -44,7 +44,7 @@ def test_red_is_first_and_no_padding_is_seen() -> None:
     np.testing.assert_array_equal(frame.pixels, red_left(100, 60))
 
 
-@pytest.mark.parametrize("name", sorted(FORMATS - {"NV21", "YVU420"}))
+@pytest.mark.parametrize("name", sorted(FORMATS - {"NV21", "YVU420", "R8"}))
 def test_every_format_gives_the_same_picture(name: str) -> None:
     camera = opened(FakeLibrary(formats=(name,)))
     mode = camera.configure(SMALL)
@@ -54,6 +54,16 @@ def test_every_format_gives_the_same_picture(name: str) -> None:
     difference = np.abs(pixels.astype(int) - red_left(100, 60))
     difference[:, 48:52] = 0  # colour is shared by two pixels in YUV
     assert difference.max() <= (4 if "Y" in name or name == "NV12" else 0)
+
+
+def test_a_mono_camera_is_three_equal_channels() -> None:
+    grey = np.arange(64 * 32, dtype=np.int64).astype(np.uint8).reshape(32, 64)
+    padded = np.full((32, 80), 7, np.uint8)
+    padded[:, :64] = grey
+    for array in (grey, padded):
+        frame = np.empty((32, 64, 3), np.uint8)
+        ToRGB("R8", (64, 32))(array, frame)
+        assert np.array_equal(frame, np.repeat(grey[..., np.newaxis], 3, axis=2))
 
 
 def test_swapped_chroma_formats_swap_nothing_else() -> None:

@@ -198,6 +198,19 @@ def test_the_node_is_there_and_no_frames(capture: FakeCapture, monkeypatch: pyte
     camera.close()
 
 
+def test_frames_of_a_mono_camera_are_three_equal_channels() -> None:
+    class Mono(FakeCapture):
+        def retrieve(self, image: Any = None) -> tuple[bool, Any]:
+            sound, bgr = super().retrieve(None)
+            return sound, bgr[..., 2].copy()
+
+    camera, _ = started(Mono())
+    pixels = camera.capture(5.0).pixels
+    assert pixels.shape == (SETTINGS.size[1], SETTINGS.size[0], 3)
+    assert np.ptp(pixels, axis=2).max() == 0 and pixels.max() > 0
+    camera.close()
+
+
 @pytest.mark.parametrize("step", ["corrupt", "error"])
 def test_a_frame_that_cannot_be_decoded(capture: FakeCapture, step: str) -> None:
     camera, _ = started(capture)

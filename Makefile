@@ -2,6 +2,7 @@
 # make quantize DATA=DIR   the same on real images: labelled parity, the certificate that counts
 # make test                lint, types and the default tests, in two processes (WORKERS=1 for one)
 # make test-all            with the slow suites
+# make nightly             random faults over edge run, export, prune and verify: MINUTES=20, SEED=N (needs root)
 # make sbom                what a device runs, as CycloneDX files in build/sbom/
 # make audit               is any of it known to be vulnerable? Silence of the advisory service is said and tolerated
 PYTHON ?= python3.11
@@ -9,10 +10,12 @@ VENV ?= .venv
 DATA ?=
 OUT ?= build/bundles
 WORKERS ?= 2
+MINUTES ?= 20
+SEED ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: quantize test test-all doctest lint sbom audit lock clean
+.PHONY: quantize test test-all nightly doctest lint sbom audit lock clean
 
 quantize: $(STAMP)
 	$(BIN)/convert quantize --int8 $(if $(DATA),--data $(DATA)) --out $(OUT)
@@ -23,6 +26,9 @@ test: $(STAMP) lint
 
 test-all: $(STAMP) lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+nightly: $(STAMP)
+	$(BIN)/python -m tests.faults.nightly --seconds $$(( $(MINUTES) * 60 )) $(if $(SEED),--seed $(SEED))
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -1,7 +1,6 @@
 """The `convert` command: its words, each with the function that its help and its request come from."""
 
-from edge.commands.command_line import Commands
-from edge.commands.command_line import main as run_command
+from edge.commands.command_line import Commands, run_script
 
 COMMANDS = Commands(
     {
@@ -25,7 +24,7 @@ COMMANDS = Commands(
 
 def main() -> None:
     """Console script `convert`."""
-    raise SystemExit(run_command("convert", COMMANDS))
+    run_script("convert", COMMANDS)
 
 
 if __name__ == "__main__":

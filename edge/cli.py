@@ -1,10 +1,6 @@
 """The `edge` command: the functions of its commands, each imported when it is called."""
 
-import sys
-import traceback
-
-from edge.commands.command_line import DEFECT, Commands
-from edge.commands.command_line import main as run_command
+from edge.commands.command_line import DEFECT, Commands, run_script
 
 COMMANDS = Commands(
     {
@@ -25,12 +21,7 @@ COMMANDS = Commands(
 
 def main() -> None:
     """Console script `edge`. A defect exits with 70: 1 is an answer, after which systemd does not start it again."""
-    try:
-        code = run_command("edge", COMMANDS)
-    except Exception:
-        traceback.print_exc()
-        code = DEFECT
-    sys.exit(code)
+    run_script("edge", COMMANDS, defect=DEFECT)
 
 
 if __name__ == "__main__":

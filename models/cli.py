@@ -1,7 +1,6 @@
 """The `models` command: the functions of its commands, each imported when it is called."""
 
-from edge.commands.command_line import Commands
-from edge.commands.command_line import main as run
+from edge.commands.command_line import Commands, run_script
 
 COMMANDS = Commands(
     {
@@ -21,7 +20,7 @@ COMMANDS = Commands(
 
 def main() -> None:
     """Console script."""
-    raise SystemExit(run("models", COMMANDS))
+    run_script("models", COMMANDS)
 
 
 if __name__ == "__main__":

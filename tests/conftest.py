@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from edge.commands.terminal.log import show_log
+from tests.faults.fixtures import faults, shim, stick, stick_program
 from tests.gates import open_gates
 from tests.paths import SHARED
 from tests.tiny_bundle import TinyModels, certified, converted
@@ -16,7 +17,7 @@ from tests.turns import pytest_runtest_protocol
 if TYPE_CHECKING:
     from tests.small_world import World
 
-__all__ = ["pytest_runtest_protocol"]  # a hook
+__all__ = ["faults", "pytest_runtest_protocol", "shim", "stick", "stick_program"]  # a hook, and fixtures
 
 show_log()  # as the commands do, for tests that read standard error of a request they execute themselves
 

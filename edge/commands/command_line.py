@@ -11,18 +11,19 @@ import io
 import json
 import os
 import pkgutil
-import re
+import signal
 import sys
 import textwrap
 import traceback
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
+from edge.commands.terminal.fire_text import plain_help, usage_line
 from edge.commands.terminal.log import show_log
 from edge.errors import DONE, MACHINE_LACKS, LeukoscopeError, UsageError
 from edge.pipeline.sd_notify import Notifier
-from edge.system.interrupts import unwind_on_sigterm
+from edge.system.interrupts import ignored, unwind_on_sigterm
 from edge.system.line_writer import LineWriter
 from edge.system.media import os_errors
 from edge.system.option_values import switch
@@ -108,13 +109,34 @@ def main(name: str, commands: Mapping[str, Command], argv: Sequence[str] | None 
             outcome = request.execute()
             _show(outcome, request.json)
     except KeyboardInterrupt:
-        return fail("interrupted; nothing half-written was left behind", INTERRUPTED)
+        with ignored():  # a second one would show a traceback in place of the line
+            return fail("interrupted; nothing half-written was left behind", INTERRUPTED)
     except BrokenPipeError:  # whoever read our output has seen enough: `edge classify ... | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains while it closes standard output
         return DONE
     except (LeukoscopeError, OSError, MemoryError) as error:
         return fail(*_said(error))
     return outcome.code
+
+
+def run_script(name: str, commands: Mapping[str, Command], *, defect: int | None = None) -> NoReturn:
+    """As `main`, for a console script: ends the process with the exit code, also where a signal comes at its very end.
+
+    Args:
+        defect: exit code of an exception that nobody foresaw, after its traceback; None leaves it to Python (1).
+    """
+    try:
+        code = main(name, commands)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except Exception:
+        if defect is None:
+            raise
+        traceback.print_exc()
+        code = defect
+    for number in (signal.SIGINT, signal.SIGTERM):  # Python takes its time to end, and one that came meanwhile
+        signal.signal(number, signal.SIG_IGN)  # would be what the caller sees
+    sys.exit(code)
 
 
 def _said(error: LeukoscopeError | OSError | MemoryError) -> tuple[str, int, str]:
@@ -203,12 +225,12 @@ def _parse(name: str, commands: Mapping[str, Command], words: list[str]) -> Requ
             result = fire.Fire(table, command=spelled, name=name, serialize=lambda _: None)
     except fire.core.FireExit as stop:
         if stop.code == 0:
-            print(_plain_help(said.getvalue()))
+            print(plain_help(said.getvalue()))
             if spelled[0] not in commands:
                 print(f"\n{name} --version [--json] says which release this is; {name} --completion bash, zsh or fish")
                 print("prints a script that completes words.")
             return None
-        raise UsageError(_one_line(f"{name} {words[0]}", stop, _positional(table[words[0]]))) from None
+        raise UsageError(usage_line(f"{name} {words[0]}", stop, _positional(table[words[0]]))) from None
     assert isinstance(result, _Parsed)
     return result._request
 
@@ -332,48 +354,11 @@ def nearest(word: str, known: Iterable[str], dashes: str = "") -> str:
 
 
 _BETWEEN = "\n"  # values of a repeated option: no shell word that means anything here holds a line's end
-_SELF_EVIDENT = (
-    "Type: str",
-    "Type: tuple[str, ...]",
-    "Type: bool",
-    "Default: ''",
-    "Default: ()",
-    "Default: False",
-)  # values are text, switches off
-
-
-def _plain_help(text: str) -> str:
-    """Fire's help less what is not ours: hints, one-letter options (refused here), groups, underscores."""
-    lines = text[text.index("NAME") :].rstrip().splitlines() if "NAME" in text else text.splitlines()
-    if "GROUPS" in lines:
-        del lines[lines.index("GROUPS") :]
-    plain = []
-    for line, following in zip(lines, [*lines[1:], ""], strict=True):
-        if line.strip() in _SELF_EVIDENT:
-            continue
-        line = re.sub(r"^( +Default: )'(.*)'$", r"\1\2", line)  # noqa: PLW2901
-        option = re.match(r"    (?:-\w, )?--(\w+)(=\w+)( \(required\))?$", line)
-        value = "" if option is None or following.strip() == "Type: bool" else option[2].rstrip("_") + (option[3] or "")
-        name = option[1].rstrip("_").replace("_", "-") if option else ""
-        plain.append(f"    --{name}{value}" if option else line.replace("GROUP | ", ""))
-    return "\n".join(plain).rstrip()
 
 
 def _positional(command: Callable[..., Any]) -> set[str]:
     """Names of the words that need no option before them."""
     return {p.name for p in inspect.signature(command).parameters.values() if p.kind is not p.KEYWORD_ONLY}
-
-
-def _one_line(name: str, stop: Any, positional: Collection[str]) -> str:
-    message = str(stop.trace.elements[-1].ErrorAsStr()).splitlines()[0]
-    missing = re.findall(r"required argument: (\w+)", message) or re.findall(r"'(\w+)'", message.partition("flags:")[2])
-    extra = re.match(r"Could not consume arg: (.*)", message)
-    if missing:
-        wanted = [m.upper() if m in positional else "--" + m.rstrip("_").replace("_", "-") for m in sorted(missing)]
-        message = f"{name} needs {' and '.join(wanted)}"
-    elif extra:
-        message = f"{name} does not take the word {extra[1]}"
-    return f"{message} (see `{name} --help`)"
 
 
 def _show(outcome: Outcome, as_json: bool) -> None:

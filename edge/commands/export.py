@@ -1,5 +1,6 @@
 """The `edge export` command."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,8 @@ from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE, UsageError
 from edge.system.streams import one_line
 from edge.system.wording import counted
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -21,20 +24,24 @@ class ExportRequest:
     slide: str
     to: Path
     json: bool
+    eject: bool = False
 
     def execute(self) -> Outcome:
         """Code 0, or 1 when it was exported and something is wrong with the record.
 
         Raises:
-            UsageError: no record, no such slide, or an unusable target.
+            UsageError: no record, no such slide, or an unusable target. OSError: the drive cannot be written.
         """
         from msgspec import to_builtins
 
-        from edge.record import export
+        from edge.record import export, export_folder
         from edge.record.location import require_record
+        from edge.system.media.ejection import eject
 
         require_record(self.store)
+        drive = export_folder.drive_of(self.store, self.to) if self.eject else None
         summary, checked = export.export(self.store, self.slide, self.to)
+        ejected = None if drive is None else eject(drive)
         findings = [*checked.findings, *summary.problems]
         record = {
             "slide": self.slide,
@@ -44,21 +51,27 @@ class ExportRequest:
             "sound": not findings,
             "findings": findings,
             "removed": to_builtins(summary.removed),
+            "ejected": None if ejected is None else ejected.done,
         }
         verdicts, images = counted(summary.verdicts, "verdict"), counted(summary.images, "image")
         text = "\n".join([*map(one_line, findings), f"{one_line(self.to)}: {verdicts}, {images} of slide {self.slide}"])
         if findings:
             text += "; the record did not verify, so that nothing was marked as exported"
+        if ejected is not None:
+            if self.json:
+                _log.info(ejected.text)
+            text += f"\n{one_line(ejected.text)}"
         return Outcome(ANSWER_IS_NO if findings else DONE, record=record, text=text)
 
 
-def export(slide: str, to: str, store: str = "", json: bool = False) -> ExportRequest:
+def export(slide: str, to: str, store: str = "", eject: bool = False, json: bool = False) -> ExportRequest:
     """Write what is recorded of a slide to a folder: CSV, JSON lines, images and checksums.
 
     Args:
         slide: its name.
         to: folder, new or empty, in one that exists.
         store: folder of the record.
+        eject: write out and unmount the drive that it went to, so that it may be pulled, or say what is left to do.
         json: print one JSON object.
     """
     from edge.record.entries import require_slide
@@ -70,4 +83,4 @@ def export(slide: str, to: str, store: str = "", json: bool = False) -> ExportRe
         raise UsageError(f"--{error}") from None
     if not to:
         raise UsageError("edge export needs --to: the folder to be made")
-    return ExportRequest(store_folder(store), slide, Path(to), json)
+    return ExportRequest(store_folder(store), slide, Path(to), json, eject)

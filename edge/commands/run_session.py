@@ -160,6 +160,7 @@ class _Run:
         )
         settings = request.settings
         self._run = store.begin(self._info(), self._clock.now())
+        self._housekeeping = Housekeeping(store, settings.retention, self._clock)
         self._recorder = Recorder(
             store,
             self._run,
@@ -168,7 +169,7 @@ class _Run:
             wait_s=settings.record.commit_ms / 1e3,
             on_stored=self._verdicts.announce,
             on_state=_log.info,
-            housekeeping=Housekeeping(store, settings.retention, self._clock),
+            housekeeping=self._housekeeping,
         )
         for kind, detail in started.events:
             self._recorder.event(kind, detail)
@@ -235,6 +236,8 @@ class _Run:
             counts = self._close_run(why)
         text = f"{counts.stored} stored of {counts.captured} captured ({counts.dropped} dropped for newer ones); "
         text += self._verdicts.summary()
+        if self._housekeeping.held_back:
+            text += f"; retention: {self._housekeeping.held_back}"
         if counts.unstored:
             _log.error(f"no room for the last verdicts ({counts.unstored}); they were not announced")
         code = MACHINE_LACKS if counts.unstored else DONE

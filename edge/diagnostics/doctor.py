@@ -29,6 +29,7 @@ PROBES: tuple[tuple[str, Probe, float], ...] = (  # name, probe, seconds it may 
     ("V4L2 cameras", cameras.v4l2, 5),
     ("groups", cameras.groups, 5),
     ("disk", storage.disk, 20),
+    ("retention", storage.retention, 20),
     ("memory", board.memory, 5),
     ("clock", board.clock, 10),
     ("power", board.power, 10),

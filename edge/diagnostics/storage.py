@@ -1,4 +1,4 @@
-"""The disk under the record: room, and how long a commit takes."""
+"""The disk under the record: room, how long a commit takes, and whether retention can make room."""
 
 import os
 import shutil
@@ -7,6 +7,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from edge.record.retention import GOES_ON, HELD_BACK
+from edge.record.schema import DATABASE
+from edge.record.store import Store
 from edge.system.durable import sync_stream
 from edge.system.machine import Finding, Machine
 
@@ -33,6 +36,20 @@ def disk(machine: Machine) -> Sequence[Finding]:
         cure = "use an A2 card, a USB SSD or NVMe; commits are grouped, so that verdicts wait and none is lost"
         return [*findings, Finding("disk speed", "warning", found, cure)]
     return [*findings, Finding("disk speed", "ok", found)]
+
+
+def retention(machine: Machine) -> Sequence[Finding]:
+    """Whether anything held retention back when it was last applied, as the record says; nothing without a record."""
+    if not (machine.store / DATABASE).exists():
+        return []
+    with Store.open(machine.store, read_only=True) as store:
+        last = store.last_event((HELD_BACK, GOES_ON))
+    if last is None or last.kind == GOES_ON:
+        return [Finding("retention", "ok", "nothing held it back")]
+    cure = "export the slide with `edge export`, or set only_exported = false under [retention]"
+    if "clock" in last.detail:
+        cure = "let the clock be synchronized (`timedatectl`), or set gigabytes under [retention]"
+    return [Finding("retention", "warning", f"held back since {last.utc[:19]}Z: {last.detail}", cure)]
 
 
 def _room(where: str, free_mib: int) -> Finding:

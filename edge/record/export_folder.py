@@ -1,5 +1,6 @@
 """The folder of an export: where it may be, and how it is written whole or not at all."""
 
+import errno
 import hashlib
 import logging
 import os
@@ -18,6 +19,7 @@ from edge.system.media.os_errors import naming
 _log = logging.getLogger(__name__)
 
 SUMS, IMAGES = "SHA256SUMS", "images"
+_CANNOT_REPLACE = (errno.EEXIST, errno.ENOTEMPTY, errno.EPERM, errno.EINVAL)
 _IN_MEMORY = ("tmpfs", "ramfs", "overlay")  # overlay: the root of a Pi whose card is protected by overlayroot
 
 
@@ -29,6 +31,17 @@ def check_target(folder: Path, to: Path) -> None:
         raise UsageError(f"--to must be outside the record; {to} is in {folder}")
     if not to.parent.is_dir():  # never made here: that of a drive which is not mounted would be on the card
         raise UsageError(f"--to must be in a folder that exists; {to.parent} does not: mount the drive, or make it")
+
+
+def drive_of(folder: Path, to: Path) -> mounts.Mount:
+    """The drive that an export to `to` goes to; UsageError where it is none that could be taken out."""
+    mount = mounts.mount_of(to.parent)
+    if mount is None or mount.point == Path("/") or mounts.medium(folder) == mounts.medium(to.parent):
+        where = "a file system that is not known" if mount is None else f"{mount.point} ({mount.source})"
+        raise UsageError(
+            f"--eject needs --to on a drive of its own, not the one that holds the record; {to} is on {where}"
+        )
+    return mount
 
 
 def warn_of_target(folder: Path, to: Path) -> None:
@@ -98,7 +111,17 @@ def new_folder(to: Path) -> Iterator[Path]:
     try:
         staging.mkdir()
         yield staging
-        staging.rename(to)  # replaces an empty folder, and fails on any other (rename(2))
+        _take_name(staging, to)
         sync_path(to.parent)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _take_name(staging: Path, to: Path) -> None:
+    try:
+        staging.rename(to)  # replaces an empty folder, and fails on any other (rename(2))
+    except OSError as error:
+        if error.errno not in _CANNOT_REPLACE or not to.is_dir():
+            raise
+        to.rmdir()  # where nothing is replaced: some FUSE and network file systems. It fails unless empty
+        staging.rename(to)

@@ -3,13 +3,14 @@
 import heapq
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge.record.chain import genesis
+from edge.record.entries import EventBody, read_body
 from edge.record.images import ImageFolder
 from edge.record.schema import narrowed, roll_back
 
@@ -137,6 +138,15 @@ class Reader:
         with self._reading() as connection:
             found = connection.execute(query).fetchone()
             return None if found is None else str(found[0])
+
+    def last_event(self, kinds: Sequence[str]) -> EventBody | None:
+        """The last event of these kinds; None where there is none."""
+        query = f"""SELECT body FROM entries WHERE type = 'event' AND type != 'verdict'
+                    AND json_extract(body, '$.kind') IN ({", ".join("?" * len(kinds))}) ORDER BY id DESC LIMIT 1"""
+        with self._reading() as connection:
+            found = connection.execute(query, kinds).fetchone()
+            body = None if found is None else read_body(str(found[0]))
+            return body if isinstance(body, EventBody) else None
 
     def next_known_time(self, after: int, not_after_ns: int) -> KnownTime | None:
         """The first entry behind `after` that was stamped by a synchronized clock, no later than that; or None."""

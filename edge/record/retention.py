@@ -6,18 +6,22 @@ where the chain begins now and under which run it goes on, so that `edge verify`
 
 import json as json_format
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 
 from msgspec import Meta
 
-from edge.record.entries import Body, Image, PrunedBody, VerdictBody, moment, read_body
+from edge.record.entries import Body, Event, Image, PrunedBody, VerdictBody, event_body, moment, read_body
 from edge.record.reader import KnownTime, Row
 from edge.record.store import Store, Transaction
 from edge.system.clock import Instant
 from edge.system.wording import counted
 
-MOST_AT_ONCE = 5000  # entries a transaction: recording waits that long
+MOST_AT_ONCE = 5000  # entries a transaction
+HELD_BACK, GOES_ON = "retention_held_back", "retention_goes_on"  # events
+_NO_CLOCK = "nothing removed by age"
+_NO_TIME = "no more removed by age"
+_NOT_EXPORTED = "more exceeds the limits, and stays"
 _DAY_NS = 86_400 * 10**9
 _GIGABYTE = 10**9
 _ROW_BYTES = 200  # of a row beside its body: digest, indexes
@@ -72,62 +76,109 @@ class PruneReport:
         return f"{text}; {self.held_back}" if self.held_back else text
 
 
-def apply(store: Store, retention: Retention, now: Instant) -> PruneReport:
-    """Remove what exceeds the limits, oldest first, in transactions of `MOST_AT_ONCE` entries.
+class Pruning:
+    """Removal of what exceeds the limits, oldest first, in pieces: whoever records goes on between two of them.
 
     Args:
         store: open for writing; a run may go on in it.
         now: against which age is measured.
 
-    Raises:
-        StoreFull: there is no room even for the note of what was removed. What was not removed is untouched.
+    Attributes:
+        report: what was removed so far, and why the rest stays.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, Store.open(Path(folder)) as store:
+    ...     Pruning(store, Retention(days=30), Instant(10**18, 0, True)).step()
+    False
     """
-    total = PruneReport()
-    while True:
-        through, held_back = _choose(store, retention, now)
+
+    def __init__(self, store: Store, retention: Retention, now: Instant) -> None:
+        self._store, self._retention, self._now = store, retention, now
+        self._ages = _Ages(store, now)
+        self.report = PruneReport()
+
+    def step(self, most: int | None = None) -> bool:
+        """Remove so many entries (None: `MOST_AT_ONCE`) in one transaction; False when nothing more is to go.
+
+        Raises:
+            StoreFull: there is no room even for the note of what was removed. What was not removed is untouched.
+        """
+        through, held_back = self._choose(most or MOST_AT_ONCE)
         if through is None:
-            return PruneReport(total.removed, total.verdicts, total.images, total.image_bytes, held_back)
-        gone = _remove(store, through, now, retention)
-        total = PruneReport(
-            total.removed + gone["entries"],
-            total.verdicts + gone["verdicts"],
-            total.images + gone["images"],
-            total.image_bytes + gone["image_bytes"],
+            self.report = replace(self.report, held_back=held_back)
+            return False
+        gone = _remove(self._store, through, self._now, self._retention)
+        self.report = PruneReport(
+            self.report.removed + gone["entries"],
+            self.report.verdicts + gone["verdicts"],
+            self.report.images + gone["images"],
+            self.report.image_bytes + gone["image_bytes"],
         )
+        return True
 
-
-def _choose(store: Store, retention: Retention, now: Instant) -> tuple[Row | None, str]:
-    """(The last entry to remove, or None; why what exceeds the limits beyond it must stay)."""
-    oldest = _oldest_to_keep(retention, now)
-    excess = 0.0 if retention.gigabytes is None else store.bytes_used() - retention.gigabytes * _GIGABYTE
-    exported = store.exported()
-    last: Row | None = None
-    held_back = ""
-    if retention.days is not None and oldest is None:
-        held_back = "nothing removed by age: the clock is not synchronized; set a size, or synchronize it"
-    base = store.base().id
-    ages = _Ages(store, now)
-    for row in store.entries(after=base, through=store.head().id):
-        body = read_body(row.body)
-        if excess <= 0:
-            recorded = None if oldest is None else ages.recorded_by(row, body)
-            if oldest is not None and recorded is None:
-                held_back = (
-                    f"no more removed by age: when entry {row.id} was recorded is not known (stamped {body.utc}, "
-                )
-                held_back += "and no later entry by a synchronized clock)"
-            if oldest is None or recorded is None or recorded >= oldest:
+    def _choose(self, most: int) -> tuple[Row | None, str]:
+        """(The last entry to remove, or None; why what exceeds the limits beyond it must stay)."""
+        store, retention = self._store, self._retention
+        oldest = _oldest_to_keep(retention, self._now)
+        excess = 0.0 if retention.gigabytes is None else store.bytes_used() - retention.gigabytes * _GIGABYTE
+        exported = store.exported()
+        last: Row | None = None
+        held_back = ""
+        if retention.days is not None and oldest is None:
+            held_back = f"{_NO_CLOCK}: the clock is not synchronized; set a size, or synchronize it"
+        base = store.base().id
+        for row in store.entries(after=base, through=store.head().id):
+            body = read_body(row.body)
+            slide = None if isinstance(body, PrunedBody) else body.slide
+            if excess <= 0:
+                recorded = None if oldest is None else self._ages.recorded_by(row, body)
+                if oldest is not None and recorded is None and slide is None:
+                    continue  # a note of the record's own, in the way of nothing
+                if oldest is not None and recorded is None:
+                    held_back = (
+                        f"{_NO_TIME}: when entry {row.id} was recorded is not known (stamped {body.utc}, and no later "
+                        "entry by a synchronized clock)"
+                    )
+                if oldest is None or recorded is None or recorded >= oldest:
+                    break
+            if retention.only_exported and slide is not None and exported.get(slide, 0) < row.id:
+                held_back = f"{_NOT_EXPORTED}: entry {row.id} of slide {slide} was not exported"
                 break
-        slide = None if isinstance(body, PrunedBody) else body.slide
-        if retention.only_exported and slide is not None and exported.get(slide, 0) < row.id:
-            held_back = f"more exceeds the limits, and stays: entry {row.id} of slide {slide} was not exported"
-            break
-        excess -= len(row.body) + _ROW_BYTES + (image.bytes if (image := _image(body)) else 0)
-        if slide is not None:  # a record's own notes do not go alone: each removal writes one
-            last = row
-        if last is not None and row.id - base >= MOST_AT_ONCE:
-            break
-    return last, held_back
+            excess -= len(row.body) + _ROW_BYTES + (image.bytes if (image := _image(body)) else 0)
+            if slide is not None:  # a record's own notes do not go alone: each removal writes one
+                last = row
+            if last is not None and row.id - base >= most:
+                break
+        return last, held_back
+
+
+def apply(store: Store, retention: Retention, now: Instant) -> PruneReport:
+    """Remove what exceeds the limits, all of it, and note in the record what holds the rest back.
+
+    Raises:
+        StoreFull: as in `Pruning.step`.
+    """
+    pruning = Pruning(store, retention, now)
+    while pruning.step():
+        pass
+    note_held_back(store, pruning.report.held_back, now)
+    return pruning.report
+
+
+def note_held_back(store: Store, held_back: str, now: Instant) -> None:
+    """An event where what holds retention back is another than the record says, or nothing does any longer.
+
+    Entry numbers change with every removal; the kind, before the colon, is what counts.
+    """
+    last = store.last_event((HELD_BACK, GOES_ON))
+    before = last.detail if last is not None and last.kind == HELD_BACK else ""
+    if held_back.partition(":")[0] == before.partition(":")[0]:
+        return
+    event = (
+        Event(now, HELD_BACK, held_back) if held_back else Event(now, GOES_ON, "what exceeded the limits was removed")
+    )
+    with store.transaction() as transaction:
+        transaction.append(event_body(None, None, event))
 
 
 class _Ages:

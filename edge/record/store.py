@@ -137,7 +137,8 @@ class Store(Reader):
                 self._connection.close()
             lock, self._lock_file = self._lock_file, None
             if lock is not None:
-                os.close(lock)
+                with suppress(OSError):  # the medium is gone, and the lock with it
+                    os.close(lock)
         finally:
             self._guard.release()
 

@@ -14,6 +14,24 @@ def unwind_on_sigterm() -> None:
 
 
 @contextmanager
+def ignored() -> Iterator[None]:
+    """Within the block Ctrl-C and SIGTERM change nothing: what is left to do takes no time.
+
+    >>> with ignored():
+    ...     signal.raise_signal(signal.SIGINT)
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def stop_on(*signals: signal.Signals, on_first: Callable[[], None] = lambda: None) -> Iterator[threading.Event]:
     """Within the block the first of `signals` sets the event and calls `on_first`; a second raises KeyboardInterrupt.
 

@@ -1,3 +1,3 @@
-"""What every command does at a terminal: its log, what `--version` says, and completion of its words."""
+"""What every command does at a terminal: its log, what `--version` says, help, and completion of its words."""
 
-__all__ = ["completion", "log", "version"]
+__all__ = ["completion", "fire_text", "log", "version"]

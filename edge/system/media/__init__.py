@@ -1,3 +1,3 @@
 """Media: what a path is stored on, how that is taken out, and what the errors of either mean."""
 
-__all__ = ["mounts", "os_errors"]
+__all__ = ["ejection", "mounts", "os_errors"]

@@ -168,26 +168,12 @@ def test_whatever_breaks_after_a_commit_the_end_counts_what_is_stored(tmp_path, 
     assert entries[-1]["counters"]["stored"] == report.verdicts > 0
 
 
-@pytest.fixture(scope="session")
-def slow_sync(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A library to preload that makes syncs slow."""
-    compiler = shutil.which("gcc") or shutil.which("cc")
-    if compiler is None:
-        pytest.skip("no C compiler here")
-    made = tmp_path_factory.mktemp("shim") / "slow_sync.so"
-    source = Path(__file__).with_name("slow_sync.c")
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", made, source], check=True)
-    return made
-
-
 @pytest.mark.parametrize("gap_s", [0.3, 1.5])
-def test_two_interrupts_during_a_slow_commit_store_nothing_twice(tmp_path, start, slow_sync, gap_s):
-    flag = tmp_path / "slow"
-    environment = {**os.environ, "LD_PRELOAD": str(slow_sync), "SLOW_FLAG": str(flag), "SLOW_MS": "8000"}
+def test_two_interrupts_during_a_slow_commit_store_nothing_twice(tmp_path, start, faults, shim, gap_s):
     camera = "sim:Early?motion=0&focus_drift=0&empty=0&fps=20"
-    running = start("--camera", camera, "--every", "--keep", "none", "--json", env=environment)
+    running = start("--camera", camera, "--every", "--keep", "none", "--json", env=faults.environment(shim))
     printed = [json.loads(running.stdout.readline()) for _ in range(5)]
-    flag.touch()
+    faults.set("sync_slow_ms", 8000)
     time.sleep(0.8)  # the next commit is under way
     running.send_signal(signal.SIGINT)
     time.sleep(gap_s)
@@ -204,8 +190,46 @@ def test_two_interrupts_during_a_slow_commit_store_nothing_twice(tmp_path, start
     assert len(set(sequences)) == len(sequences), "a frame was stored twice"
     fields = [each["field"] for each in printed]
     assert fields == list(range(1, len(fields) + 1)) and len(fields) <= len(verdicts)
-    flag.unlink()
+    faults.clear()
     again = start("--camera", SHARP, "--frames", "2", "--json")
     output, _ = again.communicate(timeout=60)
     assert [json.loads(line)["field"] for line in output.splitlines()] == [len(verdicts) + 1, len(verdicts) + 2]
     assert verify(tmp_path / "record").sound
+
+
+def test_a_signal_while_python_ends_changes_no_exit_code(tmp_path):
+    """What the run came to is what the caller sees, also where the service manager stops it at its very end."""
+    program = (
+        "import atexit, os, signal, sys\n"
+        "from edge.commands.command_line import Outcome, run_script\n"
+        "number = getattr(signal, sys.argv.pop())\n"
+        "atexit.register(lambda: os.kill(os.getpid(), number))\n"
+        "class Request:\n"
+        "    json = False\n"
+        "    def execute(self): return Outcome(4, text='said')\n"
+        "def work():\n    'Work.'\n    return Request()\n"
+        "sys.argv.append('work')\n"
+        "run_script('edge', {'work': work})\n"
+    )
+    for name in ("SIGINT", "SIGTERM"):
+        done = subprocess.run(
+            [sys.executable, "-c", program, name], capture_output=True, text=True, check=False, cwd=ROOT
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (4, "said\n", "")
+
+
+def test_a_second_interrupt_shows_no_traceback(tmp_path):
+    program = (
+        "import os, signal, sys, edge.commands.command_line as c\n"
+        "original = c.LineWriter.close\n"
+        "c.LineWriter.close = lambda self: (os.kill(os.getpid(), signal.SIGINT), original(self))\n"
+        "class Request:\n"
+        "    json = False\n"
+        "    def execute(self): raise KeyboardInterrupt\n"
+        "def work():\n    'Work.'\n    return Request()\n"
+        "c.run_script('edge', {'work': work})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "work"], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert (done.returncode, done.stderr) == (130, "error: interrupted; nothing half-written was left behind\n")

@@ -4,6 +4,7 @@ A small network that is decided on drawn images stands in for the real ones. Ten
 process, so most cases run in this one; what only a process can show (streams, signals, a full disk) runs in its own.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -16,12 +17,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+import edge.cli
 from convert.cli import COMMANDS
 from convert.parity.verdict import EXIT_CODES
 from edge.bundle import bundle as bundles
+from edge.commands.command_line import main
 from edge.settings.trusted_keys import machine_keys
 from tests.commands import Run, command, in_this_process, is_one_line, shell, started
 from tests.convert.keras_models import edited
+from tests.gates import open_gates
 from tests.paths import ROOT
 from tests.small_world import CONTRACT, LABELS, SIZE, World, draw, write_images, write_policy
 
@@ -240,7 +244,8 @@ def test_without_a_split_all_images_judge_but_those_that_calibrated(
 def test_what_the_device_says_is_certified(shipped: tuple[Any, Path]) -> None:
     certificate = json.loads((shipped[1] / "certificate.json").read_text())
     device = certificate["parity"]["device"]
-    assert device["images"] == device["answered_float"] == device["answered_int8"] == 80, "no gates at this size"
+    assert device["images"] == device["answered_float"] == device["answered_int8"] == 80, "its gates refuse nothing"
+    assert device["gates"] == ["under_exposed"]
     assert (device["changed"], device["lost"], device["gained"]) == (0, 0, 0)
     assert (device["malignant"], device["malignant_answered_benign_int8"]) == (60, 0)
     assert {"answers", "answered-alike", "answers-lost", "malignant-answered-benign"} <= {
@@ -248,6 +253,40 @@ def test_what_the_device_says_is_certified(shipped: tuple[Any, Path]) -> None:
     }
     assert certificate["contract"]["benign"] == ["Benign"] and certificate["summary"].startswith("certain: ")
     assert "What the device says" in (shipped[1] / "report.html").read_text()
+
+
+def test_gates_beside_the_model_are_sealed_in_and_served(
+    world: World, shipped: tuple[Any, Path], tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the file beside the model to a verdict of the device, and by another file to a refusal."""
+    beside = (world.model.parent / "gates.json").read_bytes()
+    bundle = bundles.load(shipped[1], trust=machine_keys(), allow_unsigned=True)
+    assert bundle.gates_json == beside and bundle.certificate["gates"]["sha256"] == hashlib.sha256(beside).hexdigest()
+    assert "under_exposed; any, 32x32; no image was held back" in (shipped[1] / "report.html").read_text()
+    image = world.data / "Early" / "Early-030.png"
+    strict = tmp_path / "strict.json"
+    strict.write_bytes(beside.replace(b'"limit": 0.0', b'"limit": 255.0'))
+    renewed = run("quantize", "--int8", world.model, *judged(world), "--out", tmp_path, "--gates", strict, "--json")
+    assert renewed.record["bundles"][0]["parity"]["device"]["refused_by_gates"] == 80
+    for path, reason in ((shipped[1], None), (tmp_path / "dots-int8", "under_exposed")):
+        words = ["classify", str(image), "--bundle", str(path), "--allow-unsigned", "--allow-uncertified", "--json"]
+        assert main("edge", edge.cli.COMMANDS, words) == 0
+        assert json.loads(capsys.readouterr().out)["reason"] == reason
+
+
+def test_wrong_gates_are_refused_and_none_are_told(world: World, tmp_path: Path, run: Run) -> None:
+    for data, said in (
+        (open_gates((64, 64)), "size must be the contract's 32x32; got 64x64"),
+        (b"{", "wrong.json: not plain JSON"),
+        (None, "wrong.json: No such file"),
+    ):
+        wrong = tmp_path / "wrong.json"
+        wrong.unlink(missing_ok=True)
+        if data is not None:
+            wrong.write_bytes(data)
+        words = ["quantize", "--int8", world.model, *judged(world), "--out", tmp_path / "out", "--gates", wrong]
+        run(*words).refused(2, said)
+    assert not (tmp_path / "out" / "dots-int8").exists()
 
 
 def test_the_benign_label_is_the_users_to_name(world: World, tmp_path: Path, run: Run) -> None:

@@ -176,7 +176,7 @@ def choose(
     if count < 1:
         raise CalibrationError(f"count must be at least 1; got {count}")
     field_of = groups or {}
-    candidates = _disjoint(samples, evaluation, field_of)
+    candidates = not_judging(samples, evaluation, field_of)
     left_out = len(samples) - len(candidates)
     if not candidates:
         raise CalibrationError(
@@ -242,7 +242,8 @@ def synthetic(frames: Sequence[tuple[str, Pixels]], contract: InputContract, see
     return replace(found, findings=lint(found, contract))
 
 
-def _disjoint(samples: Sequence[Sample], evaluation: Sequence[Sample], groups: Mapping[str, str]) -> list[Sample]:
+def not_judging(samples: Sequence[Sample], evaluation: Sequence[Sample], groups: Mapping[str, str]) -> list[Sample]:
+    """Those of `samples` that share neither image nor field with what judges the model: the candidates."""
     judging = {s.sha256 for s in evaluation}
     fields = {groups[sha] for sha in judging if sha in groups}
     return [s for s in samples if s.sha256 not in judging and groups.get(s.sha256) not in fields]

@@ -26,6 +26,15 @@ from models.networks.prediction import traced
 from models.support.quiet_tensorflow import import_tensorflow
 
 Floats = npt.NDArray[np.float32]
+_FROM_ONNX = "a SavedModel folder (onnx2tf, a package of its own: `onnx2tf -i FILE.onnx -osd`), and give that folder"
+_PYTORCH = f"a PyTorch file: export it to ONNX (torch.onnx.export), then that to {_FROM_ONNX}"
+OTHER_FORMS = {  # suffix -> what it is, and the way from there
+    ".tflite": "converted already (`convert inspect` shows what it holds): give the float Keras model of it",
+    ".onnx": f"an ONNX file: convert it to {_FROM_ONNX}",
+    ".pt": _PYTORCH,
+    ".pth": _PYTORCH,
+    ".pb": "one file of a SavedModel: give the folder that holds it",
+}
 
 
 @dataclass(frozen=True)
@@ -182,6 +191,8 @@ def check_form(path: Path) -> None:
         if not (path / "saved_model.pb").is_file():
             raise FloatModelError(f"{path}: not a SavedModel folder (no saved_model.pb in it)")
         return
+    if path.suffix.lower() in OTHER_FORMS:
+        raise FloatModelError(f"{path}: {OTHER_FORMS[path.suffix.lower()]}")
     if path.suffix not in (".keras", ".h5", ".hdf5"):
         raise FloatModelError(f"{path}: must be a .keras file, an .h5 file or a SavedModel folder")
     with path.open("rb") as file:

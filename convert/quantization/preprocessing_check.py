@@ -4,6 +4,7 @@ A wrong contract makes float and int8 model wrong alike, so parity cannot see it
 on many more images with other preprocessing (red and blue exchanged, another range of values) or other label order.
 """
 
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -18,9 +19,12 @@ from edge.inference.contract import InputContract, Pixels
 from models.statistics.intervals import mcnemar_exact
 from models.statistics.validation import Indices, confusion_matrix
 
+_log = logging.getLogger(__name__)
+
 SURE_ENOUGH = 0.9  # accuracy from which on nothing else is tried: another contract could hardly do better by chance
 LEAST_GAIN = 0.1  # of accuracy
 CHANCE = 1e-3  # exact McNemar; strict, since several contracts are tried
+DOUBT = 0.05  # below it a warning
 MOST_IMAGES = 200  # on which other contracts are tried
 IMAGES_A_CLASS = 5  # below it the best order of many labels fits noise
 
@@ -36,6 +40,8 @@ def check_preprocessing(
         pixels, truth: prepared images uint8 (N, H, W, 3) RGB, and their classes int (N,).
         probabilities: of the float model for them, float (N, classes).
 
+    Where too few images tell, a difference that chance seldom makes is a warning.
+
     Raises:
         PreprocessingError: by the rule's name: "label-order", "channel-order" or "value-range".
     """
@@ -45,14 +51,16 @@ def check_preprocessing(
     if right.mean() >= SURE_ENOUGH:
         return
     tried: list[tuple[float, str, str]] = []  # accuracy, rule, how
+    doubtful: list[tuple[float, str, str]] = []
     for rule, how, other in _others(contract):
         found = float_probabilities(model, other, pixels[some]).argmax(axis=1) == truth[some]
-        if _better(right, found):
-            tried.append((float(found.mean()), rule, f"when it is fed {how}"))
+        for chance, kept in ((CHANCE, tried), (DOUBT, doubtful)):
+            if _better(right, found, chance):
+                kept.append((float(found.mean()), rule, f"when it is fed {how}"))
     if len(some) >= IMAGES_A_CLASS * len(contract.labels):
         order = _best_order(called, truth[some], len(contract.labels))
         found = order[called] == truth[some]
-        if _better(right, found):
+        if _better(right, found, CHANCE):
             labels = ", ".join(contract.labels[k] for k in order)
             tried.append((float(found.mean()), "label-order", f"if its outputs are called {labels}"))
     if tried:
@@ -61,6 +69,12 @@ def check_preprocessing(
             rule,
             f"as the contract says, the float model names {100 * right.mean():.1f} % of {len(some)} images rightly;"
             f" {100 * accuracy:.1f} % {how}",
+        )
+    if doubtful:
+        accuracy, rule, how = max(doubtful, key=lambda one: one[0])
+        _log.warning(
+            f"{rule}: as the contract says, the float model names {100 * right.mean():.1f} % of {len(some)} images "
+            f"rightly; {100 * accuracy:.1f} % {how}. Too few images to be sure: look how the network was trained"
         )
 
 
@@ -95,6 +109,6 @@ def _best_order(called: npt.NDArray[np.int64], truth: Indices, classes: int) -> 
     return order
 
 
-def _better(right: npt.NDArray[np.bool_], found: npt.NDArray[np.bool_]) -> bool:
+def _better(right: npt.NDArray[np.bool_], found: npt.NDArray[np.bool_], chance: float) -> bool:
     gained, lost = int((found & ~right).sum()), int((right & ~found).sum())
-    return bool(found.mean() - right.mean() >= LEAST_GAIN and mcnemar_exact(lost, gained) < CHANCE)
+    return bool(found.mean() - right.mean() >= LEAST_GAIN and mcnemar_exact(lost, gained) < chance)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from convert.calibration.calibration_set import Calibration, choose, set_digest
+from convert.calibration.calibration_set import Calibration, choose, not_judging, set_digest
 from convert.calibration.evaluation_data import ConversionImages, Source, choose_calibration
 from convert.calibration.selection import pixel_statistics
 from convert.errors import RecoveryError, TooFewImagesError
@@ -79,7 +79,7 @@ def calibrations(
     source: Source | None, model: FloatModel, contract: InputContract, evidence: ConversionImages
 ) -> dict[str, Callable[[], Calibration]]:
     """The calibration set asked for, first, and others to try, made when they are called for: chosen to cover the
-    training images, and twice as large."""
+    training images, and twice as large, or as large as there are images."""
     asked = evidence.calibration
     count, seed = len(asked.names), asked.seed
 
@@ -91,9 +91,17 @@ def calibrations(
 
     sets: dict[str, Callable[[], Calibration]] = {f"{count} {asked.method}": lambda: asked}
     if source is not None:
-        for number, method in ((count, "k-center"), (2 * count, "random")):
-            sets.setdefault(f"{number} {method}", chosen(number, method))
+        sets.setdefault(f"{count} k-center", chosen(count, "k-center"))
+        larger = min(2 * count, _candidates(source))
+        if larger > count:
+            sets.setdefault(f"{larger} random", chosen(larger, "random"))
     return sets
+
+
+def _candidates(source: Source) -> int:
+    """How many different images may calibrate."""
+    training, test = (source.split.samples(source.image_set, part) for part in ("train", "test"))
+    return len({sample.sha256 for sample in not_judging(training, test, source.split.groups())})
 
 
 def training_pixels(source: Source, contract: InputContract, seed: int) -> Pixels:

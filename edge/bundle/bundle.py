@@ -303,7 +303,7 @@ def _certified(bundle: Bundle, allow_uncertified: bool) -> Bundle:
     if not bundle.certified and not allow_uncertified:
         raise BundleError(
             f"{bundle.path}: its certificate says {bundle.certificate['verdict']!r}, not 'pass'; "
-            "allow an uncertified bundle in so many words to use it"
+            "add --allow-uncertified to use it all the same"
         )
     return bundle
 

@@ -27,7 +27,8 @@ FOLDS = 5
 FEWEST_GROUPS = 5  # fields a class: below this no fold can be trusted
 EDGE_STEP = 40  # grey levels between neighbours that count as an edge
 FIXED_SHARE = 0.3  # images of a class with an edge at the same pixel that make it a burned-in one
-FIXED_RATIO = 4.0  # and how often more than at the usual pixel of that class
+FIXED_RATIO = 4.0  # and how often more than at the usual pixel of that class, in all and around it
+AROUND = 31  # pixels of SIDE, odd: wider than strokes and letters, narrower than a subject
 BLOCK = 256  # images in memory at a time
 _MIDDLE = ((SIDE - PATCH[0]) // 2, (SIDE - PATCH[1]) // 2)
 _FAR = (SIDE - PATCH[0], SIDE - PATCH[1])
@@ -167,7 +168,8 @@ def fixed_marks(edges: Mapping[str, npt.NDArray[np.float64]]) -> list[dict[str, 
         and fewest such edges, median of the mark's pixels (0: all classes have the same mark equally often).
     """
     maps = np.stack(list(edges.values()))
-    floor = np.maximum(FIXED_SHARE, FIXED_RATIO * np.median(maps, axis=(1, 2), keepdims=True))
+    usual = np.maximum(np.median(maps, axis=(1, 2), keepdims=True), np.stack([_around(each) for each in maps]))
+    floor = np.maximum(FIXED_SHARE, FIXED_RATIO * usual)
     mask = (maps > floor).any(axis=0).astype(np.uint8)
     joined = cv2.dilate(mask, np.ones((9, 9), np.uint8))  # the strokes of a scale bar and its text are one mark
     count, names = cv2.connectedComponents(joined)
@@ -186,6 +188,12 @@ def fixed_marks(edges: Mapping[str, npt.NDArray[np.float64]]) -> list[dict[str, 
             }
         )
     return sorted(marks, key=lambda mark: (-mark["pixels"], mark["box"]))
+
+
+def _around(shares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The usual share near each pixel: where photographs have their subject, edges lie densely and nowhere fixed."""
+    levels = np.rint(255 * shares).astype(np.uint8)
+    return np.asarray(cv2.medianBlur(levels, AROUND) / 255, np.float64)
 
 
 def _thumbnail(patch: Pixels | npt.NDArray[Any]) -> npt.NDArray[np.float32]:

@@ -4,6 +4,7 @@
 (`models.decision.operating_point`).
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from edge.inference.benign import in_words, indices, recorded
 from edge.inference.decision import Decision
 from edge.inference.gates.base import Gates
 from edge.system.progress import Progress
+from models.data.split import DEFAULT_FRACTIONS
 from models.decision.decision_record import (
     Calibration,
     CalibrationChange,
@@ -163,6 +165,8 @@ class Calibrated:
                 f"no: these thresholds leave more than {100 * REFUSED:g} % of the unaltered fields without an answer; "
                 f"the network confuses degraded malignant fields with {benign} too surely"
             )
+            if len(self.dataset.truth) * REFUSED < 1:
+                lines.append(too_few(len(self.dataset.truth)))
         return "\n".join(lines)
 
     def _counts(self, found: Validation) -> Counts:
@@ -320,3 +324,12 @@ def _tally(findings: GateFindings) -> dict[str, int]:
         if reason is not None:
             counts[reason] = counts.get(reason, 0) + 1
     return counts
+
+
+def too_few(fields: int) -> str:
+    """What is said where a single field is more than the limit allows."""
+    needed = math.ceil(1 / REFUSED)
+    return (
+        f"one of {fields} fields without an answer is {100 / fields:.1f} % already: bring {needed} or more "
+        f"validation images, about {round(needed / DEFAULT_FRACTIONS['validation'])} images in all"
+    )

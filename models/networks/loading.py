@@ -54,7 +54,10 @@ def load_keras(path: Path, code: CustomCode = NO_CODE) -> Any:
     try:
         with silenced():
             return keras.saving.load_model(
-                path.resolve(), custom_objects=objects, compile=False, safe_mode=not code.unsafe_lambda
+                path.resolve(),
+                custom_objects={**_of_keras_2(), **objects},
+                compile=False,
+                safe_mode=not code.unsafe_lambda,
             )
     except Exception as error:  # Keras raises whatever a damaged archive makes h5py, zipfile and json raise
         missing = _missing_code(path, objects)
@@ -85,6 +88,19 @@ def _missing_code(path: Path, objects: Mapping[str, Any]) -> str | None:
         ),
         None,
     )
+
+
+def _of_keras_2() -> dict[str, Any]:
+    """Keras 2 wrote `groups: 1` into depthwise convolutions; Keras 3 does not take the word, which changes nothing."""
+    import keras
+
+    class DepthwiseConv2D(keras.layers.DepthwiseConv2D):  # type: ignore[misc]
+        @classmethod
+        def from_config(cls, config: dict[str, Any]) -> Any:
+            kept = {key: value for key, value in config.items() if (key, value) != ("groups", 1)}
+            return keras.layers.DepthwiseConv2D.from_config(kept)
+
+    return {"DepthwiseConv2D": DepthwiseConv2D}
 
 
 def first_line(error: BaseException) -> str:

@@ -72,3 +72,16 @@ def test_too_few_images_say_nothing() -> None:
     eye, few = Eye(), slice(0, 6)
     shuffled = (TRUTH[few] + 1) % 3
     check_preprocessing(eye, CONTRACT, PIXELS[few], shuffled, float_probabilities(eye, CONTRACT, PIXELS[few]))
+
+
+def test_a_few_images_are_enough_for_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """Ten of fifteen right only with red and blue exchanged: chance does that in 2 of 1,000 sets."""
+    eye, few = Eye(), slice(0, 15)
+    for order, said in (
+        ("RGB", ""),
+        ("BGR", "channel-order: as the contract says, the float model names 33.3 % of 15"),
+    ):
+        contract = replace(CONTRACT, channel_order=order)
+        caplog.clear()
+        check_preprocessing(eye, contract, PIXELS[few], TRUTH[few], float_probabilities(eye, contract, PIXELS[few]))
+        assert (said in caplog.text) if said else not caplog.records

@@ -224,7 +224,10 @@ def test_logits_get_a_softmax_and_say_so(tmp_path, pixels):
         ("net.keras", b"", "empty"),
         ("net.keras", b"hello, this is a text file", "not a Keras archive"),
         ("net.h5", b"hello, this is a text file", "not an HDF5 file"),
-        ("net.pt", b"x", r"must be a \.keras file"),
+        ("net.tflite", b"x", "converted already .*give the float Keras model"),
+        ("net.onnx", b"x", "an ONNX file: convert it to a SavedModel folder"),
+        ("net.pt", b"x", r"a PyTorch file: export it to ONNX .* SavedModel"),
+        ("net.zip", b"x", r"must be a \.keras file"),
     ],
 )
 def test_files_that_are_no_model(tmp_path, name, content, said):
@@ -233,6 +236,32 @@ def test_files_that_are_no_model(tmp_path, name, content, said):
     with pytest.raises(FloatModelError, match=said) as caught:
         load_float(tmp_path / name)
     assert "\n" not in str(caught.value)
+
+
+def _with_groups(path: Path, groups: int) -> Path:
+    """A file as Keras 2 wrote it: depthwise convolutions with a word that Keras 3 does not take."""
+    import h5py
+    import keras
+
+    image = keras.Input((SIZE, SIZE, 3))
+    x = keras.layers.DepthwiseConv2D(3, strides=2, name="depth")(image)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    keras.Model(image, keras.layers.Dense(4, activation="softmax")(x)).save(path)
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        [depth] = [each for each in config["config"]["layers"] if each["class_name"] == "DepthwiseConv2D"]
+        depth["config"]["groups"] = groups
+        file.attrs["model_config"] = json.dumps(config)
+    return path
+
+
+def test_a_file_of_keras_2_with_groups_in_it_is_read(tmp_path, pixels):
+    loaded = load_float(_with_groups(tmp_path / "old.h5", 1))
+    assert loaded.classes == 4
+    inputs = np.concatenate([CONTRACT.encode(image) for image in pixels[:2]])
+    np.testing.assert_allclose(loaded.predict(inputs).sum(axis=1), 1, atol=1e-5)
+    with pytest.raises(FloatModelError, match="not a Keras model that can be loaded"):  # another number means something
+        load_float(_with_groups(tmp_path / "odd.h5", 3))
 
 
 @pytest.mark.parametrize("name", ["net.keras", "net.h5"])

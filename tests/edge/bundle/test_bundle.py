@@ -257,7 +257,7 @@ def test_contract_and_golden_must_fit(bundle_parts: dict[str, Any], tmp_path: Pa
 def test_a_certificate_that_does_not_pass(bundle_parts: dict[str, Any], tmp_path: Path) -> None:
     for verdict in ("fail", "inconclusive"):
         path = bundle.write(tmp_path / verdict, **certified(bundle_parts, verdict=verdict)).path
-        with pytest.raises(BundleError, match=f"says '{verdict}', not 'pass'"):
+        with pytest.raises(BundleError, match=f"says '{verdict}', not 'pass'; add --allow-uncertified"):
             load(path)
         assert not load(path, allow_uncertified=True).certified
 

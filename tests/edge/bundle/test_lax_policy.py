@@ -42,11 +42,18 @@ def test_every_limit_is_compared_in_its_own_direction(section: str, key: str) ->
     limit = SHIPPED_POLICY[section][key]
     more, less = changed(section, key, limit + 0.01), changed(section, key, limit - 0.01)
     laxer, stricter = (more, less) if key.startswith("max") or key == "decided_margin" else (less, more)
-    said = laxer_policy({"synthetic": False, "policy": laxer})
+    said = laxer_policy({"synthetic": False, "policy": laxer, "summary": ""})
     assert said is not None and said.startswith(f"lenient ({policy_digest(laxer)[:12]}): {section}.{key} ")
-    assert laxer_policy({"synthetic": False, "policy": stricter}) is None
+    assert laxer_policy({"synthetic": False, "policy": stricter, "summary": ""}) is None
     del laxer[section][key]
-    assert f"{section}.{key} is not recorded" in str(laxer_policy({"synthetic": False, "policy": laxer}))
+    assert f"{section}.{key} is not recorded" in str(laxer_policy({"synthetic": False, "policy": laxer, "summary": ""}))
+
+
+def test_a_policy_without_what_the_device_says_is_laxer_unless_it_is_older() -> None:
+    policy = {section: limits for section, limits in SHIPPED_POLICY.items() if section != "device"}
+    said = laxer_policy({"synthetic": False, "policy": policy, "summary": "it passes"})
+    assert said is not None and said.endswith(": device: what the device says is not judged")
+    assert laxer_policy({"synthetic": False, "policy": policy}) is None
 
 
 def test_synthetic_images_have_a_policy_of_their_own_and_none_is_the_laxest() -> None:
@@ -81,7 +88,7 @@ def test_every_step_says_it(
     assert (f"{BY_LAXER_POLICY}: {said}" in bench.edge("slots")[1]) is lax
     [found] = slots.slots(Machine())
     assert (said in found.found) is lax
-    [_, found] = trust.bundle(Machine())
+    [found] = [each for each in trust.bundle(Machine()) if each.name == "bundle"]
     assert (BY_LAXER_POLICY in found.found, said in found.cure, found.state) == (lax, lax, "warning" if lax else "ok")
     record, out = tmp_path / "record", tmp_path / "out"
     words = ("run", "--camera", SHARP, "--frames", 2, "--store", record, "--bundle", path)

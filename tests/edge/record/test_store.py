@@ -73,6 +73,15 @@ def test_canonical_text_is_ascii_on_one_line_and_comes_back(body: dict[str, obje
     assert text.isascii() and text.isprintable() and json.loads(text) == body
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_json_has_no_number_for_is_no_entry(value: float) -> None:
+    """NaN is written by Python and read by nobody else."""
+    for body in ({"x": value}, {"x": [1.0, value]}, {"x": {"y": value}}):
+        with pytest.raises(ValueError, match="Out of range float"):
+            canonical(body)
+    assert canonical({"x": 1.5}) == '{"x":1.5}'
+
+
 def test_the_chain_is_what_the_page_says(tmp_path: Path) -> None:
     """The twenty lines in the documentation, run as they stand, on a sound record and on an altered one."""
     fill(tmp_path / "record")

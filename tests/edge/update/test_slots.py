@@ -1,5 +1,6 @@
 """The slots folder and its state: read strictly, written by one at a time, and never in the way of a start."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -91,6 +92,33 @@ def test_which_slot_is_written_into(tmp_path: Path) -> None:
     assert slots.idle(None) == "a" and slots.idle(Place("a", "x")) == "b" and slots.idle(Place("b", "x")) == "a"
     (tmp_path / "a").mkdir()
     assert slots.idle(None) == "b"  # what is there is not written over while nothing says that it may be
+
+
+def test_a_bundle_on_trial_is_that_of_its_slot(tmp_path: Path) -> None:
+    """The same bundle in the other slot, confirmed long ago, is not on trial."""
+    slots = Slots(tmp_path)
+    for slot in "ab":
+        (tmp_path / slot / "x").mkdir(parents=True)
+        (tmp_path / slot / "x" / "manifest.json").write_bytes(b"{}")
+    digest = hashlib.sha256(b"{}").hexdigest()
+    state = State(trial=Trial("a", digest, ()), floors={}, rejected=())
+    assert slots.on_trial(Place("a", "x"), state) and not slots.on_trial(Place("b", "x"), state)
+    assert not slots.on_trial(Place("a", "x"), State(trial=Trial("a", "0" * 64, ()), floors={}, rejected=()))
+
+
+def test_a_slot_serves_a_folder_and_nothing_else(tmp_path: Path) -> None:
+    slots = Slots(tmp_path)
+    assert slots.serving() is None, "nothing was installed"
+    (tmp_path / "a" / "x").mkdir(parents=True)
+    (tmp_path / "current").symlink_to("a/x")
+    assert slots.serving() == tmp_path / "a" / "x"
+    (tmp_path / "a" / "x").rmdir()
+    (tmp_path / "a" / "x").write_bytes(b"a file where the bundle was")
+    with pytest.raises(UpdateError, match="no slot serves"):
+        slots.serving()
+    (tmp_path / "a" / "x").unlink()
+    with pytest.raises(UpdateError, match="no slot serves"):
+        slots.serving()
 
 
 def test_a_slot_holds_exactly_one_folder(tmp_path: Path) -> None:

@@ -534,3 +534,13 @@ def test_messages_name_the_source_and_no_folder_of_an_update(device: Device, wor
         code, _, err = device.update(bundle)
         assert code == 1 and ".staging" not in err and str(bundle) in err
         assert ".staging" not in json.dumps(device.history())
+
+
+def test_a_bundle_whose_certificate_does_not_pass_is_refused_without_an_option_that_updates_lack(
+    device: Device, world: World, tmp_path: Path
+) -> None:
+    certificate = {**json.loads((world.offer(2) / "certificate.json").read_text()), "verdict": "inconclusive"}
+    bundle = world.sign(write_bundle(tmp_path / "c", "inconclusive", certificate=certificate), 9)
+    code, _, err = device.update(bundle)
+    assert code == 1 and "says 'inconclusive', not 'pass': no such bundle is installed" in err
+    assert "--allow-uncertified" not in err and device.serves() == 1

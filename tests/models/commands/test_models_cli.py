@@ -130,7 +130,8 @@ def test_a_damaged_checkpoint_is_named(data: Path, split: Path, trained: Path, t
 def test_audit(data: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models.data.shortcut_probe.TREES", 10)  # what the forests find is test_audit's
     done = run("audit", data, "--out", tmp_path / "audit", "--json")
-    assert done.code == 0 and done.record["images"] == 80
+    assert done.code == 1 and done.record["images"] == 80
+    assert done.record["findings"][0]["level"] == "stop", "drawn dots of several classes look like one field"
     assert json.loads((tmp_path / "audit" / "audit.json").read_text()) == done.record
     assert "<html" in (tmp_path / "audit" / "audit.html").read_text()
 

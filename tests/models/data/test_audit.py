@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from models.commands.audit import audit as audit_command
 from models.data import shortcut_probe as shortcuts
 from models.data.audit import audit, findings, to_text
 from models.data.dataset import ImageSet, scan
@@ -111,6 +112,17 @@ def test_planted_shortcuts_are_found_by_name(planted: tuple[dict, ImageSet]) -> 
     assert levels(record, "six colour numbers") == ["care"]
     assert levels(record, "looks different from class to class") == ["care"]
     assert levels(record, "in all classes alike") == ["note"]
+
+
+def test_the_command_exits_with_1_where_it_says_stop(
+    clean: dict, planted: tuple[dict, ImageSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.data.dataset.scan", lambda root: None)
+    monkeypatch.setattr("models.report.audit_page.page", lambda record, image_set: "")
+    for record, code in ((clean, 0), (planted[0], 1)):
+        monkeypatch.setattr("models.data.audit.audit", lambda image_set, record=record: record)
+        done = audit_command("images", out=str(tmp_path)).execute()
+        assert done.code == code and (" stop: " in done.text) is bool(code)
 
 
 def test_marks_are_boxed_where_they_were_drawn(planted: tuple[dict, ImageSet]) -> None:
@@ -225,6 +237,21 @@ def test_only_a_patch_above_the_usual_one_stands_out() -> None:
 def test_edges_at_random_are_no_marks() -> None:
     random = np.random.default_rng(0)
     assert fixed_marks({"x": random.uniform(0, 0.2, (SIDE, SIDE)), "y": np.zeros((SIDE, SIDE))}) == []
+
+
+def test_subjects_of_photographs_are_no_marks_and_a_line_across_one_is() -> None:
+    """Where photographs have their subject, edges are dense in every class, more in some; nothing is burned in."""
+    random = np.random.default_rng(3)
+    down, right = np.mgrid[:SIDE, :SIDE] / SIDE - 0.5
+    bump = np.exp(-(down**2 + right**2) / 0.02)
+    photographs = {
+        label: np.clip(peak * bump + random.normal(0.03, 0.02, (SIDE, SIDE)), 0, 1)
+        for label, peak in (("cat", 0.6), ("dog", 0.25))
+    }
+    assert fixed_marks(photographs) == []
+    photographs["cat"][40, 30:90] = 0.9
+    [mark] = fixed_marks(photographs)
+    assert np.array(mark["box"]) * SIDE == pytest.approx([40, 30, 41, 90], abs=1)
 
 
 @pytest.mark.slow

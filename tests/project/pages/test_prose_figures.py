@@ -1,18 +1,25 @@
 """Figures in sentences are those of the records that the sentences name."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from convert.parity.policy import Policy
+from models.data.split import DEFAULT_FRACTIONS
+from models.decision.operating_point import REFUSED
 from tests.paths import ROOT
 
 MOBILENET, CUSTOM = "models/trained/mobilenet_v2", "models/trained/custom_cnn"
 REFERENCE = "docs/reference"
 DATA, MEASURED = "explanation/data", "reference/measurements"
 BLOCKS = "schemes.blocks.pooled"
+DECISION = "models/trained/mobilenet_v2/contract"
 FIGURES = (  # page, words around the figure, record, path in it, format
+    ("how-to/run-at-the-microscope", "Benign 0.7134, at least {}", DECISION, "decision.answer_from.0", ".4f"),
+    ("reference/record", "Benign 0.7134, at least {}", DECISION, "decision.answer_from.0", ".4f"),
     (DATA, "is right on {} % of the images and calls", MOBILENET, f"{BLOCKS}.accuracy", "percent"),
     (DATA, "of the images and calls {} malignant ones Benign", MOBILENET, f"{BLOCKS}.malignant_to_benign", "d"),
     (DATA, "by microscope fields it is right on {} %", MOBILENET, "schemes.fields.pooled.accuracy", "percent"),
@@ -32,6 +39,8 @@ FIGURES = (  # page, words around the figure, record, path in it, format
 
 
 def record_file(name: str) -> Path:
+    if name.endswith("/contract"):
+        return ROOT / f"{name}.json"
     if name.startswith("models/"):
         return ROOT / name / "cross_validation.json"
     if name.endswith("-int8"):
@@ -61,3 +70,14 @@ def test_another_figure_would_be_found() -> None:
     """Negative control."""
     text = " ".join((ROOT / "docs" / "explanation" / "data.md").read_text(encoding="utf-8").split())
     assert "calls 31 malignant ones Benign" not in text and "calls 30 malignant ones Benign" in text
+
+
+def test_numbers_of_images_follow_from_policy_limits_and_split() -> None:
+    page = " ".join((ROOT / "docs" / "how-to" / "convert-your-own-model.md").read_text(encoding="utf-8").split())
+    policy = Policy.default()
+    whole = round(policy.min_images / DEFAULT_FRACTIONS["test"])
+    judged = f"{policy.min_images} have to judge, {policy.min_class_images} or more of each class"
+    assert f"{judged}, which is about {whole} images in all" in page
+    validation = math.ceil(1 / REFUSED)
+    about = round(validation / DEFAULT_FRACTIONS["validation"])
+    assert f"{validation} validation images are the least" in page and f"about {about} in all" in page

@@ -7,6 +7,7 @@ from typing import Any
 
 from models.data.published import TRAINED
 from models.data.published import bundles as shipped_bundles
+from models.data.split import DEFAULT_FRACTIONS
 from models.statistics.formatting import percent, safety_count
 
 
@@ -38,6 +39,7 @@ def verdict_table(certificates: Sequence[Mapping[str, Any]], bundles: Sequence[P
     for c in certificates:
         lines += [f"{c['float_model']['name']}: {c['verdict']}: {c['summary']}"] if "summary" in c else []
         lines += [f"{c['float_model']['name']}: {reason}" for reason in c["reasons"]]
+    lines += [text for c in certificates if (text := _images_needed(c))]
     lines.append("agree: images to which int8 and float give the same class")
     if any(c["synthetic"] for c in certificates):
         lines.append(
@@ -48,6 +50,19 @@ def verdict_table(certificates: Sequence[Mapping[str, Any]], bundles: Sequence[P
     lines += [f"report: {folder / 'report.html'}" for folder in bundles]
     lines.append(certificates[0]["notice"] if certificates else "")
     return "\n".join(lines)
+
+
+def _images_needed(certificate: Mapping[str, Any]) -> str:
+    """How many images a set must hold for a verdict; "" where enough judged."""
+    evidence, parity = certificate["policy"]["evidence"], certificate["parity"]
+    judging = max(evidence["min_images"], evidence["min_class_images"] * len(parity["labels"]))
+    if certificate["verdict"] != "inconclusive" or certificate["synthetic"] or parity["images"] >= judging:
+        return ""
+    return (
+        f"{certificate['float_model']['name']}: {judging} images have to judge, {evidence['min_class_images']} or more "
+        f"of each class: about {round(judging / DEFAULT_FRACTIONS['test'])} in all, of which a fifth judges. Fewer can "
+        "pass only a policy of your own (--policy), which records then name as laxer."
+    )
 
 
 def _on_real_images(synthetic: Mapping[str, Any]) -> str:

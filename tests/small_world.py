@@ -7,6 +7,7 @@ learns them in a second and is then decided, so that parity has something to mea
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -45,9 +46,11 @@ def draw(label: str, number: int, size: int = SIZE) -> npt.NDArray[np.uint8]:
     return np.clip(canvas + rng.normal(0, 8, canvas.shape), 0, 255).astype(np.uint8)
 
 
-def write_images(root: Path, a_class: int = IMAGES_A_CLASS, first: int = 0, size: int = SIZE) -> Path:
+def write_images(
+    root: Path, a_class: int = IMAGES_A_CLASS, first: int = 0, size: int = SIZE, labels: Sequence[str] = LABELS
+) -> Path:
     """A folder a class of PNG files."""
-    for label in LABELS:
+    for label in labels:
         (root / label).mkdir(parents=True, exist_ok=True)
         for number in range(first, first + a_class):
             picture = cv2.cvtColor(draw(label, number, size), cv2.COLOR_RGB2BGR)

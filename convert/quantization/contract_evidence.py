@@ -81,12 +81,13 @@ def settle(
         warning = () if inferred.certain else (_unproved(inferred.contract),)
         return replace(inferred, notes=inferred.notes + warning), _entry(inferred.contract, by, 0, ())
     tried = [_try(model, contract, pixels, truth) for contract in _candidates(inferred)]
-    first, best = tried[0], max(tried, key=lambda one: one.rank)
+    first, best = tried[0], _best(tried)
     count = len(truth)
     if best is first or not _speaks_against(first, best, count):
         by = "network" if inferred.certain else "images" if _shown(first, tried) else "assumed"
         warning = (_unproved(first.contract, first.right.mean(), count),) if by == "assumed" else ()
         return replace(inferred, notes=inferred.notes + warning), _entry(first.contract, by, count, tried)
+    _require_apart(best, tried, count)
     said = (
         f"values: {best.name} instead, since the network names {100 * best.right.mean():.1f} % of {count} images"
         f" rightly with them and {100 * first.right.mean():.1f} % with {first.name}; give a contract to say otherwise"
@@ -122,6 +123,34 @@ def _try(model: FloatModel, contract: InputContract, pixels: Pixels, truth: Indi
     return _Tried(contract, found.argmax(axis=1) == truth, np.log(np.clip(own, _LEAST_PROBABILITY, 1)))
 
 
+def _best(tried: list[_Tried]) -> _Tried:
+    """The first of `tried` in rank; in the order that was inferred where the other one is not clearly better."""
+    best = max(tried, key=lambda one: one.rank)
+    wanted = replace(best.contract, channel_order=tried[0].contract.channel_order)
+    usual = next((each for each in tried if each.contract == wanted), best)
+    return best if _clearly_better(best, usual) else usual
+
+
+def _require_apart(best: _Tried, tried: list[_Tried], count: int) -> None:
+    """A network without biases answers alike to two ranges of values, and only the wrong one makes it undecided.
+
+    Raises:
+        TooFewImagesError: another range than the best one is not clearly worse.
+    """
+    if values_of(best.contract) == values_of(tried[0].contract):
+        return  # what was inferred of the values stays
+    for each in tried:
+        if values_of(each.contract) != values_of(best.contract) and not _clearly_better(best, each):
+            raise _undecided(best, each, count)
+
+
+def _undecided(one: _Tried, other: _Tried, count: int) -> TooFewImagesError:
+    return TooFewImagesError(
+        f"{count} images cannot tell whether the network wants {one.name} ({100 * one.right.mean():.1f} % named"
+        f" rightly) or {other.name} ({100 * other.right.mean():.1f} %): give more, or a contract that says it"
+    )
+
+
 def _shown(first: _Tried, tried: list[_Tried]) -> bool:
     """Whether the images speak for `first`: it is nearly always right, or all other ranges do far worse."""
     if first.right.mean() >= SURE_ENOUGH:
@@ -151,10 +180,7 @@ def _speaks_against(first: _Tried, best: _Tried, count: int) -> bool:
         return True
     gain = best.right.mean() - first.right.mean()
     if gain >= LEAST_GAIN:
-        raise TooFewImagesError(
-            f"{count} images cannot tell whether the network wants {first.name} ({100 * first.right.mean():.1f} % named"
-            f" rightly) or {best.name} ({100 * best.right.mean():.1f} %): give more, or a contract that says it"
-        )
+        raise _undecided(first, best, count)
     return False
 
 

@@ -96,6 +96,36 @@ def test_too_few_images_are_refused_not_sealed() -> None:
     assert caught.value.exit_code == 3 and "\n" not in str(caught.value)
 
 
+class Bold:
+    """Answers alike to values of any size, and is only the less sure the smaller they are: a network without biases."""
+
+    input_shape = (16, 16, 3)
+
+    def __init__(self, wanted: float) -> None:
+        self.wanted = wanted
+
+    def predict(self, inputs: Any) -> Any:
+        means = np.clip(inputs, 0, None).mean(axis=(1, 2))
+        called = means.argmax(axis=1) if inputs.min() >= 0 else np.zeros(len(means), int)
+        sure = 0.35 + 0.6 * min(1.0, float(inputs.max()) / self.wanted)
+        return np.where(np.eye(3)[called] > 0, sure, (1 - sure) / 2).astype(np.float32)
+
+
+def test_ranges_alike_in_what_they_name_are_told_apart_by_how_surely() -> None:
+    found, _ = settle(Bold(200.0), ASSUMED, *images(60))  # type: ignore[arg-type]
+    assert values_of(found.contract) == "0..255"
+    with pytest.raises(TooFewImagesError, match=r"0\.\.1 RGB|0\.\.255 RGB"):
+        settle(Bold(0.5), ASSUMED, *images(60))  # type: ignore[arg-type]
+
+
+def test_the_usual_order_is_kept_where_the_other_is_no_better() -> None:
+    pixels, truth = images(60)
+    grey = pixels.mean(axis=3, keepdims=True).astype(np.uint8).repeat(3, axis=3)
+    blind = Eye("0..255", blind=0.3)
+    found, _ = settle(blind, replace(ASSUMED, certain=True), grey, truth)  # type: ignore[arg-type]
+    assert found.contract.channel_order == "RGB"
+
+
 def test_without_images_an_assumption_is_called_one() -> None:
     found, entry = settle(Eye("-1..1"), ASSUMED, *images(0))  # type: ignore[arg-type]
     assert entry is not None and (entry.by, entry.images, entry.tried) == ("assumed", 0, {})

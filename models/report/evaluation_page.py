@@ -13,6 +13,9 @@ from msgspec import UnsetType
 
 from edge import RESEARCH_USE_ONLY
 from edge.inference.benign import as_labels, in_words
+from edge.inference.gates.gates_file import GatesFile
+from edge.inference.gates.novelty import NAME as NOVELTY
+from edge.inference.gates.quality import QUALITY
 from edge.page.rendering import render_page
 from edge.page.values import Picture, Table
 from models.decision.abstention_record import AbstentionRecord
@@ -107,6 +110,8 @@ def _tables(records: ModelRecords) -> dict[str, Table]:
     tables = {"classes": _classes(records.evaluation)}
     if records.decision is not None:
         tables["decision"] = _decision(records.decision)
+    if records.gates is not None:
+        tables["gates"] = _gates(records.gates)
     if records.abstention is not None:
         tables["fields"] = _fields(records.abstention)
         tables["degraded_fields"] = _degraded_fields(records.abstention)
@@ -187,6 +192,26 @@ def _fields(record: AbstentionRecord) -> Table:
         )
     head = ("test fields", "right", "wrong", f"malignant answered {in_words(as_labels(record.benign))}", "no answer")
     return Table(head, rows, numbers={1, 2, 3})
+
+
+def _gates(file: GatesFile) -> Table:
+    """Limits of the device's gates, and what each refused of the images it was set on and of those held back."""
+    judged = {} if file.judged is None else file.judged.by_gate
+    rows = [
+        (
+            name,
+            f"at {'most' if QUALITY[name].is_ceiling else 'least'} {entry.limit:g} {QUALITY[name].unit}",
+            f"{entry.refused} of {entry.images}",
+            str(judged.get(name, "-")),
+        )
+        for name, entry in file.quality.items()
+    ]
+    for family, numbers in file.novelty.items():
+        refused = "-" if numbers.images is None else f"{numbers.refused} of {numbers.images}"
+        limit = f"distance at most {numbers.limit:g}, {len(numbers.prototypes)} prototypes"
+        rows.append((f"{NOVELTY}: {family}", limit, refused, str(judged.get(NOVELTY, "-"))))
+    held_back = "held-back images" if file.judged is None else f"of {file.judged.images} held-back images"
+    return Table(("gate", "passes", "refused of the images it was set on", held_back), rows, numbers={3})
 
 
 def _degraded_fields(record: AbstentionRecord) -> Table:

@@ -6,8 +6,11 @@ from typing import Any
 
 from msgspec import Struct
 
+from edge.errors import GatesError
+from edge.inference.gates.gates_file import GatesFile
 from models.decision.abstention_record import AbstentionRecord
 from models.decision.decision_record import DecisionRecord
+from models.decision.network_gates import FILE, read_gates
 from models.errors import ModelsError
 from models.evaluation.counterfactuals import CounterfactualRecord
 from models.evaluation.explanations import ExplanationRecord
@@ -51,7 +54,7 @@ class ModelRecords:
 
     Attributes:
         folder: where records and figures are.
-        provenance: of the records that judge the network, by file stem.
+        provenance: of the records that judge the network, by file stem. gates: its `gates.json`.
     """
 
     folder: Path
@@ -64,6 +67,7 @@ class ModelRecords:
     explanations: ExplanationRecord | None = None
     cross_validation: CrossValidationRecord | None = None
     provenance: dict[str, Provenance] = field(default_factory=dict)
+    gates: GatesFile | None = None
 
     @property
     def name(self) -> str:
@@ -93,4 +97,8 @@ class ModelRecords:
             if origin.model_sha256 != judged:
                 command = FILES[stem].command
                 raise PageError(f"{folder / stem}.json is about another network than evaluation.json; run `{command}`")
-        return cls(folder, **found, provenance=provenance)
+        try:
+            gates = read_gates(folder / FILE) if (folder / FILE).is_file() else None
+        except GatesError as error:
+            raise PageError(str(error)) from error
+        return cls(folder, **found, provenance=provenance, gates=gates)

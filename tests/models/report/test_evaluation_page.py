@@ -161,3 +161,15 @@ def test_text_of_a_record_cannot_become_markup(tmp_path: Path) -> None:
     html = evaluation_page([ModelRecords.read(folder)])
     assert "<script>" not in html
     assert "&lt;script&gt;" in html
+
+
+def test_the_limits_of_the_gates_are_on_the_page(tmp_path: Path) -> None:
+    folder = copy(trained("custom_cnn"), tmp_path / "custom_cnn")
+    html = evaluation_page([ModelRecords.read(folder)])
+    assert "at least 175 grey level" in html and "distance at most 12.07, " in html
+    assert "Of 509 images that fitted nothing they refused" in html
+    (folder / "gates.json").write_text("{}")
+    with pytest.raises(PageError, match=r"gates\.json: format must be 1"):
+        ModelRecords.read(folder)
+    (folder / "gates.json").unlink()
+    assert "When it is not asked" not in evaluation_page([ModelRecords.read(folder)])

@@ -9,6 +9,8 @@ import socket
 from collections.abc import Mapping
 from contextlib import suppress
 
+from edge.system.streams import one_line
+
 _LONGEST_STATUS = 400  # characters; `systemctl status` shows one line
 
 
@@ -72,4 +74,4 @@ def _bytes(address: str) -> bytes:
 
 
 def _status(text: str) -> str:
-    return f"STATUS={' '.join(text.split())[:_LONGEST_STATUS]}"
+    return f"STATUS={one_line(' '.join(text.split()))[:_LONGEST_STATUS]}"

@@ -66,7 +66,7 @@ class Place(NamedTuple):
 
 
 def thousand(field: int) -> str:
-    """The folder that a field's image lies in: FAT32 has room for some 21,000 such names in a folder, and no more.
+    """The folder that a field's image lies in: FAT32 has room for 65,536 short names in a folder, and fewer long ones.
 
     >>> thousand(999), thousand(1000)
     ('000', '001')

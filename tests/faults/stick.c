@@ -133,7 +133,7 @@ static void attributes(const struct stat *found, uint64_t node, struct fuse_attr
     into->atime = found->st_atim.tv_sec, into->atimensec = found->st_atim.tv_nsec;
     into->mtime = found->st_mtim.tv_sec, into->mtimensec = found->st_mtim.tv_nsec;
     into->ctime = found->st_ctim.tv_sec, into->ctimensec = found->st_ctim.tv_nsec;
-    into->mode = (found->st_mode & S_IFMT) | 0755;
+    into->mode = (found->st_mode & S_IFMT) | 0777; /* as FAT with umask=000 */
     into->nlink = found->st_nlink;
     into->uid = found->st_uid, into->gid = found->st_gid;
     into->blksize = 4096;

@@ -44,6 +44,8 @@ def test_messages_are_as_systemd_reads_them(manager: Manager) -> None:
     status = manager.heard()
     assert status is not None and status.startswith("STATUS=two lines xxx") and "\n" not in status and len(status) < 500
     assert manager.heard() == "STOPPING=1\nSTATUS=done"
+    notifier.status("/srv/st\udcffx: a\nMAINPID=1\x1b[2J")  # no UTF-8, and no line of its own
+    assert manager.heard() == "STATUS=/srv/st\\xffx: a MAINPID=1\\x1b[2J"
 
 
 def test_without_a_watchdog_no_sign_of_life_is_sent(manager: Manager) -> None:

@@ -63,7 +63,7 @@ def once_before(monkeypatch: pytest.MonkeyPatch, name: str, call: int, action: C
 @pytest.mark.parametrize(
     ("name", "call", "first"),
     [
-        ("_read_entries", 1, 11),  # between the check of the chain and the reading: begun again
+        ("_read_entries", 1, 11),  # between the check of the chain and the reading: what is left was checked
         ("_count", 1, 11),  # while entries are read: they are of one moment, and their images begin it again
         ("_count", 9, 11),
         ("_count", 25, 11),
@@ -95,6 +95,21 @@ def test_an_export_is_whole_whenever_retention_comes(
     subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=to, check=True)
     assert ask(record, "SELECT slide, through FROM exports") == [("S-1", said["head"]["id"])]
     assert verify(record).sound
+
+
+def test_where_all_that_was_checked_is_gone_it_begins_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retention in pieces goes on for minutes: an export must neither wait for its end nor hold nothing."""
+    record, to = tmp_path / "record", tmp_path / "to"
+    fill(record, FIELDS)
+
+    def replaced() -> None:
+        prune(record, FIELDS + 1)
+        fill(record, 5)
+
+    calls = once_before(monkeypatch, "_read_entries", 1, replaced)
+    assert export(record, to) == 0 and calls == [2]
+    assert [int(row["field"]) for row in rows(to)] == list(range(FIELDS + 1, FIELDS + 6))
+    assert chain(to)["removed"]["last"] == FIELDS and verify(record).sound
 
 
 def test_without_one_moment_the_hole_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

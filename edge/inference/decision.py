@@ -72,7 +72,9 @@ class Decision:
         needed = self.answer_from[index]
         if probability >= needed:
             return None
-        shown = math.floor(probability * 1e4) / 1e4  # never rounded up to what would have been enough
+        shown = math.floor(probability * 1e4) / 1e4
+        if shown >= needed:  # the product was rounded up, and would show what would have been enough
+            shown -= 1e-4
         return f"not sure enough: {label} {shown:.4f}, at least {needed:g}"
 
     def to_record(self) -> dict[str, Any]:

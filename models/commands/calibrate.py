@@ -48,7 +48,9 @@ class CalibrateRequest:
         contract = pair.contract.undecided()
         part, split = part_of(self.data, contract, self.split, "validation")
         dataset = EvaluationSet.of_part(part, contract.labels, contract.benign_labels)
-        found = calibrate(dataset, pair.networks, pair.least, gates_of(self.model, contract, self.gates))
+        found = calibrate(
+            dataset, pair.networks, pair.least, gates_of(self.model, contract, self.gates), groups=part.groups
+        )
         decision = found.decision(
             f"models calibrate {self.model.name}",
             {

@@ -22,11 +22,13 @@ DEFAULT_SEED = 7
 
 @dataclass(frozen=True)
 class Part:
-    """One side of a split, ready to be predicted: pixels uint8 (N, H, W, 3) RGB, truth int64 (N,)."""
+    """One side of a split, ready to be predicted: pixels uint8 (N, H, W, 3) RGB, truth int64 (N,); groups: the
+    microscope field of each image."""
 
     samples: tuple[Sample, ...]
     pixels: Pixels
     truth: npt.NDArray[np.int64]
+    groups: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -38,7 +40,8 @@ def load_part(image_set: ImageSet, split: Split, part: str, contract: InputContr
     """Read and prepare one side; truth indexes `contract.labels`."""
     samples = split.samples(image_set, part)
     truth = np.array([contract.labels.index(sample.label) for sample in samples], np.int64)
-    return Part(samples, load_pixels(samples, contract), truth)
+    groups = split.groups()
+    return Part(samples, load_pixels(samples, contract), truth, tuple(groups[sample.sha256] for sample in samples))
 
 
 def scan_for(data: Path, contract: InputContract) -> ImageSet:

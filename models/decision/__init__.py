@@ -3,6 +3,7 @@
 __all__ = [
     "abstention",
     "abstention_record",
+    "cross_fit",
     "decision_record",
     "degraded_decision",
     "device_decision",

@@ -1,8 +1,9 @@
 """The record of a decision, `decision.json`: the rule, the thresholds, and what they do on validation fields."""
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from edge.inference.benign import Recorded
+from models.decision.cross_fit import Expected
 from models.statistics.intervals import Interval
 
 
@@ -92,6 +93,7 @@ class DecisionRecord(Struct, frozen=True, kw_only=True):
     Attributes:
         answer_from: label -> threshold. holds: whether enough is answered and no malignant field as benign.
         surest_missed, benign_allowed, others_needed, others_allowed: as in `OperatingPoint`.
+        expected: by network, what to expect on other fields; unset in older records.
         gates_refused: reason -> unaltered fields. calibration, networks: by network.
     """
 
@@ -111,3 +113,4 @@ class DecisionRecord(Struct, frozen=True, kw_only=True):
     forms: Forms
     calibration: dict[str, CalibrationChange]
     networks: dict[str, NetworkDecision]
+    expected: dict[str, Expected] | UnsetType = UNSET

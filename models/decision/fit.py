@@ -4,20 +4,22 @@
 (`models.decision.operating_point`).
 """
 
+import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import to_builtins
+from msgspec import UNSET, to_builtins
 
 from edge.inference.benign import in_words, indices, recorded
 from edge.inference.decision import Decision
 from edge.inference.gates.base import Gates
 from edge.system.progress import Progress
 from models.data.split import DEFAULT_FRACTIONS
+from models.decision.cross_fit import FOLDS, Asked, Expected, cross_fitted, fitted
 from models.decision.decision_record import (
     Calibration,
     CalibrationChange,
@@ -29,7 +31,7 @@ from models.decision.decision_record import (
     NetworkDecision,
     Rule,
 )
-from models.decision.device_decision import GateFindings, answers, ask_gates
+from models.decision.device_decision import GateFindings, ask_gates
 from models.decision.operating_point import (
     MAJORITY,
     MARGIN,
@@ -39,13 +41,11 @@ from models.decision.operating_point import (
     Judged,
     OperatingPoint,
     Validation,
-    budget,
-    choose,
 )
-from models.decision.temperature import PRIOR_DEVIATION, Outputs, fit_temperature, negative_log_likelihood
+from models.decision.temperature import PRIOR_DEVIATION, Outputs, negative_log_likelihood
 from models.errors import EvaluationError
 from models.evaluation.corruptions import CORRUPTIONS, USUAL
-from models.evaluation.evaluation_set import Answers, EvaluationSet
+from models.evaluation.evaluation_set import EvaluationSet
 from models.evaluation.robustness import degraded_one
 from models.networks.model_pair import INT8
 from models.networks.prediction import Predict
@@ -54,6 +54,8 @@ from models.statistics.formatting import percent_range, safety_count
 from models.statistics.share import Share
 from models.statistics.validation import Floats, Indices
 from models.support.keyed_random import draw
+
+_log = logging.getLogger(__name__)
 
 RECORD_FORMAT = 1
 FORMS = 7  # of the 54 degraded forms of each field: all corruptions at severities 1 to 3
@@ -82,6 +84,7 @@ class Calibrated:
         temperature, point: the decision. clean: what each network said of all unaltered fields, not calibrated.
         refused: reason -> unaltered fields. forms: how many degraded ones.
         validation: by network, over what the gates let through.
+        expected: by network, what to expect on other fields, by cross-fitting; None where it was not asked for.
     """
 
     dataset: EvaluationSet
@@ -91,6 +94,7 @@ class Calibrated:
     refused: Mapping[str, int]
     forms: Forms
     validation: Mapping[str, Validation]
+    expected: Mapping[str, Expected] | None = None
 
     @property
     def holds(self) -> bool:
@@ -110,6 +114,7 @@ class Calibrated:
             "images": len(self.dataset.truth),
             "gates_refused": sum(self.refused.values()),
             "counts": to_builtins(self.counts()),
+            **({} if self.expected is None else {"expected": to_builtins(dict(self.expected))}),
         }
         return Decision(self.temperature, self.point.answer_from, evidence)
 
@@ -133,6 +138,7 @@ class Calibrated:
             forms=self.forms,
             calibration=self.calibration(),
             networks={name: self._network(name) for name in self.validation},
+            expected=UNSET if self.expected is None else dict(self.expected),
         )
 
     def calibration(self) -> dict[str, CalibrationChange]:
@@ -160,6 +166,12 @@ class Calibrated:
             f"the gates refused {sum(self.refused.values())} of {len(self.dataset.truth)} unaltered fields, and "
             f"{self.forms.refused} of {self.forms.made} degraded forms"
         )
+        for name, one in (self.expected or {}).items():
+            lines.append(
+                f"{name}: expected on other fields ({one.folds}-fold, by microscope field): without an answer "
+                f"{one.unanswered}, by gates {one.gates}; malignant answered {benign} "
+                f"{safety_count(one.missed)}, degraded {safety_count(one.missed_forms, one.forms)}"
+            )
         if not self.holds:
             lines.append(
                 f"no: these thresholds leave more than {100 * REFUSED:g} % of the unaltered fields without an answer; "
@@ -197,6 +209,7 @@ def calibrate(
     least: Mapping[str, float],
     gates: Gates,
     *,
+    groups: Sequence[str] | None = None,
     forms: int = FORMS,
     progress: bool = True,
 ) -> Calibrated:
@@ -206,34 +219,46 @@ def calibrate(
         dataset: validation fields, which nothing but early stopping has seen.
         networks: by name, with `least`, what a probability of 0 counts as.
         gates: the device's; forms that they refuse choose no threshold.
+        groups: the microscope field of each image, for what to expect on other fields; None leaves that out.
         forms: of each field, drawn by the field's key alone. Those of THOROUGH are asked about all forms of malignant
             fields as well.
         progress: a bar on a terminal.
     """
-    clean = {name: Outputs(_asked(predict, dataset.pixels), least[name]) for name, predict in networks.items()}
-    temperature = fit_temperature(dataset.labels, clean, dataset.truth)
     findings = ask_gates(gates, dataset.pixels)
     degraded, counted = _ask_degraded(dataset, networks, gates, forms, progress)
-    validation = {}
-    for name, outputs in clean.items():
-        said = answers(outputs, temperature)
-        kept = findings.passed
-        plain = Judged(Answers(said.called[kept], said.confidence[kept]), dataset.truth[kept])
-        validation[name] = Validation(plain, plain)
-        if degraded[name]:
-            which, values = zip(*degraded[name], strict=True)
-            more = answers(Outputs(np.stack(values), least[name]), temperature)
-            validation[name] = Validation(plain, _together(plain, Judged(more, dataset.truth[list(which)])))
-    refused = _tally(findings)
-    allowance = budget(len(dataset.truth), sum(refused.values()))
+    asked = {
+        name: _all_asked(_asked(predict, dataset.pixels), degraded[name], findings.passed, least[name])
+        for name, predict in networks.items()
+    }
+    labels, benign, truth = dataset.labels, dataset.benign, np.asarray(dataset.truth, np.intp)
+    if groups is not None and len(set(groups)) < FOLDS:
+        _log.warning(f"{len(set(groups))} microscope fields are too few to say what to expect on others")
+        groups = None
+    decision, validation = fitted(labels, benign, asked, truth)
     return Calibrated(
         dataset=dataset,
-        temperature=temperature,
-        point=choose(dataset.labels, dataset.benign, validation, allowance),
-        clean=clean,
-        refused=refused,
+        temperature=decision.temperature,
+        point=decision.point,
+        clean={name: Outputs(one.probabilities[one.clean], one.least) for name, one in asked.items()},
+        refused=_tally(findings),
         forms=counted,
         validation=validation,
+        expected=None if groups is None else cross_fitted(labels, benign, asked, truth, groups),
+    )
+
+
+def _all_asked(
+    clean: Floats, degraded: Sequence[tuple[int, Floats]], passed: npt.NDArray[np.bool_], least: float
+) -> Asked:
+    """Unaltered fields, and the degraded forms that the gates let through."""
+    which = [index for index, _ in degraded]
+    forms = np.stack([values for _, values in degraded]) if degraded else np.empty((0, clean.shape[1]))
+    return Asked(
+        np.concatenate([clean, forms]),
+        least,
+        np.array([*range(len(clean)), *which], np.intp),
+        np.arange(len(clean) + len(forms)) < len(clean),
+        np.concatenate([passed, np.ones(len(forms), np.bool_)]),
     )
 
 
@@ -306,16 +331,15 @@ def _ask_degraded(
     return said, Forms(len(planned), refused, {name: len(found) for name, found in said.items()})
 
 
+def every_form() -> tuple[tuple[str, int], ...]:
+    """(corruption, severity) of all degraded forms that a decision is chosen by."""
+    return _EVERY_FORM
+
+
 def drawn_forms(key: str, forms: int) -> list[tuple[str, int]]:
     """(corruption, severity) of a field's sampled degraded forms: different ones, by its key alone."""
     chosen = draw("decision", key).choice(len(_EVERY_FORM), min(forms, len(_EVERY_FORM)), replace=False)
     return [_EVERY_FORM[i] for i in sorted(chosen.tolist())]
-
-
-def _together(first: Judged, second: Judged) -> Judged:
-    called = np.concatenate([first.answers.called, second.answers.called])
-    confidence = np.concatenate([first.answers.confidence, second.answers.confidence])
-    return Judged(Answers(called, confidence), np.concatenate([first.truth, second.truth]))
 
 
 def _tally(findings: GateFindings) -> dict[str, int]:

@@ -296,7 +296,7 @@ def test_the_benign_label_is_the_users_to_name(world: World, tmp_path: Path, run
         world.model,
         *judged(world),
         "--calibration-images",
-        "8",
+        "40",
         "--out",
         tmp_path,
         "--json",

@@ -1,5 +1,6 @@
 """Signing a bundle: a statement about its manifest, beside it in `manifest.sig`; and the bundle as one file."""
 
+import logging
 from dataclasses import dataclass
 from dataclasses import replace as replace_fields
 from datetime import UTC, datetime
@@ -20,6 +21,8 @@ from edge.errors import SignatureError
 from edge.system.durable import sync_path
 from edge.system.files import read_at_most, write_whole
 from edge.system.folders import read_folder
+
+_log = logging.getLogger(__name__)
 
 LARGEST_ZIP_BYTES = 2**20 * (sum(FILE_LIMITS.values()) // 2**20 + 1)
 _FIRST_YEAR = 2026  # of this software: a clock before it was never set
@@ -66,6 +69,8 @@ def sign(
             f"{path}: its certificate rests on synthetic images only, so that its accuracy is not known; convert it "
             "with --data, or add --allow-synthetic"
         )
+    if bundle.gates is None:
+        _log.warning(f"{path}: has no gates.json, and devices refuse it but with --ungated; `convert gates` fits one")
     found = None if bundle.signature is None else read_signature(path, bundle.signature)
     if add:
         envelope = _to_add_to(path, bundle, found, key, version)

@@ -31,6 +31,7 @@ from tests.signing import (
     trusted,
     trusted_folder,
 )
+from tests.tiny_bundle import certified
 
 FILES = sorted([*REQUIRED, "gates.json", "report.html", "manifest.json", "manifest.sig"])
 OTHER = SHIPPED.parent / "mobilenet_v2-int8"
@@ -238,3 +239,13 @@ def test_a_signature_for_another_purpose_is_none(signed: Path, officer: PrivateK
     relabelled = {officer.public.id: officer.sign("application/vnd.in-toto+json", payload)}
     (signed / "manifest.sig").write_bytes(envelope(payload, relabelled))
     refused(signed, trusted(officer), "does not hold")
+
+
+def test_a_bundle_without_gates_is_signed_with_a_word(
+    bundle_parts: dict[str, Any], officer: PrivateKey, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for gates, said in ((None, True), (bundle_parts["gates"], False)):
+        caplog.clear()
+        made = bundle.write(tmp_path / f"tiny-{said}-int8", **certified({**bundle_parts, "gates": gates}))
+        sign(made.path, officer)
+        assert ("has no gates.json, and devices refuse it" in caplog.text) is said

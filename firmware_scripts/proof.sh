@@ -109,15 +109,17 @@ counted() { if [ -r "$STATE/cuts" ]; then wc -l < "$STATE/cuts"; else echo 0; fi
 # A run that records drawn fields; each verdict that is printed is on the disk before the next is read.
 begin_run() {
   mkdir -p "$STATE"
-  (
-    "$EDGE" run --camera "sim:?fps=20" --every --keep none --json --store "$STATE/record" --allow-unsigned \
-      2> "$STATE/run.log" |
-      while IFS= read -r line; do
-        printf '%s\n' "$line" >> "$STATE/announced"
-        sync -d "$STATE/announced"
-      done
-  ) &
+  "$EDGE" run --camera "sim:?fps=20" --every --keep none --json --store "$STATE/record" --allow-unsigned \
+    > >(announce > /dev/null 2>&1) 2> "$STATE/run.log" &
   RUN=$!
+}
+
+announce() {
+  local line
+  while IFS= read -r line; do
+    printf '%s\n' "$line" >> "$STATE/announced"
+    sync -d "$STATE/announced"
+  done
 }
 
 # After the cut: every verdict that was printed must be in the record, and the record must verify.
@@ -133,9 +135,25 @@ look_at_record() {
   say "  cut $(counted) of $CUTS: ${announced:-0} printed, ${stored:-0} stored, edge verify ended with $verify"
 }
 
+printed() { if [ -r "$STATE/announced" ]; then wc -l < "$STATE/announced"; else echo 0; fi; }
+
+# The run is under way once it has printed; a slow board takes its time for it.
+wait_for_verdict() {
+  local before=$1 i
+  for ((i = 0; i < 600; i++)); do
+    [ "$(printed)" -le "$before" ] || return 0
+    kill -0 "$RUN" 2> /dev/null || break
+    sleep 0.5
+  done
+  fail "the run to be cut printed no verdict: $(tail -n 1 "$STATE/run.log")"
+}
+
 cut_power() {
+  local before
+  before=$(printed)
   begin_run
-  sleep "${LEUKOSCOPE_PROOF_RUN_S:-$((5 + RANDOM % 15))}"
+  wait_for_verdict "$before"
+  sleep "${LEUKOSCOPE_PROOF_RUN_S:-$((1 + RANDOM % 15))}"
   kill -0 "$RUN" 2> /dev/null || fail "the run to be cut ended by itself: $(tail -n 1 "$STATE/run.log")"
   touch "$STATE/cutting"
   sync
@@ -144,6 +162,7 @@ cut_power() {
   sleep "$AFTER_CUT_S"
   rm -f "$STATE/cutting"
   kill "$RUN" 2> /dev/null || true
+  wait "$RUN" || true
   fail "the board is still on $AFTER_CUT_S s after the relay's command: nothing was cut"
 }
 

@@ -34,7 +34,7 @@ from edge.inference.contract import Pixels
 
 # R, G, B in memory; then what a camera without an RGB output has. NV12 last: picamera2 reads it from 0.3.37 on.
 WANTED = ("BGR888", "YUV420", "YUYV", "NV12")
-OPEN_S, CONFIGURE_S, CLOSE_S = 10.0, 10.0, 1.5  # longest waits; libcamera itself takes about one second
+OPEN_S, CONFIGURE_S, CLOSE_S = 10.0, 15.0, 1.5  # longest waits; libcamera itself takes about one second, modes more
 BUFFERS = 4  # one being converted, one kept as the newest, two with the driver
 SETTLE_FRAMES, SETTLE_S = 30, 10.0  # a sensor applies controls two or three frames late; 30 is "not at all"
 _INSTALL = "apt install python3-picamera2, and make the virtual environment with --system-site-packages"
@@ -275,11 +275,17 @@ class _UnreadableFormat(Exception):  # noqa: N818  (never leaves this module)
 
 
 def _modes(camera: Any) -> list[SensorMode]:
-    """The sensor's modes; none where picamera2 cannot list them (a USB camera, an older release)."""
-    try:
-        return sensor_modes(camera.sensor_modes)
-    except Exception:
-        return []
+    """The sensor's modes; none where picamera2 cannot list them (a USB camera, an older release).
+
+    picamera2 sets up each of them to read its crop, buffers of raw frames included, and keeps the list. Where memory
+    ends before the largest, what it has by then is there at the second asking.
+    """
+    for _ in range(2):
+        try:
+            return sensor_modes(camera.sensor_modes)
+        except Exception:
+            continue
+    return []
 
 
 def _import() -> Any:

@@ -20,6 +20,7 @@ PROBES: tuple[tuple[str, Probe, float], ...] = (  # name, probe, seconds it may 
     ("Python", software.python, 5),
     ("NumPy", software.numpy, 30),
     ("OpenCV", software.opencv, 30),
+    ("simplejpeg", software.jpeg, 30),
     *((software.interpreter_name(runtime), software.interpreter(runtime), 90.0) for runtime in RUNTIMES),
     ("trust", trust.bundle, 90),
     ("slots", slots.slots, 30),

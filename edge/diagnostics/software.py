@@ -47,6 +47,31 @@ def opencv(machine: Machine) -> Sequence[Finding]:
     return [Finding("OpenCV", "ok", cv2.__version__)]
 
 
+def jpeg(machine: Machine) -> Sequence[Finding]:
+    """simplejpeg loads, reads a JPEG to the pixels that OpenCV gives, and refuses the same one with a hole in it."""
+    try:
+        import cv2
+        import numpy as np
+        import simplejpeg
+    except (ImportError, ValueError) as error:  # ValueError: built for another numpy
+        return [Finding("simplejpeg", "missing", f"cannot be imported: {error}", _INSTALL)]
+    from edge.errors import ImageFileError
+    from edge.inference.images import decode_image
+
+    noise = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
+    sound = cv2.imencode(".jpg", noise)[1].tobytes()
+    cure = f"install the version this package asks for: {_INSTALL}"
+    if not np.array_equal(decode_image(sound, "")[..., ::-1], cv2.imdecode(np.frombuffer(sound, np.uint8), 1)):
+        found = f"{simplejpeg.__version__} gives other pixels than OpenCV: JPEG files get other answers than certified"
+        return [Finding("simplejpeg", "warning", found, cure)]
+    middle = len(sound) // 2
+    try:
+        decode_image(sound[:middle] + bytes(600) + sound[middle + 600 :], "")
+    except ImageFileError:
+        return [Finding("simplejpeg", "ok", simplejpeg.__version__)]
+    return [Finding("simplejpeg", "missing", f"{simplejpeg.__version__} reads damaged JPEGs without a word", cure)]
+
+
 def interpreter(runtime: str) -> Probe:
     """The probe of one TFLite interpreter: it opens the bundle's model and replays its golden inputs."""
 

@@ -24,8 +24,12 @@ size = [1280, 960]
 exposure_us = 8000                      # with gain; both left out: automatic
 gain = 1.5
 colour_gains = [1.9, 1.6]               # red, blue; left out: automatic white balance
-region = [0, 0, 2028, 1520]             # of the sensor: x, y, width, height
-timeout_s = 2.0
+region = [0, 0, 2028, 1520]             # of the sensor: x, y, width, height; left out: all of it
+frame_rate = 10                         # frames a second; left out: the camera's choice
+fourcc = "YUYV"                         # pixel format of a USB camera; left out: the camera's choice
+still = false                           # true: a Pi camera's full mode for every frame, slower
+frozen_after_s = 5                      # the same picture for so long: the camera counts as lost; 0 never
+timeout_s = 2.0                         # longest wait for a frame; longer exposures are waited for
 
 [gates]
 off = []                                # names of gates not to be asked; every record says so

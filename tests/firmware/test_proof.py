@@ -11,7 +11,7 @@ import pytest
 from tests.firmware.paper_roots import SCRIPTS, run
 
 EDGE = Path(sys.executable).with_name("edge")
-QUICK = {"LEUKOSCOPE_PROOF_RUN_S": "6", "LEUKOSCOPE_PROOF_AFTER_CUT_S": "1"}
+QUICK = {"LEUKOSCOPE_PROOF_RUN_S": "1", "LEUKOSCOPE_PROOF_AFTER_CUT_S": "1"}
 
 
 @pytest.fixture

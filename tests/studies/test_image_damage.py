@@ -10,6 +10,7 @@ RECORD = ROOT / "docs/reference/image_damage.json"
 
 def test_the_page_shows_the_record() -> None:
     page = (ROOT / "docs/reference/images.md").read_text()
+    assert f"<!-- answers:begin -->\n{damage.answers(str(RECORD))}\n<!-- answers:end -->" in page
     assert f"<!-- damage:begin -->\n{damage.table(str(RECORD))}\n<!-- damage:end -->" in page
 
 

@@ -210,6 +210,21 @@ def test_a_region_gets_the_smallest_mode_that_holds_it_without_enlarging() -> No
         assert found.adjusted == () and found.controls["ScalerCrop"] == list(region)
 
 
+def test_modes_that_memory_does_not_reach_for_are_left_out() -> None:
+    """picamera2 sets up every mode to read its crop; the largest one's buffers may not fit."""
+    library, asked = FakeLibrary(), []
+
+    def partly(self: Any) -> list[Any]:
+        asked.append(1)
+        if len(asked) == 1:
+            raise OSError(12, "Cannot allocate memory")
+        return [dict(mode) for mode in MODES[:2]]
+
+    library.Picamera2.sensor_modes = property(partly)  # type: ignore[assignment]
+    opened(library).configure(CameraSettings(size=(640, 480)))
+    assert library.done("configure")[-1]["sensor"]["output_size"] == (1640, 1232)
+
+
 def test_a_format_that_this_picamera2_cannot_read_is_passed_over() -> None:
     library = FakeLibrary(formats=("NV12", "YUYV"), unmapped=("YUYV",))
     mode = opened(library).configure(SMALL)

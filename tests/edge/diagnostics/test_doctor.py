@@ -293,6 +293,19 @@ def test_an_interpreter_that_answers_otherwise_is_none(bundle_parts: dict[str, A
     assert states(software.any_interpreter(found)) == {"interpreter": "missing"}
 
 
+def test_a_jpeg_decoder_that_passes_over_damage_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    import simplejpeg
+
+    assert states(software.jpeg(Machine())) == {"simplejpeg": "ok"}
+    strict = simplejpeg.decode_jpeg
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", lambda data, colours, **words: strict(data, colours, strict=False))
+    assert states(software.jpeg(Machine())) == {"simplejpeg": "missing"}
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", lambda data, colours, **words: strict(data, "BGR", **words))
+    assert states(software.jpeg(Machine())) == {"simplejpeg": "warning"}
+    monkeypatch.setitem(sys.modules, "simplejpeg", None)
+    assert states(software.jpeg(Machine())) == {"simplejpeg": "missing"}
+
+
 def test_no_interpreter_ends_with_4(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge.inference.interpreters.available_runtimes", tuple)
     probes = [probe for probe in PROBES if probe[0].startswith("interpreter")]
@@ -379,4 +392,4 @@ def test_the_doctor_here() -> None:
     answer = json.loads(done.stdout)
     assert answer["code"] == DONE and answer["missing"] == []
     names = [finding["name"] for finding in answer["findings"]]
-    assert {"Python", "NumPy", "OpenCV", "interpreter litert", "disk speed", "clock"} <= set(names)
+    assert {"Python", "NumPy", "OpenCV", "simplejpeg", "interpreter litert", "disk speed", "clock"} <= set(names)

@@ -24,17 +24,15 @@ import cv2
 import numpy as np
 
 from docs.studies.command import Study, output, run
-from edge.bundle import bundle
 from edge.cameras.synthetic.smear import synthetic_fields
 from edge.commands.command_line import Outcome
 from edge.errors import DONE, ImageFileError, UsageError
 from edge.inference.answer import Answer, answer_frame
-from edge.inference.classifier import Classifier
 from edge.inference.contract import Pixels
 from edge.inference.decision import LOW_CONFIDENCE
-from edge.inference.gates.standard import standard_gates
 from edge.inference.images import decode_image, image_files_in
-from edge.inference.interpreters import open_interpreter
+from edge.serving.serve import serve
+from edge.settings.model import ModelSettings
 from edge.settings.trusted_keys import machine_keys
 from edge.system.option_values import one_of, optional_path, whole_number
 from models.data.dataset import scan
@@ -203,13 +201,13 @@ def _answers(data: Path) -> dict[str, Any]:
     `refused_by_reader`: as damaged. Of the others: `same` answer, `gate` refuses it, `unsure`, `other` class; of the
     malignant among them `to_benign`.
     """
-    shipped = bundle.load(bundles() / NETWORK, trust=machine_keys(), allow_unsigned=True)
-    classifier, gates = Classifier(shipped.contract, open_interpreter(shipped.model)), standard_gates()
+    served = serve(ModelSettings(bundle=bundles() / NETWORK), trust=machine_keys(), allow_unsigned=True)
+    classifier, gates, contract = served.classifier, served.gates, served.bundle.contract
     rng = np.random.default_rng([SEED, 99])
     counts = dict.fromkeys(("damaged", "refused_by_reader", "same", "gate", "unsure", "other", "to_benign"), 0)
 
     def said(file: bytes) -> Answer:
-        return answer_frame(gates, classifier, shipped.contract.prepare(decode_image(file, "field")))
+        return answer_frame(gates, classifier, contract.prepare(decode_image(file, "field")))
 
     for sample in scan(data, LABELS).samples:
         if sample.path.suffix.lower() not in (".jpg", ".jpeg"):
@@ -234,7 +232,7 @@ def _answers(data: Path) -> dict[str, Any]:
                 counts["same"] += 1
             else:
                 counts["other"] += 1
-                counts["to_benign"] += found.label in shipped.contract.benign_labels
+                counts["to_benign"] += found.label in contract.benign_labels
     return counts
 
 

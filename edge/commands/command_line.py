@@ -21,7 +21,7 @@ from typing import Any, NoReturn, Protocol
 
 from edge.commands.terminal.fire_text import plain_help, usage_line
 from edge.commands.terminal.log import show_log
-from edge.errors import DONE, MACHINE_LACKS, LeukoscopeError, UsageError
+from edge.errors import DONE, MACHINE_LACKS, WRONG_REQUEST, LeukoscopeError, UsageError
 from edge.pipeline.sd_notify import Notifier
 from edge.system.interrupts import ignored, unwind_on_sigterm
 from edge.system.line_writer import LineWriter
@@ -142,6 +142,11 @@ def run_script(name: str, commands: Mapping[str, Command], *, defect: int | None
 def _said(error: LeukoscopeError | OSError | MemoryError) -> tuple[str, int, str]:
     """What is said of an error that ends a command, the exit code, and what it is about."""
     if isinstance(error, LeukoscopeError):
+        cause = error.__cause__
+        if error.exit_code == WRONG_REQUEST and isinstance(
+            cause, OSError
+        ):  # right, and not readable now
+            return str(error), os_errors.exit_code(cause), error.concerns
         return str(error), error.exit_code, error.concerns
     if isinstance(error, OSError):
         return os_errors.said(error), os_errors.exit_code(error), "system"

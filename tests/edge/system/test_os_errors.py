@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from edge.commands.command_line import main
+from edge.errors import BundleError, KeyFileError, SettingsError, TrustError
 from edge.system.durable import sync, write_new
+from edge.system.files import read_at_most
 from edge.system.media import os_errors
 from edge.system.media.os_errors import cure, exit_code, naming, path_of, said
 
@@ -94,6 +96,25 @@ def test_a_command_ends_with_path_and_code(error, code, text, capsys: pytest.Cap
 
     assert main("edge", {"fail": fails}, ["fail"]) == code
     assert capsys.readouterr().err == f"{text}\n"
+
+
+@pytest.mark.parametrize(("name", "code"), [("EIO", 4), ("ENOMEM", 4), ("EMFILE", 4), ("ENOENT", 2), ("EACCES", 2)])
+@pytest.mark.parametrize("kind", [BundleError, SettingsError, KeyFileError, TrustError])
+def test_an_error_of_ours_keeps_the_code_of_its_cause(kind, name, code, monkeypatch, tmp_path, capsys) -> None:
+    """A bundle on a failing card is no wrong request: the service is started again."""
+
+    def fails() -> _Failing:
+        """Fail."""
+        (tmp_path / "file").touch()
+        monkeypatch.setattr(Path, "read_bytes", lambda self: (_ for _ in ()).throw(error_of(getattr(errno, name))))
+        try:
+            read_at_most(tmp_path / "file", 1 << 20, kind)
+        except kind as error:
+            return _Failing(error)
+        raise AssertionError
+
+    assert main("edge", {"fail": fails}, ["fail"]) == code
+    assert capsys.readouterr().err == f"error: {tmp_path / 'file'}: {os.strerror(getattr(errno, name))}\n"
 
 
 def test_a_file_that_cannot_be_synced_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,9 +143,7 @@ def _said(error: LeukoscopeError | OSError | MemoryError) -> tuple[str, int, str
     """What is said of an error that ends a command, the exit code, and what it is about."""
     if isinstance(error, LeukoscopeError):
         cause = error.__cause__
-        if error.exit_code == WRONG_REQUEST and isinstance(
-            cause, OSError
-        ):  # right, and not readable now
+        if error.exit_code == WRONG_REQUEST and isinstance(cause, OSError):  # right, and not readable now
             return str(error), os_errors.exit_code(cause), error.concerns
         return str(error), error.exit_code, error.concerns
     if isinstance(error, OSError):

@@ -30,7 +30,7 @@ standard error; an error is one line that begins with `error:`, and `LEUKOSCOPE_
 | 1 | it ran, and the answer is no |
 | 2 | the request was wrong |
 | 3 | not enough evidence to say |
-| 4 | the machine lacks something, which the message names |
+| 4 | the machine lacks something, or what it has fails (a disk, a stick, memory); the message names it |
 | 70 | a defect of `edge`, with the traceback |
 | 130 | interrupted with Ctrl-C |
 """

@@ -62,7 +62,8 @@ def load_keras_file(path: Path, code: CustomCode) -> Source:
     for tensor in inputs:
         if "float" not in str(tensor.dtype):
             raise FloatModelError(f"{path}: its input must be float32; got {tensor.dtype}")
-    if len(inputs) == len(outputs) == 1 and not hasattr(network.output, "shape"):  # a dict or list of one
+    # A dict or list of one; a Sequential may have outputs and no output.
+    if len(inputs) == len(outputs) == 1 and not hasattr(getattr(network, "output", outputs[0]), "shape"):
         network = keras.Model(inputs[0], outputs[0], name=network.name)
     return Source(
         network,

@@ -317,6 +317,17 @@ def test_padding_resizing_and_augmentation_before_it(tmp_path: Path, front: Any,
     assert infer_contract(model).contract.scale == (values,) * 3
 
 
+def test_a_sequential_model_and_a_dict_of_outputs(tmp_path: Path) -> None:
+    layers = [keras.layers.RandomFlip(), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
+    row = keras.Sequential([keras.Input((SIZE, SIZE, 3)), *layers, keras.layers.Dense(4, activation="softmax")])
+    assert infer_contract(load_float(saved(tmp_path, row))).contract.scale == (1.0,) * 3
+    made = small_network()
+    named = keras.Model({made.inputs[0].name: made.inputs[0]}, {"answer": made.outputs[0]})
+    model = load_float(saved(tmp_path, named, "named.keras"))
+    inputs = np.concatenate([CONTRACT.encode(image) for image in smear_pixels(2)])
+    np.testing.assert_allclose(model.predict(inputs), np.asarray(made(inputs)), atol=1e-5)
+
+
 def test_a_saved_model_says_that_its_layers_cannot_be_seen(tmp_path: Path) -> None:
     small_network().export(tmp_path / "exported", verbose=False)
     notes = " ".join(infer_contract(load_float(tmp_path / "exported")).notes)

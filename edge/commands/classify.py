@@ -96,7 +96,7 @@ class ClassifyRequest:
             unread += image.latency_ms is None
             refused += image.label is None and image.latency_ms is not None
             record = {**to_builtins(image), **provenance}
-            print(json_format.dumps(record, allow_nan=False) if self.json else _row(image), flush=True)
+            print(json_format.dumps(record, allow_nan=False) if self.json else _row(image, served.ungated), flush=True)
         if turned:
             _log.warning(f"{turned} of the images are to be shown turned (EXIF), which is ignored")
         counts = [f"{len(images)} image{'s' if len(images) != 1 else ''}"]
@@ -174,8 +174,8 @@ def _classified(classifier: "Classifier", gates: "Gates", path: Path) -> tuple[C
     return image, header.orientation
 
 
-def _row(image: ClassifiedImage) -> str:
-    """`Pre        0.996     4.2 ms  path`, or the reason why not."""
+def _row(image: ClassifiedImage, ungated: bool) -> str:
+    """`Pre        0.996     4.2 ms  path`, or the reason why not; a verdict without gates says so."""
     path = one_line(image.path)
     if image.label is None:
         detail = image.detail or image.reason
@@ -184,4 +184,5 @@ def _row(image: ClassifiedImage) -> str:
         detail = one_line(str(detail))
         return f"{'-':<12}{'-':>6}{'-':>10}     {path}  ({detail})"
     assert image.probabilities is not None
-    return f"{image.label:<12}{max(image.probabilities.values()):6.3f}{image.latency_ms:>10.1f} ms  {path}"
+    said = "  (ungated)" if ungated else ""
+    return f"{image.label:<12}{max(image.probabilities.values()):6.3f}{image.latency_ms:>10.1f} ms  {path}{said}"

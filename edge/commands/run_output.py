@@ -74,6 +74,6 @@ class VerdictOutput:
 
     def _line(self, stored: Stored) -> str:
         if not self._json:
-            return stored_line(stored, simulated=self._simulated)
+            return stored_line(stored, simulated=self._simulated, ungated=self._provenance.ungated is True)
         record = stored_record(stored, self._labels, simulated=self._simulated, provenance=self._provenance)
         return json_format.dumps(record, allow_nan=False)

@@ -101,6 +101,16 @@ def test_the_profile_can_say_ungated_too(
     assert (first["details"] if name == "bench" else first)["ungated"] is True
 
 
+def test_every_line_of_classify_says_it(
+    made: Callable[[bytes | None], Path], images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = command("classify", made(gates((32, 32), under_exposed=0.0)), images, tmp_path)
+    words.remove("--json")
+    for more, said in (((), 0), (("--ungated",), 2)):
+        assert main("edge", COMMANDS, [*words, *more]) == 0
+        assert capsys.readouterr().out.count("(ungated)") == said
+
+
 def answers(capsys: pytest.CaptureFixture[str]) -> list[tuple[str | None, list[str]]]:
     """(Reason, gates) of each line, by name of its image: a refused frame can be recorded before the one ahead."""
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -154,7 +164,9 @@ def test_an_ungated_run_is_told_by_its_record_and_its_export(
     record, out = tmp_path / "record", tmp_path / "export"
     words = [word for word in command("run", made(None), images, tmp_path) if word != "--json"]
     assert main("edge", COMMANDS, [*words, "--slide", "s1", "--ungated"]) == 0
-    assert "ungated: it judges every frame" in capsys.readouterr().out  # above the verdicts
+    heading, _, *verdicts, _ = capsys.readouterr().out.splitlines()
+    assert "ungated: it judges every frame" in heading and len(verdicts) == 2
+    assert all(line.endswith("(ungated)") for line in verdicts)
     assert main("edge", COMMANDS, ["verify", str(record)]) == 0
     assert "1 run without gates" in capsys.readouterr().out
     assert main("edge", COMMANDS, ["export", "s1", "--to", str(out), "--store", str(record)]) == 0

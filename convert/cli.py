@@ -11,6 +11,7 @@ COMMANDS = Commands(
         "diagnose": "convert.commands.diagnose:diagnose",
         "pareto": "convert.commands.pareto:pareto",
         "compile": "convert.commands.compile:compile_",
+        "gates": "convert.commands.gates:gates",
         "golden": "convert.commands.golden:golden",
         "summary": "convert.commands.summary:summary",
         "keygen": "convert.commands.sign:keygen",

@@ -8,6 +8,7 @@ COMMANDS = Commands(
         "split": "models.commands.split:split",
         "train": "models.commands.train:train",
         "evaluate": "models.commands.evaluate:evaluate",
+        "gates": "models.commands.gates:gates",
         "calibrate": "models.commands.calibrate:calibrate",
         "explain": "models.commands.explain:explain",
         "cross-validate": "models.commands.cross_validate:cross_validate",

@@ -1,3 +1,3 @@
 """Certification: from a float model to a bundle with certificate and report."""
 
-__all__ = ["golden", "job", "pair", "renew_golden", "settings"]
+__all__ = ["gates", "golden", "job", "pair", "renewal", "settings"]

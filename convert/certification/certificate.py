@@ -14,13 +14,13 @@ from convert.calibration.evaluation_data import ConversionImages
 from convert.certification.conversion import Converted
 from convert.certification.float_reference import FloatReference
 from convert.certification.report_text import first_line
-from convert.certification.speed import Speed
 from convert.errors import CertificateError
 from convert.parity.check import Check, Verdict
 from convert.parity.comparison import Parity
 from convert.parity.latency import Latency
 from convert.quantization.contract_evidence import InferredEntry
 from convert.quantization.findings import Finding
+from convert.quantization.speed import Speed
 from convert.recovery.search_log import SearchSummary
 from edge import RESEARCH_USE_ONLY
 from edge.inference.contract import InputContract

@@ -4,6 +4,7 @@ Nothing appears under the bundle's name before all of it is done; a run with not
 """
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +25,17 @@ from convert.certification.conversion import convert_by_search, convert_plainly
 from convert.certification.float_reference import FloatReference
 from convert.certification.gates import choose_gates
 from convert.certification.golden import certified_golden
-from convert.certification.renew_golden import renew
+from convert.certification.renewal import renew
 from convert.certification.report import report
 from convert.certification.request import request_digest
 from convert.certification.settings import Settings
-from convert.certification.speed import measure_speed
 from convert.parity.stopwatch import Stopwatch
 from convert.quantization.contract_evidence import InferredEntry, settle
 from convert.quantization.contract_inference import Inferred, infer_contract, loading_with
 from convert.quantization.converter.process import shared_converter
 from convert.quantization.float_model import AS_IT_IS, FloatModel, Loading, load_float, model_name
 from convert.quantization.preprocessing_check import MOST_IMAGES
+from convert.quantization.speed import measure_speed
 from edge.bundle import bundle as bundles
 from edge.bundle.files import SEARCH_LOG
 from edge.errors import BundleError, GoldenMismatchError
@@ -85,12 +86,13 @@ def quantize_model(
     with watch("images"):
         source = None if data is None else data.source(inferred.contract.labels)
         inferred, evidence = settled(model, inferred, source)
-    contract = inferred.contract
+    contract = inferred.contract if settings.domain is None else replace(inferred.contract, domain=settings.domain)
     _say(*model.notes, *inferred.notes)
     with watch("images"):
         images = choose_images(model, contract, source, settings)
     _say(*images.notes)
-    gates = choose_gates(path, contract, settings.gates)
+    with watch("gates"):
+        gates = choose_gates(path, contract, settings.gates, source)
     with watch("compare"):
         asked = Gates(()) if gates is None else GatesFile.from_bytes(gates).gates()
         reference = FloatReference.measure(model, contract, images, settings.policy, asked)

@@ -13,11 +13,11 @@ from convert.certification.conversion import Converted
 from convert.certification.float_reference import FloatReference
 from convert.certification.report import report
 from convert.certification.report_text import first_line, parity_text
-from convert.certification.speed import measure_speed
 from convert.parity.policy import Policy
 from convert.quantization.contract_inference import CONTRACT_FILE, beside, infer_contract, loading_with
 from convert.quantization.float_model import AS_IT_IS, Loading, load_float
 from convert.quantization.postcheck import check_labels
+from convert.quantization.speed import measure_speed
 from edge.bundle import bundle as bundles
 from edge.errors import BundleError
 from edge.inference.contract import InputContract

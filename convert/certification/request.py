@@ -61,6 +61,7 @@ def request_digest(
         "policy": settings.policy.to_record(),
         "io": settings.io,
         "benign": settings.benign,
+        "domain": settings.domain,
         "gates": _content(settings.gates or beside(path, GATES)),
         "images_in_report": settings.images_in_report,
         "search": settings.search,

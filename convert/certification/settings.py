@@ -5,6 +5,7 @@ from pathlib import Path
 
 from convert.parity.policy import Policy
 from convert.quantization.quantize import Io
+from edge.inference.domain import Domain
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,8 @@ class Settings:
         images_in_report: embed the images that changed class, which a published bundle must not hold.
         force: convert again even when nothing has changed.
         benign: labels that the user named benign; () for those of the contract, or spelt so.
-        gates: `gates.json` for the bundle; None for that beside the model.
+        gates: `gates.json` for the bundle; None for that beside the model, else one fitted to the images.
+        domain: what the images show; None for what the contract says.
         search: look for the int8 file that decides most like the float network.
 
     >>> Settings(Policy.default()).io
@@ -33,3 +35,4 @@ class Settings:
     search: bool = False
     benign: tuple[str, ...] = ()
     gates: Path | None = None
+    domain: Domain | None = None

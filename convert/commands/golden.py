@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from convert.certification.renew_golden import renew
+from convert.certification.renewal import renew
 from edge.commands.command_line import Outcome
 from edge.errors import DONE, UsageError
 

@@ -14,6 +14,7 @@ from convert.quantization.float_model import AS_IT_IS, Loading
 from edge.bundle.statement import BUNDLE_NAME
 from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE, NOT_ENOUGH_EVIDENCE, UsageError
+from edge.inference.domain import domain_named
 from edge.system.files import require_writable
 from edge.system.option_values import labels_given, optional_path, whole_number
 from models.data.published import TRAINED
@@ -81,6 +82,7 @@ def quantize(
     search: bool = False,
     benign: tuple[str, ...] = (),
     gates: str = "",
+    domain: str = "",
     size: str = "",
     custom: str = "",
     unsafe_lambda: bool = False,
@@ -108,7 +110,9 @@ def quantize(
         force: convert again even when nothing has changed.
         benign: label whose wrong answer is the worst there is; several: once each, or with commas. Without it a label
             spelt "benign".
-        gates: gates.json that says when the model must not be asked; the one beside the model when left out.
+        gates: gates.json that says when the model must not be asked; the one beside the model when left out, else one
+            fitted to the images of --data.
+        domain: what the images show: "blood smear" for stained smears, else "any"; that of the contract when left out.
         search: try equalization, bias correction, other ranges and calibration sets, and a fine-tune if need be; keep
             what decides most like float on the validation part. Ctrl-C keeps the best so far.
         size: WIDTHxHEIGHT of the input, for a model whose size is not fixed, such as 160x160.
@@ -135,6 +139,7 @@ def quantize(
         search,
         labels_given(benign),
         gates=optional_path(gates),
+        domain=domain_named(domain),
     )
     paths = tuple(float_model_path(word) for word in models or TRAINED)
     _check_names(paths, io)

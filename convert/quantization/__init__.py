@@ -9,4 +9,5 @@ __all__ = [
     "predictions",
     "preprocessing_check",
     "quantize",
+    "speed",
 ]

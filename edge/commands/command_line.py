@@ -37,8 +37,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 class Outcome:
     """What a request came to: an exit code, the record printed with `--json`, and the text printed without.
 
-    A record that is a sequence is a stream: one JSON object a line, none for an empty one. An empty text prints
-    nothing.
+    A record that is a sequence is a stream: one JSON object a line. An empty text prints nothing.
 
     >>> Outcome(record={"verdict": "pass"}, text="passed").code
     0

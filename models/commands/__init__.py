@@ -1,3 +1,3 @@
 """Commands of `models`: requests that are checked when made and carried out by `execute`."""
 
-__all__ = []
+__all__ = ["gates"]

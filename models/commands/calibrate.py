@@ -9,7 +9,7 @@ from edge.errors import ANSWER_IS_NO, DONE
 from edge.system.files import require_file, write_whole
 from edge.system.option_values import optional_path
 from models.commands import network_options
-from models.commands.output_folder import output_folder
+from models.commands.network_options import output_folder
 from models.support.records import as_json, write_json
 
 _log = logging.getLogger(__name__)

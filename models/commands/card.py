@@ -7,7 +7,7 @@ from edge.commands.command_line import Outcome
 from edge.errors import DONE
 from edge.system.files import require_writable, write_whole
 from models.commands import network_options
-from models.commands.output_folder import output_folder
+from models.commands.network_options import output_folder
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from edge.inference.contract import InputContract
 from edge.system.files import require_file, require_writable
 from edge.system.option_values import one_of, optional_path, whole_number
 from models.commands import network_options
-from models.commands.output_folder import output_folder
+from models.commands.network_options import output_folder
 from models.data.folds import SCHEMES
 from models.data.published import trained
 from models.support.records import write_json

@@ -12,8 +12,7 @@ from models.commands import network_options
 from models.commands.abstention import AbstentionRequest
 from models.commands.altered_images import CorruptionsRequest, CounterfactualsRequest
 from models.commands.explanations import ExplanationsRequest
-from models.commands.network_options import EvaluationOptions
-from models.commands.output_folder import output_folder
+from models.commands.network_options import EvaluationOptions, output_folder
 from models.support.records import as_json, write_json
 
 

@@ -1,4 +1,4 @@
-"""Options that commands share: which network, which bundle, which images."""
+"""Options that commands share: which network, which bundle, which images, and where what is found out is written."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from edge.inference.contract import InputContract
     from models.data.parts import Part
     from models.support.provenance import SplitUsed
+
+SHIPPED_OUT = Path("build/shipped")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,3 +71,15 @@ def check_weights(network: str, weights: str) -> None:
     """Refuse backbone weights for a network that has no backbone."""
     if network == "custom_cnn" and weights:
         raise UsageError("--weights belongs to mobilenet_v2; custom_cnn is trained from scratch")
+
+
+def output_folder(model: Path, *, overwrite_shipped: bool) -> Path:
+    """The network's own folder; for a shipped network `build/shipped/NAME`, unless its evidence may be overwritten.
+
+    >>> output_folder(trained("custom_cnn"), overwrite_shipped=False).as_posix()
+    'build/shipped/custom_cnn'
+    >>> output_folder(Path("build/trained/mine"), overwrite_shipped=False).as_posix()
+    'build/trained/mine'
+    """
+    shipped = model.resolve() in [trained(name).resolve() for name in TRAINED]
+    return SHIPPED_OUT / model.resolve().name if shipped and not overwrite_shipped else model

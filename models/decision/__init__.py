@@ -10,6 +10,7 @@ __all__ = [
     "fit",
     "fit_gates",
     "fit_novelty",
+    "gates_fit",
     "network_gates",
     "novelty_fields",
     "prototypes",

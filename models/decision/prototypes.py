@@ -14,10 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.inference.contract import Pixels
-from edge.inference.domain import SMEAR
 from edge.inference.gates.gates_file import FamilyNumbers
 from edge.inference.gates.measures import View
-from edge.inference.gates.novelty import FAMILIES, Family, Novelty, family_names
+from edge.inference.gates.novelty import FAMILIES, Family, Novelty
 
 PROTOTYPES = 8  # a class
 FEWEST = 5  # images that a prototype must stand for
@@ -53,7 +52,7 @@ RULES = {"stain": LimitRule(0.0065, 1.15), "structure": LimitRule(0.0035, 1.1)}
 
 def measure(fields: Iterable[Pixels]) -> Measured:
     """Family -> (N, F) numbers of prepared fields."""
-    rows: dict[str, list[Any]] = {name: [] for name in family_names(SMEAR)}
+    rows: dict[str, list[Any]] = {name: [] for name in RULES}
     for pixels in fields:
         view = View(pixels)
         for name, found in rows.items():

@@ -92,7 +92,7 @@ class FamilyNumbers(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
             key: np.array(getattr(self, key), np.float64) for key in ("centre", "scale", "prototypes", "precision")
         }
         try:
-            return Family(**arrays, limit=self.limit)
+            return Family(**arrays, limit=self.limit, compressed=FAMILIES[name].compressed)
         except (SettingsError, np.linalg.LinAlgError) as error:
             raise GatesError(f"{name}: {error}") from error
 

@@ -7,7 +7,7 @@ differ in their last bits between machines.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -97,6 +97,13 @@ class View:
                 f"got {pixels.dtype} {pixels.shape}"
             )
         self.pixels, self.domain = pixels, domain
+        self._measured: dict[Callable[[View], Sequence[float]], Sequence[float]] = {}
+
+    def measured(self, measure: "Callable[[View], Sequence[float]]") -> Sequence[float]:
+        """What a family of numbers gives, computed once however many gates read it."""
+        if measure not in self._measured:
+            self._measured[measure] = measure(self)
+        return self._measured[measure]
 
     @cached_property
     def halved(self) -> Pixels:

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import SettingsError
-from edge.inference.domain import SMEAR, Domain
+from edge.inference.domain import ANY, SMEAR, Domain
+from edge.inference.gates.appearance import APPEARANCE, appearance
 from edge.inference.gates.base import Reading
 from edge.inference.gates.measures import View
 from edge.inference.gates.novelty_features import STAIN, STRUCTURE, stain, structure
@@ -35,16 +36,20 @@ class FamilyMeasure:
         words: name of a number -> what it belongs to, in words for people; in the order in which `measure` gives them.
         measure: the numbers of a view, finite.
         domains: of the images that it can be measured on.
+        compressed: whether scaled numbers are compressed, as `Family` says.
     """
 
     words: Mapping[str, str]
     measure: Callable[[View], Sequence[float]]
     domains: tuple[Domain, ...]
+    compressed: bool = False
 
 
 FAMILIES: Mapping[str, FamilyMeasure] = {
     "stain": FamilyMeasure(STAIN, stain, (SMEAR,)),
     "structure": FamilyMeasure(STRUCTURE, structure, (SMEAR,)),
+    "appearance": FamilyMeasure(APPEARANCE, appearance, (SMEAR, ANY)),
+    "appearance_compressed": FamilyMeasure(APPEARANCE, appearance, (SMEAR, ANY), compressed=True),
 }
 
 
@@ -52,7 +57,7 @@ def family_names(domain: Domain) -> tuple[str, ...]:
     """The families that images of a domain admit.
 
     >>> family_names("blood smear")
-    ('stain', 'structure')
+    ('stain', 'structure', 'appearance', 'appearance_compressed')
     """
     return tuple(name for name, family in FAMILIES.items() if domain in family.domains)
 
@@ -66,6 +71,8 @@ class Family:
         prototypes: (P, F), scaled. precision: (F, F), symmetric, positive definite: the inverse covariance of training
             images about their prototypes, scaled.
         limit: the largest distance that passes, > 0.
+        compressed: a scaled number z counts as sign(z) log(1 + |z|): where images of a kind differ widely, a few far
+            out would stretch the covariance over all that lies between.
 
     Raises:
         SettingsError: naming the attribute: another shape, a value that is not finite or out of range.
@@ -76,6 +83,7 @@ class Family:
     prototypes: Floats
     precision: Floats
     limit: float
+    compressed: bool = False
 
     def __post_init__(self) -> None:
         count = self.centre.size
@@ -92,16 +100,30 @@ class Family:
         if not (math.isfinite(self.limit) and self.limit > 0):
             raise SettingsError(f"limit must be a number > 0; got {self.limit}")
 
+    def scaled(self, values: Floats) -> Floats:
+        """Numbers (..., F) as prototypes are given in."""
+        return scaled(values, self.centre, self.scale, self.compressed)
+
     def distance(self, values: Sequence[float] | Floats) -> tuple[float, Floats]:
         """Distance to the nearest prototype, and what each number adds to its square (F,); they sum up to it.
 
         Where numbers hang together an addend can be negative: it speaks for the frame.
         """
-        offsets = (np.asarray(values, np.float64) - self.centre) / self.scale - self.prototypes
+        offsets = self.scaled(np.asarray(values, np.float64)) - self.prototypes
         addends = (offsets @ self.precision) * offsets
         squared = addends.sum(axis=1)
         nearest = int(squared.argmin())
         return math.sqrt(max(float(squared[nearest]), 0.0)), addends[nearest]
+
+
+def scaled(values: Floats, centre: Floats, scale: Floats, compressed: bool) -> Floats:
+    """Numbers (..., F) about a centre (F,), in units of `scale` (F,), and compressed where a family says so.
+
+    >>> scaled(np.array([[3.0, 1.0]]), np.array([1.0, 1.0]), np.array([2.0, 1.0]), compressed=False).tolist()
+    [[1.0, 0.0]]
+    """
+    plain = (values - centre) / scale
+    return np.sign(plain) * np.log1p(np.abs(plain)) if compressed else plain
 
 
 @dataclass(frozen=True)
@@ -132,7 +154,7 @@ class Novelty:
 
     def shares(self, view: View) -> dict[str, tuple[float, str]]:
         """Family -> distance as a part of its limit, and what adds most to it, in words."""
-        return self.shares_of({name: FAMILIES[name].measure(view) for name in self.families})
+        return self.shares_of({name: view.measured(FAMILIES[name].measure) for name in self.families})
 
     def shares_of(self, measured: Mapping[str, Sequence[float] | Floats]) -> dict[str, tuple[float, str]]:
         """As `shares`, of the families' numbers."""

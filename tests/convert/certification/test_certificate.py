@@ -18,7 +18,6 @@ from convert.calibration.evaluation_data import ConversionImages
 from convert.certification import certificate
 from convert.certification.conversion import Converted
 from convert.certification.float_reference import Compared, FloatReference
-from convert.certification.speed import Speed
 from convert.errors import CertificateError
 from convert.parity.comparison import compare
 from convert.parity.latency import Latency
@@ -26,6 +25,7 @@ from convert.parity.policy import Policy
 from convert.parity.verdict import judge
 from convert.quantization.findings import Finding
 from convert.quantization.float_model import FloatModel
+from convert.quantization.speed import Speed
 from edge.inference.contract import InputContract
 
 LABELS = ("Benign", "Early", "Pre", "Pro")

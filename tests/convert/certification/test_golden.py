@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from convert.certification.golden import Kinds, certified_golden, choose
-from convert.certification.renew_golden import renew
+from convert.certification.renewal import renew
 from edge.bundle import bundle as bundles
 from edge.bundle.golden import MOST_KINDS, ONE_KIND_LSB, Golden, judge
 from edge.errors import BundleError, GoldenMismatchError

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
-from convert.certification.renew_golden import renew
+from convert.certification.renewal import renew
 from convert.edgetpu.bundle import NOT_MEASURED
 from convert.edgetpu.golden import with_edgetpu_outputs
 from edge.bundle import bundle as bundles

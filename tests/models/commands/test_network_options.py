@@ -7,7 +7,7 @@ import pytest
 
 from convert.commands import summary
 from models.cli import COMMANDS
-from models.commands.output_folder import output_folder
+from models.commands.network_options import output_folder
 from models.data.published import TRAINED, trained
 
 BUILD = Path("build/shipped")

@@ -1,18 +1,23 @@
-"""The renewal of an existing bundle's golden images, without converting it again.
+"""The renewal of an existing bundle's golden images or gates, without converting it again.
 
-Model, contract, calibration and report stay byte for byte; `golden.npz` and the certificate's `golden` are new, and so
+Model, calibration and report stay byte for byte; what is renewed and the certificate's entry about it are new, and so
 are the manifest and the digest. A signature is of the old manifest: the bundle must be signed again.
 """
 
+import hashlib
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from convert.certification.gates import require_size
 from convert.certification.golden import certified_golden
 from convert.edgetpu.bundle import NOT_MEASURED
 from edge.bundle import bundle as bundles
 from edge.bundle.bundle import Bundle
 from edge.errors import BundleError
+from edge.inference.contract import InputContract
+from edge.inference.gates.gates_file import GatesFile
 from edge.inference.interpreters import open_interpreter
 from edge.settings.trusted_keys import machine_keys
 
@@ -33,9 +38,32 @@ def renew(path: Path) -> dict[str, Any]:
     golden, record = certified_golden(bundle.model, bundle.contract)
     parts = bundles.parts_of(bundle)
     bundles.write(path, **{**parts, "certificate": _renewed(bundle, record), "golden": golden})
-    if bundle.signature is not None:
-        _log.info(f"{path}: its signature was of the old manifest and is gone; sign it again")
+    _say_unsigned(bundle)
     return record
+
+
+def renew_gates(path: Path, gates: Callable[[InputContract], GatesFile]) -> GatesFile:
+    """Give a bundle other gates; what they are. Everything else stays as it is but for the certificate's `gates`.
+
+    Args:
+        gates: makes them for the bundle's contract.
+
+    Raises:
+        BundleError: no bundle. GatesError: gates for another size.
+    """
+    bundle = _load(path)
+    file = gates(bundle.contract)
+    require_size(file, bundle.contract, "gates")
+    data = file.to_bytes()
+    certificate = {**bundle.certificate, "gates": {"sha256": hashlib.sha256(data).hexdigest()}}
+    bundles.write(path, **{**bundles.parts_of(bundle), "certificate": certificate, "gates": data})
+    _say_unsigned(bundle)
+    return file
+
+
+def _say_unsigned(bundle: Bundle) -> None:
+    if bundle.signature is not None:
+        _log.info(f"{bundle.path}: its signature was of the old manifest and is gone; sign it again")
 
 
 def _renewed(bundle: Bundle, record: dict[str, Any]) -> dict[str, Any]:

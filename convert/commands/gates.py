@@ -1,0 +1,77 @@
+"""The `convert gates` command."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from convert.calibration.evaluation_data import ImageFolder
+from convert.commands.arguments import image_folder
+from edge.commands.command_line import Outcome
+from edge.errors import ANSWER_IS_NO, DONE, UsageError
+from edge.inference.domain import Domain, domain_named
+from edge.system.option_values import optional_path
+
+
+@dataclass(frozen=True)
+class GatesRequest:
+    """Give a bundle the gates that its images make, or those of a file.
+
+    Attributes:
+        data: images, a folder a class; file: a gates.json. One of the two.
+        domain: what the images show; None takes the contract's.
+
+    >>> gates("seeds-int8", data="seeds").bundle
+    PosixPath('seeds-int8')
+    """
+
+    bundle: Path
+    data: ImageFolder | None
+    file: Path | None
+    domain: Domain | None
+    json: bool
+
+    def execute(self) -> Outcome:
+        """Writes the bundle again, whole or not at all. Exit 1 when the gates surely refuse too many test images.
+
+        Raises:
+            BundleError: no bundle. GatesError: gates for another size. DatasetError: no such images, or too few.
+        """
+        from convert.certification.gates import fit_to, given_gates
+        from convert.certification.renewal import renew_gates
+        from edge.inference.contract import InputContract
+        from edge.inference.gates.gates_file import GatesFile
+        from models.commands.gates import gates_lines, record_of
+        from models.decision.gates_fit import refuses_too_many
+
+        def made(contract: InputContract) -> GatesFile:
+            if self.data is None:
+                assert self.file is not None
+                return given_gates(self.file, contract)
+            command = f"convert gates {self.bundle.name} --data {self.data.root.name}"
+            return fit_to(self.data.source(contract.labels), contract, command, self.domain)
+
+        file = renew_gates(self.bundle, made)
+        text = "\n".join([*gates_lines(file), f"written: {self.bundle / 'gates.json'}"])
+        return Outcome(ANSWER_IS_NO if refuses_too_many(file) else DONE, record_of(file), text)
+
+
+def gates(
+    bundle: str, *, data: str = "", split: str = "", gates: str = "", domain: str = "", json: bool = False
+) -> GatesRequest:
+    """Say in a bundle when its model must not be asked, without converting it again. A signature must be made anew.
+
+    Training images fit, validation images set limits, test images tell what is refused; with few images the first two
+    take turns. Exit 1 when more than 3 % of the test images are surely refused.
+
+    Args:
+        bundle: folder of the bundle.
+        data: folder with one sub-folder of images a class.
+        split: CSV from `models split`; the shipped one for the published set, else made from the images.
+        gates: gates.json to put into the bundle instead, such as one of `models gates`.
+        domain: what the images show: "blood smear" for stained smears, else "any"; that of the contract when left out.
+        json: print limits and what they refuse as JSON.
+    """
+    if bool(data) == bool(gates):
+        raise UsageError("convert gates needs --data DIR to fit gates to images, or --gates FILE; one of the two")
+    if gates and (split or domain):
+        raise UsageError("--split and --domain go with --data; --gates FILE says both")
+    return GatesRequest(Path(bundle), image_folder(data, split), optional_path(gates), domain_named(domain), json)

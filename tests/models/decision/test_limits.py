@@ -1,0 +1,57 @@
+"""Limits: quantiles where there are images enough, extrapolated tails where there are not, rounded outwards."""
+
+import math
+
+import numpy as np
+import pytest
+
+from models.decision.limits import LimitRule, upper_tail
+
+
+def exponential(count: int, seed: int = 0) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    return np.random.default_rng(seed).exponential(1.0, count)
+
+
+def test_with_images_enough_the_limit_is_their_quantile() -> None:
+    values = np.arange(1000.0)
+    assert upper_tail(values, 0.01) == np.quantile(values, 0.99, method="higher")
+
+
+def test_with_few_images_the_tail_is_extrapolated_beyond_the_largest() -> None:
+    found = [upper_tail(exponential(60, seed), 0.0015) for seed in range(200)]
+    # the true value of an exponential of mean 1 is ln(1 / 0.0015) = 6.5
+    assert np.median(found) == pytest.approx(math.log(1 / 0.0015), rel=0.15)
+    assert all(value >= exponential(60, seed).max() for seed, value in enumerate(found))
+
+
+def test_equal_values_have_themselves_as_tail() -> None:
+    assert upper_tail(np.full(30, 4.0), 0.0015) == 4.0
+
+
+def test_a_floor_is_the_mirror_of_a_ceiling() -> None:
+    values = exponential(50)
+    ceiling = LimitRule(True, 0.01, digits=6).limit(values)
+    floor = LimitRule(False, 0.01, digits=6).limit(20 - values)
+    assert floor == pytest.approx(20 - ceiling, abs=1e-5)
+
+
+def test_limits_are_rounded_outwards() -> None:
+    values = np.array([1.2345] * 700)
+    assert LimitRule(True, 0.0015).limit(values) == 1.24
+    assert LimitRule(False, 0.0015).limit(values) == 1.23
+    assert LimitRule(True, 0.0015).refused(values, 1.24) == 0
+
+
+def test_a_limit_on_the_grid_stays_where_it_is() -> None:
+    assert LimitRule(True, 0.0015).limit(np.array([0.29] * 700)) == 0.29
+
+
+def test_the_value_at_the_limit_passes_and_the_next_does_not() -> None:
+    rule = LimitRule(True, 0.01)
+    assert rule.refused(np.array([1.0, math.nextafter(1.0, 2.0), math.nan]), 1.0) == 2
+    assert LimitRule(False, 0.01).refused(np.array([1.0, math.nextafter(1.0, 0.0), math.nan]), 1.0) == 2
+
+
+def test_a_ceiling_is_at_least_what_its_rule_allows_and_no_limit_is_below_0() -> None:
+    assert LimitRule(True, 0.0015, least=1.0).limit(np.zeros(30)) == 1.0
+    assert LimitRule(False, 0.0015).limit(np.array([0.0, 0.1, 5.0])) == 0.0

@@ -155,7 +155,7 @@ class _Round:
         self._drawn, self._folder, self._summary = drawn, folder, summary
         self._dice = random.Random(drawn.seed + 1)
         self._faults = Faults(folder / "faults")
-        self._environment = self._faults.environment(shim)
+        self._environment = {**self._faults.environment(shim), "PYTHONFAULTHANDLER": "1"}
         self._stick = Stick(stick, folder / "stick")
         stack.callback(self._stick.remove)
         self._store = (self._stick.path if drawn.on_stick else folder) / "record"
@@ -316,9 +316,13 @@ class _Round:
         try:
             process.wait(_ENDS_WITHIN_S)
         except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # faulthandler says where every thread is
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(5)
             process.kill()
             process.wait()
-            raise Broken(f"edge {name} did not end within {_ENDS_WITHIN_S:.0f} s") from None
+            where = (self._folder / "stderr").read_text(errors="replace")[-4000:]
+            raise Broken(f"edge {name} did not end within {_ENDS_WITHIN_S:.0f} s: {where}") from None
         notes = (self._folder / "stderr").read_text(errors="replace")
         self._count(name, process.returncode, notes)
         return notes

@@ -43,7 +43,7 @@ commit_ms = {ms}
 [selftest]
 every_hours = 24
 """
-_ENDS_WITHIN_S = 60.0  # a command under any faults here, once they are off
+_ENDS_WITHIN_S = 180.0  # a command, whatever fails, on a machine that does other work too
 _SHIM = ("sync_slow_ms", "sync_fails", "sync_lies", "clock_offset_s", "clock_unsynchronized")
 _STICK = ("no_folder_sync", "sync_fails", "sync_lies", "slow_ms", "unplugged", "entries", "no_replace")
 _MOST = {"sync_slow_ms": 400, "slow_ms": 150, "clock_offset_s": 4 * 10**7, "entries": 9, "clock_unsynchronized": 1}

@@ -235,6 +235,24 @@ def test_a_format_that_this_picamera2_cannot_read_is_passed_over() -> None:
         opened(FakeLibrary(formats=("NV12",), unmapped=("NV12",))).configure(SMALL)
 
 
+def test_the_record_is_told_what_frames_show_once_and_again_when_it_changes() -> None:
+    library, events = FakeLibrary(), []
+    camera = SupervisedCamera(
+        Picamera2Camera("picamera2:0", library=library), SMALL, on_event=events.append, wait=lambda seconds: False
+    )
+    camera.start()
+    library.stalled.set()
+    camera.timeout_s = 0.05
+    threading.Timer(0.3, library.stalled.clear).start()
+    assert camera.capture() is not None  # stalled, and opened again in the same mode
+    assert [event.kind for event in events] == ["field_of_view", "stall", "reopened"]
+    library.cropped = (1000, 752, 1280, 960)
+    camera.close()
+    camera.start()
+    assert [event.kind for event in events[3:]] == ["adjusted", "field_of_view"]
+    assert "39% of the width" in events[-1].detail
+
+
 def test_an_exposure_longer_than_the_time_out_is_waited_for() -> None:
     """Three seconds, with frames that take as long, and a time-out of two."""
     settings = CameraSettings(size=(100, 60), exposure_us=3_000_000, gain=1.5)

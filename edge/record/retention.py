@@ -61,7 +61,7 @@ class PruneReport:
     """What was removed, and why no more was (held_back, "" when the limits are met).
 
     >>> str(PruneReport(verdicts=2, images=1, image_bytes=1_500_000))
-    '2 verdicts and 1 images (1.5 MB) removed'
+    '2 verdicts and 1 image (1.5 MB) removed'
     """
 
     removed: int = 0
@@ -86,8 +86,8 @@ class Pruning:
     Attributes:
         report: what was removed so far, and why the rest stays.
 
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder, Store.open(Path(folder)) as store:
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, Store.open(pathlib.Path(folder)) as store:
     ...     Pruning(store, Retention(days=30), Instant(10**18, 0, True)).step()
     False
     """

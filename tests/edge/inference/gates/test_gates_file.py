@@ -194,3 +194,23 @@ def test_only_a_file_that_can_be_read_is_written() -> None:
         msgspec.structs.replace(general(), quality={"under_exposed": limit}).to_bytes()
     with pytest.raises(GatesError, match="quality: 'empty_field' is not measured"):
         msgspec.structs.replace(smear(), domain=ANY).to_bytes()
+
+
+def test_what_is_just_within_the_limits_is_read() -> None:
+    """Boundaries: the largest limit, the most prototypes; one more of either is refused."""
+    widest = changed(general(), lambda r: r["quality"]["under_exposed"].update(limit=255))
+    assert GatesFile.from_bytes(widest).gates().gates[0].read(View(one(255))).refused is False
+    most = changed(smear(), lambda r: r["novelty"]["stain"].update(prototypes=[[0] * STAIN_WORDS] * 1024))
+    assert len(GatesFile.from_bytes(most).novelty["stain"].prototypes) == 1024
+    over = changed(smear(), lambda r: r["novelty"]["stain"].update(prototypes=[[0] * STAIN_WORDS] * 1025))
+    with pytest.raises(GatesError, match="length <= 1024"):
+        GatesFile.from_bytes(over)
+
+
+def test_a_distance_at_its_limit_passes() -> None:
+    count = len(FAMILIES["stain"].words)
+    family = Family(np.zeros(count), np.ones(count), np.zeros((1, count)), np.eye(count), 2.0)
+    for distance, refused in ((2.0, False), (2.0 + 1e-9, True)):
+        values = [distance, *[0.0] * (count - 1)]
+        share, _ = Novelty({"stain": family}).shares_of({"stain": values})["stain"]
+        assert (not share <= 1) is refused

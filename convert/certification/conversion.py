@@ -10,6 +10,7 @@ from convert.parity.stopwatch import Stopwatch
 from convert.quantization.findings import Finding
 from convert.quantization.postcheck import verify
 from convert.quantization.quantize import Io, quantize
+from convert.quantization.weights_check import layer_names
 from convert.recovery.recover import confirmed, recover
 from convert.recovery.search_log import SearchLog
 from convert.tflite.metadata import with_metadata
@@ -69,7 +70,7 @@ def _checked(
     """The file with metadata, verified and compared."""
     with watch("verify"):
         int8 = with_metadata(quantized, reference.contract, io, reference.model.name)
-        findings = verify(int8, reference.contract, io)
+        findings = verify(int8, reference.contract, io, layer_names(reference.model.network))
     _log.info(f"  comparing on {len(reference.images.pixels)} images")
     with watch("compare"):
         compared = reference.compare(int8)

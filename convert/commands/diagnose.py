@@ -57,6 +57,26 @@ class DiagnoseRequest:
         return Outcome(code, found.record.to_record(), diagnosis_text(found.record))
 
 
+@dataclass(frozen=True)
+class ForecastRequest:
+    """Say what conversion of a float network will meet.
+
+    >>> diagnose("dots.keras").model.name
+    'dots.keras'
+    """
+
+    model: Path
+    json: bool
+    loading: Loading = AS_IT_IS
+
+    def execute(self) -> Outcome:
+        """Exit 1 when something stands in the way."""
+        from convert.diagnosis.before_conversion import forecast
+
+        found = forecast(self.model, self.loading)
+        return Outcome(DONE if found.converts else ANSWER_IS_NO, found.to_record(), found.to_text())
+
+
 def _write(folder: Path, record: DiagnosisRecord) -> None:
     """Page, figure and record, each whole or not at all."""
     from convert.diagnosis.figure import diagnosis_figure
@@ -75,7 +95,7 @@ def diagnose(
     model: str,
     int8: str = "",
     *,
-    data: str,
+    data: str = "",
     images: str = "48",
     split: str = "",
     contract: str = "",
@@ -84,16 +104,17 @@ def diagnose(
     custom: str = "",
     unsafe_lambda: bool = False,
     json: bool = False,
-) -> DiagnoseRequest:
+) -> DiagnoseRequest | ForecastRequest:
     """Where does the error of an int8 model come from? Both networks run on the same images, layer by layer.
 
     Names the causes, ranked, each with its evidence and what to try. Exit 0 when no cause of weight was found, 1 when
-    one was, 3 with too few images.
+    one was, 3 with too few images. With MODEL alone: will it convert? Layers without an int8 form are named, with what
+    to use instead; exit 1 when there are any.
 
     Args:
         model: the float model: .keras, .h5, SavedModel folder, or mobilenet_v2, custom_cnn.
         int8: the TFLite file, or a bundle; of a shipped network the bundle that ships when left out.
-        data: folder with one sub-folder of images a class.
+        data: folder with one sub-folder of images a class; needed with an int8 file.
         images: how many are looked at; none of the test part of the split.
         split: CSV from `models split`; the shipped one for the published set, else made from the images.
         contract: JSON that says how a frame becomes the float model's input.
@@ -103,6 +124,10 @@ def diagnose(
         unsafe_lambda: run the code of Lambda layers that the model file holds; only for a file you trust.
         json: print the record as JSON.
     """
+    if not int8 and not data:
+        return ForecastRequest(float_model_path(model), json, loading_options(size, custom, unsafe_lambda))
+    if not data:
+        raise UsageError("convert diagnose needs --data, a folder of images, to compare MODEL with its int8 file")
     if not int8 and model not in TRAINED:
         raise UsageError(f"convert diagnose needs the int8 file or bundle made from {model}, as its second word")
     return DiagnoseRequest(

@@ -47,6 +47,9 @@ SUPPORTED = frozenset(
     }
 )
 
+# Operators that run a further subgraph; without one, further subgraphs are further signatures.
+CONTROL_FLOW = frozenset({"IF", "WHILE", "CALL_ONCE", "CALL"})
+
 # Custom operators that Coral's own compiled files keep beside the compiled part.
 KNOWN_CUSTOM = frozenset({"TFLite_Detection_PostProcess", "PosenetDecoderOp"})
 
@@ -96,13 +99,15 @@ SEEN_VERSION = {
 # What the chip holds, about; in logs the room for parameters is 7 to 7.7 MiB, less where activations are large: 5.7 MiB
 # of a U-Net (issue 187), 1.9 MiB of a file of 4.4 (issue 427), 1.7 MiB for images of 1920x1058. A single layer of 3.4
 # MiB was sent though there was room (issue 572), 0.3 MiB of a network with 41 PRELU, and dense layers of 4,860 inputs
-# and 16 outputs took 31 times their size.
+# and 16 outputs took 31 times their size. In eight compiled networks for 128x128 pixels, 524,288 bytes were sent again
+# for every inference though all of their parameters had room.
 ON_CHIP_BYTES = 8 * 2**20
 SURELY_FITS_BYTES = 17 * 2**18  # 4.25 MiB of parameters, as the file counts them: the compiler pads them
 SURELY_FIT_TOGETHER_BYTES = 7 * 2**20  # parameters and twice the largest activation
 LARGE_CONSTANT_BYTES = 2 * 2**20
 WIDE_DENSE_INPUTS, FEW_DENSE_OUTPUTS = 4000, 63
-SOFTMAX_WIDEST = 16_000
+LARGE_DENSE_BYTES = 2**19
+SOFTMAX_WIDEST = 16_384
 DENSE_WIDEST = 99_999  # outputs
 MEAN_POSITIONS = 32_768
 RESIZE_BYTES = RESHAPE_BYTES = 3 * 2**20

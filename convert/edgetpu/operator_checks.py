@@ -109,6 +109,8 @@ def _version(operator: Operator, graph: Graph) -> _Met:
     newest = NEWEST_VERSION.get(operator.name)
     if newest is None:
         return "unknown-operator", operator.name
+    if operator.name == "CONV_2D" and operator.node.version > newest and any(map(_grouped, graph.operators)):
+        return "grouped-version", f"version {operator.node.version}, the compiler knows {newest} at most"
     if operator.node.version > newest:
         return "op-version", f"version {operator.node.version}, the compiler knows {newest} at most"
     return None
@@ -145,7 +147,17 @@ def _numbers(operator: Operator, graph: Graph) -> _Met:
 
 
 def _listed(operator: Operator, graph: Graph) -> _Met:
+    if _single_tile(operator):
+        return None
     return None if operator.name in SUPPORTED else ("unsupported-operator", operator.name)
+
+
+def _single_tile(operator: Operator) -> bool:
+    """A TILE of a single position over an image."""
+    source, made = operator.input(0), operator.outputs[0] if operator.outputs else None
+    if operator.name != "TILE" or source is None or made is None or len(source.shape) != 4:
+        return False
+    return math.prod(source.shape[:3]) == 1 and made.shape[:1] == (1,) and made.shape[-1:] == source.shape[-1:]
 
 
 def _rank(operator: Operator, graph: Graph) -> _Met:
@@ -163,14 +175,22 @@ def _parameters(operator: Operator, graph: Graph) -> _Met:
     return None
 
 
+def _grouped(operator: Operator) -> bool:
+    """A CONV_2D whose filters do not reach over all input channels."""
+    source, weights = operator.input(0), operator.input(1)
+    if operator.name != "CONV_2D" or source is None or weights is None:
+        return False
+    return source.shape[-1:] != weights.shape[-1:]
+
+
 def _convolution(operator: Operator, graph: Graph) -> _Met:
     depthwise = operator.name == "DEPTHWISE_CONV_2D"
     options = "DepthwiseConv2DOptions" if depthwise else "Conv2DOptions"
     x, y = (operator.option(options, side) for side in ("DilationWFactor", "DilationHFactor"))
     if x != y:
         return "dilation", f"{x} and {y}"
-    source, weights = operator.input(0), operator.input(1)
-    if not depthwise and source and weights and source.shape[-1:] != weights.shape[-1:]:
+    if _grouped(operator):
+        source, weights = operator.given[:2]
         return "grouped-convolution", f"filters {shape_text(weights)} over {shape_text(source)}"
     return None
 
@@ -196,9 +216,6 @@ def _concatenation(operator: Operator, graph: Graph) -> _Met:
 
 
 def _dense(operator: Operator, graph: Graph) -> _Met:
-    weights = operator.input(1)
-    if weights is not None and len(weights.scales) > 1:
-        return "per-channel-dense", f"{called(weights, 'its weights')}: {len(weights.scales)} scales"
     weights_format = operator.option("FullyConnectedOptions", "WeightsFormat")
     if weights_format:
         return "dense-format", f"weights format {weights_format}"
@@ -250,6 +267,8 @@ def _split(operator: Operator, graph: Graph) -> _Met:
     if source is None or not axis:
         return "constant-parameters", "its axis is no constant that can be read"
     rank = len(source.shape)
+    if len(operator.outputs) == 1:  # into one part: no operation, on the batch's axis too
+        return None
     return ("batch-axis", f"axis {axis[0]} of {shape_text(source)}") if rank > 1 and axis[0] % rank == 0 else None
 
 
@@ -327,6 +346,12 @@ def _notes(operator: Operator) -> tuple[tuple[str, str], ...]:
         notes.append(("large-reshape", f"{largest:,} bytes"))
     if operator.name.startswith("RESIZE_") and largest >= DOUBTFUL_BYTES:
         notes.append(("large-resize", f"{largest:,} bytes"))
+    weights = operator.input(1)
+    if operator.name == "FULLY_CONNECTED" and weights is not None and len(weights.scales) > 1:
+        bias = " and a bias, which none of those files has" if operator.input(2) is not None else ""
+        notes.append(("per-channel-dense", f"{called(weights, 'its weights')}: {len(weights.scales)} scales{bias}"))
+    if operator.name == "TILE":
+        notes.append(("single-tile", shape_text(operator.outputs[0])))
     if operator.name == "TRANSPOSE":
         notes.append(("transpose", shape_text(operator.outputs[0]) if operator.outputs else ""))
     if operator.name == "SOFTMAX" and any(map(_has_rows, operator.outputs)):

@@ -12,8 +12,10 @@ from typing import Any, Literal
 
 from convert.edgetpu.graph import Graph, Operator, called, one_line, read_graph
 from convert.edgetpu.limits import (
+    CONTROL_FLOW,
     FEW_DENSE_OUTPUTS,
     LARGE_CONSTANT_BYTES,
+    LARGE_DENSE_BYTES,
     ON_CHIP_BYTES,
     SUPPORTED,
     SURELY_FIT_TOGETHER_BYTES,
@@ -274,10 +276,12 @@ def _alone(graph: Graph) -> list[Placement]:
     """The placement of each operator without regard to the others."""
     if not _quantized(graph):
         return [Placement("refused", "model-not-quantized") for _ in graph.operators]
+    calls = any(operator.name in CONTROL_FLOW for operator in graph.operators)
+    second = "second-subgraph" if calls else "second-signature"
     return [
         judge(operator, graph)
         if operator.node.subgraph == 0
-        else Placement("refused", "second-subgraph", f"subgraph {operator.node.subgraph}")
+        else Placement("refused", second, f"subgraph {operator.node.subgraph}")
         for operator in graph.operators
     ]
 
@@ -306,10 +310,12 @@ def _memory(graph: Graph, placed: Sequence[Placed]) -> Memory:
 
 
 def _padded(operator: Operator) -> bool:
-    """Its parameters take far more room than their size."""
+    """Its parameters take far more room than their size, or were seen sent again though there was room."""
     weights = operator.input(1)
     if operator.name != "FULLY_CONNECTED" or weights is None or len(weights.shape) != 2:
         return operator.name == "PRELU"
+    if weights.constant_bytes >= LARGE_DENSE_BYTES:
+        return True
     return weights.shape[1] > WIDE_DENSE_INPUTS and weights.shape[0] <= FEW_DENSE_OUTPUTS
 
 

@@ -126,7 +126,8 @@ def _layer_problem(layer: Layer, tensor: TensorInfo) -> str:
         return ""
     if not math.isclose(layer.scale, float(tensor.scales[0]), rel_tol=1e-5):
         return f"scale {layer.scale:g} in the executable, {float(tensor.scales[0]):g} in the file"
-    shifts = (0, 128, -128)  # the chip may count int8 from 0
+    # the chip may count int8 from 0, and the int16 states of an LSTM as well (Coral's own pair)
+    shifts = (0, 1 << 15, -(1 << 15)) if tensor.dtype == "int16" else (0, 128, -128)
     if len(tensor.zero_points) == 1 and layer.zero_point not in {int(tensor.zero_points[0]) + s for s in shifts}:
         return f"zero point {layer.zero_point} in the executable, {int(tensor.zero_points[0])} in the file"
     return ""

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from convert.errors import FloatModelError
 from convert.quantization.float_source import Shape, Source
 from convert.quantization.front import as_convolution
+from convert.quantization.weights_check import not_finite
 from edge.inference.contract import OutputKind
 from edge.system.streams import silenced
 from models.networks.loading import first_line
@@ -78,7 +79,10 @@ def classifier_head(path: Path, source: Source, shape: tuple[int, int, int]) -> 
         network = _behind(source, network, "Flatten")
         notes.append(f"outputs: (batch, 1, 1, {answers.shape[1]}), flattened to (batch, {answers.shape[1]})")
     if answers.ndim != 2 or len(answers) != PROBES or not answers.shape[1] or not np.isfinite(answers).all():
-        raise FloatModelError(f"{path}: answers {answers.shape} with values that are not finite numbers of classes")
+        why = (
+            not_finite(source.network) or f"answers {answers.shape} with values that are not finite numbers of classes"
+        )
+        raise FloatModelError(f"{path}: {why}")
     if answers.shape[1] == 1:
         return _sigmoid(path, source, network, answers, notes)
     sums = answers.sum(axis=1)

@@ -4,12 +4,14 @@ The converter's flags are requests; a later TensorFlow may ignore one without a 
 the file then loads everywhere and computes wrongly somewhere.
 """
 
+from collections.abc import Collection
 from typing import Literal
 
 import numpy as np
 
 from convert.errors import VerificationError
 from convert.quantization.findings import Finding
+from convert.quantization.layer_names import left_in_float
 from convert.tflite.inspection import Inspection, TensorInfo, inspect
 from edge.inference.contract import FLOAT32, InputContract, Quantization
 from edge.inference.tflite.model_file import check_model
@@ -38,13 +40,16 @@ PROBABILITY_SCALE = 1 / 256
 COARSER_BY = 1.05  # how much coarser than the pixel range needs an input's scale may be
 
 
-def verify(model: bytes, contract: InputContract, io: Literal["int8", "uint8"] = "int8") -> tuple[Finding, ...]:
+def verify(
+    model: bytes, contract: InputContract, io: Literal["int8", "uint8"] = "int8", layers: Collection[str] = ()
+) -> tuple[Finding, ...]:
     """Check a converted file against the settings of its conversion.
 
     Args:
         model: the TFLite file.
         contract: of its input.
         io: number format required at both ends.
+        layers: names of the network's layers, for messages.
 
     Returns:
         Findings: "operator-versions" (info) lists them all; "operator-version" (warn) names the unusually
@@ -58,7 +63,7 @@ def verify(model: bytes, contract: InputContract, io: Literal["int8", "uint8"] =
     """
     seen = inspect(model)
     _check_ends(seen, contract, io)
-    _check_float(seen)
+    _check_float(seen, layers)
     _check_shapes(seen)
     _check_dense(seen)
     _check_input(seen, contract)
@@ -114,7 +119,10 @@ def _check_ends(seen: Inspection, contract: InputContract, io: str) -> None:
             raise VerificationError("ends", f"{tensor.name}: {io} {shape} expected; got {tensor.dtype} {tensor.shape}")
 
 
-def _check_float(seen: Inspection) -> None:
+def _check_float(seen: Inspection, layers: Collection[str]) -> None:
+    computed = left_in_float(seen, layers)
+    if computed:
+        raise VerificationError("float-tensor", f"{computed}; `convert diagnose MODEL` lists such layers")
     if seen.float_tensors:
         _refuse("float-tensor", "no floating-point tensor may be left", seen.float_tensors)
 

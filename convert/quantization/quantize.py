@@ -6,6 +6,7 @@ runtimes and Coral's compiler need; a calibration set that reaches both ends of 
 converter takes the input's range from what it sees.
 """
 
+import logging
 from collections.abc import Callable
 from typing import Literal
 
@@ -14,12 +15,17 @@ import numpy.typing as npt
 
 from convert.errors import CalibrationError, ConverterCrashed, QuantizationError
 from convert.quantization.converter.crash_cause import HOLDS_A_LOOP, crash_told
+from convert.quantization.converter.dead_tensors import has_dead_tensors, with_wider_ranges
 from convert.quantization.converter.process import shared_converter
 from convert.quantization.converter.saved_network import saved_network
 from convert.quantization.converter.worker import Form, Task
 from convert.quantization.float_model import FloatModel, check_fits
+from convert.quantization.layer_names import layer_of
+from convert.quantization.weights_check import layer_names
 from edge.inference.contract import FLOAT32, InputContract, Pixels, grey_levels
 from edge.inference.tflite.model_file import check_model
+
+_log = logging.getLogger(__name__)
 
 Io = Literal["int8", "uint8"]
 Progress = Callable[[int, int], None]
@@ -150,7 +156,21 @@ def _full_int8(
     progress: Progress | None,
     calibrate_only: bool,
 ) -> bytes:
-    return converted(model, "int8", (contract, pixels), io, progress, calibrate_only)
+    made = converted(model, "int8", (contract, pixels), io, progress, calibrate_only)
+    if not calibrate_only and not has_dead_tensors(made):
+        return made
+    calibrated_model = made if calibrate_only else converted(model, "int8", (contract, pixels), io, None, True)
+    widened, dead = with_wider_ranges(calibrated_model)
+    known = layer_names(model.network)
+    for layer in dict.fromkeys(layer_of(name, known) or name for name in dead):
+        _log.warning(
+            f"  layer {layer}: answers nothing but zeros on all {len(pixels)} calibration images (a dead ReLU, or one"
+            " that these images never reach): its range is set to 0..1, since interpreters refuse a range of nothing;"
+            " remove the layer, or calibrate on images that it answers"
+        )
+    if calibrate_only:
+        return widened
+    return quantized(widened, io) if dead else made
 
 
 def converted(

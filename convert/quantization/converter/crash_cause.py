@@ -12,10 +12,11 @@ import numpy as np
 
 from convert.errors import ConverterCrashed, QuantizationError
 from convert.quantization.converter.process import ConverterProcess
-from convert.quantization.converter.safe_forms import layers_of, recurrent
+from convert.quantization.converter.safe_forms import recurrent
 from convert.quantization.converter.saved_network import export, fixed_batch
 from convert.quantization.converter.worker import Task, Tensor
 from convert.quantization.float_model import FloatModel
+from convert.quantization.weights_check import layers_of
 from edge.system.streams import silenced
 
 LONGEST_S = 90.0  # that the search for a layer may take

@@ -1,53 +1,66 @@
 """Layers in another form, of the same function, where TensorFlow's converter cannot take the one they have.
 
 Recurrent layers: a loop over time steps crashes the converter (SIGSEGV while calibrating, TensorFlow 2.21), the same
-steps written out one after another do not.
+steps written out one after another do not. Normalizations and some activations: `safe_layers`.
 """
 
-from collections.abc import Iterator
+from collections import defaultdict
 from typing import Any
+
+from convert.quantization.converter.safe_layers import form_of
+from convert.quantization.findings import listed
+from convert.quantization.weights_check import layers_of
 
 MOST_STEPS = 256  # that are written out; each adds its operators to the file
 
 
-def layers_of(network: Any) -> Iterator[Any]:
-    """Every layer of a Keras model, those of models and wrappers inside it too."""
-    for layer in getattr(network, "layers", ()):
-        if getattr(layer, "layers", ()):
-            yield from layers_of(layer)
-        else:
-            yield layer
-
-
 def in_safe_forms(network: Any) -> tuple[Any, tuple[str, ...]]:
-    """A Keras model with its recurrent layers unrolled, and one sentence for each that was.
+    """A Keras model with layers in safe forms, and one sentence for each kind of change.
 
-    Weights are those of `network`; every other layer is the very same one. A model without such layers comes back as
+    Weights are those of `network`; every other layer is the very same one. A model that needs no change comes back as
     it is.
     """
     import keras
 
-    if not any(_steps(layer) for layer in layers_of(network)):
+    if not any(_steps(layer) or form_of(layer) is not None for layer in layers_of(network)):
         return network, ()
     pairs: list[tuple[Any, Any]] = []
-    notes: list[str] = []
+    unrolled: list[Any] = []
+    rewritten: dict[str, list[str]] = defaultdict(list)
 
     def form(layer: Any) -> Any:
-        steps = _steps(layer)
-        if not steps:
+        safe = _unrolled(layer) if _steps(layer) else form_of(layer)
+        if safe is None:
             return layer
-        unrolled = _unrolled(layer)
-        pairs.append((layer, unrolled))
-        notes.append(
-            f"layer {layer.name} ({type(layer).__name__}): converted with its {steps} time steps written out"
-            " (unroll=True), since the converter crashes on the loop; its function is the same"
-        )
-        return unrolled
+        if _steps(layer):
+            unrolled.append(layer)
+        else:
+            rewritten[said_kind(layer)].append(layer.name)
+        pairs.append((layer, safe))
+        return safe
 
     clone = keras.models.clone_model(network, clone_function=form, recursive=True)
-    for layer, unrolled in pairs:
-        unrolled.set_weights(layer.get_weights())
+    for layer, safe in pairs:
+        if safe.weights:
+            safe.set_weights(layer.get_weights())
+    notes = [
+        f"layer {layer.name} ({type(layer).__name__}): converted with its {_steps(layer)} time steps written out"
+        " (unroll=True), since the converter crashes on the loop; its function is the same"
+        for layer in unrolled
+    ]
+    notes += [
+        f"{kind}: converted in another form of the same function, since TFLite's int8 has none for the one that Keras"
+        f" writes{listed(tuple(names))}"
+        for kind, names in rewritten.items()
+    ]
     return clone, tuple(notes)
+
+
+def said_kind(layer: Any) -> str:
+    """`LayerNormalization`, or `Conv2D with activation mish`."""
+    activation = getattr(getattr(layer, "activation", None), "__name__", "")
+    kind = type(layer).__name__
+    return f"{kind} with activation {activation}" if activation not in ("", "linear") else kind
 
 
 def recurrent(layer: Any) -> Any:

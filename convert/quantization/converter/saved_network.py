@@ -16,6 +16,7 @@ import numpy as np
 from convert.errors import QuantizationError
 from convert.quantization.converter.safe_forms import in_safe_forms
 from convert.quantization.float_model import FloatModel
+from convert.quantization.weights_check import not_finite
 from edge.system.streams import silenced
 from models.networks.loading import first_line
 from models.support.quiet_tensorflow import import_tensorflow
@@ -38,17 +39,22 @@ def saved_network(model: FloatModel) -> Path:
     import_tensorflow()
     with silenced():
         try:
-            network, changed = fixed_batch(model)
-            weights = _digest(network)
+            plain = _fixed_batch(model)
+            broken = not_finite(plain)
+            weights = _digest(plain)
             known = model in _kept and _kept[model][0] == weights
-            if not known:
+            if not known and not broken:
+                network, changed = in_safe_forms(plain)
                 folder = tempfile.TemporaryDirectory(prefix="leukoscope-")
                 export(network, folder.name)
                 _kept[model] = weights, folder
         except Exception as error:  # whatever a user's own layers raise
             raise QuantizationError(f"{model.path}: cannot be traced for conversion: {first_line(error)}") from error
-    for note in () if known else changed:
-        _log.info(f"  {note}")
+    if broken:
+        raise QuantizationError(f"{model.path}: {broken}")
+    if not known:
+        for note in changed:
+            _log.info(f"  {note}")
     return Path(_kept[model][1].name)
 
 
@@ -57,11 +63,14 @@ def fixed_batch(model: FloatModel) -> tuple[Any, tuple[str, ...]]:
 
     A dynamic batch makes Flatten SHAPE, STRIDED_SLICE and PACK.
     """
+    return in_safe_forms(_fixed_batch(model))
+
+
+def _fixed_batch(model: FloatModel) -> Any:
     import keras
 
     image = keras.Input(model.input_shape, batch_size=1, name="image")
-    network = keras.Model(image, model.network(image, training=False), name="fixed_batch")
-    return in_safe_forms(network)
+    return keras.Model(image, model.network(image, training=False), name="fixed_batch")
 
 
 def export(network: Any, folder: str) -> None:

@@ -202,7 +202,7 @@ def test_an_output_folder_that_cannot_be(run: Run, world: World, int8: Path) -> 
 def test_words_that_make_no_request(run: Run, world: World) -> None:
     code, _, err = run(world.model, *world.images)
     assert code == 2 and is_one_line(err) and "needs the int8 file" in err
-    code, _, err = run("custom_cnn")
+    code, _, err = run(world.model, "some.tflite")
     assert code == 2 and is_one_line(err) and "--data" in err
     code, _, err = run("custom_cnn", "--data", world.data, "--images", "many")
     assert code == 2 and is_one_line(err) and "--images" in err

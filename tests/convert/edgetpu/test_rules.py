@@ -56,6 +56,19 @@ def _(bad: bool) -> bytes:
     return net.build([image], [net.conv(image, 8, version=6 if bad else 5)])
 
 
+@meets("grouped-version")
+def _(bad: bool) -> bytes:
+    """Filters over half of the channels; the version is that of every CONV_2D."""
+    net = Net()
+    image = net.tensor((1, 4, 4, 8))
+    version = 6 if bad else 3
+    x = net.conv(image, 8, version=version)
+    weights = net.weights((8, 1, 1, 4 if bad else 8))
+    options = {"strideW": 1, "strideH": 1, "dilationWFactor": 1, "dilationHFactor": 1}
+    made = net.op("CONV_2D", [x, weights, -1], [net.tensor((1, 4, 4, 8))], version, **options)
+    return net.build([image], [made])
+
+
 @meets("unknown-operator")
 def _(bad: bool) -> bytes:
     net = Net()
@@ -69,13 +82,6 @@ def _(bad: bool) -> bytes:
     source = net.tensor((1, 4, 4, 8))
     x = net.conv(source, 8)
     return net.build([source], [net.op("", [x], [net.tensor((1, 4))], custom="Atan") if bad else x])
-
-
-@meets("per-channel-dense")
-def _(bad: bool) -> bytes:
-    net = Net()
-    source = net.tensor((1, 8))
-    return net.build([source], [net.dense(source, 2, scales=(0.1, 0.2) if bad else (0.1,))])
 
 
 @meets("constants-behind")
@@ -105,12 +111,23 @@ def constants_behind(model: bytes) -> bytes:
     return edited(model, move) + b"".join(moved)
 
 
+@meets("second-signature")
+def _(bad: bool) -> bytes:
+    net = Net()
+    source = net.tensor((1, 8))
+    made = net.like(source, "RELU")
+    if bad:
+        net.second_subgraph()
+    return net.build([source], [made])
+
+
 @meets("second-subgraph")
 def _(bad: bool) -> bytes:
     net = Net()
     source = net.tensor((1, 8))
     made = net.like(source, "RELU")
     if bad:
+        net.op("CALL_ONCE", [], [], 1)
         net.second_subgraph()
     return net.build([source], [made])
 
@@ -231,7 +248,7 @@ def _(bad: bool) -> bytes:
 @meets("softmax-width")
 def _(bad: bool) -> bytes:
     net = Net()
-    source = net.tensor((1, 16_001 if bad else 16_000))
+    source = net.tensor((1, 16_385 if bad else 16_384))
     return net.build([source], [net.like(source, "SOFTMAX", 2)])
 
 
@@ -410,6 +427,46 @@ def test_a_softmax_of_a_batch_is_not_mapped_and_one_of_rows_is(shape: tuple[int,
     found = preflight(net.build([source], [net.like(source, "SOFTMAX", 2)]))
     assert rules_met(found) == rules
     assert [name for name, _ in found.notes] == ([] if rules else ["softmax-rows"])
+
+
+@pytest.mark.parametrize(("bias", "said"), [(False, "2 scales"), (True, "2 scales and a bias")])
+def test_a_dense_layer_of_many_scales_is_mapped_and_said(bias: bool, said: str) -> None:
+    net = Net()
+    source, weights = net.tensor((1, 8)), net.weights((2, 8), (0.1, 0.2))
+    extra = net.tensor((2,), "int32", scales=(0.01, 0.02), data=np.zeros(2)) if bias else -1
+    made = net.op("FULLY_CONNECTED", [source, weights, extra], [net.tensor((1, 2))], 4)
+    found = preflight(net.build([source], [made]))
+    [(rule, detail)] = found.notes
+    assert (found.verdict, rule) == ("mapped", "per-channel-dense")
+    assert detail.partition(": ")[2].startswith(said) and ("bias" in detail) == bias
+
+
+@pytest.mark.parametrize(("side", "verdict"), [(1, "mapped"), (2, "cpu")])
+def test_a_single_position_may_be_tiled(side: int, verdict: str) -> None:
+    """Coral's DeepLab: 1x1 to 33x33."""
+    net = Net()
+    source = net.tensor((1, side, side, 8))
+    made = net.op("TILE", [source, net.numbers([1, 33, 33, 1])], [net.tensor((1, 33 * side, 33 * side, 8))], 2)
+    found = preflight(net.build([source], [made]))
+    assert found.verdict == verdict
+    assert ("single-tile" in dict(found.notes)) == (side == 1)
+
+
+@pytest.mark.parametrize(("parts", "verdict"), [(1, "mapped"), (2, "cpu")])
+def test_a_split_into_one_part_is_no_operation(parts: int, verdict: str) -> None:
+    net = Net()
+    source = net.tensor((2, 8))
+    made = [net.tensor((2 // parts, 8)) for _ in range(parts)]
+    net.op("SPLIT", [net.numbers(0), source], made, 2, numSplits=parts)
+    assert preflight(net.build([source], made)).verdict == verdict
+
+
+@pytest.mark.parametrize(("inputs", "fits"), [(4096, "perhaps"), (2048, "yes")])
+def test_a_large_dense_layer_may_be_sent_though_there_is_room(inputs: int, fits: str) -> None:
+    """Eight networks for 128x128 pixels sent 524,288 bytes: 4,096 inputs and 128 outputs."""
+    net = Net()
+    source = net.tensor((1, inputs))
+    assert preflight(net.build([source], [net.dense(source, 128)])).memory.fits == fits
 
 
 def test_an_open_batch_in_the_signature_alone_is_said_and_not_refused() -> None:

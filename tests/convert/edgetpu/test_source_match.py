@@ -11,7 +11,10 @@ from ai_edge_litert import schema_py_generated as schema
 
 from convert.commands.inspect import PreflightRequest
 from convert.edgetpu.compiled import Compiled, read_compiled
+from convert.edgetpu.executable import Layer
+from convert.edgetpu.source_match import _layer_problem
 from convert.errors import BrokenModelError
+from convert.tflite.inspection import TensorInfo
 from tests.convert.edgetpu.compiled import compiled, option_map, several_chips
 from tests.convert.edgetpu.models import Net, classifier
 from tests.convert.keras_models import edited
@@ -242,3 +245,14 @@ def test_an_executable_of_another_layout_is_said_to_be_unreadable(
 def test_options_that_are_no_options_are_damage() -> None:
     with pytest.raises(BrokenModelError):
         read_compiled(compiled(classifier(), options=lambda package: package))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "there", "agrees"),
+    [("int16", 32768, True), ("int16", 0, True), ("int16", 128, False), ("int8", 128, True), ("int8", 32768, False)],
+)
+def test_the_chip_counts_the_states_of_an_lstm_from_0(dtype: str, there: int, agrees: bool) -> None:
+    """Coral's own LSTM pair has int16 states, 32768 apart."""
+    state = TensorInfo(0, 0, "state", dtype, (1, 20), (), np.float32([0.5]), np.int64([0]), 0, 0)
+    layer = Layer("state", (1, 1, 20), 20, 0.5, there)
+    assert (_layer_problem(layer, state) == "") == agrees

@@ -1,3 +1,3 @@
 """Diagnosis: where int8 departs from float, layer by layer, and the likely cause."""
 
-__all__ = ["figure", "job", "page", "record", "weights"]
+__all__ = ["before_conversion", "figure", "job", "page", "record", "weights"]

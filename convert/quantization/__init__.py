@@ -5,9 +5,11 @@ __all__ = [
     "contract_inference",
     "findings",
     "float_model",
+    "layer_names",
     "postcheck",
     "predictions",
     "preprocessing_check",
     "quantize",
     "speed",
+    "weights_check",
 ]

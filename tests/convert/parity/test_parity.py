@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import UNSET
 from sklearn.metrics import accuracy_score, recall_score
 
 from convert.errors import LatencyError, ParityError
+from convert.parity.check import Check
 from convert.parity.comparison import compare
 from convert.parity.evidence import more_for_bound, more_for_fall
 from convert.parity.latency import latency_ratio
@@ -253,6 +255,28 @@ def test_too_few_images_are_inconclusive() -> None:
     judgement = verdict(outputs(truth), outputs(truth), truth)
     assert (judgement.verdict, judgement.exit_code) == ("inconclusive", 3)
     assert undecided(judgement) == {"images", "decided-images", "class-images", "accuracy-drop-bound"}
+
+
+def test_a_class_without_images_counts_none() -> None:
+    truth = np.repeat([0, 1, 2], 300)
+    checks = verdict(outputs(truth), outputs(truth), truth).checks
+    [absent] = [check for check in checks if check.name == "class-images" and check.outcome != "pass"]
+    assert (absent.subject, absent.measured, absent.more) == ("Pro", 0, POLICY.min_class_images)
+
+
+def test_a_drop_among_few_images_asks_for_the_rest() -> None:
+    """Two lost of 299 are 0.67 points: chance may be it. Of 300, which the policy says are enough, they fail."""
+
+    def drop(images: int) -> Check:
+        truth = np.arange(images) % 4
+        called = truth.copy()
+        called[[1, 2]] = [2, 3]
+        checks = verdict(outputs(truth), outputs(called), truth).checks
+        return next(check for check in checks if check.name == "accuracy-drop")
+
+    assert (drop(299).outcome, drop(299).more) == ("inconclusive", 1)
+    assert (drop(300).outcome, drop(300).more) == ("fail", UNSET)
+    assert drop(100).more == 200
 
 
 def test_the_bound_alone_asks_for_more_images() -> None:

@@ -19,6 +19,7 @@ from models.decision.operating_point import (
     Judged,
     OperatingPoint,
     Validation,
+    _rounded,
     budget,
     choose,
 )
@@ -170,6 +171,41 @@ def test_others_never_need_more_than_allowed_nor_than_benign() -> None:
     assert chosen(clean, wrong, 0).answer_from[1] == pytest.approx(0.6)
     unsure = judged(*SURE, (1, 1, 0.3))
     assert chosen(unsure, unsure, 4).answer_from[1] == MAJORITY
+
+
+def test_no_class_is_held_back_longer_than_benign() -> None:
+    """Two wrong answers at 0.98 would have the others answered from 0.99; Benign is answered from 0.6."""
+    low = [(0, 0, 0.6)] * 20
+    clean = judged(*low, *[(1, 1, 0.99)] * 20)
+    wrong = judged(*low, *[(1, 1, 0.99)] * 20, (2, 1, 0.98), (2, 1, 0.98))
+    assert chosen(clean, wrong, 30).answer_from == (0.6, 0.6, 0.6, 0.6)
+    alone = choose(LABELS, (), {"a": Validation(judged(*[(1, 1, 0.99)] * 20), wrong)}, 30)
+    assert alone.answer_from == (0.99,) * 4 and alone.benign_allowed is None and alone.surest_missed is None
+
+
+def test_thresholds_are_rounded_so_that_what_set_them_is_still_answered() -> None:
+    clean = judged(*[(0, 0, 0.912345)] * 20, *[(1, 1, 0.812345)] * 20)
+    point = chosen(clean, allowance=0)
+    assert point.answer_from == (0.9123, 0.812, 0.812, 0.812)
+    assert clean.answered(point.answer_from).all()
+
+
+@pytest.mark.parametrize("value", [0.5, 0.9, 0.948, 0.9474, 0.514, 0.666, 0.99984, 0.999843, 0.0, 1.0])
+def test_a_threshold_that_is_round_stays_as_it_is(value: float) -> None:
+    """Whatever the last bit of 1 - threshold says."""
+    for up in (False, True):
+        assert _rounded(value, up=up) == value
+
+
+@pytest.mark.parametrize(("value", "down", "up"), [(0.94735, 0.9473, 0.9474), (0.51234, 0.512, 0.513), (1.5, 1.0, 1.0)])
+def test_thresholds_are_rounded_away_from_what_set_them(value: float, down: float, up: float) -> None:
+    assert (_rounded(value, up=False), _rounded(value, up=True)) == (down, up)
+
+
+def test_a_field_on_its_threshold_counts_as_answered() -> None:
+    found = judged((0, 0, 0.9), (0, 0, 0.8999), (1, 1, 0.5), (1, 1, 0.4999))
+    assert found.answered((0.9, 0.5, 0.5, 0.5)).tolist() == [True, False, True, False]
+    assert judged((1, 0, 0.9), (0, 0, 0.9), (0, 1, 0.9)).missed([0]).tolist() == [True, False, False]
 
 
 def test_every_network_must_have_fields() -> None:

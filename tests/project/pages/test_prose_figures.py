@@ -15,8 +15,14 @@ from tests.paths import ROOT
 MOBILENET, CUSTOM = "models/trained/mobilenet_v2", "models/trained/custom_cnn"
 REFERENCE = "docs/reference"
 DATA, MEASURED = "explanation/data", "reference/measurements"
+EXPECTED, STUDY = "explanation/decision", "decision_study"
 BLOCKS = "schemes.blocks.pooled"
 DECISION = "models/trained/mobilenet_v2/contract"
+MOBILENET_ALONE, MOBILENET_BOTH, CUSTOM_ALONE, CUSTOM_BOTH = (
+    f"networks.{name}.{parts}.expected"
+    for name in ("mobilenet_v2", "custom_cnn")
+    for parts in ("validation", "train+validation")
+)
 FIGURES = (  # page, words around the figure, record, path in it, format
     ("how-to/run-at-the-microscope", "Benign 0.7134, at least {}", DECISION, "decision.answer_from.0", ".4f"),
     ("reference/record", "Benign 0.7134, at least {}", DECISION, "decision.answer_from.0", ".4f"),
@@ -28,6 +34,14 @@ FIGURES = (  # page, words around the figure, record, path in it, format
     (DATA, "lower level: {} % by blocks", CUSTOM, f"{BLOCKS}.accuracy", "percent"),
     (DATA, "% by blocks with {} called Benign", CUSTOM, f"{BLOCKS}.malignant_to_benign", "d"),
     (DATA, "called Benign, {} and", CUSTOM, "schemes.fields.pooled.accuracy", "percent"),
+    (EXPECTED, "**MobileNetV2**: {} % without", STUDY, f"{MOBILENET_ALONE}.unanswered.share", "percent"),
+    (EXPECTED, "validation part, {} % of those", STUDY, f"{MOBILENET_BOTH}.unanswered.share", "percent"),
+    (EXPECTED, "they alone refuse {} of the 326", STUDY, f"{MOBILENET_ALONE}.gates", "d"),
+    (EXPECTED, "6 of the {} fields", STUDY, f"{MOBILENET_ALONE}.fields", "d"),
+    (EXPECTED, "is any of {} degraded forms", STUDY, f"{MOBILENET_ALONE}.forms", ",d"),
+    (EXPECTED, "**The custom CNN**: {} % and", STUDY, f"{CUSTOM_ALONE}.unanswered.share", "percent"),
+    (EXPECTED, "% and {} %, where at most 3 %", STUDY, f"{CUSTOM_BOTH}.unanswered.share", "percent"),
+    (EXPECTED, "alone {} malignant forms of fields", STUDY, f"{CUSTOM_ALONE}.missed_forms", "d"),
     (MEASURED, "{} times as fast for MobileNetV2", "mobilenet_v2-int8", "latency.ratio", ".1f"),
     (MEASURED, "and {} times for the custom CNN in", "custom_cnn-int8", "latency.ratio", ".1f"),
     (MEASURED, "1x1 convolutions gain {} times", "kernel_benchmark", "layers.1x1.ratio", ".1f"),

@@ -16,7 +16,7 @@ import pytest
 from convert.errors import FineTuneError
 from convert.recovery.fake_quant import Quantizer, Twin, _Flow
 from convert.recovery.fake_quant_operators import to_file
-from convert.recovery.fine_tune import Candidate, FineTuneSettings, fine_tune
+from convert.recovery.fine_tune import Candidate, FineTuneSettings, _both, fine_tune
 from convert.tflite.float_file import WEIGHTED, FloatFile
 from convert.tflite.inspection import inspect
 from convert.tflite.matching import Runner, constants, dequantized, match
@@ -391,3 +391,25 @@ def test_the_twin_of_a_shipped_network(name: str) -> None:
     found = np.asarray(twin.run(inputs, quantized=True)[twin.output])
     assert same_arithmetic(found, rounded)
     assert np.abs(found - rounded).mean() < 0.5 * np.abs(wanted - rounded).mean()
+
+
+def test_a_sigmoid_is_tuned_as_two_classes() -> None:
+    """Softmax of (0, logit) is 1 - p and p, so that the loss is that of both classes."""
+    import keras
+    import tensorflow as tf
+
+    from convert.quantization.float_model import FloatModel
+    from convert.quantization.quantize import calibrated, quantized
+
+    keras.utils.set_random_seed(3)
+    image = keras.Input((CONTRACT.size[1], CONTRACT.size[0], 3))
+    found = keras.Model(image, keras.layers.Dense(1, activation="sigmoid")(chain(image)))
+    contract = replace(CONTRACT, labels=("absent", "present"), output="sigmoid")
+    model = FloatModel(found, Path("test.keras"), "", "test", CONTRACT.size, 2, output="sigmoid")
+    plain = calibrated(model, contract, IMAGES[:8])
+    settings = FineTuneSettings(steps=2, every=1, batch=4)
+    made = list(fine_tune(plain, quantized(plain), IMAGES[:8], contract, settings))
+    assert [each.step for each in made] == [1, 2] and all(0 <= each.loss < 10 for each in made)
+    logit = tf.constant([[0.7], [-2.0]])
+    both = tf.nn.softmax(_both(logit)).numpy()
+    np.testing.assert_allclose(both[:, 1:], tf.sigmoid(logit).numpy(), rtol=1e-6)

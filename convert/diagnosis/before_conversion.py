@@ -15,10 +15,10 @@ from convert.quantization.contract_inference import infer_contract
 from convert.quantization.converter.process import shared_converter
 from convert.quantization.converter.saved_network import fixed_batch
 from convert.quantization.float_model import AS_IT_IS, Loading, load_float
-from convert.quantization.layer_names import left_in_float
 from convert.quantization.quantize import quantize
 from convert.quantization.weights_check import layers_of
 from convert.tflite.inspection import inspect
+from convert.tflite.layer_names import left_in_float
 from edge.errors import ModelFileError
 from edge.inference.tflite.model_file import check_model
 from edge.system.streams import silenced

@@ -5,7 +5,6 @@ __all__ = [
     "contract_inference",
     "findings",
     "float_model",
-    "layer_names",
     "postcheck",
     "predictions",
     "preprocessing_check",

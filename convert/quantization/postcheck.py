@@ -11,8 +11,8 @@ import numpy as np
 
 from convert.errors import VerificationError
 from convert.quantization.findings import Finding
-from convert.quantization.layer_names import left_in_float
 from convert.tflite.inspection import Inspection, TensorInfo, inspect
+from convert.tflite.layer_names import left_in_float
 from edge.inference.contract import FLOAT32, InputContract, Quantization
 from edge.inference.tflite.model_file import check_model
 

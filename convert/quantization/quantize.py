@@ -20,8 +20,8 @@ from convert.quantization.converter.process import shared_converter
 from convert.quantization.converter.saved_network import saved_network
 from convert.quantization.converter.worker import Form, Task
 from convert.quantization.float_model import FloatModel, check_fits
-from convert.quantization.layer_names import layer_of
 from convert.quantization.weights_check import layer_names
+from convert.tflite.layer_names import layer_of
 from edge.inference.contract import FLOAT32, InputContract, Pixels, grey_levels
 from edge.inference.tflite.model_file import check_model
 

@@ -9,10 +9,10 @@ from convert.errors import FloatModelError, QuantizationError, VerificationError
 from convert.quantization.converter import dead_tensors, saved_network
 from convert.quantization.converter.safe_forms import in_safe_forms
 from convert.quantization.float_model import load_float
-from convert.quantization.layer_names import layer_of, left_in_float
 from convert.quantization.postcheck import verify
 from convert.quantization.quantize import calibrated, float_tflite, quantize, quantized
 from convert.tflite.inspection import inspect
+from convert.tflite.layer_names import layer_of, left_in_float
 from edge.errors import ModelFileError
 from edge.inference.contract import InputContract
 from edge.inference.interpreters import open_interpreter

@@ -45,7 +45,7 @@ class QuantizeRequest:
     def execute(self) -> Outcome:
         """One bundle a model; the exit code is that of the worst verdict."""
         from convert.certification.job import quantize_model
-        from convert.commands.verdict_table import verdict_table
+        from convert.parity.verdict_table import verdict_table
 
         require_writable(self.out, "--out")
         certificates: list[dict[str, Any]] = []

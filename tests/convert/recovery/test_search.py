@@ -407,6 +407,16 @@ def test_search_images_neither_calibrate_nor_judge(world) -> None:
         assert not set(chosen.sha256s) & {*evidence.sha256s, *found.sha256s}
 
 
+def test_no_calibration_set_is_larger_than_there_are_images(world) -> None:
+    source, model = opened(world), load_float(world / "sound" / "model.keras")
+    every = from_images(source, model, CONTRACT, count=10_000, seed=0, method="random")
+    count = len(every.calibration.names)
+    assert list(calibrations(source, model, CONTRACT, every)) == [f"{count} random", f"{count} k-center"]
+    fewer = from_images(source, model, CONTRACT, count=count - 4, seed=0, method="random")
+    larger = list(calibrations(source, model, CONTRACT, fewer))[-1]
+    assert larger == f"{count} random", "not twice as many"
+
+
 def test_too_few_search_images_cannot_choose(world, tmp_path) -> None:
     lines = (world / "split.csv").read_text().splitlines(keepends=True)
     kept = [line for n, line in enumerate(lines) if not line.startswith("validation") or n % 4 == 0]

@@ -3,6 +3,7 @@
 # make test                lint, types and the default tests, in two processes (WORKERS=1 for one)
 # make test-all            with the slow suites
 # make nightly             random faults over edge run, export, prune and verify: MINUTES=20, SEED=N (needs root)
+# make test-nightly        what is too slow for these: built images booted under emulation
 # make sbom                what a device runs, as CycloneDX files in build/sbom/
 # make audit               is any of it known to be vulnerable? Silence of the advisory service is said and tolerated
 PYTHON ?= python3.11
@@ -15,7 +16,7 @@ SEED ?=
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: quantize test test-all nightly doctest lint sbom audit lock clean
+.PHONY: quantize test test-all test-nightly nightly doctest lint sbom audit lock clean
 
 quantize: $(STAMP)
 	$(BIN)/convert quantize --int8 $(if $(DATA),--data $(DATA)) --out $(OUT)
@@ -25,7 +26,10 @@ test: $(STAMP) lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
 
 test-all: $(STAMP) lint
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not nightly"
+
+test-nightly: $(STAMP)
+	$(BIN)/python -m pytest -m nightly
 
 nightly: $(STAMP)
 	$(BIN)/python -m tests.faults.nightly --seconds $$(( $(MINUTES) * 60 )) $(if $(SEED),--seed $(SEED))

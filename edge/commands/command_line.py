@@ -14,6 +14,7 @@ import pkgutil
 import signal
 import sys
 import textwrap
+import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -122,7 +123,9 @@ def run_script(name: str, commands: Mapping[str, Command], *, defect: int | None
     """As `main`, for a console script: ends the process with the exit code, also where a signal comes at its very end.
 
     Args:
-        defect: exit code of an exception that nobody foresaw, after its traceback; None leaves it to Python (1).
+        defect: exit code of an exception that nobody foresaw, after its traceback; None leaves it to Python (1). A
+            script that has one is the device's: where threads are left it ends at once, because one that is inside
+            OpenCV or the interpreter while Python ends aborts the process, whatever the exit code was to be.
     """
     try:
         code = main(name, commands)
@@ -135,6 +138,11 @@ def run_script(name: str, commands: Mapping[str, Command], *, defect: int | None
         code = defect
     for number in (signal.SIGINT, signal.SIGTERM):  # Python takes its time to end, and one that came meanwhile
         signal.signal(number, signal.SIG_IGN)  # would be what the caller sees
+    if defect is not None and any(thread.daemon for thread in threading.enumerate()):
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):  # gone, or closed
+                stream.flush()
+        os._exit(code)
     sys.exit(code)
 
 

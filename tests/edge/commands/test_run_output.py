@@ -233,3 +233,23 @@ def test_a_second_interrupt_shows_no_traceback(tmp_path):
         [sys.executable, "-c", program, "work"], capture_output=True, text=True, check=False, cwd=ROOT
     )
     assert (done.returncode, done.stderr) == (130, "error: interrupted; nothing half-written was left behind\n")
+
+
+@pytest.mark.parametrize("threads", [1, 0], ids=["a thread is left", "the control"])
+def test_a_thread_that_is_left_cannot_change_the_exit_code(threads):
+    """One inside OpenCV or the interpreter aborted the process while Python ended ("terminate called without ...")."""
+    program = (
+        "import atexit, sys, threading\n"
+        "from edge.commands.command_line import Outcome, run_script\n"
+        "atexit.register(print, 'Python ends')\n"
+        "for _ in range(int(sys.argv.pop())): threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+        "class Request:\n"
+        "    json = False\n"
+        "    def execute(self): return Outcome(4, text='said')\n"
+        "def work():\n    'Work.'\n    return Request()\n"
+        "sys.argv.append('work')\n"
+        "run_script('edge', {'work': work}, defect=70)\n"
+    )
+    words = [sys.executable, "-c", program, str(threads)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stdout) == (4, "said\n" if threads else "said\nPython ends\n")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from models.data.dataset import Sample, scan
 from models.data.field_groups import (
+    CHECK,
     SIDE,
     Overlap,
     distinct_samples,
@@ -155,3 +156,15 @@ def test_published_fields_are_found_again(data_dir: Path) -> None:
 
 def _number(sample: Sample) -> int:
     return int(sample.path.stem.split("-")[-1])
+
+
+def test_a_search_that_takes_long_says_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`models audit` was silent for 110 s."""
+    planes = np.random.default_rng(0).normal(0, 1, (6, CHECK, CHECK)).astype(np.float32)
+    overlaps_of(planes)
+    assert capsys.readouterr().err == "", "negative control: what is short says nothing"
+    monkeypatch.setattr("edge.system.progress.QUIET_S", 0.0)
+    overlaps_of(planes)
+    assert "comparing pairs: 15 of 15 in " in capsys.readouterr().err

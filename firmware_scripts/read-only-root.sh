@@ -104,4 +104,6 @@ STEP=clock
 # Under the overlay timesyncd's saved time would be the day of the image. It is kept on the record's partition instead.
 put_file "$HERE/config/saved-time.conf" /etc/systemd/system/systemd-timesyncd.service.d/50-leukoscope.conf
 put_file "$HERE/config/remount.conf" /etc/systemd/system/systemd-remount-fs.service.d/50-leukoscope.conf
+put_file "$HERE/config/root-below.service" /etc/systemd/system/leukoscope-root-below.service
+put_link /etc/systemd/system/local-fs.target.wants/leukoscope-root-below.service /etc/systemd/system/leukoscope-root-below.service
 tell_changes

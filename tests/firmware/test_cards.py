@@ -111,6 +111,10 @@ def test_a_read_only_root_keeps_the_record_on_its_own_partition(tmp_path: Path) 
     assert line[:3] == ["LABEL=leukoscope", "/var/lib/leukoscope", "ext4"]
     assert {"noatime", "noexec", "nosuid", "nodev"} <= set(line[3].split(","))
     assert (root / "etc/overlayroot.local.conf").read_text() == 'overlayroot="tmpfs:recurse=0"\n'
+    units = root / "etc/systemd/system"
+    assert "LIBMOUNT_FORCE_MOUNT2=always" in (units / "systemd-remount-fs.service.d/50-leukoscope.conf").read_text()
+    assert "remount,ro /media/root-ro" in (units / "leukoscope-root-below.service").read_text()
+    assert (units / "local-fs.target.wants/leukoscope-root-below.service").is_symlink()
     status = run("read-only-root.sh", "status", "--root", root)
     assert "at the next start: it is read-only under an overlay in memory" in status.out
     assert "has a partition of its own" in status.out

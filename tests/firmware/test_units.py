@@ -72,6 +72,14 @@ def test_systemd_finds_nothing_to_say(copies: Path) -> None:
 
 
 @analyze
+@pytest.mark.parametrize("path", ["image/grow-data.service", "config/root-below.service"])
+def test_systemd_finds_nothing_to_say_of_a_card_s_units(path: str, tmp_path: Path) -> None:
+    text = (SCRIPTS / path).read_text().replace("ExecStart=/usr/bin/mount", "ExecStart=/bin/mount")
+    (tmp_path / Path(path).name).write_text(text)
+    assert verify(tmp_path) == ""
+
+
+@analyze
 def test_systemd_would_say_something(copies: Path) -> None:
     """Negative control: a key that is none."""
     unit = copies / "leukoscope.service"

@@ -42,17 +42,17 @@ def renew(path: Path) -> dict[str, Any]:
     return record
 
 
-def renew_gates(path: Path, gates: Callable[[InputContract], GatesFile]) -> GatesFile:
+def renew_gates(path: Path, gates: Callable[[InputContract, GatesFile | None], GatesFile]) -> GatesFile:
     """Give a bundle other gates; what they are. Everything else stays as it is but for the certificate's `gates`.
 
     Args:
-        gates: makes them for the bundle's contract.
+        gates: makes them for the bundle's contract, given its gates of before.
 
     Raises:
         BundleError: no bundle. GatesError: gates for another size.
     """
     bundle = _load(path)
-    file = gates(bundle.contract)
+    file = gates(bundle.contract, bundle.gates)
     require_size(file, bundle.contract, "gates")
     data = file.to_bytes()
     certificate = {**bundle.certificate, "gates": {"sha256": hashlib.sha256(data).hexdigest()}}

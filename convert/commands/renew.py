@@ -82,12 +82,13 @@ class GatesRequest:
         from models.commands.gates import gates_lines, record_of
         from models.decision.gates_fit import refuses_too_many
 
-        def made(contract: InputContract) -> GatesFile:
+        def made(contract: InputContract, before: GatesFile | None) -> GatesFile:
             if self.data is None:
                 assert self.file is not None
                 return given_gates(self.file, contract)
             command = f"convert gates {self.bundle.name} --data {self.data.root.name}"
-            return fit_to(self.data.source(contract.labels), contract, command, self.domain)
+            domain = self.domain or contract.domain or (None if before is None else before.domain)
+            return fit_to(self.data.source(contract.labels), contract, command, domain)
 
         file = renew_gates(self.bundle, made)
         text = "\n".join([*gates_lines(file), f"written: {self.bundle / 'gates.json'}"])
@@ -107,7 +108,8 @@ def gates(
         data: folder with one sub-folder of images a class.
         split: CSV from `models split`; the shipped one for the published set, else made from the images.
         gates: gates.json to put into the bundle instead, such as one of `models gates`.
-        domain: what the images show: "blood smear" for stained smears, else "any"; that of the contract when left out.
+        domain: what the images show: "blood smear" for stained smears, else "any"; that of the contract, or of the
+            bundle's gates of before, when left out.
         json: print limits and what they refuse as JSON.
     """
     if bool(data) == bool(gates):

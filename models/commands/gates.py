@@ -35,7 +35,7 @@ class GatesRequest:
         from edge.inference.contract import InputContract
         from models.data.parts import scan_for, split_for
         from models.decision.gates_fit import fit_gates, gate_parts, refuses_too_many
-        from models.decision.network_gates import FILE
+        from models.decision.network_gates import FILE, gates_path, read_gates
 
         target = self.out / FILE
         require_file(target, "NETWORK")
@@ -43,7 +43,9 @@ class GatesRequest:
         image_set = scan_for(self.data, contract)
         split, _ = split_for(image_set, self.split)
         parts = gate_parts(image_set, split, contract)
-        file = fit_gates(self.domain or contract.domain or ANY, *parts, f"models gates {self.model.name}")
+        beside = gates_path(self.model)
+        domain = self.domain or contract.domain or (ANY if beside is None else read_gates(beside).domain)
+        file = fit_gates(domain, *parts, f"models gates {self.model.name}")
         write_whole(target, file.to_bytes())
         text = "\n".join([*gates_lines(file), f"written: {target}"])
         return Outcome(ANSWER_IS_NO if refuses_too_many(file) else DONE, record_of(file), text)
@@ -89,7 +91,8 @@ def gates(
         network: mobilenet_v2, custom_cnn, or a folder with model.keras and contract.json.
         data: folder with one sub-folder of images a class.
         split: CSV from `models split`; the shipped one for the published set, else made from the images.
-        domain: what the images show: "blood smear" for stained smears, else "any"; that of the contract when left out.
+        domain: what the images show: "blood smear" for stained smears, else "any"; that of the contract, or of the
+            network's gates of before, when left out.
         overwrite_shipped: write over the gates that ship with a shipped network.
         json: print limits and what they refuse as JSON.
     """

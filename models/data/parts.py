@@ -12,7 +12,7 @@ from edge.inference.contract import InputContract, Pixels
 from edge.system.wording import counted
 from models.data.dataset import ImageSet, Sample, load_pixels, scan
 from models.data.published import PUBLISHED_SPLIT
-from models.data.split import EXCLUDED, PARTS, Split, SplitItem, exclude_overlaps, field_disjoint
+from models.data.split import EXCLUDED, PARTS, Split, SplitError, SplitItem, exclude_overlaps, field_disjoint
 from models.support.provenance import SplitUsed
 
 _log = logging.getLogger(__name__)
@@ -65,7 +65,14 @@ def split_for(image_set: ImageSet, path: Path | None = None) -> tuple[Split, str
     from models.data.field_groups import find_groups
 
     groups = find_groups(image_set.samples)
-    return field_disjoint(image_set.samples, groups, DEFAULT_SEED), f"made here, field-disjoint, seed {DEFAULT_SEED}"
+    made = field_disjoint(image_set.samples, groups, DEFAULT_SEED)
+    if not {"train", "test"} <= {item.part for item in made.items}:
+        fields = len({groups[sample.sha256] for sample in image_set.samples})
+        raise SplitError(
+            f"the {len(image_set.samples)} images of {image_set.root} overlap in {counted(fields, 'field')}, too few "
+            "to train and to judge: give a division of your own (--split FILE, or folders train, val and test)"
+        )
+    return made, f"made here, field-disjoint, seed {DEFAULT_SEED}"
 
 
 def _split_of_folders(image_set: ImageSet) -> tuple[Split, str]:

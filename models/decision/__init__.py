@@ -8,11 +8,8 @@ __all__ = [
     "degraded_decision",
     "device_decision",
     "fit",
-    "fit_gates",
-    "fit_novelty",
     "gates_fit",
     "network_gates",
-    "novelty_fields",
     "prototypes",
     "temperature",
 ]

@@ -33,9 +33,8 @@ from edge.system.progress import Progress
 from models.data.dataset import ImageSet, load_pixels
 from models.data.split import PARTS as PARTS_OF_SPLIT
 from models.data.split import Split, SplitError
-from models.decision.fit_gates import CODE_PER_STOP
 from models.decision.limits import LimitRule
-from models.decision.prototypes import fit_family, scaled_about
+from models.decision.prototypes import RULES, fit_family, scaled_about
 from models.errors import DatasetError
 from models.statistics.intervals import wilson
 from models.support.keyed_random import draw
@@ -50,10 +49,17 @@ FEW = 200  # validation images below which fields take turns
 FOLDS = 10
 BUDGET = 0.03  # of a model's own images that its gates may refuse
 
+CODE_PER_STOP = 1 / 2.2  # a camera's tone curve: grey levels go with light to this power
 _ONE_STOP = 2**-CODE_PER_STOP
 # By name; measures of the same name mean the same in every domain.
 QUALITY_RULES: Mapping[str, LimitRule] = {
-    "under_exposed": LimitRule(False, 0.0015, _ONE_STOP, 0, "one stop darker than the images"),
+    "under_exposed": LimitRule(
+        False,
+        0.0015,
+        _ONE_STOP,
+        0,
+        "one stop darker than the images",
+    ),
     "over_exposed": LimitRule(True, 0.0015, least=1.0, why="a percent of white hides nothing"),
     "empty_field": LimitRule(False, 0.0015),
     "no_contrast": LimitRule(False, 0.0015, _ONE_STOP, 1, "one stop less than the images"),
@@ -67,8 +73,7 @@ FAMILIES_OF: Mapping[Domain, tuple[str, ...]] = {
     ANY: ("appearance", "appearance_compressed"),
 }
 NOVELTY_RULES: Mapping[str, LimitRule] = {
-    "stain": LimitRule(True, 0.0065, 1.15),
-    "structure": LimitRule(True, 0.0035, 1.1),
+    **RULES,
     # Plain distances see what is far out in one number, compressed ones what is a little odd in many: measured in
     # docs/studies/novelty/any_pictures.py.
     "appearance": LimitRule(True, 0.003, 1.1),

@@ -5,9 +5,8 @@ one covariance for all (shrunk after Ledoit and Wolf 2004, doi 10.1016/S0047-259
 stains have too few images for one of their own. The limit is the validation images' quantile, moved outwards.
 """
 
-import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from edge.inference.contract import Pixels
 from edge.inference.gates.gates_file import FamilyNumbers
 from edge.inference.gates.measures import View
 from edge.inference.gates.novelty import FAMILIES, Family, Novelty
+from models.decision.limits import LimitRule
 
 PROTOTYPES = 8  # a class
 FEWEST = 5  # images that a prototype must stand for
@@ -29,25 +29,11 @@ Floats = npt.NDArray[np.float64]
 Measured = dict[str, Floats]
 
 
-@dataclass(frozen=True)
-class LimitRule:
-    """How a limit follows from distances: the quantile that `share` of them exceed, times `factor`."""
-
-    share: float
-    factor: float
-
-    def limit(self, distances: Floats) -> float:
-        """The largest distance that passes, rounded outwards to hundredths."""
-        edge = float(np.quantile(distances, 1 - self.share, method="higher")) * self.factor
-        return math.ceil(100 * edge) / 100
-
-
 # Together 1 % of the validation images, the larger part for stain, which tells more. The factors were set by
-# cross-fitting on training images (`docs.studies.novelty.refusals`): all gates together should refuse well below 2
-# %. They
-# were raised once from 1.1 and 1.0, when refusals with those for low confidence came out at 2.1 % of the validation
-# fields, and at 2.2 and 2.6 % of the test fields (float, int8).
-RULES = {"stain": LimitRule(0.0065, 1.15), "structure": LimitRule(0.0035, 1.1)}
+# cross-fitting on training images (`docs.studies.novelty.refusals`): all gates together should refuse well below 2 %.
+# They were raised once from 1.1 and 1.0, when refusals with those for low confidence came out at 2.1 % of the
+# validation fields, and at 2.2 and 2.6 % of the test fields (float, int8).
+RULES = {"stain": LimitRule(True, 0.0065, 1.15), "structure": LimitRule(True, 0.0035, 1.1)}
 
 
 def measure(fields: Iterable[Pixels]) -> Measured:

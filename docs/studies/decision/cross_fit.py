@@ -20,6 +20,7 @@ import numpy.typing as npt
 from msgspec import to_builtins
 
 from docs.studies.command import Study, output, run
+from docs.studies.novelty.published_fields import CONTRACT
 from edge.bundle.bundle import load
 from edge.commands.command_line import Outcome
 from edge.errors import NOT_ENOUGH_EVIDENCE
@@ -36,7 +37,6 @@ from models.decision.cross_fit import Asked, cross_fitted, fitted
 from models.decision.device_decision import answers, ask_gates
 from models.decision.fit import drawn_forms, every_form
 from models.decision.network_gates import published_gates
-from models.decision.novelty_fields import CONTRACT
 from models.decision.temperature import Outputs
 from models.evaluation.evaluation_set import EvaluationSet
 from models.evaluation.robustness import degraded_one

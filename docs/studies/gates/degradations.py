@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.inference.contract import Pixels
-from models.decision.fit_gates import CODE_PER_STOP
+from models.decision.gates_fit import CODE_PER_STOP
 
 CAMERA_NOISE = 1.5  # grey levels: standard deviation that a camera adds after the blur, at the size of prepared pixels
 _OVERSAMPLING = 8

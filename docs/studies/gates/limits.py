@@ -15,13 +15,21 @@ from msgspec.structs import replace
 
 from docs.studies.command import run, write_record
 from docs.studies.gates.figure import draw
+from docs.studies.gates.published_limits import (
+    BUDGET,
+    RULES,
+    limits_of,
+    quality_of,
+    read_fields,
+    smear_gates,
+    values_of,
+)
 from docs.studies.gates.refusals import measured_refusals
 from edge.commands.command_line import Outcome
 from edge.errors import DONE
 from edge.system.files import require_file, write_whole
 from edge.system.option_values import switch
 from models.data.published import trained
-from models.decision.fit_gates import BUDGET, RULES, limits_of, quality_of, read_fields, smear_gates, values_of
 from models.decision.network_gates import FILE, read_gates
 from models.support.versions import versions
 

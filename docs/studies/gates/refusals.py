@@ -14,6 +14,7 @@ import numpy as np
 
 from docs.studies.gates.degradations import defocus, expose, motion, with_noise
 from docs.studies.gates.focus_measures import compare
+from docs.studies.gates.published_limits import RULES, SIZE, Fields, counted, refusals, values_of
 from docs.studies.networks.smear_statistics import SIDE, measure
 from edge.bundle import bundle
 from edge.cameras.synthetic.recipes import RECIPES
@@ -27,7 +28,6 @@ from edge.inference.images import IMAGE_SUFFIXES, read_image
 from edge.inference.interpreters import open_interpreter
 from edge.settings.trusted_keys import machine_keys
 from models.data.published import LABELS, bundles
-from models.decision.fit_gates import RULES, SIZE, Fields, counted, refusals, values_of
 from models.statistics.intervals import wilson
 
 NETWORK = "mobilenet_v2-int8"

@@ -11,11 +11,11 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from docs.studies.novelty.published_fields import CONTRACT, Part
 from edge.inference.benign import benign_labels
 from edge.inference.contract import Pixels
 from edge.inference.gates.novelty import Novelty
 from models.data.published import LABELS, bundles
-from models.decision.novelty_fields import CONTRACT, Part
 from models.decision.prototypes import Measured, fit_family, measure, scaled_about, scores, shrunk_precision
 
 Floats = npt.NDArray[np.float64]

@@ -22,6 +22,8 @@ from docs.studies.novelty.alternatives import Network, alternatives
 from docs.studies.novelty.figure import draw
 from docs.studies.novelty.other_microscopes import MICROSCOPES, cut_out, through
 from docs.studies.novelty.page import with_tables
+from docs.studies.novelty.published_fields import Part, read_others, read_parts
+from docs.studies.novelty.published_fit import BUDGET
 from edge.commands.command_line import Outcome
 from edge.errors import DONE, UsageError
 from edge.inference.benign import benign_labels
@@ -30,9 +32,7 @@ from edge.inference.gates.novelty import NAME, Novelty
 from edge.system.files import require_file, write_whole
 from edge.system.option_values import switch
 from models.data.published import LABELS
-from models.decision.fit_novelty import BUDGET
 from models.decision.network_gates import published_gates
-from models.decision.novelty_fields import Part, read_others, read_parts
 from models.decision.prototypes import Measured, distances, fit, measure, scores, taken, with_limits
 from models.evaluation.corruptions import CORRUPTIONS, corrupt
 from models.statistics.intervals import wilson

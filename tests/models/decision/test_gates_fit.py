@@ -22,9 +22,11 @@ SIZE = 64
 
 
 def picture(label: str, seed: int) -> Pixels:
-    """A disc or a cross, dark on a light ground with texture, 64 x 64."""
+    """A disc or a cross, dark on a light, mottled ground with noise, 64 x 64."""
     random = np.random.default_rng([seed, label == "disc"])
     frame = np.full((SIZE, SIZE, 3), random.uniform(185, 205), np.float32)
+    mottle = cv2.resize(random.normal(0, 9, (8, 8, 1)).astype(np.float32), (SIZE, SIZE))  # no two grounds are alike
+    frame += mottle[:, :, None]
     colour = (np.array([140.0, 70.0, 110.0]) + random.normal(0, 8, 3)).tolist()
     x, y = random.integers(20, 44, 2).tolist()
     if label == "disc":

@@ -216,8 +216,8 @@ def test_addends_sum_up_to_the_square() -> None:
 
 
 def test_published_fields_pass_and_other_images_do_not(data_dir: Any) -> None:
+    from docs.studies.novelty.published_fields import CONTRACT, read_image
     from models.data.published import PUBLISHED_SPLIT
-    from models.decision.novelty_fields import CONTRACT, read_image
 
     rows = [line.split(",") for line in PUBLISHED_SPLIT.read_text(encoding="utf-8").splitlines()[1:]]
     test = [data_dir / row[2] for row in rows if row[0] == "test" and (data_dir / row[2]).is_file()][::5]

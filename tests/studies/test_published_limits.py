@@ -10,9 +10,7 @@ import pytest
 from docs.studies.gates.degradations import defocus, expose, motion, with_noise
 from docs.studies.gates.focus_measures import GATE, sharpness
 from docs.studies.gates.limits import RECORD, calibrate
-from edge.errors import UsageError
-from edge.inference.gates.base import Gates
-from models.decision.fit_gates import (
+from docs.studies.gates.published_limits import (
     BUDGET,
     RULES,
     limits_of,
@@ -22,6 +20,8 @@ from models.decision.fit_gates import (
     smear_gates,
     values_of,
 )
+from edge.errors import UsageError
+from edge.inference.gates.base import Gates
 from models.errors import DatasetError
 from tests.edge.inference.gates.test_gates import drawn
 from tests.gates import shipped_gates_file

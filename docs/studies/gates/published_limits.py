@@ -23,10 +23,10 @@ from edge.inference.gates.quality import QUALITY, gate_of, quality_names
 from models.data.dataset import Sample, load_pixels
 from models.data.published import LABELS, PUBLISHED_SPLIT
 from models.data.scale_bar import fill_corner
+from models.decision.gates_fit import CODE_PER_STOP
 from models.errors import DatasetError
 from models.statistics.intervals import wilson
 
-CODE_PER_STOP = 1 / 2.2  # a camera's tone curve: grey levels go with light to this power
 SIZE = (224, 224)
 BUDGET = 0.01  # of the published fields, all gates together
 

@@ -1,6 +1,6 @@
 """The fit of the novelty gate.
 
-`python -m models.decision.fit_novelty --data DIR` writes it into the shipped networks' `gates.json`.
+`python -m docs.studies.novelty.published_fit --data DIR` writes it into the shipped networks' `gates.json`.
 
 Prototypes and covariance are fitted to the training part of the field-disjoint list; the limits are quantiles of the
 validation part, and of nothing else. What the gate then does is measured by `docs.studies.novelty.refusals`.
@@ -15,6 +15,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from docs.studies.novelty.published_fields import SIZE, Part, read_parts
 from edge.commands.command_line import Outcome
 from edge.commands.command_line import main as run
 from edge.errors import DONE
@@ -24,7 +25,6 @@ from edge.system.files import write_whole
 from edge.system.option_values import switch
 from models.data.published import trained
 from models.decision.network_gates import FILE, read_gates
-from models.decision.novelty_fields import SIZE, Part, read_parts
 from models.decision.prototypes import RULES, distances, fit, measure, scores, to_numbers, with_limits
 from models.support.versions import versions
 
@@ -64,7 +64,7 @@ def calibrated(parts: Mapping[str, Part]) -> tuple[Novelty, dict[str, FamilyNumb
     novelty = with_limits(fitted, far)
     refused = int((scores(novelty, measured) > 1).sum())
     about = {
-        "command": "python -m models.decision.fit_novelty --data DIR",
+        "command": "python -m docs.studies.novelty.published_fit --data DIR",
         "size": list(SIZE),
         "train": {"images": len(train.labels)},
         "validation": {"images": len(validation.labels), "refused": refused},
@@ -86,4 +86,4 @@ def calibrate(data: str, write: str = str(GATES), json: bool = False) -> Novelty
 
 
 if __name__ == "__main__":
-    raise SystemExit(run("models.decision.fit_novelty", {"calibrate": calibrate}, ["calibrate", *sys.argv[1:]]))
+    raise SystemExit(run("docs.studies.novelty.published_fit", {"calibrate": calibrate}, ["calibrate", *sys.argv[1:]]))

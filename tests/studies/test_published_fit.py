@@ -12,14 +12,14 @@ from sklearn.metrics import roc_auc_score
 from docs.studies.novelty.alternatives import Network, Once
 from docs.studies.novelty.other_microscopes import MICROSCOPES, Microscope, through
 from docs.studies.novelty.page import with_tables
+from docs.studies.novelty.published_fields import CONTRACT, read_others, read_parts
+from docs.studies.novelty.published_fit import BUDGET, calibrate
 from docs.studies.novelty.refusals import NETWORK, RECORD, _auroc, show
 from edge.errors import UsageError
 from edge.inference.gates.gates_file import GatesFile
 from edge.inference.gates.novelty import Novelty
 from edge.settings.trusted_keys import machine_keys
 from models.data.scale_bar import fill_corner
-from models.decision.fit_novelty import BUDGET, calibrate
-from models.decision.novelty_fields import CONTRACT, read_others, read_parts
 from models.decision.prototypes import (
     FEWEST,
     PROTOTYPES,
@@ -241,7 +241,7 @@ def test_wrong_requests_are_refused(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_shipped_gate_comes_from_the_published_images(data_dir: Path) -> None:
     """Measures them again: takes half a minute."""
-    from models.decision.fit_novelty import calibrated
+    from docs.studies.novelty.published_fit import calibrated
 
     parts = read_parts(data_dir)
     again, *_ = calibrated(parts)

@@ -13,8 +13,11 @@ from convert.errors import VerificationError
 from convert.quantization.findings import Finding
 from convert.tflite.inspection import Inspection, TensorInfo, inspect
 from convert.tflite.layer_names import left_in_float
+from edge.errors import ModelFileError
 from edge.inference.contract import FLOAT32, InputContract, Quantization
-from edge.inference.tflite.model_file import check_model
+from edge.inference.interpreters import TRIAL_S
+from edge.inference.tflite.child_process import ends_the_process
+from edge.inference.tflite.model_file import check_model, is_vouched_for
 
 # Versions in Coral's own compiled examples, and what TF 2.21 writes for these settings. Newer ones are
 # refused by Coral's compiler and may be computed wrongly by older runtimes; they are said, not refused.
@@ -88,10 +91,20 @@ def dynamic_tensors(model: bytes) -> tuple[str, ...]:
     """Names of the tensors whose size is known only while running; Coral's compiler refuses any.
 
     Before the first invoke a tensor of fixed size can be read, a dynamic one has no memory yet ("null").
-    """
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+    Raises:
+        ModelFileError: damaged, or an interpreter would end the process on it.
+    """
     check_model(model)  # a damaged file can end the process inside the interpreter
+    if not is_vouched_for(model):
+        why = ends_the_process(lambda: _dynamic_tensors(model), TRIAL_S)
+        if why:
+            raise ModelFileError(f"model: an interpreter cannot load it: tried in a process of its own, {why}")
+    return _dynamic_tensors(model)
+
+
+def _dynamic_tensors(model: bytes) -> tuple[str, ...]:
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     interpreter = Interpreter(
         model_content=model,

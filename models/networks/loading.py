@@ -1,5 +1,6 @@
 """A trained network from its folder, refused in one line when it is not what its contract says."""
 
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -104,6 +105,17 @@ def _of_keras_2() -> dict[str, Any]:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an exception that says something, shortened: Keras puts whole networks into some."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    """The line of an exception that says what is wrong, shortened: Keras puts whole networks into some.
+
+    Where Keras reports what it met inside of a layer, the layer's class and what it met there; else the first line.
+
+    >>> first_line(ValueError("Error when deserializing class 'Dense' using {...}\\n\\nException encountered: no"))
+    "class 'Dense': no"
+    """
+    text = re.sub("\x1b" + r"\[[0-9;]*m", "", str(error))
+    met = re.findall(r"^Exception encountered: (.+)$", text, flags=re.MULTILINE)
+    if met:
+        layer = re.findall(r"deserializing (class '[^']+')", text)
+        return (f"{layer[-1]}: {met[-1]}" if layer else met[-1])[:200]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:200]

@@ -128,7 +128,7 @@ class _Session:
 
     def _ended(self, mutant: Mutant, status: int) -> bool:
         """Whether a mutant was noticed; one that was never set would read as noticed."""
-        if status in (NOT_SET, pytest.ExitCode.NO_TESTS_COLLECTED, pytest.ExitCode.USAGE_ERROR):
+        if status in (NOT_SET, pytest.ExitCode.NO_TESTS_COLLECTED):
             raise RuntimeError(f"{self.target.module}: the mutant could not be set: {mutant.name}")
         return status != 0
 

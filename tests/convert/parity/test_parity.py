@@ -222,6 +222,10 @@ def test_recall_of_one_class_fails_alone() -> None:
     assert "recall of Pre falls by 1.50 points (3 lost, 0 gained of 200)" in judgement.reasons[0]
     lower = 100 * paired_difference_lower(3, 0, 200)
     assert 0 < lower < 1 and f"by {lower:.2f} or more" in judgement.reasons[0]
+    upper = 100 * paired_difference_upper(3, 0, 200)
+    assert upper > 1.5 and f"and {upper:.2f} or less, at most 1 allowed" in judgement.reasons[0]
+    [recall] = [check for check in judgement.checks if check.outcome != "pass"]
+    assert recall.more == more_for_fall(3, 0, 200, 1.0, 0.95)
     many = np.concatenate([np.repeat([0, 1, 3], 1000), np.full(200, 2)])
     called = many.copy()
     called[3000:3007] = 3

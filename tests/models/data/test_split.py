@@ -158,3 +158,105 @@ def test_the_split_of_folders_leaves_out_what_an_earlier_folder_shows(tmp_path: 
     assert parts["val/a/2.png"] == parts["val/b/2.png"] == "test" and parts["train/b/1.png"] == "train"
     assert split.is_field_disjoint()
     assert origin.startswith("the folders train (train), val (test), without 1 image that shared a microscope field")
+
+
+# --- what a part holds ----------------------------------------------------------------------------------------
+
+
+def divided() -> tuple[ImageSet, Split]:
+    """Six images of two classes, in every part one, and one in none."""
+    samples, _ = make_samples([("a", 0), ("a", 1), ("b", 2), ("b", 3), ("b", 4), ("a", 5)])
+    parts = ("train", "validation", "test", "train", "excluded", "test")
+    items = tuple(
+        SplitItem(part, s.label, s.name, s.sha256, f"g{n}")
+        for n, (part, s) in enumerate(zip(parts, samples, strict=True))
+    )
+    return ImageSet(Path("set"), ("a", "b"), tuple(samples), ()), Split(items)
+
+
+def test_a_part_holds_its_own_images_in_the_sets_order() -> None:
+    image_set, split = divided()
+    assert split.samples(image_set, "train") == (image_set.samples[0], image_set.samples[3])
+    assert split.samples(image_set, "validation") == (image_set.samples[1],)
+    assert split.samples(image_set, "test") == (image_set.samples[2], image_set.samples[5])
+    assert split.groups() == {sample.sha256: f"g{n}" for n, sample in enumerate(image_set.samples)}
+
+
+@pytest.mark.parametrize("part", ["excluded", "Train", ""])
+def test_only_parts_have_images(part: str) -> None:
+    image_set, split = divided()
+    with pytest.raises(SplitError, match="part must be one of"):
+        split.samples(image_set, part)
+
+
+def test_a_part_without_images_is_refused() -> None:
+    image_set, split = divided()
+    without = replace(split, items=tuple(item for item in split.items if item.part != "test"))
+    with pytest.raises(SplitError, match="none of the 6 images in set is in the test part"):
+        without.samples(image_set, "test")
+    with pytest.raises(SplitError, match="part must be one of"):
+        Split((replace(split.items[0], part="dev"),))
+
+
+def test_counts_name_every_part_and_what_is_excluded() -> None:
+    _, split = divided()
+    counts = {"train": {"a": 1, "b": 1}, "validation": {"a": 1}, "test": {"a": 1, "b": 1}}
+    assert split.counts() == {**counts, "excluded": {"b": 1}}
+    assert replace(split, items=split.items[:4] + split.items[5:]).counts() == counts
+
+
+def test_a_file_that_cannot_be_read_is_named_with_its_cause(tmp_path: Path) -> None:
+    (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe")
+    for read in (Split.load, read_groups):
+        with pytest.raises(SplitError, match="cannot be read: No such file or directory"):
+            read(tmp_path / "absent.csv")
+        with pytest.raises(SplitError, match=r"cannot be read: .*codec can't decode"):
+            read(tmp_path / "bytes.csv")
+
+
+def test_groups_need_every_column_in_every_line(tmp_path: Path) -> None:
+    path, head, line = tmp_path / "groups.csv", "class,file,sha256,field_group\n", "a,1.png,00,g1\n"
+    path.write_text(head + line)
+    assert read_groups(path) == (SplitItem("test", "a", "a/1.png", "00", "g1"),)
+    for text in (head, "", head + line + "a,2.png,01,\n", head.replace(",field_group", "") + "a,1.png,00\n"):
+        path.write_text(text)
+        with pytest.raises(SplitError, match="must be a CSV with the columns"):
+            read_groups(path)
+
+
+def test_random_parts_have_their_shares_of_each_class() -> None:
+    samples, fields = make_samples([("a", n) for n in range(100)] + [("b", n) for n in range(50)])
+    counts = random_split(samples, fields, 3, {"train": 0.5, "validation": 0.1, "test": 0.4}).counts()
+    assert counts == {"train": {"a": 50, "b": 25}, "validation": {"a": 10, "b": 5}, "test": {"a": 40, "b": 20}}
+
+
+def test_large_fields_are_dealt_first() -> None:
+    """A field of half the images fits while there is room; dealt last, it would overfill a part."""
+    groups = [("a", 0)] * 50 + [("a", n) for n in range(1, 51)]
+    samples, fields = make_samples(groups)
+    for seed in range(6):
+        counts = field_disjoint(samples, fields, seed, {"train": 0.5, "validation": 0.25, "test": 0.25}).counts()
+        assert max(part["a"] for part in counts.values()) in (50, 51)
+
+
+@pytest.mark.parametrize(
+    "fractions",
+    [
+        {"train": 0.5, "test": 0.6},
+        {"train": 0.5, "test": 0.4},
+        {"train": 1.0, "test": 0.0},
+        {"train": 1.5, "test": -0.5},
+        {"train": 0.5, "dev": 0.5},
+        {"train": 0.5, "test": 0.5 + 1e-6},
+    ],
+)
+def test_fractions_are_positive_shares_of_parts_that_sum_to_one(fractions: dict[str, float]) -> None:
+    samples, fields = make_samples([("a", n) for n in range(10)])
+    for divide in (field_disjoint, random_split):
+        with pytest.raises(SplitError, match="fractions must be positive shares"):
+            divide(samples, fields, 1, fractions)
+
+
+def test_fractions_may_leave_out_a_part() -> None:
+    samples, fields = make_samples([("a", n) for n in range(10)])
+    assert random_split(samples, fields, 1, {"train": 0.5, "test": 0.5 + 1e-12}).counts()["train"] == {"a": 5}

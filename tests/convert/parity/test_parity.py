@@ -432,6 +432,16 @@ def test_one_more_lost_image_never_helps(seed: int, images: int, lost: int) -> N
     assert order[first] <= order[second]
 
 
+def test_a_margin_on_its_limits_is_taken() -> None:
+    """0 calls every image decided, 1 those alone of which float is certain."""
+    certain = np.array([[1.0, 0, 0, 0], [0.5, 0.5, 0, 0]])
+    assert compare(LABELS, certain, certain, decided_margin=0.0).decided_images == 2
+    assert compare(LABELS, certain, certain, decided_margin=1.0).decided_images == 1
+    for margin in (-0.001, 1.001, float("nan")):
+        with pytest.raises(ParityError, match="decided_margin"):
+            compare(LABELS, certain, certain, decided_margin=margin)
+
+
 def test_another_margin_than_the_policy_is_refused() -> None:
     found = compare(LABELS, outputs(balanced()), outputs(balanced()), decided_margin=0.2)
     with pytest.raises(ParityError, match="decided_margin"):

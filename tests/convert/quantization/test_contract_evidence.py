@@ -73,6 +73,20 @@ def test_a_mediocre_network_keeps_its_contract_and_says_so(blind: float) -> None
     assert "warning: values -1..1 are assumed" in found.notes[-1]
 
 
+def test_a_network_at_chance_changes_nothing() -> None:
+    """One that is less wrong in likelihood with red and blue exchanged, and names a third of three classes anyway."""
+
+    class Lost:
+        input_shape = (16, 16, 3)
+
+        def predict(self, inputs: Any) -> Any:
+            sure = 0.99 if inputs[0, 0, 0, 0] >= inputs[0, 0, 0, 2] else 0.4
+            return np.tile(np.array([sure, (1 - sure) / 2, (1 - sure) / 2], np.float32), (len(inputs), 1))
+
+    found, entry = settle(Lost(), ASSUMED, *images(60))  # type: ignore[arg-type]
+    assert found.contract == CONTRACT and entry is not None and entry.by == "assumed"
+
+
 def test_a_given_contract_is_binding() -> None:
     given = replace(ASSUMED, given=True)
     assert settle(Eye("0..255"), given, *images(60)) == (given, None)  # type: ignore[arg-type]

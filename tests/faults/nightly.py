@@ -253,7 +253,9 @@ class _Round:
             process.send_signal(signal.SIGINT)
             time.sleep(self._dice.uniform(0.05, 1.0))
             process.send_signal(signal.SIGINT)
-        elif self._drawn.ending != "frames":
+        elif self._drawn.ending == "frames":
+            self._heal_without_cut()  # while nothing can be stored, a run waits, as it should
+        else:
             process.send_signal(getattr(signal, self._drawn.ending))
 
     def _export(self, *, faulty: bool) -> None:

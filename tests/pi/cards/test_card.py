@@ -80,7 +80,7 @@ def two_lives(kind: str, folder: Path) -> Life:
     with disk.path.open("r+b") as stream:
         stream.truncate(disk.path.stat().st_size + LARGER_MB * MIB)
     before = disk.partition(2, folder / "before.part")
-    kernel = disk.kernel(folder, SAYING, drop_ins({SERVICE: PATIENCE}))
+    kernel = disk.kernel(folder, SAYING, "systemd.default_device_timeout_sec=600", drop_ins({SERVICE: PATIENCE}))
 
     def live(name: str, beyond: int) -> tuple[str, Path]:
         with switched_on(kind, kernel, disk.path, folder) as machine:

@@ -99,7 +99,7 @@ def test_a_damaged_record_is_called_that_and_the_bundle_is_left_alone(serving: B
         assert "the record is damaged" in said and "no rollback" in said and "self-test" not in said
         assert f"({RECORD}/record.sqlite: " in said
         assert f"error: {RECORD}/record.sqlite: " in serving.journal(UNIT)  # the program's own words
-        assert journal.everywhere() == [said]
+        assert wait_until(journal.everywhere) == [said]
         assert f"mv {RECORD} {aside}" in said
         serving.run("mv", RECORD, aside)
     serving.run("systemctl", "start", UNIT)
@@ -114,7 +114,7 @@ def test_a_wrong_profile_is_called_that(serving: Booted) -> None:
         assert serving.shown(UNIT, "ExecMainStatus") == "2"
         said = journal.said()
         assert "the profile cannot be used" in said and f"mend {PROFILE}" in said and "kep" in said
-        assert journal.everywhere() == [said]
+        assert wait_until(journal.everywhere) == [said]
     serving.run("systemctl", "start", UNIT)
     goes_on(serving)
 

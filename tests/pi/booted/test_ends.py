@@ -3,6 +3,7 @@
 Each test follows the cure that the line names, and leaves a serving instrument behind.
 """
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,17 +26,20 @@ class Journal:
         lines = machine.told("journalctl", "--boot", "--lines=1", "--show-cursor", "--output=cat").splitlines()
         self._cursor = next(line.partition(": ")[2] for line in lines if line.startswith("-- cursor"))
 
-    def lines(self, *words: str) -> list[str]:
-        told = self._machine.told("journalctl", f"--after-cursor={self._cursor}", "--no-pager", "--output=cat", *words)
-        return [line for line in told.splitlines() if line.startswith("Leukoscope does not serve")]
+    def lines(self, **wanted: str) -> list[str]:
+        """The lines about an end, with these fields. (With words of its own systemd 252's journalctl leaves one out.)"""
+        told = self._machine.told("journalctl", f"--after-cursor={self._cursor}", "--no-pager", "--output=json")
+        entries = [json.loads(line) for line in told.splitlines()]
+        found = [each for each in entries if all(each.get(name) == value for name, value in wanted.items())]
+        return [each["MESSAGE"] for each in found if str(each.get("MESSAGE")).startswith("Leukoscope does not serve")]
 
     def said(self) -> str:
         """The line about the end, once it is there."""
-        return str(wait_until(lambda: self.lines(f"--unit={UNIT}"))[0])
+        return str(wait_until(lambda: self.lines(_SYSTEMD_UNIT=UNIT))[0])
 
     def everywhere(self) -> list[str]:
         """Lines that go to every terminal (priority "emerg", which journald forwards to wall)."""
-        return self.lines("--priority=emerg..emerg")
+        return self.lines(PRIORITY="0")
 
 
 @contextmanager

@@ -27,7 +27,7 @@ class Journal:
         self._cursor = next(line.partition(": ")[2] for line in lines if line.startswith("-- cursor"))
 
     def lines(self, **wanted: str) -> list[str]:
-        """The lines about an end, with these fields. (With words of its own systemd 252's journalctl leaves one out.)"""
+        """The lines about an end with these fields. (Filtering itself, systemd 252's journalctl leaves one out.)"""
         told = self._machine.told("journalctl", f"--after-cursor={self._cursor}", "--no-pager", "--output=json")
         entries = [json.loads(line) for line in told.splitlines()]
         found = [each for each in entries if all(each.get(name) == value for name, value in wanted.items())]

@@ -69,8 +69,8 @@ def quantize_model(
         OSError: the folder cannot be written; nothing is left under the bundle's name that was not there before.
     """
     watch = Stopwatch()
-    _log.info(f"{model_name(path)}: {path}")
     request = request_digest(path, contract_file, data, settings, loading)
+    _log.info(f"{model_name(path)}: {path}")
     folder = out / f"{model_name(path)}-{settings.io}"
     reused = None if settings.force else _unchanged(folder, request)
     if reused is not None:
@@ -155,6 +155,7 @@ def settled(model: FloatModel, inferred: Inferred, source: Source | None) -> tup
 
     Raises:
         TooFewImagesError: they speak for another one, and are too few to be sure.
+        PreprocessingError: "label-order": they show the outputs in another order than the labels.
     """
     if inferred.given or source is None:
         return settle(model, inferred, *nothing(inferred.contract))

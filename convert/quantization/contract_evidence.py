@@ -1,6 +1,7 @@
 """What labelled images say about a contract that nobody gave: which values, in which channel order, a network wants.
 
 Another range or order that is right on far more images is taken. The images are none that judge the int8 model.
+Labels in another order than the outputs would speak for a wrong range, so that is looked for first, and refused.
 """
 
 from collections.abc import Iterator
@@ -10,11 +11,18 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from convert.errors import TooFewImagesError
+from convert.errors import PreprocessingError, TooFewImagesError
 from convert.quantization.contract_inference import RANGES, Inferred
 from convert.quantization.float_model import FloatModel
-from convert.quantization.predictions import float_probabilities
-from convert.quantization.preprocessing_check import CHANCE, LEAST_GAIN, SURE_ENOUGH, with_range
+from convert.quantization.predictions import Floats, float_probabilities
+from convert.quantization.preprocessing_check import (
+    CHANCE,
+    IMAGES_A_CLASS,
+    LEAST_GAIN,
+    SURE_ENOUGH,
+    best_order,
+    with_range,
+)
 from edge.inference.contract import ChannelOrder, InputContract, Pixels
 from models.statistics.intervals import mcnemar_exact
 from models.statistics.validation import Indices
@@ -47,9 +55,14 @@ class InferredEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, eq=False)
 class _Tried:
-    """A contract, and per image whether it was named rightly, bool (N,), and the true class's log-likelihood."""
+    """A contract, and per image whether it was named rightly, bool (N,), and the true class's log-likelihood.
+
+    Attributes:
+        probabilities: of the outputs, float (N, classes).
+    """
 
     contract: InputContract
+    probabilities: Floats
     right: npt.NDArray[np.bool_]
     likelihood: npt.NDArray[np.float64]
 
@@ -74,6 +87,7 @@ def settle(
 
     Raises:
         TooFewImagesError: another contract looks far better, on too few images to be sure.
+        PreprocessingError: "label-order": the outputs are in another order than the labels.
     """
     if inferred.given:
         return inferred, None
@@ -86,6 +100,7 @@ def settle(
         tried.append(_try(model, contract, pixels, truth))
         if len(tried) == 1 and tried[0].right.mean() >= BEYOND_DOUBT:
             break
+    _require_label_order(tried, truth)
     first, best = tried[0], _best(tried)
     if best is first or not _speaks_against(first, best, count):
         by = "network" if inferred.certain else "images" if _shown(first, tried) else "assumed"
@@ -122,9 +137,43 @@ def _candidates(inferred: Inferred) -> Iterator[InputContract]:
 
 
 def _try(model: FloatModel, contract: InputContract, pixels: Pixels, truth: Indices) -> _Tried:
-    found = float_probabilities(model, contract, pixels)
+    return _judged(contract, float_probabilities(model, contract, pixels), truth)
+
+
+def _judged(contract: InputContract, found: Floats, truth: Indices) -> _Tried:
     own = found[np.arange(len(truth)), truth].astype(np.float64)
-    return _Tried(contract, found.argmax(axis=1) == truth, np.log(np.clip(own, _LEAST_PROBABILITY, 1)))
+    return _Tried(contract, found, found.argmax(axis=1) == truth, np.log(np.clip(own, _LEAST_PROBABILITY, 1)))
+
+
+def _require_label_order(tried: list[_Tried], truth: Indices) -> None:
+    """Each contract is judged once more under the order of labels that suits it best.
+
+    Raises:
+        PreprocessingError: one then names far more images rightly than any does with the labels as they are, and not
+            by chance (exact McNemar).
+    """
+    labels, count = tried[0].contract.labels, len(truth)
+    if count < IMAGES_A_CLASS * len(labels):
+        return  # the best of many orders fits noise
+    orders = [best_order(each.probabilities.argmax(axis=1), truth, len(labels)) for each in tried]
+    renamed = [
+        _judged(each.contract, each.probabilities[:, np.argsort(order)], truth)
+        for each, order in zip(tried, orders, strict=True)
+    ]
+    named, best = max(tried, key=lambda one: one.rank), _best(renamed)
+    if not _clearly_better(best, renamed[0]):
+        best = renamed[0]
+    gained, lost = int((best.right & ~named.right).sum()), int((named.right & ~best.right).sum())
+    lead = best.right.mean() - max(named.right.mean(), 1 / len(labels))
+    if lead < LEAST_GAIN or mcnemar_exact(lost, gained) >= CHANCE:
+        return
+    order = orders[next(place for place, each in enumerate(renamed) if each is best)]
+    raise PreprocessingError(
+        "label-order",
+        f"with labels {', '.join(labels)} the network names {100 * named.right.mean():.1f} % of {count} images rightly"
+        f" at most; {100 * best.right.mean():.1f} % with {best.name} if its outputs are called"
+        f" {', '.join(labels[k] for k in order)}: labels.txt beside the model says so, a name a line in that order",
+    )
 
 
 def _best(tried: list[_Tried]) -> _Tried:

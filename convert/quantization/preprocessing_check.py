@@ -58,7 +58,7 @@ def check_preprocessing(
             if _better(right, found, chance):
                 kept.append((float(found.mean()), rule, f"when it is fed {how}"))
     if len(some) >= IMAGES_A_CLASS * len(contract.labels):
-        order = _best_order(called, truth[some], len(contract.labels))
+        order = best_order(called, truth[some], len(contract.labels))
         found = order[called] == truth[some]
         if _better(right, found, CHANCE):
             labels = ", ".join(contract.labels[k] for k in order)
@@ -99,11 +99,22 @@ def _ends(scale: npt.ArrayLike, offset: npt.ArrayLike) -> npt.NDArray[np.float64
     return np.stack([low, low + 255 * np.asarray(scale, np.float64)])
 
 
-def _best_order(called: npt.NDArray[np.int64], truth: Indices, classes: int) -> npt.NDArray[np.int64]:
-    """int64 (classes,): for each output the label under which most images are right, each label used once."""
+def best_order(called: npt.NDArray[np.int64], truth: Indices, classes: int) -> npt.NDArray[np.int64]:
+    """For each output the label under which most images are right, each label used once; int64 (classes,).
+
+    An output keeps its label where another one would be no better.
+
+    Args:
+        called, truth: per image the output that is largest and the class, int (N,).
+        classes: how many.
+
+    >>> best_order(np.array([1, 1, 0, 2]), np.array([0, 0, 1, 2]), 4).tolist()
+    [1, 0, 2, 3]
+    """
     from scipy.optimize import linear_sum_assignment
 
-    outputs, labels = linear_sum_assignment(confusion_matrix(called, truth, classes), maximize=True)
+    worth = (classes + 1) * confusion_matrix(called, truth, classes) + np.eye(classes, dtype=np.int64)
+    outputs, labels = linear_sum_assignment(worth, maximize=True)
     order = np.empty(classes, np.int64)
     order[outputs] = labels
     return order

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convert.errors import TooFewImagesError
+from convert.errors import PreprocessingError, TooFewImagesError
 from convert.quantization.contract_evidence import settle, values_of
 from convert.quantization.contract_inference import RANGES, Inferred
 from convert.quantization.preprocessing_check import with_range
@@ -84,6 +84,87 @@ def test_a_network_at_chance_changes_nothing() -> None:
             return np.tile(np.array([sure, (1 - sure) / 2, (1 - sure) / 2], np.float32), (len(inputs), 1))
 
     found, entry = settle(Lost(), ASSUMED, *images(60))  # type: ignore[arg-type]
+    assert found.contract == CONTRACT and entry is not None and entry.by == "assumed"
+
+
+class Misnamed(Eye):
+    """An `Eye` whose output k + 1 is class k; fed 0..1 it names `lucky` of the classes by their own number instead."""
+
+    def __init__(self, values: str, lucky: float, turn: int = 1, classes: int = 3) -> None:
+        super().__init__(values)
+        self.lucky, self.turn, self.classes = lucky, turn, classes
+
+    def predict(self, inputs: Any) -> Any:
+        seen = inputs.mean(axis=(1, 2)).argmax(axis=1) % self.classes
+        called = (seen + self.turn) % self.classes
+        means = inputs.mean(axis=(1, 2))
+        if not (means.min() >= self.low and self.low + 0.5 * (self.high - self.low) < means.max() <= self.high):
+            lucky = np.random.default_rng(0).random(len(seen)) < self.lucky * bool(0 <= inputs.min() < means.max() <= 1)
+            called = np.where(lucky, seen, 0)
+        rest = 0.1 / (self.classes - 1)
+        return np.where(np.eye(self.classes)[called] > 0, 0.9, rest).astype(np.float32)
+
+
+@pytest.mark.parametrize("values", ["-1..1", "0..255"])
+def test_labels_in_another_order_are_refused_and_the_right_order_is_named(values: str) -> None:
+    """With the labels as they are, 0..1 would be taken, since it is right on most images."""
+    with pytest.raises(PreprocessingError, match=r"^label-order: with labels a, b, c ") as caught:
+        settle(Misnamed(values, 0.7), ASSUMED, *images(60))  # type: ignore[arg-type]
+    assert f"100.0 % with {values} RGB if its outputs are called c, a, b:" in str(caught.value)
+    assert caught.value.rule == "label-order" and "\n" not in str(caught.value)
+    renamed = replace(ASSUMED, contract=replace(CONTRACT, labels=("c", "a", "b")))
+    pixels, truth = images(60)
+    found, _ = settle(Misnamed(values, 0.7), renamed, pixels, (truth + 1) % 3)  # type: ignore[arg-type]
+    assert values_of(found.contract) == values and found.contract.labels == ("c", "a", "b")
+
+
+@pytest.mark.parametrize("values", ["-1..1", "0..255"])
+def test_labels_in_the_order_of_the_outputs_are_not_refused(values: str) -> None:
+    found, _ = settle(Misnamed(values, 0.7, turn=0), ASSUMED, *images(60))  # type: ignore[arg-type]
+    assert values_of(found.contract) == values
+
+
+def test_two_labels_of_one_sigmoid() -> None:
+    """Whichever of the two the output is high for; blue is as red, so that exchanging them explains nothing."""
+    pixels, truth = images(90)
+    pixels, truth = pixels[truth < 2], truth[truth < 2]
+    pixels[..., 2] = pixels[..., 0]
+    inferred = replace(ASSUMED, contract=replace(CONTRACT, labels=("a", "b"), output="sigmoid"))
+    found, _ = settle(Misnamed("0..255", 0.4, turn=0, classes=2), inferred, pixels, truth)  # type: ignore[arg-type]
+    assert values_of(found.contract) == "0..255"
+    with pytest.raises(PreprocessingError, match=r"100\.0 % with 0\.\.255 RGB if its outputs are called b, a:"):
+        settle(Misnamed("0..255", 0.4, turn=1, classes=2), inferred, pixels, truth)  # type: ignore[arg-type]
+
+
+def test_red_and_blue_exchanged_goes_before_another_order_of_labels() -> None:
+    """Both explain it alike; the labels are what somebody wrote down."""
+    found, _ = settle(Eye("-1..1", "BGR"), ASSUMED, *images(60))  # type: ignore[arg-type]
+    assert found.contract.channel_order == "BGR" and found.contract.labels == CONTRACT.labels
+
+
+@pytest.mark.parametrize("classes", [2, 3, 4])
+def test_guessing_is_no_order_of_labels(classes: int) -> None:
+    """Twenty networks that guess: under the best of all orders they are right on more images, by chance."""
+    contract = replace(CONTRACT, labels=("a", "b", "c", "d")[:classes])
+    pixels, _ = images(15 * classes)
+    truth = np.arange(len(pixels)) % classes
+    for seed in range(20):
+        answers = np.random.default_rng(seed).dirichlet(np.ones(classes), len(pixels)).astype(np.float32)
+
+        class Guess:
+            input_shape = (16, 16, 3)
+            begun = 0
+
+            def predict(self, inputs: Any, answers: Any = answers) -> Any:
+                self.begun += len(inputs)
+                return np.roll(answers, -(self.begun - len(inputs)), axis=0)[: len(inputs)]
+
+        found, entry = settle(Guess(), replace(ASSUMED, contract=contract), pixels, truth)  # type: ignore[arg-type]
+        assert found.contract == contract and entry is not None and entry.by == "assumed"
+
+
+def test_too_few_images_a_class_say_nothing_of_the_order_of_labels() -> None:
+    found, entry = settle(Misnamed("-1..1", 0.0), ASSUMED, *images(12))  # type: ignore[arg-type]
     assert found.contract == CONTRACT and entry is not None and entry.by == "assumed"
 
 

@@ -1,11 +1,13 @@
 """What share of fields gets no answer, by thresholds that were chosen without them, and do any of them hold?
 
-`python -m docs.studies.decision.cross_fit run --data DIR --work DIR --out FILE` asks the gates and the int8 files of
-both shipped networks about every published field in DIR and about degraded forms of it, keeps what they said in the
-folder `work`, and continues from there. Then it chooses temperature and thresholds from the validation part, and from
-training and validation part together, by the rule of `models.decision.operating_point`: what to expect of them by
-cross-fitting over microscope fields (of which only validation fields count, since the networks were trained on the
-others), and what they do on the test part, beside the thresholds that ship.
+    python -m docs.studies.decision.cross_fit run --data DIR --work DIR --out FILE
+
+It asks the gates and the int8 files of both shipped networks about every published field in DIR and about degraded
+forms of it, keeps what they said in the folder `work`, and continues from there. Then it chooses temperature and
+thresholds from the validation part, and from training and validation part together, by the rule of
+`models.decision.operating_point`: what to expect of them by cross-fitting over microscope fields (of which only
+validation fields count, since the networks were trained on the others), and what they do on the test part, beside the
+thresholds that ship.
 """
 
 import logging

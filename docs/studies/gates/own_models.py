@@ -1,10 +1,11 @@
 """Models of one's own, from a folder of images to the device's answers, by the installed commands alone.
 
-`python -m docs.studies.gates.own_models --data DIR --weights FILE --out docs/reference/own_models.json` makes a model
-of white-cell crops at 160x160 and one of photographs at 96x96 (a linear head on frozen MobileNetV2 features), converts
-each with `convert quantize --int8 MODEL --data IMAGES`, and asks `edge classify` about the images that judged, about
-those of the other sets, and about spoilt ones. A spoilt image counts where the network, asked without gates, names
-another class than it does of the image as it was.
+    python -m docs.studies.gates.own_models --data DIR --weights FILE --out docs/reference/own_models.json
+
+It makes a model of white-cell crops at 160x160 and one of photographs at 96x96 (a linear head on frozen MobileNetV2
+features), converts each with `convert quantize --int8 MODEL --data IMAGES`, and asks `edge classify` about the images
+that judged, about those of the other sets, and about spoilt ones. A spoilt image counts where the network, asked
+without gates, names another class than it does of the image as it was.
 """
 
 import json as json_format

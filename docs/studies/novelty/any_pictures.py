@@ -1,8 +1,9 @@
 """What tells the pictures of one's own model from any others: candidates for the gate, weighed on three sets.
 
-`python -m docs.studies.novelty.any_pictures --data DIR --weights FILE --out docs/reference/any_pictures.json`. Each set
-is fitted to four fifths of its groups, limits come from these in turns (as `models.decision.gates_fit` does with few
-images), and the last fifth tells what is refused of one's own; all pictures of the other sets tell the rest.
+    python -m docs.studies.novelty.any_pictures --data DIR --weights FILE --out docs/reference/any_pictures.json
+
+Each set is fitted to four fifths of its groups, limits come from these in turns (as `models.decision.gates_fit` does
+with few images), and the last fifth tells what is refused of one's own; all pictures of the other sets tell the rest.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,7 +1,9 @@
 """Limits from measured values: the last value that passes, by the share of a model's own images that may be refused.
 
 With thousands of images a limit is a quantile of theirs. With fewer, the share asks for a value beyond the largest
-one seen: the tail is extrapolated as an exponential, whose mean excess over the outermost tenth the images give.
+one seen: the tail is extrapolated as an exponential, whose mean excess the outermost tenth of the images gives. Its
+median stands for the mean (the mean is median / ln 2), so that one odd image does not move a limit so far out that
+pictures of something else pass; that image may then be beyond it.
 Source: peaks over a threshold with shape 0 (Pickands 1975, Ann. Statist. 3:119; Coles 2001, An Introduction to
 Statistical Modeling of Extreme Values, section 4.3).
 """
@@ -67,5 +69,5 @@ def upper_tail(values: Floats, share: float) -> float:
         return empirical
     start = float(np.quantile(values, 1 - TAIL))
     beyond = values[values > start] - start
-    excess = float(beyond.mean()) if len(beyond) else 0.0
-    return max(empirical, start + excess * math.log(TAIL / share))
+    excess = float(np.median(beyond)) / math.log(2) if len(beyond) else 0.0
+    return start + excess * math.log(TAIL / share)

@@ -1,7 +1,9 @@
 """Archives of paper for apt: empty packages in a folder, signed by a key made for it."""
 
 import os
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,14 +57,14 @@ def paper_archive(folder: Path, suite: str, packages: Sequence[str], *, version:
         f"Origin: paper\nSuite: {suite}\nCodename: {suite}\nDate: Mon, 01 Jan 2024 00:00:00 UTC\n"
         f"Architectures: amd64 all\nComponents: main\nSHA256:\n {line}\n"
     )
-    home = folder / "gnupg"
-    home.mkdir(mode=0o700)
+    home = Path(tempfile.mkdtemp(prefix="gnupg"))  # short: the agent's socket lies in it
     gpg = ("gpg", "--homedir", home, "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", "")
     _run(*gpg, "--quick-generate-key", f"{folder.name} <{folder.name}@localhost>", "rsa2048", "sign", "never")
     key = folder / f"{folder.name}-archive-keyring.pgp"
     key.write_bytes(subprocess.run([*gpg, "--export"], check=True, capture_output=True).stdout)
     _run(*gpg, "--clearsign", "--output", lists / "InRelease", release)
     _run("gpgconf", "--homedir", home, "--kill", "gpg-agent")
+    shutil.rmtree(home)
     return PaperArchive(folder, key)
 
 

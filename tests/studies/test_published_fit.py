@@ -96,9 +96,9 @@ def test_equal_images_give_an_equal_gate() -> None:
 @pytest.mark.parametrize("share", [0.0035, 0.0065, 0.05])
 def test_a_limit_refuses_no_more_than_its_share(share: float) -> None:
     values = np.random.default_rng(1).gamma(4, size=4000)
-    limit = LimitRule(share, 1.0).limit(values)
+    limit = LimitRule(True, share, 1.0).limit(values)
     assert share / 2 < (values > limit).mean() <= share
-    assert LimitRule(share, 1.1).limit(values) == pytest.approx(1.1 * limit, abs=0.02)
+    assert LimitRule(True, share, 1.1).limit(values) == pytest.approx(1.1 * limit, abs=0.02)
 
 
 def test_all_limits_together_keep_within_the_budget() -> None:

@@ -216,7 +216,10 @@ def test_a_repeat_loads_no_model_and_reads_no_image(
 def test_parity_of_a_bundle_and_of_a_file_agree(world: World, shipped: tuple[Any, Path], run: Run) -> None:
     bundle = run("parity", world.model, shipped[1], *judged(world), "--json")
     file = run("parity", world.model, shipped[1] / "model.tflite", *judged(world), "--json")
-    assert bundle.code == file.code == 0 and bundle.record == file.record
+    assert bundle.code == file.code == 0
+    asked = [done.record["device"].pop("gates") for done in (bundle, file)]
+    assert asked == [["under_exposed"], []], "only a bundle has gates"
+    assert bundle.record == file.record
     assert file.record["verdict"] == "pass" and file.record["synthetic"] is False
 
 

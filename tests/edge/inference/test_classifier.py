@@ -107,7 +107,7 @@ def test_nothing_is_rebuilt_for_a_frame(tiny_models: TinyModels, monkeypatch: py
         (
             replace(CONTRACT, size=(32, 31)),
             Scripted([0] * 4),
-            r"size 32x31 needs a model input \(1, 31, 32, 3\)",
+            r"size 32x31 and channel_order RGB need a model input \(1, 31, 32, 3\)",
         ),
         (replace(CONTRACT, labels=("a", "b")), Scripted([0] * 4), "2 labels, 4 outputs"),
         (CONTRACT, Scripted([0] * 5), "4 labels, 5 outputs"),

@@ -202,10 +202,8 @@ def test_kinds_are_what_was_measured(runtime: str, machine: str, dtype: str, xnn
         ("two outputs", "has one output; this model has 2"),
         ("dynamic batch", r"input shape must be fixed; got \(-1, 16, 16, 3\)"),
         ("dynamic size", r"input shape must be fixed; got \(1, -1, -1, 3\)"),
-        ("a vector", r"input must be \(1, height, width, 3\); got \(1, 8\)"),
-        ("one channel", r"input must be \(1, height, width, 3\); got \(1, 16, 16, 1\)"),
+        ("a vector", r"input must be \(1, height, width, 3\), or 1 channel; got \(1, 8\)"),
         ("a map", r"output must be \(1, classes\)"),
-        ("one class", r"output must be \(1, classes\), two classes or more; got \(1, 1\)"),
     ],
 )
 def test_a_model_of_another_kind_is_named(strange_models: dict[str, bytes], runtime: str, name: str, said: str) -> None:

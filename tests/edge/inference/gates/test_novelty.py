@@ -207,8 +207,8 @@ def test_distance_by_hand() -> None:
 
 def test_addends_sum_up_to_the_square() -> None:
     view = View(drawn()[3])
-    for name, family in FAMILIES.items():
-        distance, addends = shipped_novelty().families[name].distance(family.measure(view))
+    for name, family in shipped_novelty().families.items():
+        distance, addends = family.distance(FAMILIES[name].measure(view))
         assert addends.sum() == pytest.approx(distance**2)
 
 

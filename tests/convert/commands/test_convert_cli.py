@@ -217,9 +217,10 @@ def test_parity_of_a_bundle_and_of_a_file_agree(world: World, shipped: tuple[Any
     bundle = run("parity", world.model, shipped[1], *judged(world), "--json")
     file = run("parity", world.model, shipped[1] / "model.tflite", *judged(world), "--json")
     assert bundle.code == file.code == 0
-    asked = [done.record["device"].pop("gates") for done in (bundle, file)]
+    records = bundle.record, file.record
+    asked = [record["device"].pop("gates") for record in records]
     assert asked == [["under_exposed"], []], "only a bundle has gates"
-    assert bundle.record == file.record
+    assert records[0] == records[1]
     assert file.record["verdict"] == "pass" and file.record["synthetic"] is False
 
 

@@ -43,15 +43,21 @@ class Mutant:
     Attributes:
         name: `function: before -> after`, with a number where a function has the same twice; stable when other parts of
             the module change.
-        line: of the module. function: qualified name of the outermost function around it; "" where the line runs at
-            import.
+        line, last: of the module, from the first line of the statement or expression to the last of it or of its
+            condition. function: qualified name of the outermost function around it; "" where the line runs at import.
         tree: of the whole module, with the fault.
     """
 
     name: str
     line: int
+    last: int
     function: str
     tree: ast.Module
+
+    @property
+    def lines(self) -> range:
+        """Whoever runs one of them may notice the fault."""
+        return range(self.line, self.last + 1)
 
 
 def mutants(source: str) -> list[Mutant]:
@@ -65,7 +71,8 @@ def mutants(source: str) -> list[Mutant]:
             seen[name] += 1
             if seen[name] > 1:
                 name += f" #{seen[name]}"
-            found.append(Mutant(name, node.lineno, function, _changed(tree, node, change)))
+            last = node.test.end_lineno if isinstance(node, ast.If | ast.While) else node.end_lineno
+            found.append(Mutant(name, node.lineno, last or node.lineno, function, _changed(tree, node, change)))
     return found
 
 

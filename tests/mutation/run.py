@@ -79,7 +79,7 @@ def judged(target: Target, only: str = "") -> Result:
     return Result(target.module, found["total"], tuple(found["survivors"]))
 
 
-@dataclass
+@dataclass(eq=False)  # hashed by pytest, where tests lie below several conftest.py
 class _Session:
     """A pytest plugin: collects as usual, then runs the tests once a mutant."""
 
@@ -102,7 +102,7 @@ class _Session:
         items = sorted(session.items, key=lambda item: seconds[item.nodeid])
         survivors = []
         for number, mutant in enumerate(chosen, start=1):
-            asked = [item for item in items if not mutant.function or mutant.line in lines[item.nodeid]]
+            asked = [item for item in items if not mutant.function or not lines[item.nodeid].isdisjoint(mutant.lines)]
             if not asked or not self._noticed(mutant, asked):
                 survivors.append(mutant.name)
                 _say(f"{self.target.module}:{mutant.line}: lived: {mutant.name}")
@@ -114,7 +114,7 @@ class _Session:
     def _noticed(self, mutant: Mutant, items: Sequence[pytest.Item]) -> bool:
         code = compile(mutant.tree, str(ROOT / self.target.module), "exec")
         if not mutant.function:
-            words = [*OPTIONS, "-x", *dict.fromkeys(item.nodeid for item in items)]
+            words = [*OPTIONS, "-x", *self.target.tests]  # not by name: a constant may be part of one
             return self._ended(mutant, _forked(lambda: _anew(self.target, code, words), LONGEST))
 
         def run() -> int:

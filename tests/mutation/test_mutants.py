@@ -42,6 +42,14 @@ def test_faults_are_set_where_they_may_be_and_named_by_function() -> None:
     assert found["inside: 1 -> 2"].function == "", "a default is set at import"
 
 
+def test_a_fault_lies_on_every_line_of_its_condition() -> None:
+    """Of `if (` alone no test is known to run it: what runs are the lines below."""
+    source = "def inside(value):\n    if (\n        value > 1\n        and value < 3\n    ):\n        return 1\n"
+    found = {mutant.name: list(mutant.lines) for mutant in mutants(source)}
+    assert found["inside: if value > 1 and value < 3: -> if not (value > 1 and value < 3)"] == [2, 3, 4]
+    assert found["inside: value < 3 -> value <= 3"] == [4] and found["inside: return 1 -> return None"] == [6]
+
+
 @pytest.mark.parametrize(
     ("name", "value", "before", "after"),
     [

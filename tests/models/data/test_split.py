@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.data import split as split_module
 from models.data.dataset import ImageSet, Sample, scan
 from models.data.parts import split_for
 from models.data.published import PUBLISHED_FILES, PUBLISHED_SPLIT, RANDOM_SPLIT
@@ -260,3 +261,19 @@ def test_fractions_are_positive_shares_of_parts_that_sum_to_one(fractions: dict[
 def test_fractions_may_leave_out_a_part() -> None:
     samples, fields = make_samples([("a", n) for n in range(10)])
     assert random_split(samples, fields, 1, {"train": 0.5, "test": 0.5 + 1e-12}).counts()["train"] == {"a": 5}
+
+
+def test_a_part_is_drawn_by_the_room_left_in_it() -> None:
+    def drawn(**room: float) -> list[str]:
+        return [split_module._draw(room, seed, "g") for seed in range(60)]
+
+    assert set(drawn(train=1.0, test=0.0)) == {"train"} == set(drawn(train=0.5, test=-9.0))
+    for room in (0.5, 8.0):
+        assert {part: drawn(train=room, test=room).count(part) >= 15 for part in ("train", "test")} == {
+            "train": True,
+            "test": True,
+        }
+    assert drawn(train=1.0, test=0.1).count("train") > 40
+    assert drawn(train=0.1, test=1.0) != drawn(train=1.0, test=0.1)
+    assert set(drawn(train=-2.0, test=-1.0, validation=-3.0)) == {"test"}, "the fullest part is left out"
+    assert set(drawn(train=0.0, test=-1.0)) == {"train"}

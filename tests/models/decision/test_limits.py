@@ -60,3 +60,27 @@ def test_the_value_at_the_limit_passes_and_the_next_does_not() -> None:
 def test_a_ceiling_is_at_least_what_its_rule_allows_and_no_limit_is_below_0() -> None:
     assert LimitRule(True, 0.0015, least=1.0).limit(np.zeros(30)) == 1.0
     assert LimitRule(False, 0.0015).limit(np.array([0.0, 0.1, 5.0])) == 0.0
+
+
+def test_one_image_expected_beyond_is_enough_for_a_quantile() -> None:
+    values = np.arange(100.0) ** 2
+    assert upper_tail(values, 0.01) == 99.0**2 == np.quantile(values, 0.99, method="higher")
+    assert upper_tail(values, 0.0099) > 99.0**2
+
+
+def test_the_tail_is_what_lies_beyond_the_outermost_tenth() -> None:
+    """Of 0..20 these are 19 and 20, at 1 and 2 from 18; 18 itself is not."""
+    assert upper_tail(np.arange(21.0), 0.001) == pytest.approx(18 + 1.5 * math.log(100), rel=1e-12)
+
+
+def test_the_share_is_counted_from_the_side_that_is_refused() -> None:
+    assert LimitRule(True, 0.01).quantile == 0.99 and LimitRule(False, 0.01).quantile == 0.01
+
+
+def test_a_factor_widens_the_limit_and_digits_far_behind_do_not() -> None:
+    values = np.full(700, 1.5)
+    assert LimitRule(True, 0.0015, factor=2.0).limit(values) == 3.0
+    assert LimitRule(False, 0.0015, factor=0.5).limit(values) == 0.75
+    assert LimitRule(True, 0.0015).limit(np.full(700, 1.230000004)) == 1.23
+    assert LimitRule(True, 0.0015).limit(np.full(700, 1.23000001)) == 1.24
+    assert LimitRule(False, 0.0015).limit(np.full(700, 1.229999996)) == 1.23

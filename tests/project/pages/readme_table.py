@@ -17,6 +17,8 @@ ROWS = (  # how the rows' titles begin
     "malignant images that turn Benign by quantization",
     "accuracy, float, a shorter recipe, cross-validated by blocks",
     "malignant images it calls Benign there",
+    "the device (gates, int8, threshold) on the test images",
+    "malignant images it answers Benign",
 )
 TITLES = {ROWS[0]: "accuracy, int8, field-disjoint test split"}
 

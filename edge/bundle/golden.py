@@ -141,6 +141,8 @@ def _array(data: bytes, name: str) -> npt.NDArray[Any]:
         if _npy.read_magic(stream) != (1, 0):
             raise BundleError(f"{name}: must be npy version 1.0")
         shape, by_columns, dtype = _npy.read_array_header_1_0(stream, max_header_size=4096)
+    except BundleError:  # a ValueError as well
+        raise
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
         raise BundleError(f"{name}: not a readable npy array ({type(error).__name__})") from error
     if dtype not in (np.dtype(np.uint8), np.dtype(np.int8)) or by_columns:

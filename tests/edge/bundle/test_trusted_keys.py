@@ -103,6 +103,29 @@ def test_too_many_files_are_not_read(keys: Path, tmp_path: Path) -> None:
         TrustedKeys.load(folder)
 
 
+def test_as_many_files_as_that_are_read_and_revocations_as_large(keys: Path, tmp_path: Path) -> None:
+    folder = trusted_folder(tmp_path / "trusted", keys, "officer")
+    for number in range(MOST_FILES - 1):
+        (folder / f"{number}.revoked").touch()
+    (folder / "0.revoked").write_bytes(b"#" * 256 * 1024)
+    assert MOST_FILES == 64 and len(TrustedKeys.load(folder).keys) == 1
+    (folder / "0.revoked").write_bytes(b"#" * (256 * 1024 + 1))
+    with pytest.raises(TrustError, match="larger than"):
+        TrustedKeys.load(folder)
+
+
+def test_what_was_taken_back_is_read_to_the_last_line(keys: Path, tmp_path: Path) -> None:
+    folder = trusted_folder(tmp_path / "trusted", keys, "officer", "successor")
+    [gone] = [key.id for key in TrustedKeys.load(folder).keys.values() if key.name == "officer"]
+    lines = ["# a comment", "", f"bundle {'ab' * 32}  # lost", f"bundle {'cd' * 32}", f"key\t{gone}"]
+    (folder / "x.revoked").write_text("\n".join(lines))
+    found = TrustedKeys.load(folder)
+    assert [key.name for key in found.keys.values()] == ["successor"] and gone not in found.keys
+    assert found.revoked_keys == {gone} and found.revoked_bundles == {"ab" * 32, "cd" * 32} and found.held
+    (folder / "successor.pub").unlink()
+    assert TrustedKeys.load(folder).keys == {} and TrustedKeys.load(folder).held
+
+
 def test_who_else_may_write_there_is_told(keys: Path, tmp_path: Path) -> None:
     folder = trusted_folder(tmp_path / "trusted", keys, "officer")
     folder.chmod(0o755)

@@ -18,7 +18,7 @@ from convert.parity.evidence import more_for_bound, more_for_fall
 from convert.parity.latency import latency_ratio
 from convert.parity.policy import Policy
 from convert.parity.summary import SEARCH, cure
-from convert.parity.verdict import Judgement, judge
+from convert.parity.verdict import Judgement, _excused, judge
 from edge.inference.contract import FLOAT32, Quantization
 from edge.inference.interpreters import TensorSpec
 from models.statistics.intervals import (
@@ -522,3 +522,18 @@ def test_latency_refuses_what_is_no_comparison() -> None:
     slow.runtime = "tf_lite"
     with pytest.raises(LatencyError, match="one runtime"):
         latency_ratio(slow, fast, pair)
+
+
+def test_an_excuse_holds_up_to_the_limit_itself() -> None:
+    """Five lost and one gained of 100; of the lost two were undecided: two points are left."""
+    assert _excused((5, 1), 100, 2.0, 2, 0).startswith("2 of the lost were undecided")
+    assert _excused((5, 1), 100, 1.999, 2, 0) == "" == _excused((1, 0), 100, 2.0, 0, 0)
+
+
+def test_the_bound_is_in_points_and_one_image_net_cannot_tell() -> None:
+    truth, before, after = balanced(50), balanced(50), balanced(50)
+    after[100:102], before[102] = 3, 3
+    checks = {check.name: check for check in verdict(outputs(before), outputs(after), truth).checks}
+    assert checks["accuracy-drop-bound"].measured == 100 * paired_difference_upper(2, 1, 200)
+    told = {c.subject: c for c in verdict(outputs(before), outputs(after), truth).checks if c.name == "recall"}["Pre"]
+    assert told.outcome == "pass" and "one image cannot tell" in told.message

@@ -12,7 +12,7 @@ def more_for_bound(lost: int, gained: int, images: int, limit: float, confidence
     """Until the upper bound of a fall is within `limit` points, or its lower one beyond; None if no number would.
 
     >>> more_for_bound(0, 0, 180, 1.0, 0.95)
-    91
+    88
     """
 
     def decided(b: int, c: int, n: int) -> bool:

@@ -44,8 +44,14 @@ def in_safe_forms(network: Any) -> tuple[Any, tuple[str, ...]]:
         if safe.weights:
             safe.set_weights(layer.get_weights())
     notes = [
-        f"layer {layer.name} ({type(layer).__name__}): converted with its {_steps(layer)} time steps written out"
-        " (unroll=True), since the converter crashes on the loop; its function is the same"
+        f"layer {layer.name} ({type(layer).__name__}): "
+        + (
+            "converted with a product of its own for each gate, since TFLite has no int8 for the split of a common one"
+            if recurrent(layer).unroll
+            else f"converted with its {_steps(layer)} time steps written out (unroll=True), since the converter crashes"
+            " on the loop"
+        )
+        + "; its function is the same"
         for layer in unrolled
     ]
     notes += [
@@ -72,9 +78,9 @@ def recurrent(layer: Any) -> Any:
 
 
 def _steps(layer: Any) -> int:
-    """Time steps of a recurrent layer that can be unrolled and is not; 0 of any other."""
+    """Time steps of a recurrent layer that is to be built anew, as `_unrolled` does; 0 of any other."""
     inner = recurrent(layer)
-    if inner is None or inner.unroll or inner.stateful:
+    if inner is None or inner.stateful or (inner.unroll and all(_implementation(cell) == 1 for cell in _cells(layer))):
         return 0
     try:
         steps = layer.input.shape[1]
@@ -96,9 +102,19 @@ def _unrolled(layer: Any) -> Any:
         if isinstance(config.get(key), dict) and "unroll" in config[key].get("config", {}):
             config[key] = {**config[key], "config": {**config[key]["config"], "unroll": True}}
     unrolled = type(layer).from_config(config)
-    for loop in (unrolled, *(getattr(unrolled, side, None) for side in ("forward_layer", "backward_layer"))):
-        cell: Any = getattr(loop, "cell", None)
-        for each in getattr(cell, "cells", (cell,)):
-            if hasattr(each, "implementation"):
-                each.implementation = 1
+    for cell in _cells(unrolled):
+        if hasattr(cell, "implementation"):
+            cell.implementation = 1
     return unrolled
+
+
+def _cells(layer: Any) -> list[Any]:
+    """Of a recurrent layer, of both directions, and of cells stacked in one."""
+    loops = (layer, *(getattr(layer, side, None) for side in ("forward_layer", "backward_layer")))
+    cells = [loop.cell for loop in loops if hasattr(loop, "cell")]
+    return [each for cell in cells for each in getattr(cell, "cells", (cell,))]
+
+
+def _implementation(cell: Any) -> int:
+    """1 for each gate's own product, also of a cell without the choice; 2 for a common one that is split."""
+    return int(getattr(cell, "implementation", 1))

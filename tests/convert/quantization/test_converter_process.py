@@ -102,14 +102,22 @@ def test_weights_that_changed_are_exported_again(tmp_path):
     assert float_tflite(model) != before
 
 
-@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
-def test_a_recurrent_network_converts_and_decides_as_float(tmp_path, kind, caplog):
-    recurrent_network(getattr(keras.layers, kind)(4, name="memory")).save(tmp_path / "net.keras")
+@pytest.mark.parametrize(
+    ("kind", "unroll", "said"),
+    [
+        ("LSTM", False, "its 4 time steps written out"),
+        ("GRU", False, "its 4 time steps written out"),
+        ("LSTM", True, "a product of its own for each gate"),
+    ],
+)
+def test_a_recurrent_network_converts_and_decides_as_float(tmp_path, kind, unroll, said, caplog):
+    """Also one that was built unrolled, as the line about a loop advises."""
+    recurrent_network(getattr(keras.layers, kind)(4, name="memory", unroll=unroll)).save(tmp_path / "net.keras")
     model = load_float(tmp_path / "net.keras")
     pixels = smear_pixels(12, size=8)
     with caplog.at_level("INFO"):
         converted = quantize(model, SMALL, pixels)
-    assert f"layer memory ({kind}): converted with its 4 time steps written out" in caplog.text
+    assert f"layer memory ({kind}): converted with {said}" in caplog.text
     verify(converted, SMALL)
     wanted = model.predict(np.concatenate([SMALL.encode(image) for image in pixels]))
     got = (run_tflite(converted, (pixels.astype(int) - 128).astype(np.int8)).astype(int) + 128) / 256

@@ -64,6 +64,8 @@ def _doubts(bundle: "SlotStatus") -> str:
     from edge.bundle.provenance import BY_LAXER_POLICY, ON_SYNTHETIC
 
     said = [ON_SYNTHETIC] if bundle.synthetic_certificate else []
+    if bundle.gates is False:
+        said.append("no gates, so that the service refuses to start with it (`convert gates` renews it)")
     return "; ".join([*said, *([f"{BY_LAXER_POLICY}: {bundle.lax_policy}"] if bundle.lax_policy else [])])
 
 

@@ -17,7 +17,8 @@ class SlotStatus(Struct, frozen=True):
     """The bundle in a slot; `version` and `digest` None where its files do not say, `fault` None where it verifies.
 
     `synthetic_certificate`: synthetic images certified it; None where it does not verify. `lax_policy`: its policy,
-    where that is laxer than the shipped one.
+    where that is laxer than the shipped one. `gates`: whether it says when it must not be asked, without which the
+    service does not start; None where it does not verify.
 
     >>> SlotStatus("tiny-int8", 3, "0" * 64, "unsigned", None, synthetic_certificate=False).version
     3
@@ -30,6 +31,7 @@ class SlotStatus(Struct, frozen=True):
     fault: str | None
     synthetic_certificate: bool | None
     lax_policy: str | None = None
+    gates: bool | None = None
 
 
 class SlotsStatus(Struct, frozen=True):
@@ -95,11 +97,11 @@ def _slot_status(slots: Slots, place: Place | None, trust: TrustedKeys, allow_un
     if place is None:
         return None
     identity = slots.identity(place)
-    signed_by = fault = synthetic = lax_policy = None
+    signed_by = fault = synthetic = lax_policy = gates = None
     try:
         bundle = bundles.load(slots.path(place), trust=trust, allow_unsigned=allow_unsigned, allow_uncertified=True)
         signed_by, synthetic = bundle.provenance.signed_by, bundle.synthetic
-        lax_policy = bundle.lax_policy
+        lax_policy, gates = bundle.lax_policy, bundle.gates is not None
     except LeukoscopeError as error:
         fault = str(error)
     return SlotStatus(
@@ -110,4 +112,5 @@ def _slot_status(slots: Slots, place: Place | None, trust: TrustedKeys, allow_un
         fault=fault,
         synthetic_certificate=synthetic,
         lax_policy=lax_policy,
+        gates=gates,
     )

@@ -15,6 +15,7 @@ import pytest
 
 from edge.bundle import bundle as bundles
 from edge.bundle.archive import zip_bytes
+from edge.bundle.bundle import NO_KEYS
 from edge.bundle.trusted import TrustedKeys
 from edge.diagnostics.slots import slots
 from edge.errors import InterpreterUnavailable, UpdateError
@@ -203,6 +204,20 @@ def test_an_unsigned_bundle_in_so_many_words(device: Device, tmp_path: Path) -> 
     assert code == 1 and "not signed" in out
     code, _, err = device.edge("classify", device.image, "--ungated")
     assert code != 0 and "not signed" in err
+
+
+def test_a_bundle_of_before_gates_is_said_to_keep_the_service_from_starting(device: Device) -> None:
+    words = ("slots", "--slots", device.slots.folder, "--trusted", device.world.trusted, "--allow-unsigned")
+    assert "no gates" not in device.edge(*words)[1]
+    current = device.slots.current()
+    assert current is not None
+    path = device.slots.path(current)
+    parts = bundles.parts_of(bundles.load(path, trust=NO_KEYS, allow_unsigned=True, allow_uncertified=True))
+    certificate = {key: value for key, value in parts["certificate"].items() if key != "gates"}
+    bundles.write(path, **{**parts, "certificate": certificate, "gates": None})
+    code, out, _ = device.edge(*words)
+    assert code == 0 and "no gates, so that the service refuses to start with it" in out
+    assert json.loads(device.edge(*words, "--json")[1])["slots"][current.slot]["gates"] is False
 
 
 def test_what_was_gone_back_from_is_not_installed_again_unless_told(device: Device, world: World) -> None:

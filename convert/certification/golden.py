@@ -44,7 +44,7 @@ class Candidate:
     margin: int
 
 
-class Kinds:
+class ArithmeticSet:
     """The model under every kind of arithmetic that this machine can compute, the device's default first.
 
     On a machine whose kinds were never measured that is the default alone, "?". Kernels that do not know an operator
@@ -94,7 +94,7 @@ def certified_golden(int8: bytes, contract: InputContract) -> tuple[Golden, dict
         images get, and those that nothing tried here got), `images` (of each: what it is, label, margin and the widest
         range of an output between kinds, both in LSB).
     """
-    kinds = Kinds(int8, contract)
+    kinds = ArithmeticSet(int8, contract)
     chosen, answered = choose(kinds, contract)
     outputs = {kind: np.stack([kinds.ask(each.pixels, kind) for each in chosen]) for kind in kinds.interpreters}
     others = {kind: raw for kind, raw in outputs.items() if kind not in (kinds.first, "?")}
@@ -118,7 +118,7 @@ def certified_golden(int8: bytes, contract: InputContract) -> tuple[Golden, dict
     return golden, record
 
 
-def choose(kinds: Kinds, contract: InputContract) -> tuple[list[Candidate], set[int]]:
+def choose(kinds: ArithmeticSet, contract: InputContract) -> tuple[list[Candidate], set[int]]:
     """The golden images in their order, and the classes among them."""
     fields = [kinds.candidate(what, pixels) for what, pixels in drawn(contract)]
     made = [kinds.candidate(what, pixels) for what, pixels in _made(fields, contract)]
@@ -173,7 +173,7 @@ def _pairs(confident: Sequence[Candidate]) -> Iterator[tuple[Candidate, Candidat
         yield confident[-1], confident[0]
 
 
-def _turn(kinds: Kinds, one: Candidate, other: Candidate) -> Candidate | None:
+def _turn(kinds: ArithmeticSet, one: Candidate, other: Candidate) -> Candidate | None:
     """The mixture of two images nearest to where the answer turns on which all kinds agree; None where none is near."""
 
     def mixed(weight: int) -> Candidate:

@@ -36,7 +36,7 @@ CONTRACT, NETWORK, RECORD, CHECKPOINT = "contract.json", "model.keras", "trainin
 
 
 @dataclass(frozen=True, eq=False)
-class Pupil:
+class TrainingPlan:
     """A variant to be trained, with what it begins with.
 
     Attributes:
@@ -50,10 +50,10 @@ class Pupil:
     recipe: Recipe
 
 
-def pupil(variant: Variant, start: Path, shipped: InputContract, epochs: int) -> Pupil:
+def training_plan(variant: Variant, start: Path, shipped: InputContract, epochs: int) -> TrainingPlan:
     """A variant with the shipped contract at its own size; thresholds of a decision are of another network and go."""
     contract = replace(shipped.undecided(), size=(variant.size, variant.size))
-    return Pupil(variant, start, contract, recipe(variant, epochs))
+    return TrainingPlan(variant, start, contract, recipe(variant, epochs))
 
 
 def recipe(variant: Variant, epochs: int) -> Recipe:
@@ -86,7 +86,7 @@ def for_size(augmentation: Augmentation, size: int) -> Augmentation:
     )
 
 
-def learned(pupil: Pupil, source: Source, folder: Path) -> Path:
+def trained_file(plan: TrainingPlan, source: Source, folder: Path) -> Path:
     """The trained network's file, from `folder` when it was trained from the same start, recipe and images before.
 
     Args:
@@ -97,25 +97,25 @@ def learned(pupil: Pupil, source: Source, folder: Path) -> Path:
         KeyboardInterrupt: the epochs that were finished are kept.
     """
     parts = {part: source.split.samples(source.image_set, part) for part in ("train", "validation")}
-    facts = _facts(pupil, parts)
+    facts = _facts(plan, parts)
     if _done(folder, facts):
         return folder / NETWORK
     _start_anew_unless(folder, facts)
-    epochs = sum(stage.epochs for stage in pupil.recipe.stages)
+    epochs = sum(stage.epochs for stage in plan.recipe.stages)
     _log.info(
-        f"  training {pupil.variant.name} from {_said_start(pupil)}: {epochs} epochs of {len(parts['train'])} images;"
+        f"  training {plan.variant.name} from {_said_start(plan)}: {epochs} epochs of {len(parts['train'])} images;"
         " it continues when interrupted"
     )
     best = train(
-        _network(pupil),
-        pupil.contract,
-        _pixels(parts["train"], pupil.contract),
-        _pixels(parts["validation"], pupil.contract),
-        pupil.recipe,
+        _network(plan),
+        plan.contract,
+        _pixels(parts["train"], plan.contract),
+        _pixels(parts["validation"], plan.contract),
+        plan.recipe,
         folder / CHECKPOINT,
     )
     write_whole(folder / NETWORK, best.read_bytes())
-    write_whole(folder / CONTRACT, pupil.contract.to_json())
+    write_whole(folder / CONTRACT, plan.contract.to_json())
     record = {
         **facts,
         "network_sha256": _sha256(folder / NETWORK),
@@ -142,15 +142,15 @@ def training_of(folder: Path) -> Training | None:
         return None
 
 
-def _facts(pupil: Pupil, parts: dict[str, tuple[Sample, ...]]) -> dict[str, Any]:
+def _facts(plan: TrainingPlan, parts: dict[str, tuple[Sample, ...]]) -> dict[str, Any]:
     """All that a variant follows from, JSON-safe."""
     return {
-        "variant": pupil.variant.name,
-        "width": pupil.variant.width,
-        "start": _said_start(pupil),
-        "start_sha256": _sha256(pupil.start),
-        "recipe": pupil.recipe.to_record(),
-        "contract": pupil.contract.to_json(),
+        "variant": plan.variant.name,
+        "width": plan.variant.width,
+        "start": _said_start(plan),
+        "start_sha256": _sha256(plan.start),
+        "recipe": plan.recipe.to_record(),
+        "contract": plan.contract.to_json(),
         "images": {part: len(samples) for part, samples in parts.items()},
         "images_sha256": {
             part: hashlib.sha256("\n".join(f"{s.sha256} {s.label}" for s in samples).encode()).hexdigest()
@@ -159,8 +159,8 @@ def _facts(pupil: Pupil, parts: dict[str, tuple[Sample, ...]]) -> dict[str, Any]
     }
 
 
-def _said_start(pupil: Pupil) -> str:
-    return f"the backbone {pupil.start.name}" if pupil.variant.backbone else str(pupil.variant.start)
+def _said_start(plan: TrainingPlan) -> str:
+    return f"the backbone {plan.start.name}" if plan.variant.backbone else str(plan.variant.start)
 
 
 def _done(folder: Path, facts: dict[str, Any]) -> bool:
@@ -186,7 +186,7 @@ def _start_anew_unless(folder: Path, facts: dict[str, Any]) -> None:
         write_whole(started, text)
 
 
-def _network(pupil: Pupil) -> Any:
+def _network(plan: TrainingPlan) -> Any:
     """The variant's network with the weights it begins with."""
     from models.support.quiet_tensorflow import import_tensorflow
 
@@ -197,10 +197,10 @@ def _network(pupil: Pupil) -> Any:
     from models.networks.loading import load_network
 
     keras.utils.set_random_seed(SEED)
-    classes, width = len(pupil.contract.labels), pupil.variant.width
-    model = mobilenet_v2(pupil.contract.size, classes, width, pupil.variant.backbone)
-    if pupil.variant.backbone is None:
-        before, _ = load_network(pupil.start.parent)
+    classes, width = len(plan.contract.labels), plan.variant.width
+    model = mobilenet_v2(plan.contract.size, classes, width, plan.variant.backbone)
+    if plan.variant.backbone is None:
+        before, _ = load_network(plan.start.parent)
         model.set_weights(before.get_weights())
     return model
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from convert.calibration.evaluation_data import Source
 from convert.errors import ParetoError, TooFewImagesError
-from convert.pareto.fine_tune import learned, pupil, training_of
+from convert.pareto.fine_tune import trained_file, training_of, training_plan
 from convert.pareto.front import front
 from convert.pareto.grid import VARIED, Variant
 from convert.pareto.measurement import CALIBRATION_IMAGES, candidate, measured
@@ -223,7 +223,9 @@ def _trained(settings: Settings, variant: Variant, source: Source, watch: Stopwa
     else:
         start = folder / str(variant.start) / "model.keras"
     with watch("train"):
-        file = learned(pupil(variant, start, _shipped_contract(), settings.epochs), source, folder / variant.name)
+        file = trained_file(
+            training_plan(variant, start, _shipped_contract(), settings.epochs), source, folder / variant.name
+        )
     return load_float(file)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from convert.certification.golden import Kinds, drawn
+from convert.certification.golden import ArithmeticSet, drawn
 from convert.tflite.schema import SchemaTable
 from docs.studies.command import Study, output, run
 from edge.bundle import bundle as bundles
@@ -64,7 +64,7 @@ class GoldenStudy(Study):
 def between_kinds(bundle: Bundle, sets: dict[str, Pixels]) -> list[dict[str, Any]]:
     """For each pair of kinds and each set of images: how many agree to the bit and to 1 LSB, the largest difference
     (LSB), and how many images get another class."""
-    kinds = Kinds(bundle.model, bundle.contract)
+    kinds = ArithmeticSet(bundle.model, bundle.contract)
     rows = []
     for images, pixels in sets.items():
         _log.info(f"asking kinds {', '.join(kinds.interpreters)} about the {images}")

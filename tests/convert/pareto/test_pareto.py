@@ -16,11 +16,10 @@ from hypothesis import strategies as st
 
 from convert.calibration.evaluation_data import Source
 from convert.errors import ParetoError, QuantizationError
-from convert.pareto import fine_tune as lesson
-from convert.pareto import measurement
+from convert.pareto import fine_tune, measurement
 from convert.pareto.backbone_weights import fitting
 from convert.pareto.figure import pareto_figure
-from convert.pareto.fine_tune import learned, pupil
+from convert.pareto.fine_tune import trained_file, training_plan
 from convert.pareto.formats import FORMATS, converted
 from convert.pareto.front import front
 from convert.pareto.grid import VARIED, Variant, variants_of, variants_of_shipped
@@ -98,15 +97,15 @@ def test_networks_of_one_name_are_told_apart() -> None:
 
 
 def test_a_short_recipe_is_the_shipped_network_s() -> None:
-    further = lesson.recipe(Variant("x", None, 1.0, 112, start=VARIED), epochs=3)
+    further = fine_tune.recipe(Variant("x", None, 1.0, 112, start=VARIED), epochs=3)
     assert [(s.trainable, s.epochs) for s in further.stages] == [("all", 3)]
     assert further.freeze_batch_norm and further.caution > 0 and further.background_swap.total > 0
-    assert further.augmentation.blur == pytest.approx(lesson.FURTHER[VARIED].augmentation.blur / 2)
-    assert further.augmentation.hue == lesson.FURTHER[VARIED].augmentation.hue
-    from_backbone = lesson.recipe(Variant("x", None, 0.35, 448, backbone=Path("w.h5")), epochs=3)
+    assert further.augmentation.blur == pytest.approx(fine_tune.FURTHER[VARIED].augmentation.blur / 2)
+    assert further.augmentation.hue == fine_tune.FURTHER[VARIED].augmentation.hue
+    from_backbone = fine_tune.recipe(Variant("x", None, 0.35, 448, backbone=Path("w.h5")), epochs=3)
     assert [(s.trainable, s.epochs) for s in from_backbone.stages] == [("all", 3)]
     assert from_backbone.stages[0].learning_rate > further.stages[0].learning_rate
-    assert from_backbone.augmentation == lesson.FURTHER[VARIED].augmentation  # never more of anything
+    assert from_backbone.augmentation == fine_tune.FURTHER[VARIED].augmentation  # never more of anything
 
 
 @pytest.fixture(scope="module")
@@ -273,15 +272,15 @@ def variant_trained(world: World, source: Source, monkeypatch: pytest.MonkeyPatc
     """`learned` with the small network in MobileNetV2's place, on the small world's images."""
     import keras
 
-    monkeypatch.setattr(lesson, "_network", lambda pupil: keras.saving.load_model(world.model))
+    monkeypatch.setattr(fine_tune, "_network", lambda plan: keras.saving.load_model(world.model))
     divided = replace(source, split=with_validation(source.split))
     variant = Variant("small", None, 1.0, 32, start="dots")
 
     def learn(folder: Path, epochs: int = 1, start: Path = world.model) -> Path:
         shipped = replace(CONTRACT, size=(64, 64))
-        one = pupil(variant, start, shipped, epochs)
+        one = training_plan(variant, start, shipped, epochs)
         assert one.contract == CONTRACT
-        return learned(replace(one, recipe=replace(one.recipe, background_swap=NO_SWAP)), divided, folder)
+        return trained_file(replace(one, recipe=replace(one.recipe, background_swap=NO_SWAP)), divided, folder)
 
     return learn
 
@@ -292,8 +291,8 @@ def test_a_variant_is_trained_once(
     file = variant_trained(tmp_path)
     assert load_float(file).size == (32, 32)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["begun.json", "contract.json", "model.keras", "training.json"]
-    assert lesson.training_of(tmp_path).epochs == 1 and lesson.training_of(tmp_path).start == "dots"
-    assert lesson.training_of(trained(VARIED)) is None  # its record is of another kind
+    assert fine_tune.training_of(tmp_path).epochs == 1 and fine_tune.training_of(tmp_path).start == "dots"
+    assert fine_tune.training_of(trained(VARIED)) is None  # its record is of another kind
     before = file.read_bytes()
     trained_again: list[int] = []
 
@@ -301,7 +300,7 @@ def test_a_variant_is_trained_once(
         trained_again.append(1)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(lesson, "train", watched)
+    monkeypatch.setattr(fine_tune, "train", watched)
     assert variant_trained(tmp_path).read_bytes() == before and not trained_again
     other = world.root / "other.keras"
     other.write_bytes(b"another start")

@@ -70,7 +70,7 @@ def test_one_image_expected_beyond_is_enough_for_a_quantile() -> None:
 
 def test_the_tail_is_what_lies_beyond_the_outermost_tenth() -> None:
     """Of 0..20 these are 19 and 20, at 1 and 2 from 18; 18 itself is not."""
-    assert upper_tail(np.arange(21.0), 0.001) == pytest.approx(18 + 1.5 * math.log(100), rel=1e-12)
+    assert upper_tail(np.arange(21.0), 0.001) == pytest.approx(18 + 1.5 / math.log(2) * math.log(100), rel=1e-12)
 
 
 def test_the_share_is_counted_from_the_side_that_is_refused() -> None:

@@ -1,6 +1,7 @@
 """`leukoscope`: the three commands under one name."""
 
 import importlib
+import os
 import subprocess
 import sys
 import tomllib
@@ -13,6 +14,7 @@ from edge import umbrella
 
 def run(*words: str, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(sys, "argv", ["leukoscope", *words])
+    monkeypatch.setattr(os, "_exit", sys.exit)  # a thread that another test left would end the tests
     with pytest.raises(SystemExit) as ended:
         umbrella.main()
     return int(ended.value.code or 0)

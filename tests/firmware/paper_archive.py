@@ -64,7 +64,7 @@ def paper_archive(folder: Path, suite: str, packages: Sequence[str], *, version:
     key.write_bytes(subprocess.run([*gpg, "--export"], check=True, capture_output=True).stdout)
     _run(*gpg, "--clearsign", "--output", lists / "InRelease", release)
     _run("gpgconf", "--homedir", home, "--kill", "gpg-agent")
-    shutil.rmtree(home)
+    shutil.rmtree(home, ignore_errors=True)  # the agent may take its sockets away meanwhile
     return PaperArchive(folder, key)
 
 

@@ -70,6 +70,7 @@ def of_formats() -> dict[str, str]:
     shapes = {"YUYV": (height, stride, 2)}  # a stride of 256 bytes
     shapes |= dict.fromkeys(("NV12", "NV21"), (height * 3 // 2, width))
     shapes |= dict.fromkeys(("YUV420", "YVU420"), (height * 3 // 2, stride))
+    shapes["R8"] = (height, width)
     shapes |= dict.fromkeys(("XBGR8888", "XRGB8888"), (height, width, 4))
     found = {}
     for name in sorted(FORMATS):

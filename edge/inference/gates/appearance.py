@@ -6,12 +6,11 @@ machines.
 """
 
 import math
-from collections.abc import Sequence
-from itertools import pairwise
 
 import cv2
 import numpy as np
 
+from edge.inference.gates.madogram import madogram, steps
 from edge.inference.gates.measures import Plane, View
 
 FINE_LAGS = (1, 2, 3, 4, 6, 8, 12, 16)  # pixels of the halved frame, for luma
@@ -19,8 +18,7 @@ COARSE_LAGS = (1, 2, 4, 8)  # pixels of the quartered frame, for the two colour 
 PERCENTILES = (2, 25, 50, 75, 98)
 STEEP = (3, 12, 36)  # grey levels from one pixel of the halved frame to the next
 _SQUEEZE = 4  # the first lags, over which differences across and down are compared
-_FLOOR = 0.2  # grey levels added to every mean difference, so that an even picture has a logarithm
-_LEAST_SHARE = 0.003  # of the pixels, for the same reason
+_LEAST_SHARE = 0.003  # of the pixels, added so that a picture without steep neighbours has a logarithm
 _LAYOUT = (4, 4)  # columns and rows of the grid that tells where a picture is bright
 
 _LUMA, _COLOUR, _SIZE = "brightness and contrast", "colours", "size of what it shows"
@@ -54,15 +52,15 @@ def appearance(view: View) -> list[float]:
     share of neighbours that differ by more than G. `layout`: logarithm of the spread over a grid of 4 x 4 means + 1.
     """
     luma, red, blue = cv2.split(cv2.cvtColor(view.halved, cv2.COLOR_RGB2YCrCb))
-    across, down = _madogram(luma, FINE_LAGS)
+    across, down = madogram(luma, FINE_LAGS)
     both = [(a + d) / 2 for a, d in zip(across, down, strict=True)]
     squeeze = sum(a - d for a, d in zip(across[:_SQUEEZE], down[:_SQUEEZE], strict=True)) / _SQUEEZE
     numbers = [level for plane in (luma, red, blue) for level in _percentiles(plane)]
-    numbers += [*_channels(view), both[0], *_steps(both), squeeze]
+    numbers += [*_channels(view), both[0], *steps(both), squeeze]
     patches = cv2.split(cv2.cvtColor(view.patches, cv2.COLOR_RGB2YCrCb))
     for plane in patches[1:]:
-        coarse = [(a + d) / 2 for a, d in zip(*_madogram(plane, COARSE_LAGS), strict=True)]
-        numbers += [coarse[0], *_steps(coarse)]
+        coarse = [(a + d) / 2 for a, d in zip(*madogram(plane, COARSE_LAGS), strict=True)]
+        numbers += [coarse[0], *steps(coarse)]
     grid = cv2.resize(patches[0], _LAYOUT, interpolation=cv2.INTER_AREA)
     return [*numbers, *_steep(luma), math.log(float(cv2.meanStdDev(grid)[1][0, 0]) + 1)]
 
@@ -84,24 +82,6 @@ def _channels(view: View) -> list[float]:
         for a, b in ((0, 1), (1, 2))
     ]
     return [*np.log(spread + 1).tolist(), *together]
-
-
-def _madogram(plane: Plane, lags: Sequence[int]) -> tuple[list[float], list[float]]:
-    """For each lag the logarithm of the mean absolute difference, across and down, of uint8 (H, W)."""
-    height, width = plane.shape[:2]
-    across = [_apart(plane[:, lag:], plane[:, :-lag], height * (width - lag)) for lag in lags]
-    down = [_apart(plane[lag:], plane[:-lag], width * (height - lag)) for lag in lags]
-    return across, down
-
-
-def _apart(one: Plane, other: Plane, count: int) -> float:
-    if count <= 0:  # the frame is smaller than the lag
-        return math.log(_FLOOR)
-    return math.log(cv2.norm(one, other, cv2.NORM_L1) / count + _FLOOR)
-
-
-def _steps(values: Sequence[float]) -> list[float]:
-    return [after - before for before, after in pairwise(values)]
 
 
 def _steep(luma: Plane) -> list[float]:

@@ -10,17 +10,15 @@ machines. The scale bar's corner is left out, as in `edge.inference.gates.measur
 """
 
 import math
-from collections.abc import Sequence
-from itertools import pairwise
 
 import cv2
 
-from edge.inference.gates.measures import Plane, View
+from edge.inference.gates.madogram import madogram, steps
+from edge.inference.gates.measures import View
 
 LAGS = (1, 2, 3, 4, 6, 8, 12, 16, 24)  # pixels of the halved frame
 _SHORT = 4  # the first lags, over which cells are compared across and down
-_FLOOR = 0.2  # hundredths of density added to every mean difference, so that a bare ground has a logarithm
-_LEAST_AREA = 0.003  # of the field, for the same reason
+_LEAST_AREA = 0.003  # of the field, added so that a field without nuclei has a logarithm
 
 _GROUND_COLOUR, _RED_COLOUR, _NUCLEAR_COLOUR = "colour of the ground", "colour of the red cells", "colour of the nuclei"
 _AMOUNT, _SIZE, _DETAIL = "amount of cells", "size and crowding of the cells", "contrast of fine detail"
@@ -70,11 +68,11 @@ def structure(view: View) -> list[float]:
     geostatistics' madogram, the first-order variogram.
     """
     red, green = view.halved_densities
-    across, down = _madogram(green)
+    across, down = madogram(green, LAGS)
     both = [(a + d) / 2 for a, d in zip(across, down, strict=True)]
     squeeze = sum(a - d for a, d in zip(across[:_SHORT], down[:_SHORT], strict=True)) / _SHORT
-    red_both = [(a + d) / 2 for a, d in zip(*_madogram(red), strict=True)]
-    return [*_steps(both), both[0], squeeze, *_steps(red_both), *_areas(view)]
+    red_both = [(a + d) / 2 for a, d in zip(*madogram(red, LAGS), strict=True)]
+    return [*steps(both), both[0], squeeze, *steps(red_both), *_areas(view)]
 
 
 def _areas(view: View) -> list[float]:
@@ -82,21 +80,3 @@ def _areas(view: View) -> list[float]:
         cv2.countNonZero(mask) / mask.size for mask in (view.ground, view.red_cells, view.nuclear)
     )
     return [ground, red_cells, math.log(nuclei + _LEAST_AREA)]
-
-
-def _madogram(plane: Plane) -> tuple[list[float], list[float]]:
-    """For each lag the logarithm of the mean absolute difference, across and down, of uint8 (H, W)."""
-    height, width = plane.shape[:2]
-    across = [_apart(plane[:, lag:], plane[:, :-lag], height * (width - lag)) for lag in LAGS]
-    down = [_apart(plane[lag:], plane[:-lag], width * (height - lag)) for lag in LAGS]
-    return across, down
-
-
-def _apart(one: Plane, other: Plane, count: int) -> float:
-    if count <= 0:  # the frame is smaller than the lag
-        return math.log(_FLOOR)
-    return math.log(cv2.norm(one, other, cv2.NORM_L1) / count + _FLOOR)
-
-
-def _steps(values: Sequence[float]) -> list[float]:
-    return [after - before for before, after in pairwise(values)]

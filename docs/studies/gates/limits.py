@@ -27,6 +27,7 @@ from docs.studies.gates.published_limits import (
 from docs.studies.gates.refusals import measured_refusals
 from edge.commands.command_line import Outcome
 from edge.errors import DONE
+from edge.inference.gates.quality import QUALITY
 from edge.system.files import require_file, write_whole
 from edge.system.option_values import switch
 from models.data.published import trained
@@ -63,7 +64,8 @@ class LimitsRequest:
         write_whole(self.write, replace(before, quality=quality_of(limits, values)).to_bytes())
         record = measured_refusals(gates, parts, self.others, _log.info)
         record["limits"] = {
-            name: {"limit": limits[name], "unit": rule.unit, "share": rule.share} for name, rule in RULES.items()
+            name: {"limit": limits[name], "unit": QUALITY[name].unit, "share": rule.share}
+            for name, rule in RULES.items()
         }
         record["budget"], record["versions"] = BUDGET, versions()
         write_record(self.record, record)

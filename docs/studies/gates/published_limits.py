@@ -23,7 +23,7 @@ from edge.inference.gates.quality import QUALITY, gate_of, quality_names
 from models.data.dataset import Sample, load_pixels
 from models.data.published import LABELS, PUBLISHED_SPLIT
 from models.data.scale_bar import fill_corner
-from models.decision.gates_fit import CODE_PER_STOP
+from models.decision.gates_fit import QUALITY_RULES
 from models.errors import DatasetError
 from models.statistics.intervals import wilson
 
@@ -31,48 +31,7 @@ SIZE = (224, 224)
 BUDGET = 0.01  # of the published fields, all gates together
 
 
-@dataclass(frozen=True)
-class Rule:
-    """How one limit follows from the fields: the quantile, moved outwards by a factor, rounded outwards.
-
-    Attributes:
-        ceiling: large values are refused. unit: of the limit. digits: kept behind the point.
-        share: of the published fields that the gate may refuse. factor: what the quantile is multiplied by.
-        why: of share or factor, for the file.
-    """
-
-    ceiling: bool
-    unit: str
-    digits: int = 2
-    share: float = 0.0015
-    factor: float = 1.0
-    why: str = ""
-
-    @property
-    def quantile(self) -> float:
-        """Of the fields' values."""
-        return 1 - self.share if self.ceiling else self.share
-
-    def limit(self, values: npt.NDArray[np.float64]) -> float:
-        """The last value that passes."""
-        method = "higher" if self.ceiling else "lower"  # so that no more than the share is beyond it
-        edge = float(np.quantile(values, self.quantile, method=method)) * self.factor  # type: ignore[call-overload]
-        scale = 10.0**self.digits
-        return float((np.ceil if self.ceiling else np.floor)(edge * scale) / scale)
-
-
-RULES = {
-    "under_exposed": Rule(
-        False, "grey level", 0, factor=2**-CODE_PER_STOP,
-        why="one stop darker than the fields: even two stops change no verdict",
-    ),
-    "over_exposed": Rule(True, "percent of the field"),
-    "empty_field": Rule(False, "percent of the field"),
-    "motion_blur": Rule(
-        True, "px", share=0.0035, why="more than the others' 0.0015: what lies beyond is seen to be drawn out"
-    ),
-    "out_of_focus": Rule(True, "px"),
-}  # fmt: skip
+RULES = {name: QUALITY_RULES[name] for name in quality_names(SMEAR)}  # those of `models gates`
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from edge.commands.command_line import Commands, run_script
 
 COMMANDS = Commands(
     {
-        "audit": "models.commands.audit:audit",
-        "split": "models.commands.split:split",
+        "audit": "models.commands.image_sets.audit:audit",
+        "split": "models.commands.image_sets.split:split",
         "train": "models.commands.train:train",
         "evaluate": "models.commands.evaluate:evaluate",
         "gates": "models.commands.gates:gates",
@@ -14,7 +14,7 @@ COMMANDS = Commands(
         "cross-validate": "models.commands.cross_validate:cross_validate",
         "card": "models.commands.card:card",
         "report": "models.commands.report:report",
-        "fetch": "models.commands.fetch:fetch",
+        "fetch": "models.commands.image_sets.fetch:fetch",
     }
 )
 

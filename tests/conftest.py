@@ -57,7 +57,7 @@ def tiny_models() -> TinyModels:
 def bundle_parts(tiny_models: TinyModels) -> dict[str, Any]:
     """What `edge.bundle.bundle.write` takes, for the tiny network, with a certificate that says "pass"."""
     from edge.bundle.golden import Golden
-    from edge.inference.interpreters import open_interpreter
+    from edge.inference.runtime.interpreters import open_interpreter
 
     inputs = np.random.default_rng(21).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
     interpreter = open_interpreter(tiny_models.int8)

@@ -15,7 +15,7 @@ from convert.quantization.preprocessing_check import check_preprocessing
 from edge.inference.classifier import Classifier, zero_counts_as
 from edge.inference.contract import InputContract
 from edge.inference.gates.base import Gates
-from edge.inference.interpreters import open_interpreter
+from edge.inference.runtime.interpreters import open_interpreter
 from models.decision.device_decision import ask_gates
 
 

@@ -20,7 +20,7 @@ from edge.bundle.golden import Golden
 from edge.cameras.synthetic.smear import synthetic_fields
 from edge.errors import ModelFileError
 from edge.inference.contract import InputContract, Pixels
-from edge.inference.interpreters import Interpreter, open_interpreter
+from edge.inference.runtime.interpreters import Interpreter, open_interpreter
 from edge.inference.scores import Scores, class_scores
 
 FIELDS = 12  # drawn; what is chosen is chosen from these, their negatives, noise and plain colours

@@ -18,7 +18,7 @@ from edge.bundle.bundle import Bundle
 from edge.errors import BundleError
 from edge.inference.contract import InputContract
 from edge.inference.gates.gates_file import GatesFile
-from edge.inference.interpreters import open_interpreter
+from edge.inference.runtime.interpreters import open_interpreter
 from edge.settings.trusted_keys import machine_keys
 
 _log = logging.getLogger(__name__)

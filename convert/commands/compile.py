@@ -10,7 +10,7 @@ from convert.errors import BrokenModelError
 from convert.tflite.inspection import inspect
 from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE, UsageError
-from edge.inference.edgetpu_delegate import device_name
+from edge.inference.runtime.edgetpu_delegate import device_name
 from edge.inference.tflite.model_file import LARGEST_MODEL_BYTES
 from edge.system.files import read_at_most, require_writable
 from edge.system.option_values import optional_path, whole_number

@@ -13,7 +13,7 @@ from edge.bundle.bundle import Bundle
 from edge.bundle.files import COMPILED
 from edge.bundle.golden import Golden
 from edge.errors import BundleError
-from edge.inference.arithmetic import EDGETPU
+from edge.inference.runtime.arithmetic import EDGETPU
 from edge.settings.trusted_keys import machine_keys
 from edge.system.files import write_whole
 

@@ -7,7 +7,7 @@ import numpy as np
 from edge.bundle.bundle import Bundle
 from edge.bundle.golden import Golden
 from edge.errors import GoldenMismatchError
-from edge.inference.arithmetic import EDGETPU
+from edge.inference.runtime.arithmetic import EDGETPU
 from edge.inference.scores import class_scores
 from edge.serving.interpreter import open_edgetpu
 

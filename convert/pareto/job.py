@@ -30,9 +30,9 @@ from convert.parity.stopwatch import Stopwatch
 from convert.quantization.contract_inference import infer_contract
 from convert.quantization.float_model import FloatModel, load_float
 from edge.bundle import bundle as bundles
-from edge.diagnostics.bench_timing import raw_interpreter
+from edge.diagnostics.benchmark.timing import raw_interpreter
 from edge.inference.contract import InputContract
-from edge.inference.interpreters import Interpreter, open_interpreter
+from edge.inference.runtime.interpreters import Interpreter, open_interpreter
 from edge.settings.trusted_keys import machine_keys
 from models.data.published import bundles as shipped_bundles
 from models.data.published import trained

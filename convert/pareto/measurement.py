@@ -29,7 +29,7 @@ from edge.errors import ContractError, ModelFileError
 from edge.inference.benign import indices
 from edge.inference.classifier import Classifier
 from edge.inference.contract import InputContract
-from edge.inference.interpreters import Interpreter, open_interpreter
+from edge.inference.runtime.interpreters import Interpreter, open_interpreter
 from edge.system.files import write_whole
 from edge.system.progress import Progress
 from models.statistics.intervals import wilson

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.diagnostics.bench_timing import peak_rss_mb
-from edge.inference.interpreters import open_interpreter
+from edge.diagnostics.benchmark.timing import peak_rss_mb
+from edge.inference.runtime.interpreters import open_interpreter
 
 TIMEOUT_S = 120
 

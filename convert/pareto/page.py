@@ -1,7 +1,7 @@
 """The report of a comparison: a table for a terminal and for documents, and a self-contained page."""
 
 from convert.pareto.record import Comparison, EdgeTpu
-from edge.inference.arithmetic import named
+from edge.inference.runtime.arithmetic import named
 from edge.page.rendering import render_page
 from edge.page.values import Picture, Table
 from models.statistics.formatting import safety_count

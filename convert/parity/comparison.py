@@ -69,7 +69,7 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         judged: "labels" when the images' true labels were given, else "agreement".
-        kind: kind of arithmetic of the interpreter that ran the int8 model (`edge.inference.arithmetic`).
+        kind: kind of arithmetic of the interpreter that ran the int8 model (`edge.inference.runtime.arithmetic`).
         lost, gained: images only float, only int8 names rightly; `accuracy_drop` = (lost - gained) / images.
         malignant_to_benign: malignant images that float called malignant (by any name) and int8 calls benign.
         called_malignant_to_benign: the same by float's word alone; None only if no label is benign.

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from convert.errors import LatencyError
-from edge.inference.interpreters import Interpreter
+from edge.inference.runtime.interpreters import Interpreter
 from edge.system.interleaved_timing import turns
 
 Tensor = npt.NDArray[Any]

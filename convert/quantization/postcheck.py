@@ -15,7 +15,7 @@ from convert.tflite.inspection import Inspection, TensorInfo, inspect
 from convert.tflite.layer_names import left_in_float
 from edge.errors import ModelFileError
 from edge.inference.contract import FLOAT32, InputContract, Quantization
-from edge.inference.interpreters import TRIAL_S
+from edge.inference.runtime.interpreters import TRIAL_S
 from edge.inference.tflite.child_process import ends_the_process
 from edge.inference.tflite.model_file import check_model, is_vouched_for
 

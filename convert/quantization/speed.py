@@ -6,7 +6,7 @@ from convert.parity.latency import Latency, latency_ratio
 from convert.quantization.float_model import FloatModel
 from convert.quantization.quantize import float_tflite
 from edge.inference.contract import FLOAT32, InputContract, Pixels
-from edge.inference.interpreters import open_interpreter
+from edge.inference.runtime.interpreters import open_interpreter
 
 TIMED_FRAMES = 8
 

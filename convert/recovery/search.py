@@ -31,7 +31,7 @@ from convert.recovery.trials import Measures, Score, Trial
 from convert.tflite.float_file import FloatFile
 from edge.inference.classifier import Classifier
 from edge.inference.contract import FLOAT32, InputContract, Pixels
-from edge.inference.interpreters import open_interpreter
+from edge.inference.runtime.interpreters import open_interpreter
 from edge.system.progress import Progress
 
 _log = logging.getLogger(__name__)

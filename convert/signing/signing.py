@@ -9,7 +9,7 @@ from pathlib import Path
 from convert.errors import SigningError
 from convert.signing.keys import PrivateKey
 from edge.bundle import bundle as bundles
-from edge.bundle.archive import read_zip, zip_bytes
+from edge.bundle.archives.archive import read_zip, zip_bytes
 from edge.bundle.bundle import NO_KEYS, Bundle
 from edge.bundle.envelope import LARGEST_ENVELOPE_BYTES, Envelope
 from edge.bundle.files import FILE_LIMITS

@@ -6,7 +6,6 @@ inside its own installation and no other. `--allow-unsigned` lifts this for one 
 """
 
 __all__ = [
-    "archive",
     "bundle",
     "certified_policy",
     "envelope",

@@ -32,10 +32,10 @@ from edge.bundle.policy import MANIFEST, SIGNATURE, permit
 from edge.bundle.provenance import Provenance
 from edge.bundle.trusted import TrustedKeys
 from edge.errors import BundleError, ContractError, GatesError, GoldenMismatchError
-from edge.inference.arithmetic import UNKNOWN, named
 from edge.inference.contract import InputContract
 from edge.inference.gates.gates_file import GatesFile
-from edge.inference.interpreters import Interpreter
+from edge.inference.runtime.arithmetic import UNKNOWN, named
+from edge.inference.runtime.interpreters import Interpreter
 from edge.inference.tflite.model_file import check_model
 from edge.system.folders import open_folder, write_folder
 

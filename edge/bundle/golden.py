@@ -5,7 +5,7 @@ serve.
 |---|---|
 | `inputs.npy` | the prepared inputs |
 | `outputs.npy` | the outputs of the interpreter that the certificate names |
-| `outputs_KIND.npy`, ... | those of further kinds of arithmetic (`edge.inference.arithmetic`), where certified too |
+| `outputs_KIND.npy`, ... | those of further arithmetic (`edge.inference.runtime.arithmetic`), where certified too |
 
 The archive is written and read here rather than with `numpy.savez` and `numpy.load`: its bytes depend on
 nothing but the arrays (no timestamps, no compressor), and nothing in it is unpickled or larger than
@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edge.bundle.zip_directory import check_directory
+from edge.bundle.archives.zip_directory import check_directory
 from edge.errors import BundleError
-from edge.inference.arithmetic import EDGETPU, KINDS, named
+from edge.inference.runtime.arithmetic import EDGETPU, KINDS, named
 from edge.inference.scores import class_scores
 
 LARGEST_GOLDEN_BYTES = 64 * 2**20

@@ -11,7 +11,7 @@ _BACKENDS = {
     "picamera2": ("edge.cameras.picamera2", "Picamera2Camera"),
     "uvc": ("edge.cameras.uvc", "UvcCamera"),
     "replay": ("edge.cameras.replay", "ReplayCamera"),
-    "sim": ("edge.cameras.simulated", "SimulatedCamera"),
+    "sim": ("edge.cameras.simulation.simulated", "SimulatedCamera"),
 }
 _EXAMPLES = "picamera2:0, uvc:/dev/video0, replay:FOLDER or sim:"
 

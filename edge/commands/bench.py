@@ -43,7 +43,7 @@ class BenchRequest:
         from msgspec import to_builtins
 
         from edge.bundle.trusted import TrustedKeys
-        from edge.diagnostics.bench import measure, table
+        from edge.diagnostics.benchmark.bench import measure, table
 
         if self.mediapipe is not None and not self.mediapipe.is_file():
             raise UsageError(f"--mediapipe must be a uint8 .tflite file with metadata; got {self.mediapipe}")
@@ -57,7 +57,7 @@ class BenchRequest:
             mediapipe=self.mediapipe,
         )
         if self.figure is not None:
-            from edge.diagnostics.bench_figure import draw
+            from edge.diagnostics.benchmark.figure import draw
 
             draw(record, self.figure)
         return Outcome(DONE, to_builtins(record), table(record))
@@ -93,7 +93,7 @@ def bench(
         allow_unsigned: use a bundle that no key trusted here signed; the record says so.
         ungated: measure without gates; the record says so. For a bundle without gates.
     """
-    from edge.diagnostics.bench_timing import FEWEST_FRAMES
+    from edge.diagnostics.benchmark.timing import FEWEST_FRAMES
     from edge.diagnostics.storage import existing
     from edge.settings.profile import load
     from edge.system.files import require_file

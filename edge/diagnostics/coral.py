@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from edge.inference.edgetpu_delegate import LIBRARY, USB3_MBIT, Device, devices, library_path
+from edge.inference.runtime.edgetpu_delegate import LIBRARY, USB3_MBIT, Device, devices, library_path
 from edge.system.machine import Finding, Machine
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from edge.diagnostics import board, cameras, coral, selftest, slots, software, storage, trust
-from edge.inference.runtimes import RUNTIMES
+from edge.inference.runtime.runtimes import RUNTIMES
 from edge.serving.isolation import examine
 from edge.system.machine import Finding, Machine, Probe
 

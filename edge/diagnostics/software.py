@@ -78,7 +78,7 @@ def interpreter(runtime: str) -> Probe:
     def probe(machine: Machine) -> Sequence[Finding]:
         from edge.bundle import bundle as bundles
         from edge.errors import EdgeError, InterpreterUnavailable
-        from edge.inference.interpreters import available_runtimes, open_interpreter
+        from edge.inference.runtime.interpreters import available_runtimes, open_interpreter
         from edge.serving.serve import default_bundle
 
         name = interpreter_name(runtime)

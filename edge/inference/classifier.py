@@ -10,7 +10,7 @@ import numpy.typing as npt
 from edge.errors import ContractError, ModelFileError
 from edge.inference.contract import InputContract, Pixels, Quantization, Scratch
 from edge.inference.decision import LEAST_PROBABILITY
-from edge.inference.interpreters import Interpreter
+from edge.inference.runtime.interpreters import Interpreter
 
 # An int8 softmax has scale 1/256, so its reals are 0..255/256; the slack allows calibrated ranges a little
 # wider.
@@ -52,7 +52,7 @@ class Classifier:
 
     Args:
         contract: how frames become the model's input and what its outputs are called.
-        interpreter: from `edge.inference.interpreters.open_interpreter`.
+        interpreter: from `edge.inference.runtime.interpreters.open_interpreter`.
 
     Raises:
         ContractError: model and contract do not fit: input size, number of labels, or an output that is no

@@ -6,8 +6,8 @@ from contextlib import suppress
 
 from edge.bundle.bundle import Bundle
 from edge.errors import BundleError, EdgeTpuUnavailable
-from edge.inference.edgetpu_delegate import LIBRARY, TRIAL_S, device_name, slow_usb
-from edge.inference.interpreters import Interpreter, open_interpreter
+from edge.inference.runtime.edgetpu_delegate import LIBRARY, TRIAL_S, device_name, slow_usb
+from edge.inference.runtime.interpreters import Interpreter, open_interpreter
 from edge.serving.isolation import examine
 from edge.settings.model import ModelSettings
 from edge.system.machine import Finding, Machine

@@ -20,8 +20,8 @@ from edge.bundle import bundle as bundles
 from edge.bundle.bundle import Bundle
 from edge.bundle.golden import Replay
 from edge.bundle.provenance import UNGATED
-from edge.inference.arithmetic import named
-from edge.inference.interpreters import Interpreter
+from edge.inference.runtime.arithmetic import named
+from edge.inference.runtime.interpreters import Interpreter
 from edge.serving.selftest_state import LastTest, read_state, utc_now, write_state
 
 _log = logging.getLogger(__name__)

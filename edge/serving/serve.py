@@ -16,7 +16,7 @@ from edge.bundle.trusted import TrustedKeys
 from edge.errors import BundleError
 from edge.inference.classifier import Classifier
 from edge.inference.gates.base import Gates
-from edge.inference.interpreters import Interpreter, open_interpreter
+from edge.inference.runtime.interpreters import Interpreter, open_interpreter
 from edge.settings.model import ModelSettings
 from edge.settings.trusted_keys import machine_keys
 from edge.update.slots import Slots, default_slots

@@ -10,7 +10,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from edge.errors import SettingsError
-from edge.inference.runtimes import MOST_THREADS, RUNTIMES
+from edge.inference.runtime.runtimes import MOST_THREADS, RUNTIMES
 from edge.system.option_values import one_of, whole_number
 
 Text = Annotated[str, Meta(min_length=1, description="a text in quotes")]
@@ -59,7 +59,7 @@ class ModelSettings:
         if threads:
             model = replace(model, threads=whole_number(threads, "--threads", at_least=1, at_most=MOST_THREADS))
         if edgetpu:
-            from edge.inference.edgetpu_delegate import device_name
+            from edge.inference.runtime.edgetpu_delegate import device_name
 
             model = replace(model, edgetpu=device_name(edgetpu, "--edgetpu"))
         if ungated:

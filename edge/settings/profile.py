@@ -246,7 +246,7 @@ def parse(table: Mapping[str, Any]) -> Settings:
         _require_known(f"key of [{section}]", table.get(section, {}), known, "{}")
     model = _read(table, "model", ModelSettings)
     if model.edgetpu is not None:
-        from edge.inference.edgetpu_delegate import device_name
+        from edge.inference.runtime.edgetpu_delegate import device_name
 
         model = replace(model, edgetpu=device_name(model.edgetpu, "model.edgetpu"))
     source = _read(table, "camera", CameraSource)

@@ -89,7 +89,7 @@ class ZipCandidate:
 
     def _once(self) -> tuple[str, Mapping[str, bytes]]:
         if self._read is None:
-            from edge.bundle.archive import read_zip
+            from edge.bundle.archives.archive import read_zip
 
             data = self.data
             if data is None:

@@ -9,6 +9,7 @@ __all__ = [
     "device_decision",
     "fit",
     "gates_fit",
+    "limits",
     "network_gates",
     "prototypes",
     "temperature",

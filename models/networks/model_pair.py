@@ -80,7 +80,7 @@ class _Int8:
 def _load_int8(path: Path, contract: InputContract, float_sha256: str) -> _Int8:
     from edge.bundle.bundle import load
     from edge.inference.classifier import Classifier, zero_counts_as
-    from edge.inference.interpreters import open_interpreter
+    from edge.inference.runtime.interpreters import open_interpreter
     from edge.settings.trusted_keys import machine_keys
 
     bundle = load(path, trust=machine_keys(), allow_uncertified=True, allow_unsigned=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.cameras.sim_settings import SimSettings
-from edge.cameras.sim_view import Specimen, draw_specimen
+from edge.cameras.simulation.settings import SimSettings
+from edge.cameras.simulation.view import Specimen, draw_specimen
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +29,7 @@ def specimens() -> Callable[[SimSettings, tuple[int, int]], Specimen]:
 def drawn_once(specimens: Callable[[SimSettings, tuple[int, int]], Specimen]) -> Iterator[None]:
     """Slides that tests look at through `sim:` are drawn once; drawing takes most of their time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("edge.cameras.simulated.draw_specimen", specimens)
+        patch.setattr("edge.cameras.simulation.simulated.draw_specimen", specimens)
         yield
 
 

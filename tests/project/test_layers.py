@@ -68,12 +68,12 @@ BEYOND = {
     "edge/bundle/envelope.py": {"securesystemslib"},
     "edge/update/fetch.py": {"tuf", "urllib3"},
     "edge/update/repository.py": {"tuf"},
-    "edge/inference/interpreters.py": {"tensorflow"},
+    "edge/inference/runtime/interpreters.py": {"tensorflow"},
     "edge/cameras/picamera2.py": {"picamera2", "libcamera"},
     "edge/page/rendering.py": {"jinja2"},
     "edge/diagnostics/cameras.py": {"picamera2", "libcamera"},
-    "edge/diagnostics/bench_figure.py": {"matplotlib"},
-    "edge/diagnostics/bench_timing.py": {"mediapipe"},
+    "edge/diagnostics/benchmark/figure.py": {"matplotlib"},
+    "edge/diagnostics/benchmark/timing.py": {"mediapipe"},
 }
 
 

@@ -49,7 +49,7 @@ class Clone:
         binaries = folder / ".venv" / "bin"
         binaries.mkdir(parents=True)
         starts = {name: f"-m {name}.cli" for name in ("convert", "edge", "models")}
-        for name, start in {**starts, "leukoscope": "-m edge.umbrella", "python": ""}.items():
+        for name, start in {**starts, "leukoscope": "-m edge.commands.umbrella", "python": ""}.items():
             script = binaries / name
             script.write_text(f'#!/bin/sh\nPYTHONPATH="{folder}" exec {sys.executable} {start} "$@"\n')
             script.chmod(script.stat().st_mode | stat.S_IXUSR)

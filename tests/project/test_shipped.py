@@ -15,7 +15,7 @@ from edge.bundle import bundle as bundles
 from edge.cameras.synthetic.smear import synthetic_fields
 from edge.inference.classifier import Classifier
 from edge.inference.contract import InputContract
-from edge.inference.interpreters import open_interpreter
+from edge.inference.runtime.interpreters import open_interpreter
 from edge.settings.trusted_keys import machine_keys
 from models.data.published import PUBLISHED_SPLIT, RANDOM_SPLIT, TRAINED, trained
 from models.data.published import bundles as bundle_folder

@@ -161,7 +161,7 @@ def test_area_under_the_curve_is_scikit_learn_s() -> None:
 def test_the_network_answers_as_it_does_on_the_device() -> None:
     from edge.bundle import bundle
     from edge.inference.classifier import Classifier
-    from edge.inference.interpreters import open_interpreter
+    from edge.inference.runtime.interpreters import open_interpreter
     from models.data.published import bundles
 
     shipped = bundle.load(bundles() / NETWORK, trust=machine_keys())

@@ -26,7 +26,7 @@ from edge.cameras.synthetic.smear import synthetic_fields
 from edge.commands.command_line import Outcome
 from edge.errors import UsageError
 from edge.inference.classifier import Classifier
-from edge.inference.interpreters import open_interpreter
+from edge.inference.runtime.interpreters import open_interpreter
 from edge.system.option_values import whole_number
 from models.data.parts import load_part
 

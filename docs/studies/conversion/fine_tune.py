@@ -29,7 +29,7 @@ from edge.cameras.synthetic.smear import synthetic_fields
 from edge.commands.command_line import Outcome
 from edge.inference.classifier import Classifier
 from edge.inference.contract import InputContract, Pixels
-from edge.inference.interpreters import open_interpreter
+from edge.inference.runtime.interpreters import open_interpreter
 from edge.system.option_values import whole_number
 from models.data.parts import load_part
 

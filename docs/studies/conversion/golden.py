@@ -26,7 +26,7 @@ from edge.bundle.bundle import Bundle
 from edge.commands.command_line import Outcome
 from edge.errors import EdgeError
 from edge.inference.contract import Pixels
-from edge.inference.interpreters import open_interpreter
+from edge.inference.runtime.interpreters import open_interpreter
 from edge.inference.tflite.model_file import constant_span
 from edge.settings.trusted_keys import machine_keys
 from edge.system.option_values import whole_number

@@ -19,7 +19,7 @@ from convert.quantization.quantize import float_tflite, quantize
 from docs.studies.command import Study, output, run
 from edge.commands.command_line import Outcome
 from edge.inference.contract import FLOAT32, InputContract
-from edge.inference.interpreters import open_interpreter
+from edge.inference.runtime.interpreters import open_interpreter
 from models.support.quiet_tensorflow import import_tensorflow
 
 LAYERS, CHANNELS, REPEATS = 8, 192, 200

@@ -30,7 +30,7 @@ from edge.inference.benign import indices
 from edge.inference.classifier import Classifier, zero_counts_as
 from edge.inference.decision import Decision
 from edge.inference.gates.base import Gates
-from edge.inference.interpreters import open_interpreter
+from edge.inference.runtime.interpreters import open_interpreter
 from edge.settings.trusted_keys import machine_keys
 from edge.system.option_values import whole_number
 from models.data.parts import load_part, scan_for, split_for

@@ -35,7 +35,7 @@ from docs.studies.engine.runs import ROWS, Inputs, Made, check_engine, run_engin
 from edge.commands.command_line import Outcome
 from edge.errors import UsageError
 from edge.inference.contract import InputContract, Pixels
-from edge.inference.interpreters import open_interpreter
+from edge.inference.runtime.interpreters import open_interpreter
 from edge.system.option_values import whole_number
 from models.data.parts import Part, load_part
 

@@ -19,7 +19,7 @@ from convert.tflite.inspection import Inspection, inspect
 from convert.tflite.matching import Matched, constants, match
 from edge.inference.classifier import Classifier
 from edge.inference.contract import FLOAT32, InputContract, Pixels
-from edge.inference.interpreters import open_interpreter
+from edge.inference.runtime.interpreters import open_interpreter
 from models.data.parts import Part
 
 Record = dict[str, Any]

@@ -25,7 +25,7 @@ from edge.inference.contract import InputContract, Pixels
 from edge.inference.gates.base import GateReport, Gates
 from edge.inference.gates.measures import View
 from edge.inference.images import IMAGE_SUFFIXES, read_image
-from edge.inference.interpreters import open_interpreter
+from edge.inference.runtime.interpreters import open_interpreter
 from edge.settings.trusted_keys import machine_keys
 from models.data.published import LABELS, bundles
 from models.statistics.intervals import wilson

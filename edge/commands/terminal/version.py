@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.bundle.policy import INSTALLATION, SHIPPED_MANIFESTS
-from edge.inference.runtimes import RUNTIMES
+from edge.inference.runtime.runtimes import RUNTIMES
 
 _PACKAGES = {  # of each runtime
     "litert": ("ai-edge-litert",),

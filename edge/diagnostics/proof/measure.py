@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge.bundle.trusted import TrustedKeys
-from edge.diagnostics import bench, doctor
-from edge.diagnostics.bench_record import BenchRecord
-from edge.diagnostics.bench_timing import drawn_frame
+from edge.diagnostics import doctor
+from edge.diagnostics.benchmark import bench
+from edge.diagnostics.benchmark.record import BenchRecord
+from edge.diagnostics.benchmark.timing import drawn_frame
 from edge.diagnostics.proof import cameras, load
 from edge.diagnostics.proof.record import FORMAT, Board, CameraProof, LoadProof, PowerCut, Proof
 from edge.serving.serve import serve

@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from edge.diagnostics.bench_record import BenchRecord
+from edge.diagnostics.benchmark.record import BenchRecord
 from edge.errors import UsageError
 from edge.system.files import read_at_most
 from edge.system.machine import Finding

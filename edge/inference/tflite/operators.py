@@ -47,7 +47,7 @@ _SHORT, _BYTE, _SIGNED_BYTE = 7, 3, 9  # TensorType: int16, uint8, int8
 # are no fault: what is small counts as nothing beside what is large.
 _SHIFT, _SHIFT_OF_SHORTS, _SHIFT_OF_SQUARES = 20, 15, 14
 # Operators that the rules here cover, or whose kernels check their own tensors and say so; what a file with any other
-# does to a process is found out in another one (`edge.inference.interpreters`).
+# does to a process is found out in another one (`edge.inference.runtime.interpreters`).
 VOUCHED = frozenset(
     {_ADD, _AVERAGE_POOL, 2, _CONV, _DEPTHWISE, 6, 9, 11, 14, _MAX_POOL, 18, 19, 20, 21, 22, 23, _SOFTMAX, 26, 28, 32}
     | {_PAD, 36, 39, _MEAN, _SUB, 43, 45, 47, 49, 53, 54, 55, 56, 57, _PADV2, 65, _TRANSPOSE_CONV, 70, 74, 76, 82}

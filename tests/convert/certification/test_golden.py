@@ -17,7 +17,7 @@ from edge.bundle import bundle as bundles
 from edge.bundle.golden import MOST_KINDS, ONE_KIND_LSB, Golden, judge
 from edge.errors import BundleError, GoldenMismatchError
 from edge.inference.contract import InputContract
-from edge.inference.interpreters import open_interpreter
+from edge.inference.runtime.interpreters import open_interpreter
 from edge.settings.trusted_keys import machine_keys
 from models.data.published import bundles as shipped_bundles
 from tests.commands import is_one_line, shell

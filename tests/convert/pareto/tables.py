@@ -11,7 +11,7 @@ from pathlib import Path
 
 from convert.pareto.page import markdown, overlap
 from convert.pareto.record import Comparison, read_comparison
-from edge.inference.arithmetic import named
+from edge.inference.runtime.arithmetic import named
 from tests.paths import ROOT
 from tests.project.pages.paragraphs import wrapped
 

@@ -31,7 +31,7 @@ from convert.pareto.timing import LEAST_ROUNDS, against, timed_in_turns
 from convert.quantization.float_model import load_float
 from convert.tflite.inspection import inspect
 from edge.errors import ModelFileError
-from edge.inference.interpreters import open_interpreter
+from edge.inference.runtime.interpreters import open_interpreter
 from models.data.published import trained
 from models.data.split import Split
 from models.report.figure_style import render

@@ -20,7 +20,7 @@ from convert.parity.policy import Policy
 from convert.parity.summary import SEARCH, cure
 from convert.parity.verdict import Judgement, _excused, judge
 from edge.inference.contract import FLOAT32, Quantization
-from edge.inference.interpreters import TensorSpec
+from edge.inference.runtime.interpreters import TensorSpec
 from models.statistics.intervals import (
     mcnemar_exact,
     paired_difference,

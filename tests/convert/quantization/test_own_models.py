@@ -20,7 +20,7 @@ from convert.tflite.metadata import with_metadata
 from edge.errors import ContractError
 from edge.inference.classifier import Classifier
 from edge.inference.contract import InputContract
-from edge.inference.interpreters import open_interpreter
+from edge.inference.runtime.interpreters import open_interpreter
 from models.networks.custom_code import CustomCode
 from tests.convert.keras_models import CONTRACT, LABELS, SIZE, small_network, smear_pixels
 

@@ -15,7 +15,7 @@ from convert.tflite.inspection import inspect
 from convert.tflite.layer_names import layer_of, left_in_float
 from edge.errors import ModelFileError
 from edge.inference.contract import InputContract
-from edge.inference.interpreters import open_interpreter
+from edge.inference.runtime.interpreters import open_interpreter
 from tests.convert.keras_models import LABELS, smear_pixels
 from tests.convert.quantization.test_quantize import run_tflite
 

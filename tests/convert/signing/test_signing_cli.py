@@ -17,7 +17,7 @@ from convert.errors import SigningError
 from convert.signing.keys import load_private
 from convert.signing.signing import sign, version_of
 from edge.bundle import bundle
-from edge.bundle.archive import read_zip
+from edge.bundle.archives.archive import read_zip
 from edge.bundle.files import FILE_LIMITS
 from edge.bundle.statement import LARGEST_VERSION
 from edge.commands.command_line import main

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.bundle.archive import read_zip, zip_bytes
+from edge.bundle.archives.archive import read_zip, zip_bytes
+from edge.bundle.archives.zip_directory import MOST_MEMBERS
 from edge.bundle.files import FILE_LIMITS
-from edge.bundle.zip_directory import MOST_MEMBERS
 from edge.errors import BundleError
 
 LIMITS = {"manifest.json": 100, "model.tflite": 1000}

@@ -25,7 +25,7 @@ from edge.bundle.golden import Golden, compare
 from edge.bundle.manifest import manifest_bytes
 from edge.errors import BundleError, GoldenMismatchError, ModelFileError
 from edge.inference.gates.gates_file import LARGEST_GATES_BYTES
-from edge.inference.interpreters import available_runtimes, open_interpreter
+from edge.inference.runtime.interpreters import available_runtimes, open_interpreter
 from edge.settings.trusted_keys import machine_keys
 from edge.system import folders
 from tests.gates import open_gates

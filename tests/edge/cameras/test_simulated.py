@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from edge.cameras.base import Camera, CameraSettings, Frame
-from edge.cameras.sim_settings import Fault, SimSettings, parse
-from edge.cameras.sim_stage import DRIFT_FRAMES, DRIFT_PERIOD, FRAMES_A_STOP, Stage
-from edge.cameras.simulated import RIGHT_COLOUR_GAINS, RIGHT_EXPOSURE_US, SimulatedCamera
+from edge.cameras.simulation.settings import Fault, SimSettings, parse
+from edge.cameras.simulation.simulated import RIGHT_COLOUR_GAINS, RIGHT_EXPOSURE_US, SimulatedCamera
+from edge.cameras.simulation.stage import DRIFT_FRAMES, DRIFT_PERIOD, FRAMES_A_STOP, Stage
 from edge.cameras.synthetic.smear import SYNTHETIC_NOTICE, SyntheticSmear
 from edge.errors import CameraLost, CameraNotFound, CameraSettingsError, CameraTimeout, FrameCorrupt
 from edge.inference.contract import Pixels

@@ -66,8 +66,8 @@ EVERY = ("classify", "run", "bench", "selftest")
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """One slice of the benchmark, a drawn frame that is not drawn, a record that is not the user's."""
-    monkeypatch.setattr("edge.diagnostics.bench_pipeline.SLICES", 1)
-    monkeypatch.setattr("edge.diagnostics.bench.drawn_frame", lambda: np.full((960, 1280, 3), 200, np.uint8))
+    monkeypatch.setattr("edge.diagnostics.benchmark.pipeline.SLICES", 1)
+    monkeypatch.setattr("edge.diagnostics.benchmark.bench.drawn_frame", lambda: np.full((960, 1280, 3), 200, np.uint8))
     monkeypatch.setattr("edge.record.location.default_store", lambda: tmp_path / "record")
 
 

@@ -13,10 +13,17 @@ from msgspec import convert
 
 from edge.commands.bench import BenchRequest, bench
 from edge.commands.command_line import main
-from edge.diagnostics.bench import table
-from edge.diagnostics.bench_pipeline import pipeline_rate
-from edge.diagnostics.bench_record import BenchRecord
-from edge.diagnostics.bench_timing import WARM_UP, contenders, drawn_frame, mediapipe_classifier, peak_rss_mb, stages
+from edge.diagnostics.benchmark.bench import table
+from edge.diagnostics.benchmark.pipeline import pipeline_rate
+from edge.diagnostics.benchmark.record import BenchRecord
+from edge.diagnostics.benchmark.timing import (
+    WARM_UP,
+    contenders,
+    drawn_frame,
+    mediapipe_classifier,
+    peak_rss_mb,
+    stages,
+)
 from edge.errors import DONE, StoreError, UsageError
 from edge.pipeline.pipeline import Pipeline
 from edge.serving.serve import Served, serve
@@ -50,7 +57,7 @@ def frame() -> Any:
 @pytest.fixture
 def few_slices(monkeypatch: pytest.MonkeyPatch) -> int:
     """How many slices a rate is measured in: how sure it is does not matter here."""
-    monkeypatch.setattr("edge.diagnostics.bench_pipeline.SLICES", 3)
+    monkeypatch.setattr("edge.diagnostics.benchmark.pipeline.SLICES", 3)
     return 3
 
 
@@ -129,7 +136,7 @@ def test_a_frame_that_the_gates_refuse_is_classified_all_the_same(
 
 def test_a_rate_of_refused_frames_is_no_rate(shipped: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control: refusing a frame is fast, and must not pass for classifying it."""
-    monkeypatch.setattr("edge.diagnostics.bench_pipeline._Asked", lambda gates: gates)
+    monkeypatch.setattr("edge.diagnostics.benchmark.pipeline._Asked", lambda gates: gates)
     with pytest.raises(StoreError, match=r"must .*10 frames"):
         pipeline_rate(shipped, np.full((960, 1280, 3), 240, np.uint8), 10, tmp_path)
 

@@ -307,7 +307,7 @@ def test_a_jpeg_decoder_that_passes_over_damage_is_missing(monkeypatch: pytest.M
 
 
 def test_no_interpreter_ends_with_4(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge.inference.interpreters.available_runtimes", tuple)
+    monkeypatch.setattr("edge.inference.runtime.interpreters.available_runtimes", tuple)
     probes = [probe for probe in PROBES if probe[0].startswith("interpreter")]
     findings = diagnose(Machine(), probes)
     assert report(findings).missing == ("interpreter",)
@@ -379,9 +379,9 @@ def test_a_whole_pi_5(tmp_path: Path) -> None:
 def test_the_doctor_here() -> None:
     """This machine, in a fresh process: an interpreter is there, so the answer is 0 with every probe heard."""
     program = (
-        "import json, sys; from pathlib import Path; import edge.inference.interpreters; "
+        "import json, sys; from pathlib import Path; import edge.inference.runtime.interpreters; "
         # TensorFlow takes many seconds to import
-        "edge.inference.interpreters.available_runtimes = lambda: ('litert',); "
+        "edge.inference.runtime.interpreters.available_runtimes = lambda: ('litert',); "
         "from edge.commands.doctor import DoctorRequest; "
         "from edge.system.machine import Machine; "
         "done = DoctorRequest(Machine(store=Path(sys.argv[1])), True).execute(); "

@@ -19,7 +19,7 @@ _MAY_NAME_IT = {
     "edge/inference/benign.py",
     "models/data/published.py",
     "models/report/card.py",
-    "edge/cameras/sim_settings.py",
+    "edge/cameras/simulation/settings.py",
     "edge/cameras/synthetic/recipes.py",
     "edge/cameras/synthetic/smear.py",
 }

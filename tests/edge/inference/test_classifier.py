@@ -9,7 +9,7 @@ import pytest
 from edge.errors import ContractError, FrameError, ModelFileError
 from edge.inference.classifier import Classifier
 from edge.inference.contract import FLOAT32, InputContract, Quantization
-from edge.inference.interpreters import TensorSpec, available_runtimes, open_interpreter
+from edge.inference.runtime.interpreters import TensorSpec, available_runtimes, open_interpreter
 from tests.tiny_bundle import TinyModels
 
 FRAME = np.random.default_rng(3).integers(0, 256, (480, 640, 3), dtype=np.uint8)

@@ -20,7 +20,7 @@ from edge.inference.classifier import Classifier, Verdict
 from edge.inference.contract import FLOAT32, InputContract, Quantization
 from edge.inference.decision import LOW_CONFIDENCE, Decision
 from edge.inference.gates.base import Gates
-from edge.inference.interpreters import TensorSpec
+from edge.inference.runtime.interpreters import TensorSpec
 from edge.pipeline.pipeline import Pipeline
 from edge.pipeline.recorder import Recorder
 from edge.record.formatting import stored_line, stored_record

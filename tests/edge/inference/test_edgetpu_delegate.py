@@ -24,8 +24,8 @@ from edge.bundle.files import COMPILED
 from edge.bundle.golden import Golden, judge
 from edge.diagnostics.coral import coral
 from edge.errors import BundleError, EdgeTpuUnavailable, GoldenMismatchError, ModelFileError, SettingsError
-from edge.inference import edgetpu_delegate as edgetpu
-from edge.inference import interpreters
+from edge.inference.runtime import edgetpu_delegate as edgetpu
+from edge.inference.runtime import interpreters
 from edge.serving.serve import serve
 from edge.settings.model import ModelSettings
 from edge.settings.profile import parse

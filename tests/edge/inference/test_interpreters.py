@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from edge.errors import ContractError, InterpreterUnavailable, ModelFileError
-from edge.inference import interpreters
 from edge.inference.contract import Quantization
-from edge.inference.interpreters import available_runtimes, kind_of, open_interpreter
-from edge.inference.runtimes import RUNTIMES
+from edge.inference.runtime import interpreters
+from edge.inference.runtime.interpreters import available_runtimes, kind_of, open_interpreter
+from edge.inference.runtime.runtimes import RUNTIMES
 from edge.inference.tflite.flatbuffer import Buffer, Table
 from edge.inference.tflite.model_file import check_model
 from edge.system.streams import stderr_without

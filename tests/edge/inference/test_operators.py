@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pytest
 
 from edge.errors import ModelFileError
-from edge.inference.interpreters import open_interpreter
+from edge.inference.runtime.interpreters import open_interpreter
 from edge.inference.tflite.child_process import ends_the_process
 from edge.inference.tflite.model_file import check_model, is_vouched_for
 from tests.edge.inference.one_operator import (
@@ -102,8 +102,8 @@ def test_a_softmax_of_little_runs() -> None:
 def test_what_no_rule_covers_is_tried_in_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
     assert is_vouched_for(convolution(0)) and is_vouched_for(softmax())
     assert not is_vouched_for(svdf(INT16))
-    monkeypatch.setattr("edge.inference.interpreters.check_model", lambda data, name: None)
-    monkeypatch.setattr("edge.inference.interpreters.is_vouched_for", lambda data: False)
+    monkeypatch.setattr("edge.inference.runtime.interpreters.check_model", lambda data, name: None)
+    monkeypatch.setattr("edge.inference.runtime.interpreters.is_vouched_for", lambda data: False)
     with pytest.raises(ModelFileError, match="tried in a process of its own, it crashed: SIGABRT"):
         open_interpreter(softmax(beta=0.0), reference=True)
     with pytest.raises(ModelFileError, match="a classifier has one input"):  # raised there, and so here

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from edge.commands import export as export_command
 from edge.commands.command_line import main
+from edge.commands.records import export as export_command
 from edge.record import export as exports
 from edge.record.chain import canonical
 from edge.record.entries import Event

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from edge.commands import verify as verify_command
 from edge.commands.command_line import main
+from edge.commands.records import verify as verify_command
 from edge.errors import StoreBusy, StoreError, StoreFull
 from edge.record.audit import verify
 from edge.record.entries import Event

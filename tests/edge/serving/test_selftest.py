@@ -18,7 +18,7 @@ from edge.bundle.golden import Golden
 from edge.cli import COMMANDS
 from edge.commands.command_line import main
 from edge.diagnostics.selftest import last as probe
-from edge.inference.interpreters import open_interpreter
+from edge.inference.runtime.interpreters import open_interpreter
 from edge.serving import selftest
 from edge.serving.selftest import FAR, SelfTester, examine, pace
 from edge.serving.selftest_state import FILE, MOST_PACES, LastTest, read_state, write_state

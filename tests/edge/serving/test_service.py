@@ -19,7 +19,7 @@ from edge.cli import COMMANDS
 from edge.commands.command_line import main
 from edge.errors import GoldenMismatchError, SettingsError
 from edge.inference.classifier import Classifier
-from edge.inference.interpreters import open_interpreter
+from edge.inference.runtime.interpreters import open_interpreter
 from edge.pipeline.counters import Counts
 from edge.pipeline.pipeline import Pipeline
 from edge.pipeline.recorder import Recorder

@@ -22,7 +22,7 @@ import pytest
 from convert.signing.repository import FRESH_DAYS, Publication
 from convert.signing.repository_keys import RoleKeys, generate_all
 from edge.bundle import bundle as bundles
-from edge.bundle.archive import zip_bytes
+from edge.bundle.archives.archive import zip_bytes
 from edge.bundle.files import REQUIRED
 from edge.update.fetch import Fetcher
 from tests.edge.update.device import Device, copied

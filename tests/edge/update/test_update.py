@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from edge.bundle import bundle as bundles
-from edge.bundle.archive import zip_bytes
+from edge.bundle.archives.archive import zip_bytes
 from edge.bundle.bundle import NO_KEYS
 from edge.bundle.trusted import TrustedKeys
 from edge.diagnostics.slots import slots

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from models.commands.audit import audit as audit_command
+from models.commands.image_sets.audit import audit as audit_command
 from models.data import shortcut_probe as shortcuts
 from models.data.audit import audit, findings, to_text
 from models.data.dataset import ImageSet, scan

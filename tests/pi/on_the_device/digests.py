@@ -20,7 +20,7 @@ import numpy as np
 from edge.bundle import bundle as bundles
 from edge.cameras.pixel_formats import FORMATS, ToRGB
 from edge.inference.images import read_image
-from edge.inference.interpreters import open_interpreter
+from edge.inference.runtime.interpreters import open_interpreter
 from edge.settings.trusted_keys import machine_keys
 
 

@@ -11,8 +11,8 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 
+from edge.bundle.archives.zip_directory import check_directory
 from edge.bundle.statement import BUNDLE_NAME
-from edge.bundle.zip_directory import check_directory
 from edge.errors import BundleError
 
 _DOS_EPOCH = (1980, 1, 1, 0, 0, 0)

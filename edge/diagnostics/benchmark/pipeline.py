@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from edge.cameras.base import CameraMode, Frame
-from edge.diagnostics.bench_record import PipelineRates
-from edge.diagnostics.bench_timing import raw_interpreter
+from edge.diagnostics.benchmark.record import PipelineRates
+from edge.diagnostics.benchmark.timing import raw_interpreter
 from edge.errors import StoreError
 from edge.inference.contract import Pixels
 from edge.inference.gates.base import GateReport, Gates

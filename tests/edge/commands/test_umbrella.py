@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from edge import umbrella
+from edge.commands import umbrella
+from tests.paths import ROOT
 
 
 def run(*words: str, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -38,7 +39,7 @@ def test_the_words_go_to_the_command(
 
 
 def test_the_exit_code_is_the_command_s(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "edge.umbrella", "edge", "verify", "--store", str(tmp_path)]
+    words = [sys.executable, "-m", "edge.commands.umbrella", "edge", "verify", "--store", str(tmp_path)]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2 and "no record here" in done.stderr and done.stdout == ""
 
@@ -63,5 +64,5 @@ def test_what_is_not_installed_is_named(
 
 
 def test_it_is_installed() -> None:
-    project = tomllib.loads((Path(umbrella.__file__).parents[1] / "pyproject.toml").read_text())
-    assert project["project"]["scripts"]["leukoscope"] == "edge.umbrella:main"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["project"]["scripts"]["leukoscope"] == "edge.commands.umbrella:main"

@@ -14,8 +14,8 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from edge.cameras.sim_settings import SimSettings
-from edge.cameras.sim_stage import MOSAIC_FIELDS, Pose, Stage
+from edge.cameras.simulation.settings import SimSettings
+from edge.cameras.simulation.stage import MOSAIC_FIELDS, Pose, Stage
 from edge.cameras.synthetic.cells import Cell
 from edge.cameras.synthetic.noise import mix, noise_bytes
 from edge.cameras.synthetic.optics import Optics

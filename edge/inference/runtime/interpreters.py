@@ -29,9 +29,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import ContractError, EdgeTpuUnavailable, InterpreterUnavailable, ModelFileError
-from edge.inference.arithmetic import EDGETPU, kind_of
 from edge.inference.contract import Quantization
-from edge.inference.runtimes import MOST_THREADS, RUNTIMES
+from edge.inference.runtime.arithmetic import EDGETPU, kind_of
+from edge.inference.runtime.runtimes import MOST_THREADS, RUNTIMES
 from edge.inference.tflite.child_process import ends_the_process
 from edge.inference.tflite.model_file import check_model, is_vouched_for, read_model
 from edge.system.streams import stderr_without
@@ -62,7 +62,7 @@ class Interpreter(Protocol):
     Attributes:
         runtime: one of `RUNTIMES`.
         version: of the package that provides it.
-        kind: the kind of arithmetic (`edge.inference.arithmetic`) that its int8 outputs belong to.
+        kind: the kind of arithmetic (`edge.inference.runtime.arithmetic`) that its int8 outputs belong to.
         threads: threads a single inference may use.
         input: shape (1, height, width, 3).
         output: shape (1, classes).
@@ -121,7 +121,8 @@ def open_interpreter(
         xnnpack: False runs the interpreter's own kernels, without any delegate (`builtin`).
         reference: run the plain reference kernels instead (`reference`), some fifty times slower: what other machines
             answer is found out with them.
-        edgetpu: a device such as usb:0 (`edge.inference.edgetpu_delegate.device_name`); `model` is a compiled one then.
+        edgetpu: a device such as usb:0 (`edge.inference.runtime.edgetpu_delegate.device_name`); `model` is a compiled
+            one then.
 
     Raises:
         EdgeTpuUnavailable: `edgetpu` was named, and cannot be used.
@@ -268,7 +269,7 @@ class _TFLite:
         self._on_edgetpu = device is not None
         if device is None:
             return {}
-        from edge.inference.edgetpu_delegate import load_delegate
+        from edge.inference.runtime.edgetpu_delegate import load_delegate
 
         delegate, version = load_delegate(module, device)
         self.version += f", Edge TPU runtime {version or 'unknown'}"
@@ -299,7 +300,7 @@ class _TFLite:
                 raise
             message = _line(error)
             if self._on_edgetpu:
-                from edge.inference.edgetpu_delegate import mismatch
+                from edge.inference.runtime.edgetpu_delegate import mismatch
 
                 if unfit := mismatch(str(error)):
                     raise EdgeTpuUnavailable("mismatch", f"{self._name}: {unfit}") from error

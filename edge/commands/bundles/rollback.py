@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.commands.bundles.update import proof_as_served
 from edge.commands.command_line import Outcome
-from edge.commands.update import proof_as_served
 from edge.errors import DONE
 from edge.system.option_values import optional_path
 

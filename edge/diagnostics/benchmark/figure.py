@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from edge.diagnostics.bench_record import BenchRecord
+from edge.diagnostics.benchmark.record import BenchRecord
 from edge.system.interleaved_timing import Percentiles
 
 _OURS, _BARE, _OTHERS, _DRAWN = "#2a6f97", "#6c757d", "#bc6c25", "#a9c6d8"

@@ -2,8 +2,8 @@
 
 It obeys what a real camera obeys: it must be opened and configured first, adjusts sizes, loses frames nobody takes
 (with `fps`), stalls and goes away when its script says so. What it looks at depends on the seed and the frame's
-number alone. `edge.cameras.sim_settings` lists what the URI may say; every frame's metadata holds the notice that
-it was drawn, and the truth about it.
+number alone. `edge.cameras.simulation.settings` lists what the URI may say; every frame's metadata holds the notice
+that it was drawn, and the truth about it.
 """
 
 import math
@@ -16,8 +16,8 @@ from typing import Any, Self
 import numpy as np
 
 from edge.cameras.base import CameraMode, CameraSettings, Frame, Kind
-from edge.cameras.sim_settings import Fault, parse
-from edge.cameras.sim_view import Specimen, View, draw_specimen
+from edge.cameras.simulation.settings import Fault, parse
+from edge.cameras.simulation.view import Specimen, View, draw_specimen
 from edge.cameras.synthetic.smear import SYNTHETIC_NOTICE
 from edge.errors import CameraLost, CameraNotFound, CameraSettingsError, CameraTimeout, FrameCorrupt
 from edge.inference.contract import Pixels

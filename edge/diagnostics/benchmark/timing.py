@@ -15,7 +15,7 @@ from edge.errors import UsageError
 from edge.inference.classifier import Classifier
 from edge.inference.contract import Pixels, Scratch
 from edge.inference.gates.base import Gates
-from edge.inference.interpreters import Interpreter
+from edge.inference.runtime.interpreters import Interpreter
 from edge.system.interleaved_timing import Times
 
 FRAME_SIZE = (1280, 960)  # (width, height) of a camera's frame, pixels

@@ -12,8 +12,8 @@ import numpy as np
 from edge.bundle.provenance import UNGATED
 from edge.bundle.trusted import TrustedKeys
 from edge.diagnostics import board
-from edge.diagnostics.bench_record import BenchDetails, BenchRecord, Temperature
-from edge.diagnostics.bench_timing import contenders, drawn_frame, mediapipe_classifier, peak_rss_mb, stages
+from edge.diagnostics.benchmark.record import BenchDetails, BenchRecord, Temperature
+from edge.diagnostics.benchmark.timing import contenders, drawn_frame, mediapipe_classifier, peak_rss_mb, stages
 from edge.serving.serve import Served, serve
 from edge.settings.profile import Settings
 from edge.system.interleaved_timing import Comparison, Percentiles, Times, compare, interleaved, median, percentiles
@@ -45,7 +45,7 @@ def measure(
     Returns:
         What `edge bench --json` prints.
     """
-    from edge.diagnostics.bench_pipeline import pipeline_rate
+    from edge.diagnostics.benchmark.pipeline import pipeline_rate
 
     machine, model = Machine(), settings.model
     before, load = board.hottest_c(machine), os.getloadavg()[0]

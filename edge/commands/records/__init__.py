@@ -1,0 +1,3 @@
+"""Commands about the record: export, prune, verify."""
+
+__all__ = []

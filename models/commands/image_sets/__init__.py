@@ -1,0 +1,3 @@
+"""Commands about a folder of images: audit, fetch, split."""
+
+__all__ = []

@@ -1,0 +1,3 @@
+"""A laboratory's labelled slides: reading them, and the audit that says what its fields can show."""
+
+__all__ = []

@@ -50,15 +50,7 @@ class NetworkError(ModelsError, ValueError):
 
 
 class ForeignCodeError(NetworkError):
-    """A network file that needs code which is not run unasked. Cure: give the code, or export a SavedModel.
-
-    Attributes:
-        holds_code: the code stands in the file itself, as that of a Lambda layer does.
-    """
-
-    def __init__(self, message: str, holds_code: bool) -> None:
-        super().__init__(message)
-        self.holds_code = holds_code
+    """A network file that needs code which is not run unasked. Cure: give the code, or export a SavedModel."""
 
 
 class TrainingError(ModelsError, ValueError):

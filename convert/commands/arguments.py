@@ -7,9 +7,9 @@ from convert.calibration.evaluation_data import ImageFolder
 from convert.parity.policy import Policy
 from convert.quantization.float_model import Loading
 from edge.errors import UsageError
-from edge.system.option_values import optional_path, switch
+from edge.system.option_values import optional_path
 from models.data.published import TRAINED, trained
-from models.networks.custom_code import CustomCode
+from models.networks.custom_code import code_named
 
 
 def float_model_path(word: str) -> Path:
@@ -23,9 +23,7 @@ def loading_options(size: str, custom: str, unsafe_lambda: bool) -> Loading:
     >>> loading_options("320x240", "", False).size
     (320, 240)
     """
-    modules = tuple(word.strip() for word in custom.split(",") if word.strip())
-    code = CustomCode(modules, switch(unsafe_lambda, "--unsafe-lambda"))
-    return Loading(_size(size) if size else None, code=code)
+    return Loading(_size(size) if size else None, code=code_named(custom, unsafe_lambda))
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -216,7 +216,7 @@ def _clearly_better(one: _Tried, other: _Tried) -> bool:
     """By names (exact McNemar), or by the likelihood of the true classes."""
     count = len(one.right)
     gained, lost = int((one.right & ~other.right).sum()), int((other.right & ~one.right).sum())
-    if one.right.mean() - other.right.mean() >= LEAST_GAIN and mcnemar_exact(lost, gained) < CHANCE:
+    if (gained - lost) / count >= LEAST_GAIN and mcnemar_exact(lost, gained) < CHANCE:
         return True
     apart = one.likelihood - other.likelihood
     error = float(apart.std(ddof=1)) / np.sqrt(count) if count > 1 else np.inf
@@ -233,8 +233,7 @@ def _speaks_against(first: _Tried, best: _Tried, count: int) -> bool:
         return False  # a network that names next to nothing says nothing about its contract
     if _clearly_better(best, first):
         return True
-    gain = best.right.mean() - first.right.mean()
-    if gain >= LEAST_GAIN:
+    if (int(best.right.sum()) - int(first.right.sum())) / len(best.right) >= LEAST_GAIN:
         raise _undecided(first, best, count)
     return False
 

@@ -49,7 +49,8 @@ def load_keras_file(path: Path, code: CustomCode) -> Source:
     try:
         network, changed = in_float32(load_keras(path, code), code.objects())
     except ForeignCodeError as error:
-        raise FloatModelError(f"{error}: {_code_cure(error.holds_code)}") from error
+        export = "export it where it was made, model.export('FOLDER'), and give that folder, which holds no Python"
+        raise FloatModelError(f"{error}; or {export}") from error
     except NetworkError as error:
         said = str(error)
         raise FloatModelError(said if said.startswith((str(path), "custom")) else f"{path}: {said}") from error
@@ -112,13 +113,6 @@ def load_saved_model(path: Path) -> Source:
         return next(iter(answer.values())) if isinstance(answer, dict) else answer
 
     return Source(network, shapes, outputs, _last_node(nodes))
-
-
-def _code_cure(holds_code: bool) -> str:
-    export = "or export it where it was made, model.export('FOLDER'), and give that folder, which holds no Python"
-    if holds_code:
-        return f"--unsafe-lambda runs it, if you trust whoever made the file; {export}"
-    return f"--custom FILE.py names the file that defines it; {export}"
 
 
 def _last_operation(output: Any) -> str | None:

@@ -51,7 +51,7 @@ class AbstentionRequest(EvaluationOptions):
 
         require_file(self.out, "--out")
         _check_folders(self.ood)
-        pair = load_pair(self.model, self.bundle)
+        pair = load_pair(self.model, self.bundle, self.code)
         decision = _decision_of(self.model, pair)
         labels = pair.contract.labels
         ood = [read_ood(folder, pair.contract) for folder in self.ood]

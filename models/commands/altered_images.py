@@ -38,7 +38,7 @@ class _AlteredImagesRequest(EvaluationOptions):
         from models.report.figure_style import render
 
         require_file(self.out, "--out")
-        pair = load_pair(self.model, self.bundle)
+        pair = load_pair(self.model, self.bundle, self.code)
         if self.bundle is None:
             _log.info("note: no --bundle, so the float network is judged alone")
         labels = pair.contract.labels

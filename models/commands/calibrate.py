@@ -10,6 +10,7 @@ from edge.system.files import require_file, write_whole
 from edge.system.option_values import optional_path
 from models.commands import network_options
 from models.commands.network_options import output_folder
+from models.networks.custom_code import NO_CODE, CustomCode, code_named
 from models.support.records import as_json, write_json
 
 _log = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ class CalibrateRequest:
     split: Path | None
     gates: Path | None
     json: bool
+    code: CustomCode = NO_CODE
 
     def execute(self) -> Outcome:
         """Writes `decision.json`, `decision.png`, and `contract.json` with the decision in it, in the folder `out`.
@@ -42,7 +44,7 @@ class CalibrateRequest:
         from models.report.figure_style import render
 
         require_file(self.out / "decision.json", "MODEL")
-        pair = load_pair(self.model, self.bundle)
+        pair = load_pair(self.model, self.bundle, self.code)
         if self.bundle is None:
             _log.info("note: no --bundle, so the decision rests on the float network alone")
         contract = pair.contract.undecided()
@@ -83,6 +85,8 @@ def calibrate(
     bundle: str = "",
     split: str = "",
     gates: str = "",
+    custom: str = "",
+    unsafe_lambda: bool = False,
     overwrite_shipped: bool = False,
     json: bool = False,
 ) -> CalibrateRequest:
@@ -99,6 +103,8 @@ def calibrate(
         bundle: int8 bundle made of the network; the shipped one for a shipped network, none for others.
         split: CSV from `models split`; the shipped one for the published set, else made from the images.
         gates: gates.json that the fields pass first; the one beside the network, or none and said, when left out.
+        custom: Python file (or module) that defines the model's own layers and functions; several with commas.
+        unsafe_lambda: run the code of Lambda layers in the model file.
         overwrite_shipped: write over the records that ship with a shipped network; without it they are left alone, and
             what is measured goes to build/shipped/NETWORK.
         json: print the record as JSON.
@@ -110,6 +116,7 @@ def calibrate(
         bundle=network_options.bundle_of(folder, optional_path(bundle)),
         data=Path(data),
         split=optional_path(split),
+        code=code_named(custom, unsafe_lambda),
         gates=optional_path(gates),
         json=json,
     )

@@ -12,7 +12,7 @@ from edge.commands.command_line import Outcome
 from edge.errors import DONE, UsageError
 from edge.inference.contract import InputContract
 from edge.system.files import require_file, require_writable
-from edge.system.option_values import one_of, optional_path, whole_number
+from edge.system.option_values import labels_given, one_of, optional_path, whole_number
 from models.commands import network_options
 from models.commands.network_options import output_folder
 from models.data.folds import SCHEMES
@@ -37,6 +37,7 @@ class CrossValidateRequest:
     weights: Path | None
     size: int
     seed: int
+    benign: tuple[str, ...]
     working: Path
     out: Path
     json: bool
@@ -55,7 +56,7 @@ class CrossValidateRequest:
         require_writable(self.working, "the working folder")
         merged(self.out, self.network, {})  # a record that is in the way is refused before hours of training
         labels = scan(self.data).labels
-        contract = InputContract((self.size, self.size), tuple(labels))
+        contract = InputContract((self.size, self.size), tuple(labels), benign=self.benign or None)
         setting = self._setting(contract)
         images, origin = self._images(contract)
         if self.network == "mobilenet_v2" and self.weights is None:
@@ -99,6 +100,7 @@ def cross_validate(
     weights: str = "",
     size: str = "224",
     seed: str = "7",
+    benign: tuple[str, ...] = (),
     out: str = "",
     overwrite_shipped: bool = False,
     json: bool = False,
@@ -116,6 +118,8 @@ def cross_validate(
         weights: backbone weights (.h5, without top) for mobilenet_v2; random when not given.
         size: side of the square input, pixels.
         seed: of folds, initialization, order and augmentation.
+        benign: label whose wrong answer is the worst there is; several: once each, or with commas. Without it a label
+            spelt "benign".
         out: JSON to write, other schemes' entries stay; cross_validation.json in the network's folder when not given.
         overwrite_shipped: write over the records that ship with a shipped network; without it they are left alone, and
             what is measured goes to build/shipped/NETWORK.
@@ -133,6 +137,7 @@ def cross_validate(
         weights=optional_path(weights),
         size=whole_number(size, "--size", at_least=32),
         seed=whole_number(seed, "--seed"),
+        benign=labels_given(benign),
         working=Path("build/cross_validation") / name,
         out=Path(out) if out else records / "cross_validation.json",
         json=json,

@@ -13,6 +13,7 @@ from models.commands.abstention import AbstentionRequest
 from models.commands.altered_images import CorruptionsRequest, CounterfactualsRequest
 from models.commands.explanations import ExplanationsRequest
 from models.commands.network_options import EvaluationOptions, output_folder
+from models.networks.custom_code import code_named
 from models.support.records import as_json, write_json
 
 
@@ -30,7 +31,7 @@ class EvaluateRequest(EvaluationOptions):
         from models.support.provenance import float_provenance
 
         require_file(self.out, "--out")
-        model, contract = load_network(self.model)
+        model, contract = load_network(self.model, self.code)
         part, split = self.load_part(contract)
         probabilities = predictor(model, contract)(part.pixels)
         found = evaluate(contract.labels, probabilities, part.truth, names=part.names, benign=contract.benign_labels)
@@ -63,6 +64,8 @@ def evaluate(
     split: str = "",
     part: str = "test",
     out: str = "",
+    custom: str = "",
+    unsafe_lambda: bool = False,
     overwrite_shipped: bool = False,
     json: bool = False,
 ) -> Request:
@@ -90,6 +93,8 @@ def evaluate(
         part: test, validation or train.
         out: JSON to write; evaluation.json, robustness.json, counterfactuals.json, abstention.json or explanations.json
             in the model's folder when not given. Figures go beside it.
+        custom: Python file (or module) that defines the model's own layers and functions; several with commas.
+        unsafe_lambda: run the code of Lambda layers in the model file.
         overwrite_shipped: write over the records that ship with a shipped network; without it they are left alone, and
             what is measured goes to build/shipped/NETWORK.
         json: print the record as JSON.
@@ -107,6 +112,7 @@ def evaluate(
         "data": Path(data),
         "split": optional_path(split),
         "part": part,
+        "code": code_named(custom, unsafe_lambda),
         "out": Path(out) if out else records / f"{_RECORDS[question]}.json",
         "json": json,
     }

@@ -9,6 +9,7 @@ from edge.errors import DONE, UsageError
 from edge.system.files import require_writable, write_whole
 from edge.system.streams import one_line
 from models.commands import network_options
+from models.networks.custom_code import NO_CODE, CustomCode, code_named
 
 _DRAWN = "class_activation.png"  # of a field that no image gave
 
@@ -21,6 +22,7 @@ class ExplainRequest:
     images: tuple[Path, ...]
     out: Path
     json: bool
+    code: CustomCode = NO_CODE
 
     def __post_init__(self) -> None:
         names = [image.stem for image in self.images]
@@ -40,7 +42,7 @@ class ExplainRequest:
         from models.report.figure_style import render
 
         require_writable(self.out, "--out")
-        network, contract = load_network(self.model)
+        network, contract = load_network(self.model, self.code)
         frames = [read_image(image) for image in self.images] or [_drawn_field()]
         pixels = np.stack([contract.prepare(frame) for frame in frames])
         found = ClassActivation(network, contract)(pixels)
@@ -82,7 +84,14 @@ def _line(record: dict[str, Any]) -> str:
     )
 
 
-def explain(network: str, *images: str, out: str = "build/explained", json: bool = False) -> ExplainRequest:
+def explain(
+    network: str,
+    *images: str,
+    out: str = "build/explained",
+    custom: str = "",
+    unsafe_lambda: bool = False,
+    json: bool = False,
+) -> ExplainRequest:
     """Draw where in a field the evidence for its verdict lies (a class activation map); for study, never for diagnosis.
 
     Without IMAGES a field is drawn that nobody's smear gave.
@@ -91,7 +100,10 @@ def explain(network: str, *images: str, out: str = "build/explained", json: bool
         network: mobilenet_v2, custom_cnn, or a folder with model.keras and contract.json.
         images: image files, a figure each.
         out: folder for the figures, IMAGE_class_activation.png each; they show the images.
+        custom: Python file (or module) that defines the model's own layers and functions; several with commas.
+        unsafe_lambda: run the code of Lambda layers in the model file.
         json: print a record an image as JSON.
     """
     files = tuple(Path(image) for image in images)
-    return ExplainRequest(network_options.model_folder(Path(network)), files, Path(out), json)
+    code = code_named(custom, unsafe_lambda)
+    return ExplainRequest(network_options.model_folder(Path(network)), files, Path(out), json, code)

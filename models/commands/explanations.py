@@ -37,7 +37,7 @@ class ExplanationsRequest(EvaluationOptions):
 
         require_file(self.out, "--out")
         require_writable(self.errors, "--errors")
-        network, contract = load_network(self.model)
+        network, contract = load_network(self.model, self.code)
         part, split = self.load_part(contract)
         chosen = sorted(sorted(range(len(part.samples)), key=lambda i: part.samples[i].sha256)[: self.sample])
         names = [part.names[i] for i in chosen]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from edge.errors import UsageError
 from models.data.published import TRAINED, bundles, trained
+from models.networks.custom_code import NO_CODE, CustomCode
 
 if TYPE_CHECKING:
     from edge.inference.contract import InputContract
@@ -23,6 +24,7 @@ class EvaluationOptions:
         model: folder with model.keras and contract.json. data: folder with one sub-folder of images a class.
         split: CSV, None for the shipped one or a new one. part: of it.
         out: JSON to write; figures go beside it.
+        code: what may be run to load the network.
     """
 
     model: Path
@@ -31,6 +33,7 @@ class EvaluationOptions:
     part: str
     out: Path
     json: bool
+    code: CustomCode = NO_CODE
 
     def load_part(self, contract: "InputContract") -> "tuple[Part, SplitUsed]":
         """The images of the part, and where they come from."""

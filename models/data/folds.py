@@ -41,7 +41,8 @@ def assign_folds(
         in two folds: one that straddles the border of two blocks goes where most of it lies.
 
     Raises:
-        FoldError: an argument is out of range, an image has no group, or "blocks" meets a file without a number.
+        FoldError: an argument is out of range, an image has no group, "blocks" meets a file without a number, or a
+            block whose images all belong to fields of other blocks.
     """
     if scheme not in SCHEMES:
         raise FoldError(f"scheme must be one of {', '.join(SCHEMES)}; got {scheme!r}")
@@ -53,6 +54,11 @@ def assign_folds(
         if len(own) < folds:
             raise FoldError(f"{folds} folds need as many separate images of every class; {label} has {len(own)}")
         chosen = _blocks(own, folds) if scheme == "blocks" else _even(own, folds, [seed, zlib.crc32(label.encode())])
+        if len(set(chosen)) < folds:
+            raise FoldError(
+                f"{folds} folds by {scheme} leave one without an image of {label}: its images are copies of, or share"
+                " fields with, images of other folds; ask for fewer"
+            )
         for unit, fold in zip(own, chosen, strict=True):
             fold_of.update(dict.fromkeys((sample.sha256 for sample in unit), fold))
     return fold_of

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from edge.system.option_values import switch
 from models.errors import NetworkError
 
 _PYTHON_LAMBDA = "__lambda__"
@@ -60,6 +61,16 @@ class CustomCode:
 
 
 NO_CODE = CustomCode()
+
+
+def code_named(custom: str, unsafe_lambda: bool) -> CustomCode:
+    """Values of the options `--custom` (files or modules, several with commas) and `--unsafe-lambda`.
+
+    >>> code_named("layers.py, other.module", False).modules
+    ('layers.py', 'other.module')
+    """
+    modules = tuple(word.strip() for word in custom.split(",") if word.strip())
+    return CustomCode(modules, switch(unsafe_lambda, "--unsafe-lambda"))
 
 
 @dataclass(frozen=True)

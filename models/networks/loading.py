@@ -11,10 +11,14 @@ from models.errors import ForeignCodeError, NetworkError
 from models.networks.custom_code import NO_CODE, CustomCode, foreign_parts
 
 
-def load_network(folder: Path) -> tuple[Any, InputContract]:
+def load_network(folder: Path, code: CustomCode = NO_CODE) -> tuple[Any, InputContract]:
     """The Keras network and the contract in `folder` (the layout of `models/trained/NAME`).
 
+    Args:
+        code: what may be run to load it.
+
     Raises:
+        ForeignCodeError: it needs code that is not given.
         NetworkError: `model.keras` is damaged, or its input or outputs are not the contract's.
         ContractError: `contract.json` is missing or wrong.
     """
@@ -22,7 +26,7 @@ def load_network(folder: Path) -> tuple[Any, InputContract]:
     path = folder / "model.keras"
     if not zipfile.is_zipfile(path):
         raise NetworkError(f"{path}: truncated, or not a Keras archive")
-    network = load_keras(path)
+    network = load_keras(path, code)
     inputs, outputs = [tuple(t.shape) for t in network.inputs], [tuple(t.shape) for t in network.outputs]
     if len(inputs) != 1 or inputs[0][1:] != contract.input_shape:
         raise NetworkError(f"{path}: must have one input {contract.input_shape}, as its contract says; got {inputs}")
@@ -63,7 +67,7 @@ def load_keras(path: Path, code: CustomCode = NO_CODE) -> Any:
     except Exception as error:  # Keras raises whatever a damaged archive makes h5py, zipfile and json raise
         missing = _missing_code(path, objects)
         if missing is not None:
-            raise ForeignCodeError(f"{path}: {missing}", holds_code=False) from error
+            raise ForeignCodeError(f"{path}: {missing}: --custom FILE.py names the file that defines it") from error
         raise NetworkError(f"{path}: not a Keras model that can be loaded: {first_line(error)}") from error
 
 
@@ -72,7 +76,8 @@ def _refuse_code(path: Path) -> None:
     for part in foreign_parts(path):
         if part.holds_code:
             raise ForeignCodeError(
-                f"{path}: {part.to_text()} is code in the model file, which is not run unasked", holds_code=True
+                f"{path}: {part.to_text()} is code in the model file, which is not run unasked: --unsafe-lambda runs "
+                "it, if you trust whoever made the file"
             )
 
 

@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 from edge.inference.contract import InputContract, Pixels
 from edge.inference.decision import LEAST_PROBABILITY, Decision
 from models.errors import NetworkError
+from models.networks.custom_code import NO_CODE, CustomCode
 from models.networks.prediction import Predict, predictor
 from models.support.provenance import BundleUsed, Provenance, SplitUsed
 from models.support.versions import versions
@@ -45,12 +46,13 @@ class ModelPair:
         )
 
 
-def load_pair(folder: Path, bundle: Path | None) -> ModelPair:
+def load_pair(folder: Path, bundle: Path | None, code: CustomCode = NO_CODE) -> ModelPair:
     """Load both; int8 runs as on the device, by `edge.inference.classifier`.
 
     Args:
         folder: with model.keras and contract.json.
         bundle: made of it by `convert quantize`, certified or not; None for the float network alone.
+        code: what may be run to load the network.
 
     Raises:
         NetworkError: the bundle was made of another network, or has another contract; its decision may differ, since
@@ -59,7 +61,7 @@ def load_pair(folder: Path, bundle: Path | None) -> ModelPair:
     """
     from models.networks.loading import load_network
 
-    network, contract = load_network(folder)
+    network, contract = load_network(folder, code)
     digest = hashlib.sha256((folder / "model.keras").read_bytes()).hexdigest()
     networks, least = {FLOAT: predictor(network, contract)}, {FLOAT: LEAST_PROBABILITY}
     if bundle is None:

@@ -100,6 +100,8 @@ def test_one_in_ten_more_is_enough_and_fewer_are_not(caplog: pytest.LogCaptureFi
     found, _ = check(200, [], bgr=range(20))
     assert found is not None and found.startswith("channel-order: ")
     assert check(200, range(40), bgr=range(55))[0] is None and not caplog.records, "15 gained and none lost"
+    found, _ = check(200, range(160), bgr=range(180))
+    assert found is not None, "exactly a tenth, though 0.9 - 0.8 is less than 0.1"
 
 
 def test_images_lost_are_weighed_against_those_gained(caplog: pytest.LogCaptureFixture) -> None:

@@ -6,9 +6,13 @@ from pathlib import Path
 import pytest
 
 from convert.commands import summary
+from edge.commands.command_line import main
+from edge.inference.contract import InputContract
 from models.cli import COMMANDS
 from models.commands.network_options import output_folder
 from models.data.published import TRAINED, trained
+from models.networks.custom_code import CustomCode
+from tests.small_world import LABELS, SIZE, write_images
 
 BUILD = Path("build/shipped")
 
@@ -81,3 +85,33 @@ def test_the_table_refuses_records_of_different_images(
     with pytest.raises(summary.SummaryError, match=said) as caught:
         summary.shipped_rows()
     assert "\n" not in str(caught.value)
+
+
+def test_a_network_with_layers_of_its_own_is_judged_with_their_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`models` loads what `convert quantize --custom` takes; without the code one line says which layer wants it."""
+    import keras
+
+    file = tmp_path / "lab_layers.py"
+    file.write_text(
+        "import keras\n\n\nclass Half(keras.layers.Layer):\n    def call(self, x):\n        return 0.5 * x\n",
+        encoding="utf-8",
+    )
+    half = CustomCode((str(file),)).objects()["Half"]
+    image = keras.Input((SIZE, SIZE, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(half(name="halved")(image))
+    network = keras.Model(image, keras.layers.Dense(len(LABELS), activation="softmax")(pooled))
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    network.save(folder / "model.keras")
+    (folder / "contract.json").write_text(InputContract((SIZE, SIZE), LABELS).to_json(), encoding="utf-8")
+    data = write_images(tmp_path / "images", a_class=6)
+    words = ["evaluate", str(folder), "--data", str(data), "--out", str(tmp_path / "out" / "evaluation.json")]
+
+    assert main("models", COMMANDS, words) == 2
+    assert 'layer "halved" (Half) is code that Keras does not have' in capsys.readouterr().err
+    assert main("models", COMMANDS, [*words, "--custom", str(file)]) == 0
+    drawn = ["explain", str(folder), "--out", str(tmp_path / "explained"), "--custom", str(tmp_path / "none.py")]
+    assert main("models", COMMANDS, drawn) == 2
+    assert "none.py" in capsys.readouterr().err

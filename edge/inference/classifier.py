@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import ContractError, ModelFileError
-from edge.inference.contract import InputContract, Pixels, Quantization, Scratch
+from edge.inference.contract import InputContract, Pixels, Quantization
 from edge.inference.decision import LEAST_PROBABILITY
 from edge.inference.runtime.interpreters import Interpreter
+from edge.inference.shrinking import Scratch
 
 # An int8 softmax has scale 1/256, so its reals are 0..255/256; the slack allows calibrated ranges a little
 # wider.

@@ -22,6 +22,7 @@ from edge.errors import ContractError, FrameError
 from edge.inference import benign
 from edge.inference.decision import Decision
 from edge.inference.domain import DOMAINS, Domain
+from edge.inference.shrinking import Scratch, centre, shrink
 
 Pixels = npt.NDArray[np.uint8]
 Encoder = Callable[..., npt.NDArray[Any]]  # (pixels, into=None)
@@ -31,7 +32,9 @@ OutputKind = Literal["softmax", "sigmoid"]
 CHANNELS = {"RGB": 3, "BGR": 3, "GRAY": 1}
 SMALLEST_FRAME = 16  # pixels a side: below this no cell can be seen at any magnification
 CONTRACT_FORMAT = 1
-_MOST_BUFFERS = 16
+MOST_TILES = 8  # a side
+MEAN = "mean-1"  # name and version of the rule by which tiles are pooled, see `edge.inference.tiles.pool`
+POOLING = (MEAN,)
 
 
 @dataclass(frozen=True)
@@ -58,27 +61,6 @@ class Quantization:
 FLOAT32 = Quantization("float32")
 
 
-class Scratch:
-    """Buffers `InputContract.prepare` works in, kept from frame to frame. Use one a thread.
-
-    >>> scratch = Scratch()
-    >>> scratch.buffer("resize", 32, 24) is scratch.buffer("resize", 32, 24)
-    True
-    """
-
-    def __init__(self) -> None:
-        self._buffers: dict[tuple[str, int, int], Pixels] = {}
-
-    def buffer(self, step: str, width: int, height: int) -> Pixels:
-        """uint8 (height, width, 3), C-contiguous, the same one for the same step and size."""
-        key = (step, width, height)
-        if key not in self._buffers:
-            if len(self._buffers) >= _MOST_BUFFERS:  # a folder of images of many sizes
-                self._buffers.clear()
-            self._buffers[key] = np.empty((height, width, 3), np.uint8)
-        return self._buffers[key]
-
-
 @dataclass(frozen=True)
 class InputContract:
     """How a frame becomes a model's input, and what its outputs are called.
@@ -100,6 +82,10 @@ class InputContract:
             said.
         output: "softmax", one probability a label, or "sigmoid": one output p, the second label's probability of two;
             the first one's is 1 - p, and from p > 0.5 on the class is the second.
+        tiles: (columns, rows), each 1..8, into which a field much larger than the network's view is cut
+            (`edge.inference.tiles`): the network sees each tile, the gates the whole frame. None for the whole frame,
+            which (1, 1) would be too, and is refused: one meaning, one spelling.
+        pooling: the rule by which the tiles' probabilities become the field's; without tiles it means nothing.
 
     >>> contract = InputContract((224, 224), ("Benign", "Early"))
     >>> contract.prepare(np.zeros((480, 640, 3), np.uint8)).shape
@@ -116,9 +102,12 @@ class InputContract:
     benign: tuple[str, ...] | None = None
     domain: Domain | None = None
     output: OutputKind = "softmax"
+    tiles: tuple[int, int] | None = None
+    pooling: str = MEAN
 
     def __post_init__(self) -> None:
         self._check_outputs()
+        self._check_tiles()
         if len(self.size) != 2 or any(not isinstance(n, int) or not 8 <= n <= 4096 for n in self.size):
             raise ContractError(f"size must be (width, height) in pixels, both 8..4096; got {self.size}")
         if self.channel_order not in tuple(CHANNELS):  # a tuple, since JSON may hold what has no hash
@@ -150,6 +139,22 @@ class InputContract:
                 f"decision answer_from must be one a label, {len(self.labels)}; got {list(self.decision.answer_from)}"
             )
 
+    def _check_tiles(self) -> None:
+        tiles = self.tiles
+        if self.pooling not in POOLING or (tiles is None and self.pooling != MEAN):
+            raise ContractError(f"pooling must be {' or '.join(POOLING)}, and needs tiles; got {self.pooling!r}")
+        if tiles is None:
+            return
+        if len(tiles) != 2 or any(type(n) is not int or not 1 <= n <= MOST_TILES for n in tiles):
+            raise ContractError(f"tiles must be (columns, rows), both 1..{MOST_TILES}; got {tiles}")
+        if tiles == (1, 1):
+            raise ContractError("tiles (1, 1) are the whole frame: leave tiles out")
+
+    @property
+    def tile_count(self) -> int:
+        """How often the network is asked about one frame: once a tile, 1 without tiles."""
+        return 1 if self.tiles is None else self.tiles[0] * self.tiles[1]
+
     @property
     def benign_labels(self) -> tuple[str, ...]:
         """The benign labels, in the labels' order: those named, else those spelt so; () where there are none."""
@@ -170,7 +175,7 @@ class InputContract:
         """How many numbers the model answers: one a label, or the one of a sigmoid."""
         return 1 if self.output == "sigmoid" else len(self.labels)
 
-    def prepare(self, frame: Pixels, scratch: "Scratch | None" = None) -> Pixels:
+    def prepare(self, frame: Pixels, scratch: Scratch | None = None) -> Pixels:
         """Resize a frame to the model's size.
 
         Args:
@@ -186,8 +191,8 @@ class InputContract:
         """
         check_frame(frame)
         if self.aspect == "crop":
-            frame = _centre(frame, *self.size)
-        return _shrink(frame, *self.size, scratch or Scratch())
+            frame = centre(frame, *self.size)
+        return shrink(frame, *self.size, scratch or Scratch())
 
     def encode(self, pixels: Pixels, quantization: Quantization = FLOAT32) -> npt.NDArray[Any]:
         """Prepared pixels as the model's input tensor.
@@ -234,14 +239,16 @@ class InputContract:
 
     def to_json(self) -> str:
         """The contract as it stands in a bundle: sorted keys, one trailing newline. What is None has no key, nor has
-        `output` for a softmax."""
+        `output` for a softmax; `pooling` stands beside `tiles` only."""
         record = {"format": CONTRACT_FORMAT, **asdict(self.undecided())}
         del record["decision"]
-        for name in ("benign", "domain"):
+        for name in ("benign", "domain", "tiles"):
             if record[name] is None:
                 del record[name]
         if self.output == "softmax":
             del record["output"]
+        if self.tiles is None:
+            del record["pooling"]
         if self.decision is not None:
             record["decision"] = self.decision.to_record()
         return json.dumps(record, indent=2, sort_keys=True) + "\n"
@@ -276,7 +283,8 @@ class InputContract:
         decision = Decision.from_record(fields.pop("decision")) if "decision" in fields else None
         named = _named_benign(fields.pop("benign")) if "benign" in fields else None
         domain = _stated_domain(fields.pop("domain")) if "domain" in fields else None
-        output = fields.pop("output", "softmax")
+        tiles = _stated_tiles(fields.pop("tiles")) if "tiles" in fields else None
+        kinds = {"output": fields.pop("output", "softmax"), "pooling": fields.pop("pooling", MEAN)}
         expected = {"size", "labels", "channel_order", "aspect", "scale", "offset"}
         if set(fields) != expected:
             raise ContractError(f"contract fields must be {sorted(expected)}; got {sorted(fields)}")
@@ -288,8 +296,8 @@ class InputContract:
             fields["offset"] = tuple(float(v) for v in fields["offset"])
         except (TypeError, ValueError) as error:
             raise ContractError(f"contract scale and offset must be numbers: {error}") from error
-        texts = {"size": tuple(fields["size"]), "labels": tuple(fields["labels"]), "output": output}
-        return cls(**{**fields, **texts}, decision=decision, benign=named, domain=domain)
+        texts = {"size": tuple(fields["size"]), "labels": tuple(fields["labels"])}
+        return cls(**{**fields, **texts, **kinds}, decision=decision, benign=named, domain=domain, tiles=tiles)
 
     @classmethod
     def load(cls, path: Path) -> "InputContract":
@@ -320,6 +328,12 @@ def _stated_domain(value: Any) -> Domain:
     return cast(Domain, value)
 
 
+def _stated_tiles(value: object) -> tuple[int, int]:
+    if not isinstance(value, list):  # null among them: what is not tiled has no key
+        raise ContractError(f"contract tiles must be [columns, rows]; got {value!r}")
+    return cast(tuple[int, int], tuple(value))
+
+
 def grey_levels(pixels: Pixels) -> Pixels:
     """uint8 (H, W, 1): the luma of uint8 (H, W, 3) RGB, `(9798 R + 19235 G + 3735 B + 16384) >> 15`.
 
@@ -339,36 +353,6 @@ def check_frame(frame: object) -> None:
         raise FrameError(f"frame must be a uint8 array (H, W, 3) in RGB; got {arrived}")
     if min(frame.shape[:2]) < SMALLEST_FRAME:
         raise FrameError(f"frame must be at least {SMALLEST_FRAME} pixels a side; got {frame.shape[:2]}")
-
-
-def _shrink(frame: Pixels, width: int, height: int, scratch: Scratch) -> Pixels:
-    """Halve while a side is at least twice the target (exact, cheaper than one step), then interpolate."""
-    while True:
-        rows, columns = frame.shape[:2]
-        by_x = 2 if columns >= 2 * width else 1
-        by_y = 2 if rows >= 2 * height else 1
-        if by_x == by_y == 1:
-            break
-        frame = _centre_crop(frame, columns - columns % by_x, rows - rows % by_y)
-        smaller = scratch.buffer("area", columns // by_x, rows // by_y)
-        frame = cv2.resize(frame, (columns // by_x, rows // by_y), dst=smaller, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    if frame.shape[:2] != (height, width):
-        final = scratch.buffer("linear", width, height)
-        frame = cv2.resize(frame, (width, height), dst=final, interpolation=cv2.INTER_LINEAR_EXACT)  # type: ignore[assignment]
-    return np.ascontiguousarray(frame)
-
-
-def _centre(frame: Pixels, width: int, height: int) -> Pixels:
-    """The largest centred part of `frame` with the proportions width : height (whole pixels)."""
-    rows, columns = frame.shape[:2]
-    if columns * height > rows * width:
-        return _centre_crop(frame, max(1, rows * width // height), rows)
-    return _centre_crop(frame, columns, max(1, columns * height // width))
-
-
-def _centre_crop(frame: Pixels, width: int, height: int) -> Pixels:
-    top, left = (frame.shape[0] - height) // 2, (frame.shape[1] - width) // 2
-    return frame[top : top + height, left : left + width]
 
 
 @lru_cache(maxsize=32)

@@ -19,8 +19,9 @@ from edge.cameras.base import CameraMode, Frame
 from edge.errors import EndOfFrames
 from edge.inference.answer import answer
 from edge.inference.classifier import Verdict
-from edge.inference.contract import InputContract, Pixels, Scratch
+from edge.inference.contract import InputContract, Pixels
 from edge.inference.gates.base import Gates
+from edge.inference.shrinking import Scratch
 from edge.pipeline.counters import Counter, Counts
 from edge.pipeline.frame_buffers import FrameJob, buffer_pool
 from edge.pipeline.recorder import Recorder

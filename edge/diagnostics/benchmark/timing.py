@@ -13,9 +13,10 @@ import numpy.typing as npt
 from edge.cameras.synthetic.smear import SyntheticSmear
 from edge.errors import UsageError
 from edge.inference.classifier import Classifier
-from edge.inference.contract import Pixels, Scratch
+from edge.inference.contract import Pixels
 from edge.inference.gates.base import Gates
 from edge.inference.runtime.interpreters import Interpreter
+from edge.inference.shrinking import Scratch
 from edge.system.interleaved_timing import Times
 
 FRAME_SIZE = (1280, 960)  # (width, height) of a camera's frame, pixels

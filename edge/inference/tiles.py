@@ -1,0 +1,164 @@
+"""Tiles: parts of a field that the network sees one by one, and the one answer that they are pooled to.
+
+A field much larger than the network's view would show it cells far smaller than those it was trained on. The contract's
+`tiles` cut such a field, so that each tile has about the pixels a red cell that the network knows. Training,
+calibration, parity, certificate and device all cut and pool here. The gates look at the whole frame.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.errors import FrameError
+from edge.inference.contract import MEAN, POOLING, SMALLEST_FRAME, InputContract, Pixels, check_frame
+from edge.inference.shrinking import Scratch
+
+MOST_ENLARGED = 2  # a tile is enlarged at most so much a side to the network's size; beyond, it holds too few pixels
+Box = tuple[int, int, int, int]  # left, top, right, bottom; pixels, right and bottom exclusive
+Probabilities = npt.NDArray[np.float64]
+
+
+def tile_boxes(size: tuple[int, int], tiles: tuple[int, int]) -> list[Box]:
+    """Where the tiles of a frame lie, row by row from the top left.
+
+    All tiles have the same size in whole pixels and do not overlap. A side that the tiles do not divide loses the
+    remainder, fewer pixels than there are tiles along it, half on either side (as `InputContract.prepare` crops).
+
+    Args:
+        size: (width, height) of the frame, pixels, each at least as many as there are tiles along it.
+        tiles: (columns, rows).
+
+    >>> tile_boxes((101, 50), (2, 1))
+    [(0, 0, 50, 50), (50, 0, 100, 50)]
+    """
+    (width, height), (columns, rows) = size, tiles
+    if width < columns or height < rows:
+        raise FrameError(f"frame must have a pixel a tile, {columns}x{rows}; got {width}x{height} pixels")
+    wide, high = width // columns, height // rows
+    left, top = (width - wide * columns) // 2, (height - high * rows) // 2
+    return [
+        (left + wide * x, top + high * y, left + wide * (x + 1), top + high * (y + 1))
+        for y in range(rows)
+        for x in range(columns)
+    ]
+
+
+def field_boxes(contract: InputContract, size: tuple[int, int]) -> list[Box]:
+    """Where the network's views lie in a frame of `size` (width, height): its tiles, or the one box of the whole view.
+
+    With aspect "crop" the frame is first cut to the largest centred part in which every tile has the network's
+    proportions; with "squeeze" the tiles cover all of it but the remainder.
+
+    Raises:
+        FrameError: a tile has less than half the network's width or height (or 16 pixels): it would be enlarged more
+            than twice. Without tiles a frame of any size passes, as in `InputContract.prepare`.
+
+    >>> field_boxes(InputContract((224, 224), ("a", "b"), aspect="crop", tiles=(2, 1)), (1000, 500))[1]
+    (500, 0, 1000, 500)
+    """
+    columns, rows = contract.tiles or (1, 1)
+    (width, height), (left, top) = size, (0, 0)
+    if contract.aspect == "crop":
+        wide, high = columns * contract.size[0], rows * contract.size[1]
+        if width * high > height * wide:
+            width = max(1, height * wide // high)
+        else:
+            height = max(1, width * high // wide)
+        left, top = (size[0] - width) // 2, (size[1] - height) // 2
+    if contract.tiles is None:
+        return [(left, top, left + width, top + height)]
+    least = [max(SMALLEST_FRAME, -(-side // MOST_ENLARGED)) for side in contract.size]
+    if width // columns < least[0] or height // rows < least[1]:
+        raise FrameError(
+            f"frame must give each of {columns}x{rows} tiles {least[0]}x{least[1]} pixels, half the network's "
+            f"{contract.size[0]}x{contract.size[1]}; got {size[0]}x{size[1]} pixels"
+        )
+    return [
+        (left + x0, top + y0, left + x1, top + y1) for x0, y0, x1, y1 in tile_boxes((width, height), (columns, rows))
+    ]
+
+
+def prepare_tiles(contract: InputContract, frame: Pixels, scratch: Scratch | None = None) -> Pixels:
+    """What the network sees of a frame: each tile, cut out in whole pixels and then prepared as a frame is.
+
+    Args:
+        frame: uint8 (H, W, 3), RGB, 0..255.
+        scratch: buffers to work in instead of allocating new ones; the bytes are the same.
+
+    Returns:
+        uint8 (n, height, width, 3), RGB, C-contiguous: the tiles row by row, `contract.tile_count` of them; without
+        tiles the prepared frame alone. With `scratch` it lies there, and is overwritten by the next call with the same
+        one.
+
+    Raises:
+        FrameError: not such a frame, or too small for the tiles (`field_boxes`).
+
+    >>> contract = InputContract((224, 224), ("Benign", "Early"), tiles=(3, 2))
+    >>> prepare_tiles(contract, np.zeros((960, 1280, 3), np.uint8)).shape
+    (6, 224, 224, 3)
+    """
+    if contract.tiles is None:
+        return contract.prepare(frame, scratch)[np.newaxis]
+    check_frame(frame)
+    work = scratch or Scratch()
+    width, height = contract.size
+    boxes = field_boxes(contract, (frame.shape[1], frame.shape[0]))
+    made = work.buffer("tiles", width, height * len(boxes)).reshape(len(boxes), height, width, 3)
+    for tile, (left, top, right, bottom) in zip(made, boxes, strict=True):
+        np.copyto(tile, contract.prepare(frame[top:bottom, left:right], work))
+    return made
+
+
+def pool(probabilities: npt.NDArray[Any], rule: str = MEAN) -> Probabilities:
+    """The field's probabilities from its tiles', by a rule that the contract names (`InputContract.pooling`).
+
+    "mean-1" is the mean over the tiles of the network's own outputs (int8: dequantized), added up in the tiles' order
+    in float64: the same bits wherever it is calculated. Temperature and thresholds of the decision apply to the result.
+
+    Args:
+        probabilities: (..., n, classes), 0..1: one row a tile.
+
+    Returns:
+        float64 (..., classes), 0..1.
+
+    Raises:
+        ValueError: another rule, no tile, or a number that is not finite: a tile without an answer is no benign tile.
+
+    >>> pool(np.array([[1.0, 0.0], [0.5, 0.5]])).tolist()
+    [0.75, 0.25]
+    """
+    if rule not in POOLING:
+        raise ValueError(f"rule must be {' or '.join(POOLING)}; got {rule!r}")
+    tiles = np.asarray(probabilities, np.float64)
+    if tiles.ndim < 2 or tiles.shape[-2] == 0:
+        raise ValueError(f"probabilities must be (..., tiles, classes) with a tile or more; got {tiles.shape}")
+    if not np.isfinite(tiles).all():
+        raise ValueError("probabilities must be finite; a tile's are not")
+    total = np.zeros(tiles.shape[:-2] + tiles.shape[-1:])
+    for number in range(tiles.shape[-2]):
+        total += tiles[..., number, :]
+    return total / tiles.shape[-2]
+
+
+def pool_fields(contract: InputContract, probabilities: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """(N, classes) of N fields from (N * tile_count, classes) of their tiles, field by field; without tiles the
+    argument itself.
+
+    >>> tiled = InputContract((32, 32), ("a", "b"), tiles=(2, 1))
+    >>> pool_fields(tiled, np.array([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0], [0.0, 1.0]])).tolist()
+    [[0.75, 0.25], [0.0, 1.0]]
+    """
+    if contract.tiles is None:
+        return probabilities
+    if len(probabilities) % contract.tile_count:
+        raise ValueError(f"probabilities must be {contract.tile_count} a field; got {len(probabilities)}")
+    return pool(probabilities.reshape(-1, contract.tile_count, probabilities.shape[-1]), contract.pooling)
+
+
+def pool_one(contract: InputContract, tiles: Sequence[Sequence[float]]) -> list[float]:
+    """`pool` of one field's tiles as Python floats; without tiles the one row as it is."""
+    if contract.tiles is None:
+        return list(tiles[0])
+    return [float(value) for value in pool(np.array(tiles, np.float64), contract.pooling)]

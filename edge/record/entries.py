@@ -32,7 +32,8 @@ class RunInfo(Struct, frozen=True):
             the version that they signed; None where unsigned. Runs recorded before bundles were signed hold neither.
         synthetic_certificate: synthetic images certified the bundle. Older runs do not hold it. lax_policy: of the
             bundle's certificate; left out where it allows no more than the shipped one. ungated: no gate is asked; left
-            out where one is.
+            out where one is. camera_setup: digest of the camera's set-up (`edge.cameras.setup.camera_setup`); left out
+            where it has none.
 
     >>> bundle, interpreter = ("tiny-int8", "0" * 64, True), ("litert", "2.3", "xnnpack")
     >>> RunInfo("s1", "sim:", True, *bundle, *interpreter, ("Benign", "Pre"), "leukoscope 1", "{}").signed_by
@@ -56,6 +57,7 @@ class RunInfo(Struct, frozen=True):
     synthetic_certificate: bool | None = False
     lax_policy: str | UnsetType = UNSET
     ungated: bool | UnsetType = UNSET
+    camera_setup: str | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         require_slide(self.slide)

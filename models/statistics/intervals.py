@@ -66,6 +66,47 @@ def wilson(successes: int, total: int, confidence: float = 0.95) -> Interval:
     return Interval(min(max(0.0, float(low)), share), max(min(1.0, float(high)), share))
 
 
+def clopper_pearson(successes: float, total: int, confidence: float = 0.95) -> Interval:
+    """Exact two-sided interval of a proportion: it covers at least with this confidence, however few the trials.
+
+    Args:
+        successes: 0..total; not whole where each trial's share is a mean (fields of a slide), as Beta quantiles go on
+            between whole numbers.
+        total: number of trials, >= 1.
+        confidence: coverage, in (0, 1).
+
+    Raises:
+        StatisticsError: an argument is out of range, by name.
+
+    Source: Clopper and Pearson (1934), Biometrika 26:404.
+
+    >>> round(clopper_pearson(0, 29).high, 3)
+    0.119
+    """
+    _check_share(successes, total)
+    _check_confidence(confidence)
+    tail = (1 - confidence) / 2
+    return Interval(_exact_lower(successes, total, tail), 1 - _exact_lower(total - successes, total, tail))
+
+
+def exact_upper(successes: float, total: int, confidence: float = 0.95) -> float:
+    """One-sided exact upper bound of a proportion: with this confidence it is no higher; as `clopper_pearson`.
+
+    >>> round(exact_upper(0, 29), 4), round(exact_upper(0, 12), 2)
+    (0.0981, 0.22)
+    """
+    _check_share(successes, total)
+    _check_one_sided(confidence)
+    return 1 - _exact_lower(total - successes, total, 1 - confidence)
+
+
+def exact_lower(successes: float, total: int, confidence: float = 0.95) -> float:
+    """One-sided exact lower bound of a proportion; see `exact_upper`."""
+    _check_share(successes, total)
+    _check_one_sided(confidence)
+    return _exact_lower(successes, total, 1 - confidence)
+
+
 def p_at_most(successes: int, total: int, share: float) -> float:
     """Exact binomial p-value: the chance of so few successes, or fewer, if the true share were `share`.
 
@@ -243,6 +284,18 @@ def _tango_score(b: int, c: int, n: int, difference: float) -> float:
     q = (root - linear) / (4 * n) if linear <= 0 else -2 * constant / (root + linear)
     variance = n * (2 * q + difference * (1 - difference))
     return distance / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, distance)
+
+
+def _exact_lower(successes: float, total: int, tail: float) -> float:
+    from scipy.stats import beta
+
+    return 0.0 if successes == 0 else float(beta.ppf(tail, successes, total - successes + 1))
+
+
+def _check_share(successes: float, total: int) -> None:
+    _check_count("total", total, at_least=1)
+    if isinstance(successes, bool) or not 0 <= successes <= total:
+        raise StatisticsError(f"successes must be 0..{total}; got {successes!r}")
 
 
 def _check_count(name: str, value: int, at_least: int = 0, at_most: int | None = None) -> None:

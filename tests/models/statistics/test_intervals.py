@@ -14,6 +14,9 @@ from models.errors import StatisticsError
 from models.statistics.intervals import (
     Interval,
     bootstrap,
+    clopper_pearson,
+    exact_lower,
+    exact_upper,
     mcnemar_exact,
     p_at_most,
     paired_difference,
@@ -50,6 +53,30 @@ def test_wilson_published() -> None:
         (1, 29): (0.0061, 0.1718),
     }.items():
         assert wilson(r, n).to_record() == pytest.approx(expected, abs=5e-5)
+
+
+@given(st.integers(1, 2_000), st.data(), st.sampled_from([0.8, 0.9, 0.95, 0.99]))
+def test_clopper_pearson_is_statsmodels(total: int, data: st.DataObject, confidence: float) -> None:
+    successes = data.draw(st.integers(0, total))
+    low, high = proportion_confint(successes, total, alpha=1 - confidence, method="beta")
+    ours = clopper_pearson(successes, total, confidence)
+    assert ours.low == pytest.approx(0.0 if successes == 0 else low, abs=1e-9)
+    assert ours.high == pytest.approx(1.0 if successes == total else high, abs=1e-9)
+    one_sided = (
+        exact_lower(successes, total, (1 + confidence) / 2),
+        exact_upper(successes, total, (1 + confidence) / 2),
+    )
+    assert one_sided == pytest.approx(tuple(ours), abs=1e-12)
+
+
+def test_exact_bounds_by_hand() -> None:
+    """None of n: 1 - 0.05^(1/n); the numbers of slides that bound a miss rate by 10, 5, 2 and 1 %."""
+    for n, bound in ((29, 0.10), (59, 0.05), (149, 0.02), (299, 0.01)):
+        assert exact_upper(0, n) == pytest.approx(1 - 0.05 ** (1 / n), abs=1e-12)
+        assert exact_upper(0, n) <= bound < exact_upper(0, n - 1)
+    assert exact_upper(1, 46) <= 0.10 < exact_upper(1, 45)
+    assert exact_lower(0, 5) == 0.0 and exact_upper(5, 5) == 1.0
+    assert exact_upper(0, 10) < exact_upper(0.5, 10) < exact_upper(1, 10)
 
 
 @given(st.integers(0, 300), st.integers(0, 300))
@@ -175,6 +202,8 @@ def test_bca_falls_back_where_it_is_undefined() -> None:
 @pytest.mark.parametrize(
     ("call", "named"),
     [
+        (lambda: clopper_pearson(4, 3), "successes"),
+        (lambda: exact_upper(1, 3, 0.3), "bound"),
         (lambda: wilson(3, 0), "total"),
         (lambda: wilson(4, 3), "successes"),
         (lambda: wilson(-1, 3), "successes"),

@@ -103,7 +103,7 @@ def _row(path: Path, line: int, cells: dict[str | None, str | list[str] | None])
         )
     if not values["label"]:
         raise FieldsTableError(f"{where}: label must name a class; it is empty")
-    if values["date"] and not _is_day(values["date"]):
+    if values["date"] and not is_day(values["date"]):
         raise FieldsTableError(f"{where}: date must be like 2026-11-30; got {values['date']!r}")
     for name in ("sha256", "camera_setup"):
         if values[name] and not _DIGEST.fullmatch(values[name]):
@@ -111,7 +111,8 @@ def _row(path: Path, line: int, cells: dict[str | None, str | list[str] | None])
     return FieldRow(**values)
 
 
-def _is_day(text: str) -> bool:
+def is_day(text: str) -> bool:
+    """Whether text is a day of the calendar, written 2026-11-30."""
     try:
         return datetime.date.fromisoformat(text).isoformat() == text
     except ValueError:

@@ -162,6 +162,20 @@ class CameraLost(CameraError, ConnectionError):  # noqa: N818
     """The camera went away, or only pretends to be there. Cure: plug it in again, then open it again."""
 
 
+class CameraSetupError(CameraError, ValueError):
+    """A set-up that cannot be measured, read or confirmed: it was made for another camera or frame, its files are
+    damaged, or the camera does not do what was locked. Cure: what the message names, then `edge setup-camera`."""
+
+
+class EmptyFieldError(CameraSetupError):
+    """What is in view is no field that a camera can be set up on. Cure: what the message names: another field, a
+    cleaner one, less or more light.
+
+    Exit code 1: it was looked at, and the answer is no."""
+
+    exit_code: ClassVar[int] = 1
+
+
 class FrameCorrupt(CameraError, ValueError):  # noqa: N818
     """One frame that cannot be read. The next may be sound.
 

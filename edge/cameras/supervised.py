@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from edge.cameras.base import Camera, CameraMode, CameraSettings, Frame
-from edge.errors import CameraError, CameraTimeout, EndOfFrames, FrameCorrupt
+from edge.errors import CameraError, CameraSetupError, CameraTimeout, EndOfFrames, FrameCorrupt
 from edge.inference.contract import Pixels
 
 EventKind = Literal[
@@ -125,7 +125,7 @@ class SupervisedCamera:
             The frame, of the mode's size; None once `stop` is set while the camera is away, or after `close`.
 
         Raises:
-            EndOfFrames: a replay has ended.
+            EndOfFrames: a replay has ended. CameraSetupError: it came back, and does not confirm its set-up.
         """
         while not self._over():
             self.alive_at = self._clock()
@@ -215,8 +215,10 @@ class SupervisedCamera:
             return False
         try:
             self._bring_up()
-        except CameraError:
+        except CameraError as error:
             self._camera.close()
+            if isinstance(error, CameraSetupError):  # its frames would be judged as what they are not
+                raise
             return False
         if self._closed.is_set():  # while we opened it
             self._camera.close()

@@ -49,9 +49,11 @@ class VerdictOutput:
         labels: Sequence[str],
         provenance: Provenance,
         simulated: bool,
+        camera_setup: str = "",
     ) -> None:
         self._output, self._json, self._labels = output, as_json, labels
         self._provenance, self._simulated = provenance, simulated
+        self._camera_setup = camera_setup
         self._answers: Counter[str] = Counter()
 
     def begin(self) -> None:
@@ -75,5 +77,11 @@ class VerdictOutput:
     def _line(self, stored: Stored) -> str:
         if not self._json:
             return stored_line(stored, simulated=self._simulated, ungated=self._provenance.ungated is True)
-        record = stored_record(stored, self._labels, simulated=self._simulated, provenance=self._provenance)
+        record = stored_record(
+            stored,
+            self._labels,
+            simulated=self._simulated,
+            provenance=self._provenance,
+            camera_setup=self._camera_setup,
+        )
         return json_format.dumps(record, allow_nan=False)

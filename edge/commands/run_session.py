@@ -13,12 +13,13 @@ from msgspec import UNSET
 
 from edge.bundle.provenance import BY_LAXER_POLICY, ON_SYNTHETIC, UNGATED
 from edge.bundle.trusted import TrustedKeys
-from edge.cameras.backends import open_camera
 from edge.cameras.base import Camera
+from edge.cameras.setup.set_up_camera import is_set_up, open_set_up, setup_digest
 from edge.cameras.supervised import CameraEvent, SupervisedCamera
 from edge.commands.command_line import Outcome
 from edge.commands.run_output import VerdictOutput, printing
 from edge.commands.terminal.log import messages_through
+from edge.commissioning.camera.changes import setup_change
 from edge.errors import (
     ANSWER_IS_NO,
     DONE,
@@ -106,7 +107,7 @@ class RunRequest:
             raise
         watch = SlotWatch(slots, started, named=self.settings.model.bundle is not None)
         with watch.serving():
-            camera = open_camera(self.settings.camera_uri)
+            camera = open_set_up(self.settings.camera_uri, self.settings.camera_setup)
             if camera.notice:
                 _log.warning(camera.notice)
             with (
@@ -157,8 +158,10 @@ class _Run:
             labels=served.bundle.contract.labels,
             provenance=served.provenance,
             simulated=bool(camera.notice),
+            camera_setup=setup_digest(camera),
         )
         settings = request.settings
+        before = store.last_run()
         self._run = store.begin(self._info(), self._clock.now())
         self._housekeeping = Housekeeping(store, settings.retention, self._clock)
         self._recorder = Recorder(
@@ -185,6 +188,10 @@ class _Run:
             self._event("ungated", f"{served.bundle.name} runs {UNGATED}")
         for gate in served.gates_off:
             self._event("gate_off", f"the profile turns the gate {gate} off")
+        if change := setup_change(camera, before):
+            self._event("camera_setup_changed", change)
+        elif settings.camera_setup is not None and not is_set_up(camera):
+            _log.info(f"{camera.uri} runs without a set-up: the profile's is of another camera")
         self._supervised = SupervisedCamera(
             camera, settings.camera, on_event=self._camera_event, timeout_s=settings.timeout_s, stop=stop
         )
@@ -321,6 +328,7 @@ class _Run:
             synthetic_certificate=bundle.synthetic,
             lax_policy=bundle.lax_policy or UNSET,
             ungated=self._served.provenance.ungated,
+            camera_setup=setup_digest(self._camera) or UNSET,
             runtime=interpreter.runtime,
             runtime_version=interpreter.version,
             kind=interpreter.kind,

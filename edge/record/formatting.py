@@ -28,8 +28,10 @@ def stored_line(stored: Stored, *, simulated: bool, ungated: bool = False) -> st
     return f"{stored.field:>6}  {entry.label:<14}{highest:6.3f}{latency_ms(stored):>9.1f} ms{source}{drawn}"
 
 
-def stored_record(stored: Stored, labels: Sequence[str], *, simulated: bool, provenance: Provenance) -> dict[str, Any]:
-    """The JSON object of a stored verdict (DESIGN: machine-readable output)."""
+def stored_record(
+    stored: Stored, labels: Sequence[str], *, simulated: bool, provenance: Provenance, camera_setup: str = ""
+) -> dict[str, Any]:
+    """The JSON object of a stored verdict (DESIGN: machine-readable output); `camera_setup` where there is one."""
     entry = stored.entry
     probabilities = entry.probabilities
     return {
@@ -47,6 +49,7 @@ def stored_record(stored: Stored, labels: Sequence[str], *, simulated: bool, pro
         "image": stored.image,
         "simulated": simulated,
         **provenance.as_record(),
+        **({"camera_setup": camera_setup} if camera_setup else {}),
     }
 
 

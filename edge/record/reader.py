@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.record.chain import genesis
-from edge.record.entries import EventBody, read_body
+from edge.record.entries import EventBody, RunBody, read_body
 from edge.record.images import ImageFolder
 from edge.record.schema import narrowed, roll_back
 
@@ -147,6 +147,16 @@ class Reader:
             found = connection.execute(query, kinds).fetchone()
             body = None if found is None else read_body(str(found[0]))
             return body if isinstance(body, EventBody) else None
+
+    def last_run(self) -> RunBody | None:
+        """The entry that began the last run, also where it was pruned and the run goes on; None where there is none."""
+        query = "SELECT body FROM entries WHERE type = 'run' AND type != 'verdict' ORDER BY id DESC LIMIT 1"
+        carried = """SELECT json_extract(body, '$.carried_run') FROM entries
+                     WHERE type = 'pruned' AND type != 'verdict' ORDER BY id DESC LIMIT 1"""
+        with self._reading() as connection:
+            found = connection.execute(query).fetchone() or connection.execute(carried).fetchone()
+            body = None if found is None or found[0] is None else read_body(str(found[0]))
+            return body if isinstance(body, RunBody) else None
 
     def next_known_time(self, after: int, not_after_ns: int) -> KnownTime | None:
         """The first entry behind `after` that was stamped by a synchronized clock, no later than that; or None."""

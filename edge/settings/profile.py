@@ -30,6 +30,7 @@ fourcc = "YUYV"                         # pixel format of a USB camera; left out
 still = false                           # true: a Pi camera's full mode for every frame, slower
 frozen_after_s = 5                      # the same picture for so long: the camera counts as lost; 0 never
 timeout_s = 2.0                         # longest wait for a frame; longer exposures are waited for
+setup = "/etc/leukoscope/camera/..."    # `edge setup-camera` writes it, and what it locks; left out: none
 
 [gates]
 off = []                                # names of gates not to be asked; every record says so
@@ -109,7 +110,8 @@ class UpdateSettings:
 
 @dataclass(frozen=True)
 class CameraSource:
-    """The part of [camera] that says which camera it is, and how long to wait for a frame, seconds.
+    """The part of [camera] that says which camera it is, how long to wait for a frame, seconds, and in which folder its
+    set-up lies.
 
     >>> parse({"camera": {"uri": "uvc:0"}}).camera_uri
     'uvc:0'
@@ -117,6 +119,7 @@ class CameraSource:
 
     uri: Text = DEFAULT_CAMERA
     timeout_s: Annotated[float, Meta(ge=0.1, le=60, description="a number 0.1..60")] = 2.0
+    setup: WholePath | None = None
 
 
 @dataclass(frozen=True)
@@ -170,6 +173,7 @@ class Settings:
     camera_uri: str = DEFAULT_CAMERA
     camera: CameraSettings = field(default_factory=CameraSettings)
     timeout_s: float = 2.0
+    camera_setup: Path | None = None
     gates_off: tuple[str, ...] = ()
     record: RecordSettings = field(default_factory=RecordSettings)
     retention: Retention = field(default_factory=Retention)
@@ -257,6 +261,7 @@ def parse(table: Mapping[str, Any]) -> Settings:
         camera_uri=source.uri,
         camera=_read(table, "camera", CameraSettings),
         timeout_s=source.timeout_s,
+        camera_setup=source.setup,
         gates_off=_gates_off(table),
         record=_read(table, "record", RecordSettings),
         retention=_read(table, "retention", Retention),

@@ -8,6 +8,11 @@
 | focus_drift | 2 | 0..50 | farthest from focus, um; a fifth of the frames is off focus, none at 0 |
 | exposure_error | 0 | -4..4 | stops; +1 gives twice the light |
 | vignetting | 0 | 0..0.95 | light missing in the corners, beside the lamp's own falloff |
+| lamp | 1 | 0.02..4 | light of the lamp against a new one |
+| lamp_drift | 0 | -90..90 | percent that its light changes in 1000 frames |
+| lamp_white | 0 | -50..50 | percent that it is redder, and as much less blue |
+| dirt | 0 | 0..100 | grains on camera or lens: they stay where they are on the frame |
+| ignore | none | of exposure, gain, white | what the camera cannot be told: it goes on as if automatic, and says so |
 | noise | 2 | 0..50 | standard deviation, grey levels; at 0 the frames of a still stage are equal |
 | empty | 0.1 | 0..1 | share of the scan's stops beside the smear |
 | debris | 1 | 0..20 | platelets, smudge cells and stain deposit against the recipe's own number |
@@ -26,6 +31,8 @@ from edge.errors import CameraSettingsError
 SCHEME = "sim:"
 _LASTS = {"stall": math.inf, "unplug": 1.0, "corrupt": 0.0, "size": 0.0, "freeze": math.inf}
 _TIMED = ("stall", "unplug", "freeze")
+_CONTROLS = ("exposure", "gain", "white")
+_MOST_GRAINS = 100
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,11 @@ class SimSettings:
     empty: float = 0.1
     debris: float = 1.0
     fail: tuple[Fault, ...] = ()
+    lamp: float = 1.0
+    lamp_drift: float = 0.0
+    lamp_white: float = 0.0
+    dirt: int = 0
+    ignore: tuple[str, ...] = ()
 
 
 def parse(uri: str) -> SimSettings:
@@ -131,6 +143,17 @@ def _fault(key: str, word: str) -> Fault:
     return Fault(kind, int(frame), _number(0, 3600)(f"{key}: seconds", seconds) if colon else _LASTS[kind])
 
 
+def _grains(key: str, text: str) -> int:
+    count = _seed(key, text)
+    if not 0 <= count <= _MOST_GRAINS:
+        raise CameraSettingsError(f"{key} must be in 0..{_MOST_GRAINS}; got {text!r}")
+    return count
+
+
+def _ignored(key: str, text: str) -> tuple[str, ...]:
+    return tuple(_known(f"control that {key} names", word, _CONTROLS) for word in text.split(","))
+
+
 _KEYS: dict[str, Callable[[str, str], Any]] = {
     "seed": _seed,
     "fps": _number(0.1, 1000),
@@ -142,4 +165,9 @@ _KEYS: dict[str, Callable[[str, str], Any]] = {
     "empty": _number(0, 1),
     "debris": _number(0, 20),
     "fail": _faults,
+    "lamp": _number(0.02, 4),
+    "lamp_drift": _number(-90, 90),
+    "lamp_white": _number(-50, 50),
+    "dirt": _grains,
+    "ignore": _ignored,
 }

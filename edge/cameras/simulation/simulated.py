@@ -110,13 +110,16 @@ class SimulatedCamera:
             self._drawn = size, draw_specimen(self._settings, size)
         light: float = 2**self._settings.exposure_error
         exposure_us: float = round(RIGHT_EXPOSURE_US * light)
-        if settings.exposure_us is not None and settings.gain is not None:
+        ignored = self._settings.ignore
+        gain = 1.0 if settings.gain is None or "gain" in ignored else settings.gain
+        if settings.exposure_us is not None and "exposure" not in ignored:
             exposure_us = settings.exposure_us
-            light *= settings.exposure_us * settings.gain / RIGHT_EXPOSURE_US
-        red, blue = settings.colour_gains or RIGHT_COLOUR_GAINS
+            light *= settings.exposure_us / RIGHT_EXPOSURE_US
+        light *= gain
+        red, blue = RIGHT_COLOUR_GAINS if settings.colour_gains is None or "white" in ignored else settings.colour_gains
         tint = (red / RIGHT_COLOUR_GAINS[0], 1.0, blue / RIGHT_COLOUR_GAINS[1])
         view = View(self._settings, self._drawn[1], size, light, tint)
-        controls = {"ExposureTime": exposure_us, "AnalogueGain": settings.gain or 1.0, "ColourGains": [red, blue]}
+        controls = {"ExposureTime": exposure_us, "AnalogueGain": gain, "ColourGains": [red, blue]}
         mode = CameraMode(size, "RGB", tuple(adjusted), controls)
         metadata = {"notice": SYNTHETIC_NOTICE, **controls}
         self._running = _Running(mode, view, fps, time.monotonic(), self._next, metadata)

@@ -17,7 +17,7 @@ import numpy as np
 from edge.cameras.simulation.settings import SimSettings
 from edge.cameras.simulation.stage import MOSAIC_FIELDS, Pose, Stage
 from edge.cameras.synthetic.cells import Cell
-from edge.cameras.synthetic.noise import mix, noise_bytes
+from edge.cameras.synthetic.noise import mix, noise_bytes, uniforms
 from edge.cameras.synthetic.optics import Optics
 from edge.cameras.synthetic.recipes import PUBLISHED_FIELD_UM, RECIPES, Recipe
 from edge.cameras.synthetic.smear import UM_PER_PX, SyntheticSmear
@@ -99,7 +99,11 @@ class View:
     ) -> None:
         self._specimen, self._size, self._exposure = specimen, size, exposure
         self._stage = Stage(settings.seed, size, settings.motion, settings.focus_drift, settings.empty)
+        warmth = settings.lamp_white / 100
+        tint = (tint[0] * (1 + warmth), tint[1], tint[2] * (1 - warmth))
         self._light, peak = _light(specimen.optics, size, settings.vignetting, tint)
+        _soil(self._light, settings.dirt)
+        self._lamp, self._drift = settings.lamp, settings.lamp_drift / 1e5
         self._scale = peak / 255 / HEADROOM * exposure
         self._rows = max(1, _BAND // (3 * size[0]))
         self._noise = _noise_pool(settings.seed, settings.noise)
@@ -121,13 +125,14 @@ class View:
         width, height = self._size
         source = self._specimen.mosaic[pose.y : pose.y + height, pose.x : pose.x + width]
         source = self._blurred(source, pose, into)
+        lamp = self._lamp * max(1 + self._drift * frame, 0.0)
         for band, first in enumerate(range(0, height, self._rows)):
             part = into[first : first + self._rows]
             cv2.multiply(
                 source[first : first + self._rows],
                 self._light[first : first + self._rows],
                 dst=part,
-                scale=self._scale,
+                scale=self._scale * lamp,
             )
             if self._noise is not None:
                 # Consecutive frames take other noise: the step is odd, the span a power of two.
@@ -135,7 +140,7 @@ class View:
                 noise = slice(offset, offset + part.size)
                 cv2.add(part, self._noise[0, noise].reshape(part.shape), dst=part)
                 cv2.subtract(part, self._noise[1, noise].reshape(part.shape), dst=part)
-        return self._truth(frame, pose)
+        return self._truth(frame, pose, lamp)
 
     def _blurred(self, source: Pixels, pose: Pose, into: Pixels) -> Pixels:
         """`source` where it is sharp, otherwise `into` with the blurred frame."""
@@ -158,7 +163,7 @@ class View:
         cv2.GaussianBlur(small, (0, 0), rest, dst=small, borderType=cv2.BORDER_REFLECT_101)
         return cv2.resize(small, (width, height), dst=into, interpolation=cv2.INTER_LINEAR_EXACT)  # type: ignore[return-value]
 
-    def _truth(self, frame: int, pose: Pose) -> dict[str, object]:
+    def _truth(self, frame: int, pose: Pose, lamp: float) -> dict[str, object]:
         step, (width, height) = self._specimen.um_per_px, self._size
         if self._seen[0] != (pose.x, pose.y):
             self._seen = (pose.x, pose.y), self._whites_at(pose)
@@ -172,7 +177,7 @@ class View:
             "defocus_um": pose.defocus_um,
             "moving": pose.moving,
             "motion_um": max(pose.smear) * step,
-            "exposure": self._exposure,
+            "exposure": self._exposure * lamp,
             "empty": pose.beside,
             "white_cells": sum(kinds.values()),
             "kinds": dict(kinds),
@@ -229,6 +234,18 @@ def _light(
     for row in range(height):
         plane[row] = table[(across + (down[row] + np.float32(0.5))).astype(np.int16)]
     return plane, peak
+
+
+def _soil(light: Pixels, grains: int) -> None:
+    """Darken the light where dirt lies on the optics: the same places for every slide."""
+    height, width = light.shape[:2]
+    for grain in range(grains):
+        across, down, wide, dark = uniforms(mix(401, grain), 4)
+        radius = max(1, round(height * (0.004 + 0.012 * wide)))
+        mask = np.zeros((height, width), np.uint8)
+        cv2.circle(mask, (round(across * (width - 1)), round(down * (height - 1))), radius, (255,), cv2.FILLED)
+        shade = cv2.GaussianBlur(mask, (0, 0), max(radius / 3, 0.5)).astype(np.float32) / 255 * (0.05 + 0.2 * dark)
+        light[:] = np.rint(light * (1 - shade[..., None])).astype(np.uint8)
 
 
 def _noise_pool(seed: int, deviation: float) -> Pixels | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE, ImageFileError, UsageError
@@ -18,7 +18,9 @@ from edge.system.progress import tracked
 from edge.system.streams import one_line
 
 if TYPE_CHECKING:
+    from edge.inference.answer import Answer
     from edge.inference.classifier import Classifier
+    from edge.inference.contract import Pixels
     from edge.inference.gates.base import Gates
 
 _log = logging.getLogger(__name__)
@@ -31,6 +33,7 @@ class ClassifiedImage(Struct, frozen=True):
         label, reason, detail, gates: as `edge.inference.answer.Answer`; of a file that cannot be judged `reason` is one
             of `edge.inference.images.REASONS`, such as "damaged_image", and `detail` says what is wrong with it.
         probabilities: by label. latency_ms: from decoded image to answer, milliseconds.
+        tiles: where the bundle's contract has tiles and the network was asked: of each its box and probabilities.
 
     >>> ClassifiedImage("a.png", reason="damaged_image", detail="damaged: rows are missing").label is None
     True
@@ -43,6 +46,19 @@ class ClassifiedImage(Struct, frozen=True):
     probabilities: dict[str, float] | None = None
     gates: dict[str, float] | None = None
     latency_ms: float | None = None
+    tiles: tuple["ClassifiedTile", ...] | UnsetType = UNSET
+
+
+class ClassifiedTile(Struct, frozen=True):
+    """One tile: (left, top, right, bottom) in the image's pixels, and the network's own outputs, not calibrated, by
+    label; pooled and then calibrated the tiles' are the image's probabilities.
+
+    >>> ClassifiedTile((0, 0, 320, 240), {"Benign": 0.9, "Pre": 0.1}).box
+    (0, 0, 320, 240)
+    """
+
+    box: tuple[int, int, int, int]
+    probabilities: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -154,7 +170,7 @@ def classify(
 
 def _classified(classifier: "Classifier", gates: "Gates", path: Path) -> tuple[ClassifiedImage, int]:
     """The answer to an image, or as the reason for none what is wrong with the file; and its EXIF orientation."""
-    from edge.inference.answer import answer_frame
+    from edge.inference.answer import answer_field
     from edge.inference.images import read_image_file
 
     try:
@@ -162,16 +178,35 @@ def _classified(classifier: "Classifier", gates: "Gates", path: Path) -> tuple[C
     except ImageFileError as error:
         return ClassifiedImage(str(path), reason=error.reason, detail=str(error).removeprefix(f"{path}: ")), 1
     start = perf_counter()
-    pixels = classifier.contract.prepare(frame)
-    found = answer_frame(gates, classifier, pixels)
+    found = answer_field(gates, classifier, frame)
     latency_ms = round((perf_counter() - start) * 1e3, 3)
     probabilities = None
     if found.probabilities is not None:
         probabilities = dict(zip(classifier.contract.labels, found.probabilities, strict=True))
     image = ClassifiedImage(
-        str(path), found.label, found.reason, found.detail, probabilities, dict(found.gates), latency_ms
+        str(path),
+        found.label,
+        found.reason,
+        found.detail,
+        probabilities,
+        dict(found.gates),
+        latency_ms,
+        _tiles(classifier, found, frame),
     )
     return image, header.orientation
+
+
+def _tiles(classifier: "Classifier", found: "Answer", frame: "Pixels") -> tuple[ClassifiedTile, ...] | UnsetType:
+    from edge.inference.tiles import field_boxes
+
+    if found.tiles is None:
+        return UNSET
+    contract = classifier.contract
+    boxes = field_boxes(contract, (frame.shape[1], frame.shape[0]))
+    return tuple(
+        ClassifiedTile(box, dict(zip(contract.labels, tile, strict=True)))
+        for box, tile in zip(boxes, found.tiles, strict=True)
+    )
 
 
 def _row(image: ClassifiedImage, ungated: bool) -> str:

@@ -38,7 +38,7 @@ from edge.pipeline.recorder import Recorder
 from edge.pipeline.sd_notify import Notifier
 from edge.pipeline.tuning import tune_process
 from edge.pipeline.watchdog import Watchdog
-from edge.record.entries import RunInfo
+from edge.record.entries import RunInfo, Tiling
 from edge.record.image_sampling import ImageSampler
 from edge.record.store import Store
 from edge.serving.boot import Start, start
@@ -333,6 +333,7 @@ class _Run:
             runtime_version=interpreter.version,
             kind=interpreter.kind,
             labels=bundle.contract.labels,
+            tiling=Tiling.of(bundle.contract),
             software=f"leukoscope {metadata.version('leukoscope')}",
             settings=json_format.dumps(self._request.settings.as_record(), sort_keys=True),
         )

@@ -1,6 +1,6 @@
 """The answer to a frame: the gates decide first, then the network, then the threshold of its decision.
 
-This rule stands here only. `answer_frame` asks everything about one frame; the pipeline, whose stages run on different
+This rule stands here only. `answer_field` asks everything about one frame; the pipeline, whose stages run on different
 threads, puts together with `answer` what gates and network found; `answer_batch` serves evaluation, where the outputs
 for many frames are there already.
 """
@@ -11,10 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from edge.errors import FrameError
 from edge.inference.classifier import Classifier, Verdict
-from edge.inference.contract import Pixels
+from edge.inference.contract import InputContract, Pixels
 from edge.inference.decision import LOW_CONFIDENCE, Decision
-from edge.inference.gates.base import GateReport, Gates
+from edge.inference.gates.base import GateReport, Gates, Reading
+from edge.inference.shrinking import Scratch
+from edge.inference.tiles import MOST_ENLARGED, prepare_tiles
+
+SMALL_FRAME = "small_frame"  # the reason's stable name: too few pixels for the contract's tiles
 
 
 @dataclass(frozen=True)
@@ -23,10 +28,11 @@ class Answer:
 
     Attributes:
         label: the class.
-        reason: a stable name: that of the gate that refuses the frame, or LOW_CONFIDENCE.
+        reason: a stable name: that of the gate that refuses the frame, SMALL_FRAME, or LOW_CONFIDENCE.
         detail: the reason for a person; None with a class.
         probabilities: one a label, 0..1, also where the network was not sure enough; None when a gate refused.
         gates: measured value by gate.
+        tiles: the network's own outputs of each tile, as `Verdict.tiles`; None without tiles or when a gate refused.
 
     >>> answer(GateReport(()), Verdict("Pre", 2, (0.0, 0.1, 0.9, 0.0), margin=0.8, latency_ms=4.0)).label
     'Pre'
@@ -37,6 +43,7 @@ class Answer:
     detail: str | None
     probabilities: tuple[float, ...] | None
     gates: Mapping[str, float]
+    tiles: tuple[tuple[float, ...], ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -60,14 +67,49 @@ class BatchAnswers:
         return np.array([reason is None for reason in self.reasons], np.bool_)
 
 
-def answer_frame(gates: Gates, classifier: Classifier, pixels: Pixels) -> Answer:
-    """Ask the gates about prepared pixels, uint8 (height, width, 3) RGB, and the network where none refuses.
+def answer_field(gates: Gates, classifier: Classifier, frame: Pixels) -> Answer:
+    """Ask the gates about a field, uint8 (H, W, 3) RGB as a camera or file gives it, and the network where none
+    refuses: gates see the whole field prepared to the contract's size, the network its tiles where there are any.
 
     Raises:
-        FrameError: the gates' limits are for frames of another size.
+        FrameError: no such frame, or the gates' limits are for frames of another size.
+    """
+    contract = classifier.contract
+    prepared = contract.prepare(frame)
+    report = gates.check(prepared)
+    if contract.tiles is None or report.refusal is not None:
+        return answer(report, None if report.refusal else classifier.classify_prepared(prepared))
+    report, views = cut(contract, frame, report)
+    return answer(report, None if views is None else classifier.classify_prepared(views))
+
+
+def answer_frame(gates: Gates, classifier: Classifier, pixels: Pixels) -> Answer:
+    """As `answer_field`, of pixels that are prepared already, uint8 (height, width, 3) RGB.
+
+    Raises:
+        FrameError: the gates' limits are for frames of another size, or the contract has tiles: those are cut from the
+            frame itself.
     """
     report = gates.check(pixels)
     return answer(report, None if report.refusal else classifier.classify_prepared(pixels))
+
+
+def cut(
+    contract: InputContract,
+    frame: Pixels,
+    report: GateReport,
+    scratch: Scratch | None = None,
+    into: Pixels | None = None,
+) -> tuple[GateReport, Pixels | None]:
+    """The tiles of a frame that no gate refuses, as `prepare_tiles` gives them; None where it has too few pixels for
+    them, which the report then says by the name SMALL_FRAME: it is refused like any other frame."""
+    try:
+        return report, prepare_tiles(contract, frame, scratch, into)
+    except FrameError as error:
+        columns, rows = contract.tiles or (1, 1)
+        least = (frame.shape[1] / columns / contract.size[0], frame.shape[0] / rows / contract.size[1])
+        small = Reading(SMALL_FRAME, min(least), 1 / MOST_ENLARGED, "of the network's side", True, str(error))
+        return GateReport((*report.readings, small)), None
 
 
 def answer(report: GateReport, verdict: Verdict | None) -> Answer:
@@ -83,7 +125,7 @@ def answer(report: GateReport, verdict: Verdict | None) -> Answer:
         raise ValueError("verdict must be the network's, since no gate refuses the frame; got None")
     reason = _reason(None, not verdict.abstains)
     label = verdict.label if reason is None else None
-    return Answer(label, reason, verdict.detail, verdict.probabilities, report.values)
+    return Answer(label, reason, verdict.detail, verdict.probabilities, report.values, verdict.tiles)
 
 
 def answer_batch(

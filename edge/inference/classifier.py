@@ -12,6 +12,7 @@ from edge.inference.contract import InputContract, Pixels, Quantization
 from edge.inference.decision import LEAST_PROBABILITY
 from edge.inference.runtime.interpreters import Interpreter
 from edge.inference.shrinking import Scratch
+from edge.inference.tiles import pool, prepare_tiles, require_views
 
 # An int8 softmax has scale 1/256, so its reals are 0..255/256; the slack allows calibrated ranges a little
 # wider.
@@ -30,6 +31,8 @@ class Verdict:
         latency_ms: wall-clock time of the call that made it, milliseconds (`classify` counts resizing,
             `classify_prepared` does not).
         detail: why `label` is not to be answered: "not sure enough: Benign 0.7100, at least 0.93"; None when it is.
+        tiles: the network's own outputs of each tile, not calibrated, row by row from the top left, one number a
+            label; None without tiles. Pooled and then calibrated they are `probabilities`.
 
     >>> Verdict("Pre", 2, (0.0, 0.2, 0.8, 0.0), margin=0.6, latency_ms=4.0, detail="not sure enough").abstains
     True
@@ -41,6 +44,7 @@ class Verdict:
     margin: float
     latency_ms: float
     detail: str | None = None
+    tiles: tuple[tuple[float, ...], ...] | None = None
 
     @property
     def abstains(self) -> bool:
@@ -71,20 +75,30 @@ class Classifier:
     def classify(self, frame: Pixels) -> Verdict:
         """The verdict on a frame: uint8 (H, W, 3) RGB, sides >= 16; FrameError otherwise."""
         start = perf_counter()
-        return self._verdict(self.contract.prepare(frame, self._scratch), start)
+        return self._verdict(prepare_tiles(self.contract, frame, self._scratch), start)
 
     def classify_prepared(self, pixels: Pixels) -> Verdict:
-        """The verdict on prepared pixels: uint8 (height, width, 3) RGB from `InputContract.prepare`."""
+        """The verdict on prepared pixels: uint8 (height, width, 3) RGB from `InputContract.prepare`; where the contract
+        has tiles, (n, height, width, 3) from `edge.inference.tiles.prepare_tiles`, and FrameError for a whole frame."""
         return self._verdict(pixels, perf_counter())
 
     def probabilities(self, pixels: Pixels) -> npt.NDArray[np.float32]:
-        """float32 (classes,), 0..1, of prepared pixels: the model's own outputs, not calibrated, by the device's own
-        path; for parity and evaluation."""
-        return np.array(self._values(pixels), np.float32)
+        """float32 (classes,), 0..1, of prepared pixels as `classify_prepared` takes them: the model's own outputs, of
+        tiles pooled, not calibrated, by the device's own path; for parity and evaluation."""
+        return np.array(self._pooled(pixels)[0], np.float32)
+
+    def _pooled(self, pixels: Pixels) -> tuple[list[float], tuple[tuple[float, ...], ...] | None]:
+        """The field's probabilities, and those of its tiles where the contract has any."""
+        if self.contract.tiles is None and pixels.ndim == 3:
+            return self._values(pixels), None
+        tiles = [self._values(view) for view in require_views(self.contract, pixels)]
+        if self.contract.tiles is None:
+            return tiles[0], None
+        return pool(np.array(tiles), self.contract.pooling).tolist(), tuple(map(tuple, tiles))
 
     def _values(self, pixels: Pixels) -> list[float]:
-        """The probabilities as Python floats: after an inference has emptied the caches, each NumPy call on four
-        numbers costs some 15 us, and there would be six."""
+        """The probabilities of one view as Python floats: after an inference has emptied the caches, each NumPy call on
+        four numbers costs some 15 us, and there would be six."""
         raw = self.interpreter.invoke(self._encode(pixels, self._tensor))
         if self._output is not None:
             real = self._output
@@ -100,14 +114,14 @@ class Classifier:
         return values if len(values) > 1 else [1 - values[0], values[0]]
 
     def _verdict(self, pixels: Pixels, start: float) -> Verdict:
-        values = self._values(pixels)
+        values, tiles = self._pooled(pixels)
         index = values.index(max(values))  # of the model's own outputs: rounding must not change the class
         label, detail, decision = self.contract.labels[index], None, self.contract.decision
         if decision is not None:
             values = decision.calibrated(values, self._least)
             detail = decision.abstention(label, index, values[index])
         second, highest = sorted(values)[-2:]
-        return Verdict(label, index, tuple(values), highest - second, (perf_counter() - start) * 1e3, detail)
+        return Verdict(label, index, tuple(values), highest - second, (perf_counter() - start) * 1e3, detail, tiles)
 
 
 def zero_counts_as(output: Quantization) -> float:

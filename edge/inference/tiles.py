@@ -5,7 +5,6 @@ A field much larger than the network's view would show it cells far smaller than
 calibration, parity, certificate and device all cut and pool here. The gates look at the whole frame.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from edge.inference.shrinking import Scratch
 
 MOST_ENLARGED = 2  # a tile is enlarged at most so much a side to the network's size; beyond, it holds too few pixels
 Box = tuple[int, int, int, int]  # left, top, right, bottom; pixels, right and bottom exclusive
-Probabilities = npt.NDArray[np.float64]
+Probabilities = npt.NDArray[np.float32]
 
 
 def tile_boxes(size: tuple[int, int], tiles: tuple[int, int]) -> list[Box]:
@@ -80,17 +79,20 @@ def field_boxes(contract: InputContract, size: tuple[int, int]) -> list[Box]:
     ]
 
 
-def prepare_tiles(contract: InputContract, frame: Pixels, scratch: Scratch | None = None) -> Pixels:
+def prepare_tiles(
+    contract: InputContract, frame: Pixels, scratch: Scratch | None = None, into: Pixels | None = None
+) -> Pixels:
     """What the network sees of a frame: each tile, cut out in whole pixels and then prepared as a frame is.
 
     Args:
         frame: uint8 (H, W, 3), RGB, 0..255.
         scratch: buffers to work in instead of allocating new ones; the bytes are the same.
+        into: uint8 (n, height, width, 3) that is filled and returned.
 
     Returns:
         uint8 (n, height, width, 3), RGB, C-contiguous: the tiles row by row, `contract.tile_count` of them; without
-        tiles the prepared frame alone. With `scratch` it lies there, and is overwritten by the next call with the same
-        one.
+        tiles the prepared frame alone. With `scratch` and no `into` it lies there, and is overwritten by the next call
+        with the same one.
 
     Raises:
         FrameError: not such a frame, or too small for the tiles (`field_boxes`).
@@ -99,13 +101,14 @@ def prepare_tiles(contract: InputContract, frame: Pixels, scratch: Scratch | Non
     >>> prepare_tiles(contract, np.zeros((960, 1280, 3), np.uint8)).shape
     (6, 224, 224, 3)
     """
-    if contract.tiles is None:
+    if contract.tiles is None and into is None:
         return contract.prepare(frame, scratch)[np.newaxis]
     check_frame(frame)
     work = scratch or Scratch()
     width, height = contract.size
     boxes = field_boxes(contract, (frame.shape[1], frame.shape[0]))
-    made = work.buffer("tiles", width, height * len(boxes)).reshape(len(boxes), height, width, 3)
+    made = work.buffer("tiles", width, height * len(boxes)) if into is None else into
+    made = made.reshape(len(boxes), height, width, 3)
     for tile, (left, top, right, bottom) in zip(made, boxes, strict=True):
         np.copyto(tile, contract.prepare(frame[top:bottom, left:right], work))
     return made
@@ -115,13 +118,14 @@ def pool(probabilities: npt.NDArray[Any], rule: str = MEAN) -> Probabilities:
     """The field's probabilities from its tiles', by a rule that the contract names (`InputContract.pooling`).
 
     "mean-1" is the mean over the tiles of the network's own outputs (int8: dequantized), added up in the tiles' order
-    in float64: the same bits wherever it is calculated. Temperature and thresholds of the decision apply to the result.
+    in float64 and rounded to float32: the same bits wherever it is calculated. Temperature and thresholds of the
+    decision apply to the result.
 
     Args:
         probabilities: (..., n, classes), 0..1: one row a tile.
 
     Returns:
-        float64 (..., classes), 0..1.
+        float32 (..., classes), 0..1.
 
     Raises:
         ValueError: another rule, no tile, or a number that is not finite: a tile without an answer is no benign tile.
@@ -139,15 +143,15 @@ def pool(probabilities: npt.NDArray[Any], rule: str = MEAN) -> Probabilities:
     total = np.zeros(tiles.shape[:-2] + tiles.shape[-1:])
     for number in range(tiles.shape[-2]):
         total += tiles[..., number, :]
-    return total / tiles.shape[-2]
+    return (total / tiles.shape[-2]).astype(np.float32)
 
 
-def pool_fields(contract: InputContract, probabilities: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """(N, classes) of N fields from (N * tile_count, classes) of their tiles, field by field; without tiles the
+def pool_fields(contract: InputContract, probabilities: npt.NDArray[np.float32]) -> Probabilities:
+    """float32 (N, classes) of N fields from (N * tile_count, classes) of their tiles, field by field; without tiles the
     argument itself.
 
     >>> tiled = InputContract((32, 32), ("a", "b"), tiles=(2, 1))
-    >>> pool_fields(tiled, np.array([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0], [0.0, 1.0]])).tolist()
+    >>> pool_fields(tiled, np.array([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0], [0.0, 1.0]], np.float32)).tolist()
     [[0.75, 0.25], [0.0, 1.0]]
     """
     if contract.tiles is None:
@@ -157,8 +161,19 @@ def pool_fields(contract: InputContract, probabilities: npt.NDArray[Any]) -> npt
     return pool(probabilities.reshape(-1, contract.tile_count, probabilities.shape[-1]), contract.pooling)
 
 
-def pool_one(contract: InputContract, tiles: Sequence[Sequence[float]]) -> list[float]:
-    """`pool` of one field's tiles as Python floats; without tiles the one row as it is."""
-    if contract.tiles is None:
-        return list(tiles[0])
-    return [float(value) for value in pool(np.array(tiles, np.float64), contract.pooling)]
+def require_views(contract: InputContract, pixels: Pixels) -> Pixels:
+    """What a network is asked about, as one row a view: uint8 (n, height, width, 3) of one field.
+
+    Args:
+        pixels: one field as `prepare_tiles` gives it; without tiles also as `InputContract.prepare` does, uint8
+            (height, width, 3).
+
+    Raises:
+        FrameError: a whole frame where the contract has tiles, or another number of them.
+    """
+    views = pixels[np.newaxis] if pixels.ndim == 3 and contract.tiles is None else pixels
+    if views.ndim != 4 or len(views) != contract.tile_count:
+        tiles = "" if contract.tiles is None else f" of {contract.tiles[0]}x{contract.tiles[1]} tiles"
+        expected = (contract.tile_count, contract.size[1], contract.size[0], 3)
+        raise FrameError(f"pixels must be uint8 {expected} from prepare_tiles(){tiles}; got {pixels.shape}")
+    return views

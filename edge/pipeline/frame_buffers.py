@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edge.inference.classifier import Verdict
-from edge.inference.contract import Pixels
+from edge.inference.contract import InputContract, Pixels
 from edge.inference.gates.base import GateReport
 from edge.system.clock import Instant
 from edge.system.queues import Handover
@@ -20,7 +20,7 @@ class FrameJob:
     source: str
     buffer: "FrameBuffer | None"
     pixels: Pixels | None  # the frame, in `buffer` or in memory of its own
-    prepared: "FrameBuffer | None" = None
+    prepared: "PreparedBuffer | None" = None
     latency_ms: dict[str, float] = field(default_factory=dict)
     report: GateReport | None = None
     verdict: Verdict | None = None
@@ -42,6 +42,43 @@ class FrameBuffer:
         if self._pixels is None or self._pixels.shape[:2] != (size[1], size[0]):
             self._pixels = np.empty((size[1], size[0], 3), np.uint8)
         return self._pixels
+
+
+class PreparedBuffer:
+    """What gates and network see of a frame, one below the other in one piece of memory: the whole frame prepared, then
+    its tiles; without tiles both are the same pixels.
+
+    >>> buffer = PreparedBuffer()
+    >>> tiled = InputContract((32, 24), ("a", "b"), tiles=(2, 1))
+    >>> buffer.whole(tiled).shape, buffer.views(tiled).shape
+    ((24, 32, 3), (2, 24, 32, 3))
+    """
+
+    def __init__(self) -> None:
+        self._pixels = FrameBuffer()
+
+    def whole(self, contract: InputContract) -> Pixels:
+        """uint8 (height, width, 3), for the gates."""
+        return self._all(contract)[: contract.size[1]]
+
+    def views(self, contract: InputContract) -> Pixels:
+        """For the network: uint8 (n, height, width, 3) of n tiles; without tiles `whole`."""
+        width, height = contract.size
+        if contract.tiles is None:
+            return self.whole(contract)
+        return self._all(contract)[height:].reshape(contract.tile_count, height, width, 3)
+
+    def _all(self, contract: InputContract) -> Pixels:
+        width, height = contract.size
+        return self._pixels.of((width, height * (1 if contract.tiles is None else 1 + contract.tile_count)))
+
+
+def prepared_pool(count: int) -> Handover[PreparedBuffer]:
+    """As `buffer_pool`, of what is prepared."""
+    pool: Handover[PreparedBuffer] = Handover(count)
+    for _ in range(count):
+        pool.put(PreparedBuffer())
+    return pool
 
 
 def buffer_pool(count: int) -> Handover[FrameBuffer]:

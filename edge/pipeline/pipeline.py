@@ -17,13 +17,13 @@ import numpy as np
 
 from edge.cameras.base import CameraMode, Frame
 from edge.errors import EndOfFrames
-from edge.inference.answer import answer
+from edge.inference.answer import answer, cut
 from edge.inference.classifier import Verdict
 from edge.inference.contract import InputContract, Pixels
 from edge.inference.gates.base import Gates
 from edge.inference.shrinking import Scratch
 from edge.pipeline.counters import Counter, Counts
-from edge.pipeline.frame_buffers import FrameJob, buffer_pool
+from edge.pipeline.frame_buffers import FrameJob, buffer_pool, prepared_pool
 from edge.pipeline.recorder import Recorder
 from edge.pipeline.stage_activity import StageActivity
 from edge.record.entries import Entry
@@ -84,7 +84,7 @@ class Pipeline:
         self._sampler, self._clock, self._every, self._frames = sampler, clock, every, frames
         self._between = between
         self._counter, self.activity = Counter(), StageActivity()
-        self._frame_pool, self._prepared_pool = buffer_pool(_FRAMES + sampler.active), buffer_pool(_PREPARED)
+        self._frame_pool, self._prepared_pool = buffer_pool(_FRAMES + sampler.active), prepared_pool(_PREPARED)
         self._captured: Handover[FrameJob] = Handover(1, newest_wins=not every)
         self._passed: Handover[FrameJob] = Handover(1, newest_wins=not every)
         self._judged: Handover[FrameJob] = Handover(_MOST_JUDGED)
@@ -195,25 +195,33 @@ class Pipeline:
                 return
             with self.activity.at_work("gate"):
                 start = perf_counter()
-                prepared = job.prepared.of(contract.size)
+                prepared = job.prepared.whole(contract)
                 np.copyto(prepared, contract.prepare(job.pixels, scratch))
                 job.latency_ms["prepare"] = _since(start)
-                if not self._sampler.wants(job.at.monotonic_ns):
+                kept = self._sampler.wants(job.at.monotonic_ns)
+                if not kept and contract.tiles is None:
                     self._give_back_frame(job)
                 start = perf_counter()
                 job.report = self._gates.check(prepared)
                 job.latency_ms["gate"] = _since(start)
+                if contract.tiles is not None:
+                    if job.report.refusal is None:
+                        start = perf_counter()
+                        job.report, _ = cut(contract, job.pixels, job.report, scratch, job.prepared.views(contract))
+                        job.latency_ms["prepare"] += _since(start)
+                    if not kept:
+                        self._give_back_frame(job)
             self._drop(self._passed.put(job) if job.report.refusal is None else self._to_record(job))
         self._passed.close()
 
     def _classify(self) -> None:
-        size = self._judge.contract.size
+        contract = self._judge.contract
         while not self._passed.finished:
             job = self._passed.get(_TICK_S)
             if job is not None:
                 assert job.prepared is not None
                 with self.activity.at_work("classify"):
-                    job.verdict = self._judge.classify_prepared(job.prepared.of(size))
+                    job.verdict = self._judge.classify_prepared(job.prepared.views(contract))
                 job.latency_ms["classify"] = job.verdict.latency_ms
                 self._drop(self._to_record(job))
             with self.activity.at_work("classify"):
@@ -266,6 +274,7 @@ class Pipeline:
                 detail=given.detail,
                 probabilities=given.probabilities,
                 gates=given.gates,
+                tiles=given.tiles,
                 latency_ms={name: round(ms, 3) for name, ms in job.latency_ms.items()},
                 image=image,
                 image_suffix=".png",

@@ -4,18 +4,41 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from edge.bundle.provenance import NOT_RECORDED, UNSIGNED, Provenance
 from edge.errors import StoreError
+from edge.inference.contract import InputContract
 from edge.record.chain import finite
 from edge.system.clock import Instant
 
 SLIDE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # begins with a letter or digit: never "..", never hidden
 SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
+
+
+class Tiling(Struct, frozen=True):
+    """How the run's bundle cuts a field: its contract's tiles, pooling, size and aspect, so that a verdict's tiles can
+    be found in its image without the bundle.
+
+    >>> Tiling(3, 2, "mean-1", (224, 224), "squeeze").columns
+    3
+    """
+
+    columns: int
+    rows: int
+    pooling: str
+    size: tuple[int, int]
+    aspect: Literal["squeeze", "crop"]
+
+    @classmethod
+    def of(cls, contract: InputContract) -> "Tiling | UnsetType":
+        """Of a bundle's contract; UNSET without tiles."""
+        if contract.tiles is None:
+            return UNSET
+        return cls(*contract.tiles, contract.pooling, contract.size, contract.aspect)
 
 
 class RunInfo(Struct, frozen=True):
@@ -33,7 +56,7 @@ class RunInfo(Struct, frozen=True):
         synthetic_certificate: synthetic images certified the bundle. Older runs do not hold it. lax_policy: of the
             bundle's certificate; left out where it allows no more than the shipped one. ungated: no gate is asked; left
             out where one is. camera_setup: digest of the camera's set-up (`edge.cameras.setup.camera_setup`); left out
-            where it has none.
+            where it has none. tiling: how fields are cut; left out where they are not.
 
     >>> bundle, interpreter = ("tiny-int8", "0" * 64, True), ("litert", "2.3", "xnnpack")
     >>> RunInfo("s1", "sim:", True, *bundle, *interpreter, ("Benign", "Pre"), "leukoscope 1", "{}").signed_by
@@ -58,6 +81,7 @@ class RunInfo(Struct, frozen=True):
     lax_policy: str | UnsetType = UNSET
     ungated: bool | UnsetType = UNSET
     camera_setup: str | UnsetType = UNSET
+    tiling: Tiling | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         require_slide(self.slide)
@@ -75,6 +99,7 @@ class Entry:
             that abstains. None when no model was asked.
         gates: measured value by gate. latency_ms: milliseconds by stage.
         image: the encoded image to be kept, or None. image_suffix: ".png".
+        tiles: the network's own outputs of each tile, one number a label, 0..1, as `Verdict.tiles`; None without tiles.
 
     >>> Entry(Instant(0, 0, None), 1, "", "Pre", None, None, (0.1, 0.9), {"focus": 31.0}, {"invoke": 4.1}, None).label
     'Pre'
@@ -91,6 +116,7 @@ class Entry:
     latency_ms: Mapping[str, float]
     image: bytes | None
     image_suffix: str = ".png"
+    tiles: tuple[tuple[float, ...], ...] | None = None
 
     def __post_init__(self) -> None:
         if (self.label is None) == (self.reason is None):
@@ -98,6 +124,9 @@ class Entry:
         for value in self.probabilities or ():
             if not 0 <= value <= 1:
                 raise ValueError(f"probabilities must be in 0..1; got {self.probabilities}")
+        for tile in self.tiles or ():
+            if not all(0 <= value <= 1 for value in tile) or len(tile) != len(self.probabilities or ()):
+                raise ValueError(f"tiles must be probabilities in 0..1, one a label; got {tile}")
         if not SUFFIX.fullmatch(self.image_suffix):
             raise ValueError(f"image_suffix must be like .png; got {self.image_suffix!r}")
 
@@ -160,7 +189,8 @@ class _Body(Struct, frozen=True, kw_only=True, tag_field="type"):
 
 
 class VerdictBody(_Body, frozen=True, kw_only=True, tag="verdict"):
-    """A verdict: an `Entry` as it is stored. Gates and latencies that were no finite number are None.
+    """A verdict: an `Entry` as it is stored. Gates and latencies that were no finite number are None; without tiles
+    there is no key `tiles`.
 
     >>> entry = Entry(Instant(0, 0, None), 1, "", "Pre", None, None, (0.1, 0.9), {"focus": float("nan")}, {}, None)
     >>> verdict_body(1, "s1", 1, entry, None).gates
@@ -179,6 +209,7 @@ class VerdictBody(_Body, frozen=True, kw_only=True, tag="verdict"):
     gates: dict[str, float | None]
     latency_ms: dict[str, float | None]
     image: Image | None
+    tiles: tuple[tuple[float, ...], ...] | UnsetType = UNSET
 
 
 class EventBody(_Body, frozen=True, kw_only=True, tag="event"):
@@ -293,6 +324,7 @@ def verdict_body(run: int, slide: str, field: int, entry: Entry, image: Image | 
         gates={name: finite(value) for name, value in entry.gates.items()},
         latency_ms={name: finite(value) for name, value in entry.latency_ms.items()},
         image=image,
+        tiles=UNSET if entry.tiles is None else tuple(tuple(float(p) for p in tile) for tile in entry.tiles),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from msgspec import Struct, convert, to_builtins
+from msgspec import UNSET, Struct, convert, to_builtins
 
 from edge.bundle.provenance import BY_LAXER_POLICY, Provenance
 from edge.errors import StoreError, UsageError
@@ -80,6 +80,7 @@ class SlideSummary:
     labels: dict[str, None] = field(default_factory=dict)  # in the order first seen, here and below
     gates: dict[str, None] = field(default_factory=dict)
     stages: dict[str, None] = field(default_factory=dict)
+    tiles: int = 0  # the most of a verdict
     problems: list[str] = field(default_factory=list)
 
 
@@ -218,6 +219,7 @@ def _count(store: Store, summary: SlideSummary, body: Body) -> None:
         summary.verdicts += 1
         summary.gates.update(dict.fromkeys(body.gates))
         summary.stages.update(dict.fromkeys(body.latency_ms))
+        summary.tiles = max(summary.tiles, 0 if body.tiles is UNSET else len(body.tiles))
 
 
 def _count_run(summary: SlideSummary, run: RunBody) -> None:
@@ -265,6 +267,7 @@ def _write_table(lines: Path, summary: SlideSummary, table: IO[str]) -> None:
         *(f"probability_{_safe(label)}" for label in summary.labels),
         *(f"gate_{_safe(gate)}" for gate in summary.gates),
         *(f"{_safe(stage)}_ms" for stage in summary.stages),
+        *_tile_columns(summary),
         *_AFTER,
     ]
     writer.writerow(columns)
@@ -292,8 +295,26 @@ def _row(record: Mapping[str, Any], run: Mapping[str, Any], summary: SlideSummar
         *(probabilities.get(label) for label in summary.labels),
         *(entry["gates"].get(gate) for gate in summary.gates),
         *(entry["latency_ms"].get(stage) for stage in summary.stages),
+        *_tile_cells(entry, run, summary),
         *(values[name] for name in _AFTER),
     ]
+
+
+def _tile_columns(summary: SlideSummary) -> list[str]:
+    """`tiles`, columns x rows, and the network's own output of every tile and label; none without tiles."""
+    if not summary.tiles:
+        return []
+    return ["tiles", *(f"tile_{k}_{_safe(label)}" for k in range(1, summary.tiles + 1) for label in summary.labels)]
+
+
+def _tile_cells(entry: Mapping[str, Any], run: Mapping[str, Any], summary: SlideSummary) -> list[Any]:
+    if not summary.tiles:
+        return []
+    tiling, tiles = run.get("tiling"), entry.get("tiles", ())
+    by_label = [dict(zip(run.get("labels", ()), tile, strict=False)) for tile in tiles]
+    by_label += [{}] * (summary.tiles - len(by_label))
+    shape = None if tiling is None else f"{tiling['columns']}x{tiling['rows']}"
+    return [shape, *(tile.get(label) for tile in by_label for label in summary.labels)]
 
 
 def _cell(value: Any) -> Any:

@@ -43,6 +43,7 @@ def stored_record(
         "reason": entry.reason,
         "detail": entry.detail,
         "probabilities": None if probabilities is None else dict(zip(labels, probabilities, strict=True)),
+        **({} if entry.tiles is None else {"tiles": [dict(zip(labels, tile, strict=True)) for tile in entry.tiles]}),
         "gates": {name: finite(value) for name, value in entry.gates.items()},
         "latency_ms": round(latency_ms(stored), 3),
         "source": entry.source or None,

@@ -18,7 +18,7 @@ from edge.inference.contract import Pixels
 from edge.inference.gates.base import GateReport, Gates
 from edge.pipeline.pipeline import Pipeline
 from edge.pipeline.recorder import Recorder
-from edge.record.entries import Entry, Event, RunInfo, Stored
+from edge.record.entries import Entry, Event, RunInfo, Stored, Tiling
 from edge.record.image_sampling import ImageSampler
 from edge.record.store import Store
 from edge.serving.serve import Served
@@ -180,6 +180,7 @@ def _info(served: Served) -> RunInfo:
         runtime_version=interpreter.version,
         kind=interpreter.kind,
         labels=served.bundle.contract.labels,
+        tiling=Tiling.of(served.bundle.contract),
         software="edge bench",
         settings="{}",
     )

@@ -1,0 +1,105 @@
+"""A bundle whose contract has tiles, from the command to the record and out of it again."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.bundle import bundle
+from edge.cli import COMMANDS
+from edge.commands.command_line import main
+from edge.inference.classifier import Classifier
+from edge.inference.runtime.interpreters import open_interpreter
+from edge.record.entries import RunBody, VerdictBody, read_body
+from edge.record.store import Store
+from edge.settings.trusted_keys import machine_keys
+from tests.tiny_bundle import certified
+
+LABELS = ["Benign", "Early", "Pre", "Pro"]
+
+
+@pytest.fixture
+def tiled(bundle_parts: dict[str, Any], tmp_path: Path) -> Path:
+    """The tiny bundle, of 3x2 tiles."""
+    parts = {**bundle_parts, "contract": replace(bundle_parts["contract"], tiles=(3, 2))}
+    return bundle.write(tmp_path / "bundles" / "tiled-int8", **certified(parts)).path
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Two fields, and one with too few pixels for six tiles."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    rng = np.random.default_rng(2)
+    for name, shape in (("a.png", (97, 150, 3)), ("b.png", (96, 150, 3)), ("c.png", (24, 150, 3))):
+        cv2.imwrite(str(folder / name), rng.integers(0, 256, shape, dtype=np.uint8))
+    return folder
+
+
+def run(*words: object) -> int:
+    return main("edge", COMMANDS, [*map(str, words), "--allow-unsigned"])
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_classify_says_every_tile(
+    tiled: Path, tiny_bundle: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("classify", images, "--bundle", tiled, "--json") == 0
+    first, second, small = lines(capsys.readouterr().out)
+    assert [tile["box"] for tile in first["tiles"]] == [[x, y, x + 50, y + 48] for y in (0, 48) for x in (0, 50, 100)]
+    read = bundle.load(tiled, trust=machine_keys(), allow_unsigned=True)
+    frame = cv2.cvtColor(cv2.imread(str(images / "a.png")), cv2.COLOR_BGR2RGB)
+    verdict = Classifier(read.contract, open_interpreter(read.model)).classify(frame)  # type: ignore[arg-type]
+    assert tuple(tuple(tile["probabilities"].values()) for tile in first["tiles"]) == verdict.tiles
+    assert tuple(first["probabilities"].values()) == verdict.probabilities
+    assert (small["label"], small["reason"]) == (None, "small_frame") and "tiles" not in small
+    assert len(second["tiles"]) == 6
+    assert run("classify", images, "--bundle", tiny_bundle, "--json") == 0
+    assert all("tiles" not in record for record in lines(capsys.readouterr().out))
+
+
+def test_a_run_records_every_tile_and_the_export_shows_them(
+    tiled: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, target = tmp_path / "record", tmp_path / "exported"
+    camera = f"replay:{images}"
+    assert run("run", "--camera", camera, "--slide", "S1", "--bundle", tiled, "--store", store, "--json") == 0
+    said = lines(capsys.readouterr().out)
+    assert run("classify", images, "--bundle", tiled, "--json") == 0
+    classified = lines(capsys.readouterr().out)
+    for ours, theirs in zip(said[:2], classified, strict=False):
+        assert ours["tiles"] == [tile["probabilities"] for tile in theirs["tiles"]]
+        assert ours["probabilities"] == theirs["probabilities"]
+    assert (said[2]["reason"], "tiles" in said[2]) == ("small_frame", False)
+    with Store.open(store, read_only=True) as opened:
+        bodies = [read_body(row.body) for row in opened.slide_entries("S1", through=opened.head().id)]
+    began = next(body for body in bodies if isinstance(body, RunBody))
+    verdicts = [body for body in bodies if isinstance(body, VerdictBody)]
+    assert (began.tiling.columns, began.tiling.rows, began.tiling.pooling) == (3, 2, "mean-1")  # type: ignore[union-attr]
+    assert [list(tile.values()) for tile in said[0]["tiles"]] == [list(tile) for tile in verdicts[0].tiles]  # type: ignore[union-attr]
+    assert main("edge", COMMANDS, ["verify", "--store", str(store)]) == 0
+    assert main("edge", COMMANDS, ["export", "S1", str(target), "--store", str(store)]) == 0
+    with (target / "verdicts.csv").open(newline="") as table:
+        rows = list(csv.DictReader(table))
+    assert [float(rows[0][f"tile_6_{label}"]) for label in LABELS] == list(said[0]["tiles"][5].values())
+    assert rows[2]["tile_1_Benign"] == "" and rows[0]["tiles"] == "3x2"
+
+
+def test_a_record_without_tiles_has_no_word_of_them(
+    tiny_bundle: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, target = tmp_path / "record", tmp_path / "exported"
+    assert run("run", "--camera", f"replay:{images}", "--slide", "S1", "--bundle", tiny_bundle, "--store", store) == 0
+    with Store.open(store, read_only=True) as opened:
+        texts = [row.body for row in opened.slide_entries("S1", through=opened.head().id)]
+    assert len(texts) >= 5 and not any('"tiles"' in text or '"tiling"' in text for text in texts)
+    assert main("edge", COMMANDS, ["export", "S1", str(target), "--store", str(store)]) == 0
+    assert "tile" not in (target / "verdicts.csv").read_text().splitlines()[0]

@@ -1,15 +1,11 @@
 """One run of the instrument: a camera's frames to stored verdicts, until a signal ends it."""
 
-import json as json_format
 import logging
 import signal
 import sys
 import threading
 from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
-
-from msgspec import UNSET
 
 from edge.bundle.provenance import BY_LAXER_POLICY, ON_SYNTHETIC, UNGATED
 from edge.bundle.trusted import TrustedKeys
@@ -38,11 +34,11 @@ from edge.pipeline.recorder import Recorder
 from edge.pipeline.sd_notify import Notifier
 from edge.pipeline.tuning import tune_process
 from edge.pipeline.watchdog import Watchdog
-from edge.record.entries import RunInfo, Tiling
 from edge.record.image_sampling import ImageSampler
 from edge.record.store import Store
 from edge.serving.boot import Start, start
 from edge.serving.bundle_watch import BundleWatch
+from edge.serving.run_info import run_info
 from edge.serving.selftest import SelfTester
 from edge.serving.selftest_schedule import DailySelfTest, record_failure
 from edge.serving.serve import RESEARCH_USE, Served, serve
@@ -162,7 +158,7 @@ class _Run:
         )
         settings = request.settings
         before = store.last_run()
-        self._run = store.begin(self._info(), self._clock.now())
+        self._run = store.begin(run_info(served, camera, request.slide, settings), self._clock.now())
         self._housekeeping = Housekeeping(store, settings.retention, self._clock)
         self._recorder = Recorder(
             store,
@@ -313,30 +309,6 @@ class _Run:
             self._event(kind, detail)
         if self._slots.switched:
             self._stop.set()
-
-    def _info(self) -> RunInfo:
-        bundle, interpreter = self._served.bundle, self._served.classifier.interpreter
-        return RunInfo(
-            slide=self._request.slide,
-            camera=self._camera.uri,
-            simulated=bool(self._camera.notice),
-            bundle=bundle.name,
-            bundle_digest=bundle.digest,
-            certified=bundle.certified,
-            signed_by=bundle.provenance.signed_by,
-            bundle_version=bundle.provenance.version,
-            synthetic_certificate=bundle.synthetic,
-            lax_policy=bundle.lax_policy or UNSET,
-            ungated=self._served.provenance.ungated,
-            camera_setup=setup_digest(self._camera) or UNSET,
-            runtime=interpreter.runtime,
-            runtime_version=interpreter.version,
-            kind=interpreter.kind,
-            labels=bundle.contract.labels,
-            tiling=Tiling.of(bundle.contract),
-            software=f"leukoscope {metadata.version('leukoscope')}",
-            settings=json_format.dumps(self._request.settings.as_record(), sort_keys=True),
-        )
 
     def _camera_event(self, event: CameraEvent) -> None:
         self._event(event.kind, event.detail)

@@ -2,12 +2,14 @@
 
 __all__ = [
     "audit",
+    "chain",
     "entries",
     "export",
     "export_folder",
     "formatting",
     "image_sampling",
     "location",
+    "reader",
     "retention",
     "schema",
     "store",

@@ -1,4 +1,4 @@
-"""The entries of the record: verdicts, events and runs, and the JSON bodies they are stored as."""
+"""The entries of the record: verdicts, events, runs and controls, and the JSON bodies they are stored as."""
 
 import json
 import re
@@ -256,6 +256,76 @@ class PrunedBody(_Body, frozen=True, kw_only=True, tag="pruned"):
     why: str
 
 
+class ControlSeries(Struct, frozen=True, omit_defaults=True):
+    """What the targets of a control hold for: where one of these changes, a new baseline begins.
+
+    Attributes:
+        slide: the control slide. lot: of slide or stain, as it was told; "" where it was not.
+        expected: its label; "" where none is expected.
+        bundle, bundle_digest: the model, and the sha256 of its manifest.
+        camera: its URI, without what a virtual one looks at. camera_setup: digest of its set-up, "" where it has none.
+
+    >>> ControlSeries("QC-1", "tiny-int8", "0" * 64, "picamera2:0").lot
+    ''
+    """
+
+    slide: str
+    bundle: str
+    bundle_digest: str
+    camera: str
+    camera_setup: str = ""
+    lot: str = ""
+    expected: str = ""
+
+
+class ControlTarget(Struct, frozen=True):
+    """Mean and standard deviation that a measure is judged against, from the series' baseline.
+
+    >>> ControlTarget(mean=232.5, sd=0.8).sd
+    0.8
+    """
+
+    mean: float
+    sd: float
+
+
+class ControlBody(_Body, frozen=True, kw_only=True, tag="control"):
+    """A control of a control slide, at the end of the run whose verdicts are its fields.
+
+    Attributes:
+        series: what its targets hold for. fields: how many were looked at.
+        measures: value by name (`edge.commissioning.control.measures`); None where no field told it.
+        outcome: "passed", "failed", or "baseline": the targets are not made yet, and nothing else was wrong.
+        number: of the series' valid controls, this one included, from 1. baseline: how many of them make the targets.
+        targets: by measure; empty before there are any.
+        broken: Westgard's rules that reject, by measure. checks: what else failed, by name, and one sentence.
+        boot: id of the start of the machine, within which its monotonic clock counts; "" where it has none.
+
+    >>> series = ControlSeries("QC-1", "tiny-int8", "0" * 64, "picamera2:0")
+    >>> ControlBody(run=1, slide="QC-1", **moment(Instant(0, 0, None)), series=series, fields=20, measures={},
+    ...             outcome="baseline", number=3, baseline=20).passed
+    True
+    """
+
+    run: int
+    slide: str
+    series: ControlSeries
+    fields: int
+    measures: dict[str, float | None]
+    outcome: Literal["passed", "failed", "baseline"]
+    number: int
+    baseline: int
+    targets: dict[str, ControlTarget] = {}
+    broken: dict[str, tuple[str, ...]] = {}
+    checks: dict[str, str] = {}
+    boot: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Nothing was wrong."""
+        return self.outcome != "failed"
+
+
 class RunBody(RunInfo, frozen=True, kw_only=True, tag_field="type", tag="run"):
     """The entry that begins a run. An older version recorded neither who signed the bundle nor what certified it.
 
@@ -286,7 +356,7 @@ class RunBody(RunInfo, frozen=True, kw_only=True, tag_field="type", tag="run"):
         )
 
 
-Body = RunBody | VerdictBody | EventBody | EndBody | PrunedBody
+Body = RunBody | VerdictBody | EventBody | EndBody | PrunedBody | ControlBody
 
 
 def read_body(text: str) -> Body:

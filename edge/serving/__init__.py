@@ -5,6 +5,7 @@ __all__ = [
     "bundle_watch",
     "interpreter",
     "isolation",
+    "run_info",
     "selftest",
     "selftest_schedule",
     "selftest_state",

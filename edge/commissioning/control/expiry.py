@@ -1,0 +1,36 @@
+"""Whether controls say that a microscope is no longer the one a bundle was accepted at."""
+
+from collections.abc import Sequence
+
+from edge.commissioning.control.standing import applies
+from edge.record.entries import ControlBody, ControlSeries
+
+STAIN, LAMP, CAMERA, RESTARTED = "stain_changed", "lamp_changed", "camera_changed", "control_restarted"
+_POINTS_TO = {"stain": STAIN, "brightness": LAMP, "white_red": LAMP, "white_blue": LAMP, "focus": CAMERA}
+
+
+def expired(controls: Sequence[ControlBody], under: ControlSeries, accepted_utc_ns: int) -> str | None:
+    """The name of what changed since a bundle was accepted, as its controls measured it; None where nothing did.
+
+    A control that failed by a rule says that stain, lamp or camera are not as they were; one that passes again, by the
+    same targets, says that they are. Where a baseline was begun after the acceptance while an older one was failing,
+    nothing can be said to be as it was (RESTARTED): the new targets may be of the changed microscope.
+
+    Args:
+        controls: all that were recorded, oldest first.
+        under: bundle, camera and set-up; its slide, lot and label are not looked at.
+        accepted_utc_ns: when the bundle was accepted, by the wall clock.
+    """
+    last: dict[str, ControlBody] = {}
+    for control in controls:
+        if applies(control.series, under):
+            before = last.get(control.slide)
+            restarted = before is not None and before.series != control.series and control.utc_ns > accepted_utc_ns
+            if restarted and before is not None and before.broken:
+                return RESTARTED
+            last[control.slide] = control
+    for control in last.values():
+        for measure in control.broken:
+            if measure in _POINTS_TO and control.utc_ns > accepted_utc_ns:
+                return _POINTS_TO[measure]
+    return None

@@ -59,3 +59,19 @@ class TrainingError(ModelsError, ValueError):
 
 class CrossValidationError(ModelsError, ValueError):
     """A cross-validation that cannot go on, or a record that is none. Cure: what the message names."""
+
+
+class AdaptationError(ModelsError, ValueError):
+    """A site that no network can be adapted to as asked. Cure: what the message names."""
+
+
+class SiteRefusedError(AdaptationError):
+    """The audit of a site forbids every figure. Cure: collect as its refusals, by name, say."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class TooFewFieldsError(AdaptationError):
+    """Too few slides or fields to say anything. Cure: collect as many as the message names."""
+
+    exit_code: ClassVar[int] = 3

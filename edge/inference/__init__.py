@@ -1,3 +1,3 @@
 """Inference: from an RGB frame to a class, or the reason why there is none."""
 
-__all__ = ["answer", "benign", "classifier", "contract", "decision", "domain", "images", "scores", "shrinking"]
+__all__ = ["answer", "benign", "classifier", "contract", "decision", "domain", "images", "scores", "shrinking", "tiles"]

@@ -123,6 +123,15 @@ class Measured:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def of(self, rows: npt.NDArray[np.bool_]) -> "Measured":
+        """Those of some images."""
+        return Measured(
+            {name: values[rows] for name, values in self.quality.items()},
+            {name: values[rows] for name, values in self.novelty.items()},
+            self.labels[rows],
+            self.groups[rows],
+        )
+
 
 def fit_gates(domain: Domain, train: GateImages, validation: GateImages, test: GateImages, command: str) -> GatesFile:
     """The gates of a model, from images that it was trained, tuned and judged on.
@@ -138,26 +147,40 @@ def fit_gates(domain: Domain, train: GateImages, validation: GateImages, test: G
     if total < FEWEST:
         raise DatasetError(f"gates need {FEWEST} training and validation images at least; got {total}")
     own = measure(domain, train.joined(validation))
-    takes_turns = len(validation) < FEW
-    file = GatesFile(
+    size = (train.pixels.shape[2], train.pixels.shape[1])
+    file = fit_measured(domain, size, own, command, validation=len(validation))
+    return replace_judged(file, test) if len(test) else file
+
+
+def fit_measured(
+    domain: Domain, size: tuple[int, int], own: Measured, command: str, *, validation: int = 0
+) -> GatesFile:
+    """The gates of images that were measured; nothing is said yet of what is refused.
+
+    Args:
+        size: (width, height) of the images. own: training images, and last the `validation` images that set limits;
+            where those are fewer than 200 all of them take turns.
+    """
+    takes_turns = validation < FEW
+    training, total = len(own) - validation, len(own)
+    return GatesFile(
         format=GATES_FORMAT,
         domain=domain,
-        size=(train.pixels.shape[2], train.pixels.shape[1]),
+        size=size,
         quality={name: _quality_limit(name, values) for name, values in own.quality.items()},
-        novelty={name: _novelty(name, own, len(train), takes_turns) for name in own.novelty},
+        novelty={name: _novelty(name, own, training, takes_turns) for name in own.novelty},
         source=GatesSource(
             command=command,
             images={
-                "fitted": total if takes_turns else len(train),
-                "limits": total if takes_turns else len(validation),
+                "fitted": total if takes_turns else training,
+                "limits": total if takes_turns else validation,
             },
             method=CROSS_FITTED if takes_turns else PARTS,
             versions=versions(),
-            notes=_notes(own.labels, len(validation)) if takes_turns else (),
+            notes=_notes(own.labels, validation) if takes_turns else (),
         ),
         judged=None,
     )
-    return replace_judged(file, test) if len(test) else file
 
 
 def gate_parts(image_set: ImageSet, split: Split, contract: InputContract) -> tuple[GateImages, GateImages, GateImages]:

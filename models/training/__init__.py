@@ -8,6 +8,7 @@ __all__ = [
     "cross_validation_record",
     "loop",
     "recipe",
+    "stain",
     "training_record",
     "training_statistics",
 ]

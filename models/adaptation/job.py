@@ -1,0 +1,329 @@
+"""The adaptation of a network to a site, step by step: from labelled slides to a network that `convert quantize` takes.
+
+Nothing is written but the cache of features before all of it is done. Every figure is of slides that the network which
+answered was made without.
+"""
+
+import hashlib
+import logging
+import resource
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.inference.benign import recorded
+from edge.inference.contract import InputContract
+from edge.inference.domain import SMEAR
+from edge.system.files import write_whole
+from models.adaptation.adaptation_record import (
+    FIT,
+    PARITY,
+    RECORD_FILE,
+    RECORD_FORMAT,
+    SPLIT_FILE,
+    AdaptationRecord,
+    ImageUsed,
+    LearningCurve,
+    Method,
+    Recipe,
+    Start,
+)
+from models.adaptation.backbone import Backbone, open_backbone
+from models.adaptation.baselines import batch_norm_statistics, method, network_as_it_is, six_colours
+from models.adaptation.features import CACHE_FOLDER, SiteFeatures, site_features
+from models.adaptation.learning_curve import learning_curve
+from models.adaptation.network_file import network_bytes
+from models.adaptation.selection import START, STRENGTHS, Labelled, Nested, Setting, nested, settings_of
+from models.adaptation.site_decision import SiteDecision, decide
+from models.adaptation.site_gates import SiteGates, fit_site_gates
+from models.adaptation.site_split import parity_fold, split_of
+from models.data.dataset import load_pixels
+from models.data.split import Split
+from models.decision.network_gates import FILE as GATES_FILE
+from models.errors import SiteRefusedError, TooFewFieldsError
+from models.site.audit import audit_site
+from models.site.audit_record import SiteAudit
+from models.site.fields import SiteFields
+from models.site.refusals import FEWEST_SLIDES
+from models.site.slide_folds import most_folds, slide_folds
+from models.support.records import as_json, write_json
+from models.support.versions import versions
+from models.training.training_statistics import STATISTICS_FILE, TrainingStatistics
+
+_log = logging.getLogger(__name__)
+
+FOLDS = 5
+VIEWS = 2  # stain variations of a field
+SEED = 0
+NETWORK_FILE, CONTRACT_FILE = "model.keras", "contract.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be made.
+
+    Attributes:
+        start, weights: as in `open_backbone`. benign: labels named so; () for those spelt so.
+        tiles: (columns, rows); None measures red cells and cuts accordingly, (1, 1) takes the whole field.
+        command: for the records.
+    """
+
+    start: str = "mobilenet_v2"
+    weights: Path | None = None
+    benign: tuple[str, ...] = ()
+    tiles: tuple[int, int] | None = None
+    command: str = "models adapt"
+
+
+@dataclass(frozen=True, eq=False)
+class Adapted:
+    """What was made.
+
+    Attributes:
+        record: `adaptation.json`. network: bytes of `model.keras`. gates: bytes of `gates.json`.
+        statistics: of the pixels, for the lint of calibration sets.
+    """
+
+    record: AdaptationRecord
+    network: bytes
+    contract: InputContract
+    gates: bytes
+    split: Split
+    statistics: TrainingStatistics
+
+    def write(self, out: Path) -> None:
+        """Every file whole; the record last, since it names the others."""
+        write_whole(out / SPLIT_FILE, self.split.to_csv())
+        write_whole(out / NETWORK_FILE, self.network)
+        write_whole(out / GATES_FILE, self.gates)
+        write_whole(out / STATISTICS_FILE, self.statistics.to_json())
+        write_whole(out / CONTRACT_FILE, self.contract.to_json())
+        write_json(out / RECORD_FILE, as_json(self.record))
+
+
+@dataclass
+class Watch:
+    """Seconds a step took."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    since: float = field(default_factory=time.monotonic)
+
+    def step(self, name: str) -> None:
+        now = time.monotonic()
+        self.seconds[name] = round(now - self.since, 1)
+        self.since = now
+
+
+def adapt(site: SiteFields, plan: Plan, out: Path) -> Adapted:
+    """Make a network for a site.
+
+    Args:
+        site: its labelled fields. out: folder whose `features` keeps what was calculated.
+
+    Raises:
+        SiteRefusedError: the audit refuses the site, by name (exit 1).
+        TooFewFieldsError: fewer than five slides a class, or 40 fields (exit 3).
+        AdaptationError, NetworkError, ContractError: the request cannot be met.
+        KeyboardInterrupt: features that were calculated are kept.
+    """
+    watch = Watch()
+    require_enough(site)
+    require_passed(audit_site(site, seed=SEED))
+    watch.step("audit")
+    _log.info("  loading the network, which takes some seconds the first time")
+    backbone = open_backbone(plan.start, plan.weights)
+    contract, red_cell = site_contract(site, backbone, plan.benign, plan.tiles)
+    watch.step("load")
+    features = site_features(backbone, contract, site.fields, VIEWS, out / CACHE_FOLDER)
+    watch.step("features")
+    audit = audit_site(
+        site, features=features.by_field(site.fields), painted=features.painted_by_field(site.fields), seed=SEED
+    )
+    require_passed(audit)
+    watch.step("audit by features")
+    data = labelled(site, contract, features, audit)
+    tried = nested(data, settings_of(STRENGTHS, varied=True), Setting(START, True))
+    watch.step("folds")
+    gates = fit_site_gates(contract.domain or SMEAR, site.fields, contract, data.folds, plan.command)
+    watch.step("gates")
+    made = _made(site, plan, backbone, contract, tried, gates)
+    watch.step("network and decision")
+    setting = tried.chosen[made.held]
+    baselines = (
+        six_colours(data, features),
+        network_as_it_is(data, features, backbone),
+        *batch_norm_statistics(data, site.fields, backbone, contract, setting),
+    )
+    watch.step("baselines")
+    curve = learning_curve(data, setting, tried.judged())
+    watch.step("learning curve")
+    recipe = Recipe(
+        tiles=contract.tiles,
+        red_cell_px=red_cell,
+        strength=setting.strength,
+        views=VIEWS if setting.varied else 0,
+        folds=len(tried.chosen),
+        seed=SEED,
+    )
+    return _assembled(site, plan, backbone, made, tried, gates, audit, baselines, curve, recipe, watch.seconds)
+
+
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """Network, contract with its decision, split; `held` is the fold that had no part in them."""
+
+    held: int
+    network: bytes
+    contract: InputContract
+    decision: SiteDecision
+    split: Split
+    statistics: TrainingStatistics
+
+
+def _made(
+    site: SiteFields, plan: Plan, backbone: Backbone, contract: InputContract, tried: Nested, gates: SiteGates
+) -> _Made:
+    data = tried.labelled
+    held = parity_fold(data)
+    fit = data.folds != held
+    split = split_of(site, data.folds, held)
+    network = network_bytes(backbone.with_head(*tried.heads[held].folded()))
+    decision = decide(
+        contract.labels,
+        contract.benign_labels,
+        tried.inner(held)[fit],
+        data.truth[fit],
+        [slide for slide, taken in zip(data.slides, fit, strict=True) if taken],
+        gates.passed[fit],
+    )
+    decided = decision.decision(plan.command, _sha256(network), _sha256(split.to_csv().encode()))
+    samples = [each.sample for each, taken in zip(site.fields, fit, strict=True) if taken]
+    statistics = TrainingStatistics.measure(load_pixels(samples, contract))
+    return _Made(held, network, replace(contract, decision=decided), decision, split, statistics)
+
+
+def _assembled(
+    site: SiteFields,
+    plan: Plan,
+    backbone: Backbone,
+    made: _Made,
+    tried: Nested,
+    gates: SiteGates,
+    audit: SiteAudit,
+    baselines: tuple[Method, ...],
+    curve: LearningCurve,
+    recipe: Recipe,
+    seconds: dict[str, float],
+) -> Adapted:
+    contract, fit = made.contract, tried.labelled.folds != made.held
+    decision = made.decision.fitted
+    record = AdaptationRecord(
+        format=RECORD_FORMAT,
+        site=site.root.resolve().name,
+        labels=contract.labels,
+        benign=recorded(contract.benign_labels),
+        model_sha256=_sha256(made.network),
+        split_sha256=_sha256(made.split.to_csv().encode()),
+        start=Start(
+            name=backbone.name,
+            network_sha256=backbone.sha256,
+            weights_sha256=backbone.weights_sha256,
+            features=backbone.count,
+        ),
+        recipe=recipe,
+        images=tuple(
+            ImageUsed(each.sample.name, each.sample.sha256, each.slide, each.label, FIT if taken else PARITY)
+            for each, taken in zip(site.fields, fit, strict=True)
+        ),
+        slides=_slides(site, fit),
+        parity_slides=_slides(site, ~fit),
+        adapted=method("adapted", f"linear head on frozen features of {backbone.name}", tried.judged()),
+        baselines=baselines,
+        tried=(_without_variations(tried),),
+        temperature=decision.temperature,
+        answer_from=dict(zip(contract.labels, decision.point.answer_from, strict=True)),
+        expected=made.decision.expected,
+        gates=gates.judged,
+        curve=curve,
+        audit=audit,
+        versions=versions(),
+        seconds=seconds,
+        notes=_notes(contract),
+        peak_rss_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+    )
+    return Adapted(record, made.network, contract, gates.file.to_bytes(), made.split, made.statistics)
+
+
+def labelled(site: SiteFields, contract: InputContract, features: SiteFeatures, audit: SiteAudit) -> Labelled:
+    """The site's fields in slide-disjoint folds, as its audit says what must be held out whole."""
+    folds = min(FOLDS, most_folds(site, audit.hold))
+    fold_of = slide_folds(site, folds, SEED, hold=audit.hold)
+    return Labelled(
+        contract.labels,
+        contract.benign_labels,
+        features.values,
+        np.array([contract.labels.index(each.label) for each in site.fields], np.intp),
+        tuple(each.slide for each in site.fields),
+        np.array([fold_of[each.slide] for each in site.fields], np.intp),
+    )
+
+
+def site_contract(
+    site: SiteFields, backbone: Backbone, benign: tuple[str, ...], tiles: tuple[int, int] | None
+) -> tuple[InputContract, float | None]:
+    """The contract of the site's network, without decision, and the red cells' diameter in its fields, pixels.
+
+    Raises:
+        ContractError: `benign` names no label.
+    """
+    contract = replace(
+        backbone.contract,
+        labels=site.labels,
+        benign=benign or None,
+        domain=backbone.contract.domain or SMEAR,
+        tiles=None,
+    )
+    if tiles is not None:
+        return replace(contract, tiles=None if tiles == (1, 1) else tiles), None
+    return contract, None
+
+
+def require_enough(site: SiteFields) -> None:
+    """TooFewFieldsError for fewer than five slides of a class."""
+    label, fewest = min(
+        ((label, len({each.slide for each in site.fields if each.label == label})) for label in site.labels),
+        key=lambda item: item[1],
+    )
+    if fewest < FEWEST_SLIDES:
+        raise TooFewFieldsError(f"data must hold {FEWEST_SLIDES} slides of every class or more; {label} has {fewest}")
+
+
+def require_passed(audit: SiteAudit) -> None:
+    """SiteRefusedError that names every refusal of an audit."""
+    if not audit.passed:
+        raise SiteRefusedError("the audit refuses this site: " + "; ".join(map(str, audit.refusals)))
+
+
+def _without_variations(tried: Nested) -> Method:
+    data, start = tried.labelled, Setting(START, False)
+    judged = data.judged(np.ones(len(data.truth), np.bool_), tried.probabilities[start])
+    return method("without_variations", f"the same without stain variations, C = {START:g}", judged)
+
+
+def _slides(site: SiteFields, rows: npt.NDArray[np.bool_]) -> dict[str, int]:
+    """label -> slides among these fields."""
+    taken = [each for each, yes in zip(site.fields, rows, strict=True) if yes]
+    return {label: len({each.slide for each in taken if each.label == label}) for label in site.labels}
+
+
+def _notes(contract: InputContract) -> tuple[str, ...]:
+    if contract.benign_labels:
+        return ()
+    return ("no label is benign, so that missed leukemic slides cannot be counted: --benign LABEL names it",)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,108 @@
+"""The linear head: L2 logistic regression on standardized features, folded into a dense layer.
+
+Every slide weighs as much as the others of its class, and every class as much as the others, however many fields they
+have: fields of a slide repeat one another. C is as in scikit-learn, with weights of mean 1 a tile; stain variations
+share their tile's weight.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.inference.tiles import pool
+from models.adaptation.backbone import softmax
+
+Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.intp]
+LEAST_SPREAD = 1e-6  # of a feature: one that does not vary says nothing
+TOLERANCE, MOST_STEPS = 1e-6, 5000
+
+
+@dataclass(frozen=True, eq=False)
+class LinearHead:
+    """Logits are `(features - mean) / scale @ weights + bias`.
+
+    Attributes:
+        mean, scale: (D,). weights: (D, classes). bias: (classes,).
+    """
+
+    mean: Floats
+    scale: Floats
+    weights: Floats
+    bias: Floats
+
+    def probabilities(self, features: npt.NDArray[Any]) -> Floats:
+        """(N, classes) of fields: each tile's softmax, pooled as on the device.
+
+        Args:
+            features: (N, tiles, D).
+        """
+        kernel, bias = self.folded()
+        flat = features.reshape(-1, features.shape[-1]).astype(np.float64)
+        tiles = softmax(flat @ kernel + bias).reshape(*features.shape[:-1], len(bias))
+        return np.asarray(pool(tiles), np.float64)
+
+    def folded(self) -> tuple[Floats, Floats]:
+        """Kernel (D, classes) and bias (classes,) of a dense layer that takes features as they are."""
+        kernel = self.weights / self.scale[:, None]
+        return kernel, self.bias - self.mean @ kernel
+
+
+def fit_heads(
+    features: npt.NDArray[Any],
+    truth: Indices,
+    slides: Sequence[str],
+    classes: int,
+    strengths: Sequence[float],
+) -> dict[float, LinearHead]:
+    """A head for each strength, from the same fields.
+
+    Args:
+        features: (N, views, tiles, D) of fields. truth: (N,) class. slides: N names.
+        classes: >= 2, each with a field among these.
+        strengths: C of the regression, > 0: large ones follow the fields more closely.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    _, views, tiles, width = features.shape
+    rows = features.reshape(-1, width).astype(np.float64)
+    plain = features[:, 0].reshape(-1, width).astype(np.float64)
+    mean, scale = plain.mean(axis=0), plain.std(axis=0)
+    scale = np.where(scale > LEAST_SPREAD, scale, 1.0)
+    standard = (rows - mean) / scale
+    rotation: Floats | None = None
+    if len(standard) < width:  # in the rows' own space: the same minimum, far fewer unknowns
+        left, values, right = np.linalg.svd(standard, full_matrices=False)
+        kept = values > values[0] * 1e-9
+        standard, rotation = left[:, kept] * values[kept], right[kept].T
+    weights = np.repeat(field_weights(truth, slides), views * tiles) / views
+    answers = np.repeat(truth, views * tiles)
+    found = {}
+    for strength in strengths:
+        model = LogisticRegression(C=strength, tol=TOLERANCE, max_iter=MOST_STEPS)
+        model.fit(standard, answers, sample_weight=weights)
+        kernel = model.coef_.T if rotation is None else rotation @ model.coef_.T
+        bias = model.intercept_
+        if classes == 2:  # one logit for the second class: half of it for, half against
+            kernel, bias = np.hstack([-kernel / 2, kernel / 2]), np.concatenate([-bias / 2, bias / 2])
+        found[strength] = LinearHead(mean, scale, kernel, bias)
+    return found
+
+
+def field_weights(truth: Indices, slides: Sequence[str]) -> Floats:
+    """(N,) weights of mean 1: classes alike, slides of a class alike, fields of a slide alike.
+
+    >>> field_weights(np.array([0, 0, 0, 1]), ["a", "a", "b", "c"]).tolist()
+    [0.5, 0.5, 1.0, 2.0]
+    """
+    names = np.asarray(slides)
+    weights = np.zeros(len(truth))
+    for label in np.unique(truth):
+        own = np.unique(names[truth == label])
+        for slide in own:
+            fields = (truth == label) & (names == slide)
+            weights[fields] = 1 / (len(own) * fields.sum())
+    return np.asarray(weights * len(truth) / weights.sum(), np.float64)

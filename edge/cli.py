@@ -10,6 +10,7 @@ COMMANDS = Commands(
         "verify": "edge.commands.records.verify:verify",
         "export": "edge.commands.records.export:export",
         "prune": "edge.commands.records.prune:prune",
+        "setup-camera": "edge.commands.site.setup_camera:setup_camera",
         "bench": "edge.commands.bench:bench",
         "update": "edge.commands.bundles.update:update",
         "rollback": "edge.commands.bundles.rollback:rollback",

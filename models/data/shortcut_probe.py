@@ -86,6 +86,13 @@ def extract(samples: Sequence[Sample], labels: Sequence[str]) -> Features:
     )
 
 
+def border_thumbnails(image: Pixels) -> npt.NDArray[np.float32]:
+    """The standardized grey thumbnails of all border patches of an image uint8 (SIDE, SIDE, 3), float32 (3600,)."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    patches = (grey[top : top + PATCH[0], left : left + PATCH[1]] for top, left in REGIONS.values())
+    return np.concatenate([_thumbnail(patch) for patch in patches])
+
+
 def guess(
     features: npt.NDArray[np.float32], truth: Sequence[str], groups: Sequence[str], seed: int = 0
 ) -> dict[str, Any]:

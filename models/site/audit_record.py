@@ -95,14 +95,14 @@ class SiteAudit(Struct, frozen=True):
     seed: int
     labels: tuple[str, ...]
     classes: dict[str, ClassCounts]
-    refusals: tuple[Refusal, ...]
-    cautions: tuple[Caution, ...]
-    told: tuple[Told, ...]
-    by_cells: Told | None
-    by_cells_new_session: Told | None
-    painted_out: Told | None
-    identity: SlideIdentity | None
-    hold: Hold
+    refusals: tuple[Refusal, ...] = ()
+    cautions: tuple[Caution, ...] = ()
+    told: tuple[Told, ...] = ()
+    by_cells: Told | None = None
+    by_cells_new_session: Told | None = None
+    painted_out: Told | None = None
+    identity: SlideIdentity | None = None
+    hold: Hold = "slide"
 
     @property
     def passed(self) -> bool:

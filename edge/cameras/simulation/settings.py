@@ -17,6 +17,8 @@
 | empty | 0.1 | 0..1 | share of the scan's stops beside the smear |
 | debris | 1 | 0..20 | platelets, smudge cells and stain deposit against the recipe's own number |
 | fail | none | see `Fault` | failures, such as stall@100,unplug@250:3 |
+| site | none | 0..1000000 | a drawn laboratory; seed is a place on the slide, the recipe may be healthy or leukemic |
+| slide, session, camera_no | 0 | 0..1000000 | which of the laboratory's; noise is its camera's where not given |
 """
 
 import difflib
@@ -25,6 +27,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
+from edge.cameras.synthetic.laboratory import HEALTHY, LARGEST_NUMBER, LEUKEMIC, Laboratory
 from edge.cameras.synthetic.recipes import RECIPES
 from edge.errors import CameraSettingsError
 
@@ -76,6 +79,10 @@ class SimSettings:
     lamp_white: float = 0.0
     dirt: int = 0
     ignore: tuple[str, ...] = ()
+    site: int | None = None
+    slide: int = 0
+    session: int = 0
+    camera_no: int = 0
 
 
 def parse(uri: str) -> SimSettings:
@@ -83,7 +90,7 @@ def parse(uri: str) -> SimSettings:
 
     Raises:
         CameraSettingsError: another scheme; an unknown recipe, key or failure, with the nearest right one; a key
-            given twice; a value that is no number or out of range.
+            given twice; a value that is no number or out of range; a slide, session or camera of no laboratory.
     """
     if not uri.startswith(SCHEME):
         raise CameraSettingsError(f"camera must be {SCHEME}RECIPE?KEY=VALUE&...; got {uri!r}")
@@ -96,7 +103,11 @@ def parse(uri: str) -> SimSettings:
             raise CameraSettingsError(f"{key} must be given once; got {uri!r}")
         values[key] = _KEYS[key](key, text)
     if recipe:
-        values["recipe"] = _known("recipe", recipe, RECIPES)
+        values["recipe"] = _known("recipe", recipe, (*RECIPES, HEALTHY, LEUKEMIC) if "site" in values else RECIPES)
+    if "site" in values:
+        values.setdefault("noise", Laboratory(values["site"]).camera(values.get("camera_no", 0)).noise)
+    elif own := [key for key in _OF_A_SITE if key in values]:
+        raise CameraSettingsError(f"{own[0]} is of a drawn laboratory and needs site=NUMBER; got {uri!r}")
     return SimSettings(**values)
 
 
@@ -113,6 +124,13 @@ def _seed(key: str, text: str) -> int:
         return int(text)
     except ValueError as error:
         raise CameraSettingsError(f"{key} must be a whole number; got {text!r}") from error
+
+
+def _count(key: str, text: str) -> int:
+    value = _seed(key, text)
+    if not 0 <= value <= LARGEST_NUMBER:
+        raise CameraSettingsError(f"{key} must be in 0..{LARGEST_NUMBER}; got {text!r}")
+    return value
 
 
 def _number(lowest: float, highest: float) -> Callable[[str, str], float]:
@@ -154,6 +172,7 @@ def _ignored(key: str, text: str) -> tuple[str, ...]:
     return tuple(_known(f"control that {key} names", word, _CONTROLS) for word in text.split(","))
 
 
+_OF_A_SITE = ("slide", "session", "camera_no")
 _KEYS: dict[str, Callable[[str, str], Any]] = {
     "seed": _seed,
     "fps": _number(0.1, 1000),
@@ -170,4 +189,8 @@ _KEYS: dict[str, Callable[[str, str], Any]] = {
     "lamp_white": _number(-50, 50),
     "dirt": _grains,
     "ignore": _ignored,
+    "site": _count,
+    "slide": _count,
+    "session": _count,
+    "camera_no": _count,
 }

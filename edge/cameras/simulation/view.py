@@ -17,6 +17,7 @@ import numpy as np
 from edge.cameras.simulation.settings import SimSettings
 from edge.cameras.simulation.stage import MOSAIC_FIELDS, Pose, Stage
 from edge.cameras.synthetic.cells import Cell
+from edge.cameras.synthetic.laboratory import Laboratory
 from edge.cameras.synthetic.noise import mix, noise_bytes, uniforms
 from edge.cameras.synthetic.optics import Optics
 from edge.cameras.synthetic.recipes import PUBLISHED_FIELD_UM, RECIPES, Recipe
@@ -30,6 +31,7 @@ _POOL = 1 << 19  # noise values
 _POOL_SD = 147.8  # of `noise_bytes`
 _BAND = 1 << 18  # bytes of a frame worked on at a time: fits a processor's cache, and half the pool
 _RADII = 512  # steps of the squared radius in the table of light
+_PIECES = 1000  # of a laboratory's slide, side by side
 _LEAST_BLUR = 0.3  # pixels, Gaussian sigma: less is not seen
 
 
@@ -39,28 +41,32 @@ class Specimen:
 
     Attributes:
         mosaic: uint8 (H, W, 3) RGB: in focus, evenly lit at HEADROOM of the lamp, without noise.
-        whites: white cells on it; um_per_px: side of a pixel; right_um: where the smear ends.
+        whites: white cells on it; um_per_px: side of a pixel; left_um, right_um: where the mosaic begins on the slide
+            and where the smear ends.
         optics: the slide's light and blur.
     """
 
     mosaic: Pixels
     whites: tuple[Cell, ...]
     um_per_px: float
+    left_um: float
     right_um: float
     optics: Optics
 
 
 def draw_specimen(settings: SimSettings, size: tuple[int, int]) -> Specimen:
-    """MOSAIC_FIELDS frames of `size` (width, height) pixels, the first at the slide's (0, 0)."""
-    recipe = _dusted(RECIPES[settings.recipe], settings.debris)
-    slide = SyntheticSmear(settings.seed, recipe)
-    bare = SyntheticSmear(settings.seed, _bare(recipe, slide.style_index))
+    """MOSAIC_FIELDS frames of `size` (width, height) pixels, the first at the slide's (0, 0).
+
+    Of a laboratory's slide the seed says which piece is drawn: of two seeds that differ by less than 1000, two pieces.
+    """
+    slide, step = _slide(settings, size[1])
+    bare = SyntheticSmear(slide.seed, _bare(slide.recipe, slide.style_index))
     optics = slide.optics
     even = replace(optics, background=_times(optics.background, HEADROOM), falloff=(0.0, 0.0, 0.0))
     slide.optics = bare.optics = even
     width, height = size
     columns = Stage(settings.seed, size, settings.motion, settings.focus_drift, settings.empty).smear_columns
-    step = min(UM_PER_PX[1], PUBLISHED_FIELD_UM[1] / height)
+    left_um = 0.0 if settings.site is None else settings.seed % _PIECES * (MOSAIC_FIELDS[0] + 1) * width * step
     mosaic = np.empty((MOSAIC_FIELDS[1] * height, MOSAIC_FIELDS[0] * width, 3), np.uint8)
     margin = math.ceil(4 * optics.blur_um / step) + 1  # a tile's blur must not know where the tile ends
     whites: dict[Cell, None] = {}
@@ -68,7 +74,7 @@ def draw_specimen(settings: SimSettings, size: tuple[int, int]) -> Specimen:
         for first, last in _pieces(left, right):
             for top, bottom in _pieces(0, mosaic.shape[0]):
                 field = source.field(
-                    (first + last) / 2 * step,
+                    left_um + (first + last) / 2 * step,
                     (top + bottom) / 2 * step,
                     (last - first + 2 * margin, bottom - top + 2 * margin),
                     step,
@@ -76,7 +82,19 @@ def draw_specimen(settings: SimSettings, size: tuple[int, int]) -> Specimen:
                 )
                 mosaic[top:bottom, first:last] = field.frame[margin:-margin, margin:-margin]
                 whites.update(dict.fromkeys(field.white_cells))
-    return Specimen(mosaic, tuple(whites), step, columns * width * step, optics)
+    return Specimen(mosaic, tuple(whites), step, left_um, left_um + columns * width * step, optics)
+
+
+def _slide(settings: SimSettings, height: int) -> tuple[SyntheticSmear, float]:
+    """(the slide without its camera's frame, side of a pixel in um where frames are `height` pixels high)."""
+    if settings.site is None:
+        slide = SyntheticSmear(settings.seed, _dusted(RECIPES[settings.recipe], settings.debris))
+        return slide, min(UM_PER_PX[1], PUBLISHED_FIELD_UM[1] / height)
+    laboratory = Laboratory(settings.site)
+    drawn = laboratory.smear(settings.recipe, settings.slide, session=settings.session, camera=settings.camera_no)
+    slide = SyntheticSmear(drawn.seed, _dusted(drawn.recipe, settings.debris))
+    slide.optics = drawn.optics
+    return slide, laboratory.um_per_px(settings.camera_no, height)
 
 
 class View:
@@ -171,7 +189,7 @@ class View:
         return {
             "frame": frame,
             "stop": pose.stop,
-            "x_um": (pose.x + width / 2) * step,
+            "x_um": self._specimen.left_um + (pose.x + width / 2) * step,
             "y_um": (pose.y + height / 2) * step,
             "um_per_px": step,
             "defocus_um": pose.defocus_um,
@@ -186,7 +204,7 @@ class View:
     def _whites_at(self, pose: Pose) -> dict[str, int]:
         """Number of white cells by kind whose circle reaches into the frame, as `SyntheticSmear.field` has it."""
         step, (width, height) = self._specimen.um_per_px, self._size
-        left, top = pose.x * step, pose.y * step
+        left, top = self._specimen.left_um + pose.x * step, pose.y * step
         right = min(left + width * step, self._specimen.right_um)
         if right <= left:
             return {}

@@ -1,3 +1,3 @@
 """Synthetic smears: cells, layout, optics and noise of the fields that `sim:` shows and that bundles are checked on."""
 
-__all__ = ["cells", "noise", "optics", "recipes", "smear"]
+__all__ = ["cells", "laboratory", "noise", "optics", "recipes", "smear"]

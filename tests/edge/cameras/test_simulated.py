@@ -16,6 +16,7 @@ from edge.cameras.base import Camera, CameraSettings, Frame
 from edge.cameras.simulation.settings import Fault, SimSettings, parse
 from edge.cameras.simulation.simulated import RIGHT_COLOUR_GAINS, RIGHT_EXPOSURE_US, SimulatedCamera
 from edge.cameras.simulation.stage import DRIFT_FRAMES, DRIFT_PERIOD, FRAMES_A_STOP, Stage
+from edge.cameras.synthetic.laboratory import Laboratory
 from edge.cameras.synthetic.smear import SYNTHETIC_NOTICE, SyntheticSmear
 from edge.errors import CameraLost, CameraNotFound, CameraSettingsError, CameraTimeout, FrameCorrupt
 from edge.inference.contract import Pixels
@@ -94,6 +95,12 @@ def test_everything_has_a_default(uri: str):
         ("sim:?fail=", "no failure is called"),
         ("sim:?fail=stall@1:x", "seconds must be a number"),
         ("sim:?fail=corrupt@1:2", "takes no seconds"),
+        ("sim:?site=-1", "site must be in 0..1000000"),
+        ("sim:?site=x", "site must be a whole number"),
+        ("sim:?site=1&slde=2", "did you mean slide"),
+        ("sim:?slide=2", "slide is of a drawn laboratory and needs site=NUMBER"),
+        ("sim:?camera_no=1", "camera_no is of a drawn laboratory and needs site=NUMBER"),
+        ("sim:leukemic", "no recipe is called 'leukemic'"),
     ],
 )
 def test_a_wrong_uri_is_named(uri: str, message: str):
@@ -119,6 +126,30 @@ def test_a_frame_is_what_the_slide_draws_there():
         assert difference.max() <= 12
         shifted = np.abs(frame.pixels[:, 1:].astype(int) - field.frame[:, :-1])  # control: one pixel beside
         assert np.mean(shifted > 2) > 0.05
+
+
+def test_a_frame_is_what_the_laboratory_draws_there():
+    """As above, of a laboratory's slide; the seed says which piece of it."""
+    for seed in (0, 2):
+        uri = f"sim:leukemic?site=3&slide=12&session=2&camera_no=1&seed={seed}&empty=0&{CLEAN}"
+        frame = frames(uri, 41, (320, 240))[-1]
+        about, laboratory = truth(frame), Laboratory(3)
+        place = (about["x_um"], about["y_um"], (320, 240), about["um_per_px"])
+        assert about["um_per_px"] == laboratory.um_per_px(1, 240)
+        drawn = laboratory.smear("leukemic", 12, session=2, camera=1).field(*place, noise=None)  # type: ignore[arg-type]
+        assert about["kinds"] == Counter(cell.kind for cell in drawn.white_cells)
+        difference = np.abs(frame.pixels.astype(int) - drawn.frame)[8:-8, 8:-8]
+        assert np.mean(difference > 2) < 0.02
+        other = laboratory.smear("leukemic", 12, session=2, camera=0).field(*place, noise=None)  # type: ignore[arg-type]
+        assert np.mean(np.abs(frame.pixels.astype(int) - other.frame) > 2) > 0.2  # control: the other camera
+    pieces = [truth(frames(f"sim:?site=3&seed={k}&empty=0&{CLEAN}", 1)[0])["x_um"] for k in range(3)]
+    assert pieces == sorted(pieces)
+    assert min(np.diff(pieces)) > 300  # type: ignore[call-overload]
+
+
+def test_a_laboratorys_camera_has_its_own_noise():
+    assert parse("sim:?site=3&camera_no=1").noise == Laboratory(3).camera(1).noise
+    assert parse("sim:?site=3&camera_no=1&noise=0.5").noise == 0.5
 
 
 def test_white_cells_in_view_are_the_slides(scan: list[Frame]):

@@ -57,6 +57,11 @@ class SignatureError(BundleError):
     again from who signed it."""
 
 
+class AcceptanceError(BundleError):
+    """A bundle that the site of this device did not accept. Cure: `convert accept BUNDLE --data DIR`, or `study = true`
+    in `[site]` of the profile."""
+
+
 class KeyFileError(EdgeError, ValueError):
     """A file that is not the key it should be. Cure: name the right file, or make a new pair with `convert keygen`."""
 

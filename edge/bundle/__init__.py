@@ -6,6 +6,7 @@ inside its own installation and no other. `--allow-unsigned` lifts this for one 
 """
 
 __all__ = [
+    "acceptance",
     "bundle",
     "certified_policy",
     "envelope",

@@ -10,6 +10,8 @@
 | `gates.json` | when the model must not be asked (`edge.inference.gates.gates_file`); older bundles lack it |
 | `report.html`, `manifest.sig` | optional: the certificate as a page; a signature of the manifest |
 | `search.json` | optional: how the model was searched for, every way that was tried (`convert quantize --search`) |
+| `adaptation.json` | optional: which images and slides of a site trained it (`models adapt`) |
+| `acceptance.json` | optional: what it may say at a site, and the slides that show it (`edge.bundle.acceptance`) |
 | `model_edgetpu.tflite` | optional: the model compiled for the Edge TPU; the certificate's `edgetpu` is about it |
 
 Equal contents give equal bytes and so an equal digest on every machine.
@@ -23,15 +25,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edge.bundle.acceptance import Acceptance
 from edge.bundle.certified_policy import laxer_policy
+from edge.bundle.consistency import acceptance_of, certified_sha256, check_compiled, gates_of
 from edge.bundle.envelope import Signed
-from edge.bundle.files import COMPILED, FILE_LIMITS, GATES, OPTIONAL, REPORT, SEARCH_LOG
+from edge.bundle.files import ACCEPTANCE, ADAPTATION, COMPILED, FILE_LIMITS, GATES, OPTIONAL, REPORT, SEARCH_LOG
 from edge.bundle.golden import Golden, Replay, compare, judge
 from edge.bundle.manifest import claimed_size, json_bytes, json_object, listed_files, manifest_bytes, verify_manifest
 from edge.bundle.policy import MANIFEST, SIGNATURE, permit
 from edge.bundle.provenance import Provenance
 from edge.bundle.trusted import TrustedKeys
-from edge.errors import BundleError, ContractError, GatesError, GoldenMismatchError
+from edge.errors import BundleError, ContractError, GoldenMismatchError
 from edge.inference.contract import InputContract
 from edge.inference.gates.gates_file import GatesFile
 from edge.inference.runtime.arithmetic import UNKNOWN, named
@@ -58,6 +62,7 @@ class Bundle:
         signed: what trusted keys signed, version and key ids among it; None where it runs unsigned.
         compiled: the bytes of `model_edgetpu.tflite`, the model compiled for the Edge TPU; None where there is none.
         gates: what `gates.json` says, None in a bundle of before. gates_json: its bytes.
+        acceptance: what `acceptance.json` says; None where no site accepted it.
     """
 
     path: Path
@@ -74,6 +79,7 @@ class Bundle:
     compiled: bytes | None = None
     gates: GatesFile | None = None
     gates_json: bytes | None = None
+    acceptance: Acceptance | None = None
 
     @property
     def certified(self) -> bool:
@@ -99,9 +105,9 @@ class Bundle:
 def parts_of(bundle: Bundle) -> dict[str, Any]:
     """What `write` takes to write a loaded bundle again, every optional file with it, so that one part can be changed.
 
-    The report and the search log are read from its folder again: a loaded bundle does not hold them.
+    Report, search log and the records of adaptation and acceptance are read from its folder again.
     """
-    pages = {name: bundle.path / name for name in (REPORT, SEARCH_LOG)}
+    pages = {name: bundle.path / name for name in (REPORT, SEARCH_LOG, ADAPTATION, ACCEPTANCE)}
     extra_files = {name: page.read_bytes() for name, page in pages.items() if page.exists()}
     return {
         "model": bundle.model,
@@ -187,7 +193,7 @@ def write(
             `int8_model.sha256` and `contract.sha256` are those of `model` and `contract.to_json()`.
         gates: `gates.json` (`GatesFile.to_bytes`), whose sha256 is the certificate's `gates.sha256`; None makes a
             bundle that runs only with `--ungated`.
-        extra_files: `report.html`, `model_edgetpu.tflite` (with the certificate's `edgetpu` about it), or nothing.
+        extra_files: further optional files by name; `model_edgetpu.tflite` with the certificate's `edgetpu` about it.
 
     Returns:
         The bundle as `load` reads it, uncertified and without a signature.
@@ -323,10 +329,10 @@ def _parsed(path: Path, files: Mapping[str, bytes], signed: Signed | None) -> Bu
     if verdict not in VERDICTS:
         raise BundleError(f"{path / 'certificate.json'}: verdict must be one of {VERDICTS}; got {verdict!r}")
     for subject, file in CERTIFIED.items():
-        if _certified_sha256(certificate, subject) != hashlib.sha256(files[file]).hexdigest():
+        if certified_sha256(certificate, subject) != hashlib.sha256(files[file]).hexdigest():
             raise BundleError(f"{path / 'certificate.json'}: its {subject} is not the {file} beside it")
-    _check_compiled(path, certificate, files)
-    gates = _gates(path, contract, certificate, files)
+    check_compiled(path, certificate, files)
+    gates = gates_of(path, contract, certificate, files)
     golden = Golden.from_bytes(files["golden.npz"], str(path / "golden.npz"))
     width, height = contract.size
     if golden.inputs.shape[1:3] != (height, width) or golden.outputs.shape[1] != contract.outputs:
@@ -351,48 +357,8 @@ def _parsed(path: Path, files: Mapping[str, bytes], signed: Signed | None) -> Bu
         compiled=files.get(COMPILED),
         gates=gates,
         gates_json=files.get(GATES),
+        acceptance=acceptance_of(path, contract, files),
     )
-
-
-def _check_compiled(path: Path, certificate: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
-    """The compiled model and the certificate's entry about it come together, and are of the model beside them."""
-    entry = certificate.get("edgetpu")
-    if COMPILED not in files:
-        if entry is not None:
-            raise BundleError(f"{path / 'certificate.json'}: tells of a {COMPILED} that is not there")
-        return
-    plain = entry.get("plain_sha256") if isinstance(entry, dict) else None
-    if _certified_sha256(certificate, "edgetpu") != hashlib.sha256(files[COMPILED]).hexdigest():
-        raise BundleError(f"{path / 'certificate.json'}: its edgetpu is not the {COMPILED} beside it")
-    if plain != _certified_sha256(certificate, "int8_model"):
-        raise BundleError(f"{path / 'certificate.json'}: its edgetpu was not compiled from the model beside it")
-
-
-def _gates(
-    path: Path, contract: InputContract, certificate: Mapping[str, Any], files: Mapping[str, bytes]
-) -> GatesFile | None:
-    """What `gates.json` says; it and the certificate's entry about it come together, and fit the contract."""
-    if GATES not in files:
-        if "gates" in certificate:
-            raise BundleError(f"{path / 'certificate.json'}: tells of a {GATES} that is not there")
-        return None
-    if _certified_sha256(certificate, "gates") != hashlib.sha256(files[GATES]).hexdigest():
-        raise BundleError(f"{path / 'certificate.json'}: its gates are not the {GATES} beside it")
-    try:
-        gates = GatesFile.from_bytes(files[GATES], str(path / GATES))
-    except GatesError as error:
-        raise BundleError(str(error)) from error
-    if gates.size != contract.size:
-        needed, found = ("x".join(map(str, size)) for size in (contract.size, gates.size))
-        raise BundleError(f"{path / GATES}: size must be the contract's {needed}; got {found}")
-    if contract.domain not in (None, gates.domain):
-        raise BundleError(f"{path / GATES}: domain must be the contract's {contract.domain!r}; got {gates.domain!r}")
-    return gates
-
-
-def _certified_sha256(certificate: Mapping[str, Any], subject: str) -> Any:
-    record = certificate.get(subject)
-    return record.get("sha256") if isinstance(record, dict) else None
 
 
 def _labels_text(contract: InputContract) -> bytes:

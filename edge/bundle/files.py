@@ -18,7 +18,16 @@ REQUIRED = {  # name -> most bytes
 COMPILED = "model_edgetpu.tflite"
 GATES = "gates.json"
 REPORT = "report.html"
+ADAPTATION = "adaptation.json"
+ACCEPTANCE = "acceptance.json"
 SEARCH_LOG = "search.json"
-OPTIONAL = {GATES: 4 * _MIB, REPORT: 64 * _MIB, SEARCH_LOG: 4 * _MIB, COMPILED: 256 * _MIB}
+OPTIONAL = {
+    GATES: 4 * _MIB,
+    REPORT: 64 * _MIB,
+    SEARCH_LOG: 4 * _MIB,
+    COMPILED: 256 * _MIB,
+    ADAPTATION: 16 * _MIB,
+    ACCEPTANCE: 64 * _MIB,
+}
 UNLISTED = {MANIFEST: 64 * _KIB, SIGNATURE: LARGEST_ENVELOPE_BYTES}  # the manifest cannot list itself
 FILE_LIMITS = {**REQUIRED, **OPTIONAL, **UNLISTED}

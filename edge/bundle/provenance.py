@@ -22,6 +22,8 @@ class Provenance(Struct, frozen=True, rename={"version": "bundle_version"}):
             told of runs that do not say it.
         lax_policy: `edge.bundle.certified_policy.laxer_policy`; left out of records where there is none.
         ungated: it is run without gates; left out of records where it is not.
+        acceptance: what it may say where it runs (`edge.inference.licence`); left out of what does not run it, and of
+            records of before.
 
     >>> str(Provenance("tiny-int8", None, UNSIGNED, synthetic_certificate=True))
     'tiny-int8, unsigned, certified on synthetic images only'
@@ -33,6 +35,7 @@ class Provenance(Struct, frozen=True, rename={"version": "bundle_version"}):
     synthetic_certificate: bool | None = None
     lax_policy: str | UnsetType = UNSET
     ungated: bool | UnsetType = UNSET
+    acceptance: str | UnsetType = UNSET
 
     @classmethod
     def of(
@@ -45,8 +48,8 @@ class Provenance(Struct, frozen=True, rename={"version": "bundle_version"}):
 
     def as_record(self) -> dict[str, Any]:
         """The keys that records share: `bundle`, `bundle_version` (null where unsigned), `signed_by`,
-        `synthetic_certificate` (null where a run does not say it), `lax_policy` where there is one, and `ungated` where
-        no gate is asked.
+        `synthetic_certificate` (null where a run does not say it), `lax_policy` where there is one, `ungated` where
+        no gate is asked, and `acceptance` where it runs.
         """
         record: dict[str, Any] = to_builtins(self)
         return record
@@ -57,6 +60,7 @@ class Provenance(Struct, frozen=True, rename={"version": "bundle_version"}):
         doubts = f", {ON_SYNTHETIC}" if self.synthetic_certificate else ""
         doubts += f", {BY_LAXER_POLICY}" if self.lax_policy else ""
         doubts += f", {UNGATED}" if self.ungated else ""
+        doubts += f", {self.acceptance}" if self.acceptance else ""
         if self.version is None:
             signed_by = self.signed_by if self.signed_by != NOT_RECORDED else "signature not recorded"
             return f"{self.bundle}, {signed_by}{doubts}"

@@ -3,7 +3,7 @@
 import json as json_format
 import logging
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from msgspec import UNSET, Struct, UnsetType
 from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE, ImageFileError, UsageError
 from edge.settings.model import ModelSettings
+from edge.settings.site import SiteSettings
 from edge.system.option_values import optional_path
 from edge.system.progress import tracked
 from edge.system.streams import one_line
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from edge.inference.answer import Answer
     from edge.inference.classifier import Classifier
     from edge.inference.contract import Pixels
-    from edge.inference.gates.base import Gates
+    from edge.serving.serve import Served
 
 _log = logging.getLogger(__name__)
 
@@ -76,6 +77,7 @@ class ClassifyRequest:
     allow_unsigned: bool = False
     keys: Path | None = None
     gates_off: tuple[str, ...] = ()
+    site: SiteSettings = field(default_factory=SiteSettings)
 
     def execute(self) -> Outcome:
         """Classify every image.
@@ -102,17 +104,18 @@ class ClassifyRequest:
             allow_uncertified=self.allow_uncertified,
             allow_unsigned=self.allow_unsigned,
             gates_off=self.gates_off,
+            site=self.site,
         )
         provenance = served.provenance.as_record()
         show_progress = sys.stderr.isatty() and not sys.stdout.isatty()
         refused = unread = turned = 0
         for path in tracked(images, "images") if show_progress else images:
-            image, orientation = _classified(served.classifier, served.gates, path)
+            image, orientation = _classified(served, path)
             turned += orientation != 1
             unread += image.latency_ms is None
             refused += image.label is None and image.latency_ms is not None
             record = {**to_builtins(image), **provenance}
-            print(json_format.dumps(record, allow_nan=False) if self.json else _row(image, served.ungated), flush=True)
+            print(json_format.dumps(record, allow_nan=False) if self.json else _row(image, served), flush=True)
         if turned:
             _log.warning(f"{turned} of the images are to be shown turned (EXIF), which is ignored")
         counts = [f"{len(images)} image{'s' if len(images) != 1 else ''}"]
@@ -165,10 +168,11 @@ def classify(
         allow_unsigned=allow_unsigned,
         keys=None if settings is None else settings.trust.keys,
         gates_off=() if settings is None else settings.gates_off,
+        site=SiteSettings() if settings is None else settings.site,
     )
 
 
-def _classified(classifier: "Classifier", gates: "Gates", path: Path) -> tuple[ClassifiedImage, int]:
+def _classified(served: "Served", path: Path) -> tuple[ClassifiedImage, int]:
     """The answer to an image, or as the reason for none what is wrong with the file; and its EXIF orientation."""
     from edge.inference.answer import answer_field
     from edge.inference.images import read_image_file
@@ -177,8 +181,8 @@ def _classified(classifier: "Classifier", gates: "Gates", path: Path) -> tuple[C
         frame, header = read_image_file(path)
     except ImageFileError as error:
         return ClassifiedImage(str(path), reason=error.reason, detail=str(error).removeprefix(f"{path}: ")), 1
-    start = perf_counter()
-    found = answer_field(gates, classifier, frame)
+    start, classifier = perf_counter(), served.classifier
+    found = answer_field(served.gates, classifier, frame, served.licence)
     latency_ms = round((perf_counter() - start) * 1e3, 3)
     probabilities = None
     if found.probabilities is not None:
@@ -209,8 +213,8 @@ def _tiles(classifier: "Classifier", found: "Answer", frame: "Pixels") -> tuple[
     )
 
 
-def _row(image: ClassifiedImage, ungated: bool) -> str:
-    """`Pre        0.996     4.2 ms  path`, or the reason why not; a verdict without gates says so."""
+def _row(image: ClassifiedImage, served: "Served") -> str:
+    """`Pre        0.996     4.2 ms  path`, or the reason why not; a verdict says how it is accepted."""
     path = one_line(image.path)
     if image.label is None:
         detail = image.detail or image.reason
@@ -219,5 +223,5 @@ def _row(image: ClassifiedImage, ungated: bool) -> str:
         detail = one_line(str(detail))
         return f"{'-':<12}{'-':>6}{'-':>10}     {path}  ({detail})"
     assert image.probabilities is not None
-    said = "  (ungated)" if ungated else ""
+    said = f"  ({served.licence.acceptance})" + ("  (ungated)" if served.ungated else "")
     return f"{image.label:<12}{max(image.probabilities.values()):6.3f}{image.latency_ms:>10.1f} ms  {path}{said}"

@@ -76,7 +76,7 @@ class VerdictOutput:
 
     def _line(self, stored: Stored) -> str:
         if not self._json:
-            return stored_line(stored, simulated=self._simulated, ungated=self._provenance.ungated is True)
+            return stored_line(stored, simulated=self._simulated, provenance=self._provenance)
         record = stored_record(
             stored,
             self._labels,

@@ -127,6 +127,7 @@ class RunRequest:
             allow_uncertified=self.allow_uncertified,
             allow_unsigned=self.allow_unsigned,
             gates_off=self.settings.gates_off,
+            site=self.settings.site,
         )
 
 
@@ -145,6 +146,8 @@ class _Run:
         output: LineWriter,
     ) -> None:
         served = started.served
+        if camera.kind != "replay":  # its files were taken elsewhere
+            served = served.under(setup_digest(camera) or "")
         self._request, self._served, self._slots, self._camera = request, served, slots, camera
         self._store, self._stop, self._clock, self._notifier = store, stop, Clock(), notifier
         self._output = output
@@ -182,6 +185,8 @@ class _Run:
             self._event("edgetpu_unavailable", f"the CPU does its work: {served.instead}")
         if served.ungated:
             self._event("ungated", f"{served.bundle.name} runs {UNGATED}")
+        if served.licence.expired:
+            self._event("acceptance_expired", served.licence.expired)
         for gate in served.gates_off:
             self._event("gate_off", f"the profile turns the gate {gate} off")
         if change := setup_change(camera, before):
@@ -205,6 +210,7 @@ class _Run:
             clock=self._clock,
             every=every,
             frames=request.frames,
+            licence=served.licence,
             between=self._selftest,
         )
         self._watchdog = Watchdog(

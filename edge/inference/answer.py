@@ -1,4 +1,5 @@
-"""The answer to a frame: the gates decide first, then the network, then the threshold of its decision.
+"""The answer to a frame: the gates decide first, then the network, then the threshold of its decision, then what the
+licence allows.
 
 This rule stands here only. `answer_field` asks everything about one frame; the pipeline, whose stages run on different
 threads, puts together with `answer` what gates and network found; `answer_batch` serves evaluation, where the outputs
@@ -16,6 +17,7 @@ from edge.inference.classifier import Classifier, Verdict
 from edge.inference.contract import InputContract, Pixels
 from edge.inference.decision import LOW_CONFIDENCE, Decision
 from edge.inference.gates.base import GateReport, Gates, Reading
+from edge.inference.licence import NOT_LICENSED, UNBOUND, Licence
 from edge.inference.shrinking import Scratch
 from edge.inference.tiles import MOST_ENLARGED, prepare_tiles
 
@@ -28,7 +30,7 @@ class Answer:
 
     Attributes:
         label: the class.
-        reason: a stable name: that of the gate that refuses the frame, SMALL_FRAME, or LOW_CONFIDENCE.
+        reason: a stable name: that of the gate that refuses the frame, SMALL_FRAME, LOW_CONFIDENCE, or NOT_LICENSED.
         detail: the reason for a person; None with a class.
         probabilities: one a label, 0..1, also where the network was not sure enough; None when a gate refused.
         gates: measured value by gate.
@@ -67,7 +69,7 @@ class BatchAnswers:
         return np.array([reason is None for reason in self.reasons], np.bool_)
 
 
-def answer_field(gates: Gates, classifier: Classifier, frame: Pixels) -> Answer:
+def answer_field(gates: Gates, classifier: Classifier, frame: Pixels, licence: Licence = UNBOUND) -> Answer:
     """Ask the gates about a field, uint8 (H, W, 3) RGB as a camera or file gives it, and the network where none
     refuses: gates see the whole field prepared to the contract's size, the network its tiles where there are any.
 
@@ -78,12 +80,12 @@ def answer_field(gates: Gates, classifier: Classifier, frame: Pixels) -> Answer:
     prepared = contract.prepare(frame)
     report = gates.check(prepared)
     if contract.tiles is None or report.refusal is not None:
-        return answer(report, None if report.refusal else classifier.classify_prepared(prepared))
+        return answer(report, None if report.refusal else classifier.classify_prepared(prepared), licence)
     report, views = cut(contract, frame, report)
-    return answer(report, None if views is None else classifier.classify_prepared(views))
+    return answer(report, None if views is None else classifier.classify_prepared(views), licence)
 
 
-def answer_frame(gates: Gates, classifier: Classifier, pixels: Pixels) -> Answer:
+def answer_frame(gates: Gates, classifier: Classifier, pixels: Pixels, licence: Licence = UNBOUND) -> Answer:
     """As `answer_field`, of pixels that are prepared already, uint8 (height, width, 3) RGB.
 
     Raises:
@@ -91,7 +93,7 @@ def answer_frame(gates: Gates, classifier: Classifier, pixels: Pixels) -> Answer
             frame itself.
     """
     report = gates.check(pixels)
-    return answer(report, None if report.refusal else classifier.classify_prepared(pixels))
+    return answer(report, None if report.refusal else classifier.classify_prepared(pixels), licence)
 
 
 def cut(
@@ -112,11 +114,12 @@ def cut(
         return GateReport((*report.readings, small)), None
 
 
-def answer(report: GateReport, verdict: Verdict | None) -> Answer:
+def answer(report: GateReport, verdict: Verdict | None, licence: Licence = UNBOUND) -> Answer:
     """What gates and network found, put together.
 
     Args:
         verdict: the network's; None only where a gate refused, and unused there.
+        licence: what may be answered.
     """
     refusal = report.refusal
     if refusal is not None:
@@ -124,8 +127,12 @@ def answer(report: GateReport, verdict: Verdict | None) -> Answer:
     if verdict is None:
         raise ValueError("verdict must be the network's, since no gate refuses the frame; got None")
     reason = _reason(None, not verdict.abstains)
-    label = verdict.label if reason is None else None
-    return Answer(label, reason, verdict.detail, verdict.probabilities, report.values, verdict.tiles)
+    if reason is not None:
+        return Answer(None, reason, verdict.detail, verdict.probabilities, report.values, verdict.tiles)
+    label = licence.answered(verdict.label)
+    if label is None:
+        return Answer(None, NOT_LICENSED, licence.why, verdict.probabilities, report.values, verdict.tiles)
+    return Answer(label, None, None, verdict.probabilities, report.values, verdict.tiles)
 
 
 def answer_batch(

@@ -21,6 +21,7 @@ from edge.inference.answer import answer, cut
 from edge.inference.classifier import Verdict
 from edge.inference.contract import InputContract, Pixels
 from edge.inference.gates.base import Gates
+from edge.inference.licence import UNBOUND, Licence
 from edge.inference.shrinking import Scratch
 from edge.pipeline.counters import Counter, Counts
 from edge.pipeline.frame_buffers import FrameJob, buffer_pool, prepared_pool
@@ -63,6 +64,7 @@ class Pipeline:
         frames: end after so many judged frames; None runs until stopped.
         sampler: which frames are kept as images.
         recorder: stores what was judged; only this pipeline's record stage calls it, but for events.
+        licence: what may be answered.
         between: called by the classify stage between two frames, and while it waits for one; the judge is its own
             meanwhile. What it raises ends the run.
     """
@@ -78,11 +80,12 @@ class Pipeline:
         clock: Clock,
         every: bool = False,
         frames: int | None = None,
+        licence: Licence = UNBOUND,
         between: Callable[[], None] = lambda: None,
     ) -> None:
         self._camera, self._gates, self._judge, self._recorder = camera, gates, judge, recorder
         self._sampler, self._clock, self._every, self._frames = sampler, clock, every, frames
-        self._between = between
+        self._between, self._licence = between, licence
         self._counter, self.activity = Counter(), StageActivity()
         self._frame_pool, self._prepared_pool = buffer_pool(_FRAMES + sampler.active), prepared_pool(_PREPARED)
         self._captured: Handover[FrameJob] = Handover(1, newest_wins=not every)
@@ -260,7 +263,7 @@ class Pipeline:
             self._drop(job)
             return
         assert job.report is not None
-        given = answer(job.report, job.verdict)
+        given = answer(job.report, job.verdict, self._licence)
         image = None if job.pixels is None else encode_png(job.pixels)
         self._give_back_frame(job)
         self._counter.add(**{"refused" if given.label is None else "classified": 1})

@@ -56,7 +56,8 @@ class RunInfo(Struct, frozen=True):
         synthetic_certificate: synthetic images certified the bundle. Older runs do not hold it. lax_policy: of the
             bundle's certificate; left out where it allows no more than the shipped one. ungated: no gate is asked; left
             out where one is. camera_setup: digest of the camera's set-up (`edge.cameras.setup.camera_setup`); left out
-            where it has none. tiling: how fields are cut; left out where they are not.
+            where it has none. tiling: how fields are cut; left out where they are not. acceptance: what the bundle may
+            say where it ran (`edge.inference.licence.Licence`); older runs do not hold it.
 
     >>> bundle, interpreter = ("tiny-int8", "0" * 64, True), ("litert", "2.3", "xnnpack")
     >>> RunInfo("s1", "sim:", True, *bundle, *interpreter, ("Benign", "Pre"), "leukoscope 1", "{}").signed_by
@@ -82,6 +83,7 @@ class RunInfo(Struct, frozen=True):
     ungated: bool | UnsetType = UNSET
     camera_setup: str | UnsetType = UNSET
     tiling: Tiling | UnsetType = UNSET
+    acceptance: str | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         require_slide(self.slide)
@@ -353,6 +355,7 @@ class RunBody(RunInfo, frozen=True, kw_only=True, tag_field="type", tag="run"):
             self.synthetic_certificate,
             self.lax_policy,
             self.ungated,
+            self.acceptance,
         )
 
 

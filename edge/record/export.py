@@ -30,12 +30,12 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for a fo
 _BEFORE = ("field", "utc", "utc_ns", "clock_synchronized", "slide", "label", "reason", "detail")
 _AFTER = (
     *("run", "camera", "simulated", "bundle", "bundle_digest", "certified", "runtime", "runtime_version", "kind"),
-    *("signed_by", "bundle_version", "synthetic_certificate", "ungated"),
+    *("signed_by", "bundle_version", "synthetic_certificate", "ungated", "acceptance"),
     *("sequence", "source", "monotonic_ns", "image", "image_sha256", "entry", "digest"),
 )
 _OF_RUN = (
     *("camera", "simulated", "bundle", "bundle_digest", "certified", "runtime", "runtime_version", "kind"),
-    *("signed_by", "bundle_version", "synthetic_certificate", "ungated"),
+    *("signed_by", "bundle_version", "synthetic_certificate", "ungated", "acceptance"),
 )
 
 

@@ -15,10 +15,12 @@ def heading(provenance: Provenance) -> str:
     return f"{provenance}\n{'field':>6}  {'verdict':<14}{'p':>6}{'latency':>12}"
 
 
-def stored_line(stored: Stored, *, simulated: bool, ungated: bool = False) -> str:
-    """`    12  Pre            0.996      4.2 ms`, or the reason why not; drawn frames and runs without gates say so."""
+def stored_line(stored: Stored, *, simulated: bool, provenance: Provenance) -> str:
+    """`    12  Pre            0.996      4.2 ms`, or the reason why not; drawn frames and runs without gates say so,
+    and each verdict says its acceptance."""
     entry = stored.entry
-    drawn = ("  (simulated)" if simulated else "") + ("  (ungated)" if ungated else "")
+    drawn = f"  ({provenance.acceptance})" if provenance.acceptance else ""
+    drawn += ("  (simulated)" if simulated else "") + ("  (ungated)" if provenance.ungated else "")
     source = f"  {one_line(entry.source)}" if entry.source else ""
     if entry.label is None:
         why = one_line(str(entry.detail))

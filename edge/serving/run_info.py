@@ -27,6 +27,7 @@ def run_info(served: Served, camera: Camera, slide: str, settings: Settings) -> 
         synthetic_certificate=bundle.synthetic,
         lax_policy=bundle.lax_policy or UNSET,
         ungated=served.provenance.ungated,
+        acceptance=served.licence.acceptance,
         camera_setup=setup_digest(camera) or UNSET,
         runtime=interpreter.runtime,
         runtime_version=interpreter.version,

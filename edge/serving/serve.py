@@ -1,8 +1,9 @@
 """A bundle made ready to answer: verified, loaded and proven on its golden inputs, before the first frame."""
 
+import dataclasses
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -16,8 +17,11 @@ from edge.bundle.trusted import TrustedKeys
 from edge.errors import BundleError
 from edge.inference.classifier import Classifier
 from edge.inference.gates.base import Gates
+from edge.inference.licence import Licence
 from edge.inference.runtime.interpreters import Interpreter, open_interpreter
+from edge.serving.licensing import ANYWHERE, licence_of, under_setup
 from edge.settings.model import ModelSettings
+from edge.settings.site import SiteSettings
 from edge.settings.trusted_keys import machine_keys
 from edge.update.slots import Slots, default_slots
 
@@ -36,6 +40,7 @@ class Served:
         replay: of the golden inputs; None where that was left to the caller.
         instead: why the CPU does the work of the Edge TPU.
         gates_off: names of the gates that the bundle has and the profile turns off. ungated: no gate is asked.
+        licence: what it may say here.
     """
 
     bundle: Bundle
@@ -45,12 +50,22 @@ class Served:
     instead: str = ""
     gates_off: tuple[str, ...] = ()
     ungated: bool = False
+    licence: Licence = field(default_factory=Licence)
 
     @property
     def provenance(self) -> Provenance:
         """The bundle's, as records of what is served say it."""
-        provenance = self.bundle.provenance
+        provenance = replace(self.bundle.provenance, acceptance=self.licence.acceptance)
         return replace(provenance, ungated=True) if self.ungated else provenance
+
+    def under(self, camera_setup: str) -> "Served":
+        """The same for fields that are taken under this set-up of the camera (its digest; "" for none)."""
+        licence = under_setup(self.licence, self.bundle, camera_setup)
+        if licence.expired:
+            _log.warning(
+                f"{licence.acceptance}: benign is not answered until the site accepts {self.bundle.name} again"
+            )
+        return dataclasses.replace(self, licence=licence)
 
 
 def serve(
@@ -61,6 +76,7 @@ def serve(
     allow_unsigned: bool = False,
     any_name: bool = False,
     gates_off: Collection[str] = (),
+    site: SiteSettings = ANYWHERE,
     prove: bool = True,
 ) -> Served:
     """Load a bundle and replay its golden inputs. What is doubtful about it is said on standard error.
@@ -69,10 +85,12 @@ def serve(
         model: the bundle, and what runs it; its `bundle` None is `bundle_to_run`; its `ungated` asks no gate.
         trust, allow_uncertified, allow_unsigned, any_name: as `edge.bundle.bundle.load`.
         gates_off: names of gates that are not asked.
+        site: what the licence goes by, as in `edge.serving.licensing.licence_of`.
         prove: False leaves the golden replay to the caller, who must not serve before it.
 
     Raises:
-        BundleError: missing, altered, not signed by a trusted key, not certified, without gates and not `ungated`.
+        BundleError: missing, altered, not signed by a trusted key, not certified, without gates and not `ungated`, not
+            accepted at the site.
         GoldenMismatchError: it answers otherwise here.
         TrustError, TrustUnavailable, SettingsError: the trusted keys cannot be read.
         InterpreterUnavailable: no interpreter. EdgeTpuUnavailable: no such Edge TPU, or not usable.
@@ -96,11 +114,12 @@ def serve(
         _log.warning(f"{bundle.name} was {BY_LAXER_POLICY}: {bundle.lax_policy}")
     if not bundle.certified:
         _log.warning(f"the certificate of {bundle.name} says {bundle.certificate['verdict']!r}")
+    licence = licence_of(bundle, site)
     gates, off = gates_of(bundle, ungated=model.ungated, off=gates_off)
     interpreter, instead = _interpreter(bundle, model)
     classifier = Classifier(bundle.contract, interpreter)
     replay = bundles.require_golden(bundle, interpreter) if prove else None
-    return Served(bundle, classifier, gates, replay, instead, off, model.ungated)
+    return Served(bundle, classifier, gates, replay, instead, off, model.ungated, licence)
 
 
 def gates_of(bundle: Bundle, *, ungated: bool = False, off: Collection[str] = ()) -> tuple[Gates, tuple[str, ...]]:

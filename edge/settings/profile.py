@@ -44,6 +44,10 @@ commit_ms = 250                         # ... or after this long
 [selftest]
 every_hours = 24                        # inside a run; it cannot be turned off
 
+[site]
+name = "lab-3"                          # this laboratory: only bundles that it accepted run here; left out: any
+study = false                           # true: also others, and every verdict says that they were not accepted
+
 [retention]
 days = 365                              # left out: no limit
 gigabytes = 20
@@ -70,6 +74,7 @@ from edge.record.image_sampling import KEEP, Keep
 from edge.record.location import default_store
 from edge.record.retention import Retention
 from edge.settings.model import ModelSettings, Text, WholePath
+from edge.settings.site import SiteSettings
 from edge.system.files import read_at_most
 
 DEFAULT_CAMERA = "sim:?fps=30"
@@ -178,6 +183,7 @@ class Settings:
     record: RecordSettings = field(default_factory=RecordSettings)
     retention: Retention = field(default_factory=Retention)
     selftest: SelfTestSettings = field(default_factory=SelfTestSettings)
+    site: SiteSettings = field(default_factory=SiteSettings)
 
     @property
     def store(self) -> Path:
@@ -266,6 +272,7 @@ def parse(table: Mapping[str, Any]) -> Settings:
         record=_read(table, "record", RecordSettings),
         retention=_read(table, "retention", Retention),
         selftest=_read(table, "selftest", SelfTestSettings),
+        site=_read(table, "site", SiteSettings),
     )
 
 
@@ -278,6 +285,7 @@ _SECTIONS: dict[str, tuple[type[_Dataclass], ...]] = {
     "record": (RecordSettings,),
     "retention": (Retention,),
     "selftest": (SelfTestSettings,),
+    "site": (SiteSettings,),
 }
 _TYPES = {  # msgspec's names
     "array": "a list in square brackets",

@@ -32,6 +32,7 @@ KEYS = [
     "bundle_version",
     "signed_by",
     "synthetic_certificate",
+    "acceptance",
 ]
 
 
@@ -76,7 +77,7 @@ def test_json_lines(tiny_bundle: Path, images: Path, capsys: pytest.CaptureFixtu
 def test_readable_images_end_with_zero(tiny_bundle: Path, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(images / "deeper", images / "b.png", "--bundle", tiny_bundle) == 0
     out = capsys.readouterr().out.splitlines()
-    assert len(out) == 3 and out[0].endswith("a.JPG") and out[-1] == "2 images"
+    assert len(out) == 3 and out[0].endswith("a.JPG  (not accepted at any site)") and out[-1] == "2 images"
     assert run(images / "c.jpg", "--bundle", tiny_bundle) == 1
     out = capsys.readouterr().out.splitlines()
     assert "(not_an_image: not a readable image" in out[0] and out[-1] == "1 image, 1 not readable"

@@ -309,6 +309,7 @@ def test_an_unsure_verdict_is_recorded_as_a_reason_and_counted_as_refused() -> N
     assert counts.add_up() and counts.captured == counts.judged == counts.stored == 24
     assert counts.refused == sum(entry.label is None for entry in entries.values()) == 16
     unsure = next(stored for stored in store.stored if stored.entry.reason == LOW_CONFIDENCE)
-    assert "not sure enough: Early 0.4" in stored_line(unsure, simulated=False)
-    said = stored_record(unsure, LABELS, simulated=False, provenance=Provenance("tiny-int8", None, "unsigned"))
+    tiny = Provenance("tiny-int8", None, "unsigned")
+    assert "not sure enough: Early 0.4" in stored_line(unsure, simulated=False, provenance=tiny)
+    said = stored_record(unsure, LABELS, simulated=False, provenance=tiny)
     assert said["label"] is None and said["reason"] == LOW_CONFIDENCE and set(said["probabilities"]) == set(LABELS)

@@ -1,0 +1,41 @@
+"""The rule by which a slide's finding is made from the answers to its fields; stated, and named with a version."""
+
+from typing import Literal
+
+Finding = Literal["suspicious", "benign", "undecided", "refused"]
+
+RULE = "tenth-1"
+RULE_IN_WORDS = (
+    "A slide is suspicious when at least one in ten of its answered fields, and at least one, is answered with a class "
+    "that is not benign. Else it is refused when the gates let less than half of its fields through, benign when at "
+    "least half of the fields that they let through are answered benign, and undecided otherwise."
+)
+SUSPICIOUS_FROM = 10  # one in so many answered fields
+
+
+def slide_finding(fields: int, passed: int, benign: int, other: int) -> Finding:
+    """The finding on one slide, by `RULE`.
+
+    Demanding more of a benign answer makes fields unanswered and never turns another finding into "benign": tests of
+    thresholds in a fixed order rest on that (`convert.acceptance.thresholds`).
+
+    Args:
+        fields: of the slide. passed: those that the gates let through. benign, other: those answered with a benign
+            label, and with another one.
+
+    Raises:
+        ValueError: counts that no slide has.
+
+    >>> slide_finding(20, 20, 18, 2), slide_finding(20, 20, 19, 1), slide_finding(20, 9, 9, 0)
+    ('suspicious', 'benign', 'refused')
+    """
+    if not (fields >= 1 and 0 <= passed <= fields and benign >= 0 and other >= 0 and benign + other <= passed):
+        raise ValueError(
+            "counts of a slide must fulfil benign + other <= passed <= fields, fields >= 1; "
+            f"got {fields}, {passed}, {benign}, {other}"
+        )
+    if other and other * SUSPICIOUS_FROM >= benign + other:
+        return "suspicious"
+    if 2 * passed < fields:
+        return "refused"
+    return "benign" if 2 * benign >= passed else "undecided"

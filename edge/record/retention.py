@@ -120,7 +120,7 @@ class Pruning:
         """(The last entry to remove, or None; why what exceeds the limits beyond it must stay)."""
         store, retention = self._store, self._retention
         oldest = _oldest_to_keep(retention, self._now)
-        excess = 0.0 if retention.gigabytes is None else store.bytes_used() - retention.gigabytes * _GIGABYTE
+        excess = 0 if retention.gigabytes is None else store.bytes_used() - round(retention.gigabytes * _GIGABYTE)
         exported = store.exported()
         last: Row | None = None
         held_back = ""
@@ -211,10 +211,10 @@ class _Ages:
         return self._known
 
 
-def _oldest_to_keep(retention: Retention, now: Instant) -> float | None:
+def _oldest_to_keep(retention: Retention, now: Instant) -> int | None:
     if retention.days is None or now.synchronized is False:
         return None
-    return now.utc_ns - retention.days * _DAY_NS
+    return now.utc_ns - round(retention.days * _DAY_NS)
 
 
 def _remove(store: Store, through: Row, now: Instant, retention: Retention) -> dict[str, int]:

@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -178,9 +179,11 @@ class _Recorder:
     @contextlib.contextmanager
     def of(self, test: str) -> Iterator[None]:
         self._now, began = self._lines[test], time.perf_counter()
+        threading.settrace(self._trace)  # stages of a pipeline run in threads of their own
         sys.settrace(self._trace)
         yield
         sys.settrace(None)
+        threading.settrace(None)  # type: ignore[arg-type]
         self.seconds[test] = time.perf_counter() - began
 
     def all(self) -> dict[str, list[int]]:

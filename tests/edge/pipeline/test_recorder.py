@@ -2,6 +2,9 @@
 
 import time
 
+import pytest
+
+from edge.pipeline import recorder as module
 from edge.pipeline.recorder import Recorder
 from edge.record.entries import Entry
 from edge.system.clock import Clock
@@ -90,3 +93,50 @@ def test_events_that_wait_are_bounded():
         made.event("stall", str(number))
     made.commit()
     assert len(store.events) == 1000 and store.events[0].detail == "0"
+
+
+def test_by_default_thirty_two_verdicts_or_a_quarter_of_a_second() -> None:
+    made, _, _ = recorder(ListStore())
+    assert made.stored == 0 and made.waiting == 0 and made.due_in() is None
+    for number in range(31):
+        made.add(entry(number))
+    due = made.due_in()
+    assert due is not None and 0 < due <= 0.25 and made.has_room
+    made.add(entry(31))
+    assert made.due_in() == 0 and not made.has_room
+
+
+def test_it_says_whether_it_stored_and_counts_what_it_stored() -> None:
+    store = ListStore()
+    made, _, _ = recorder(store)
+    assert made.commit() is True, "nothing waits"
+    for number in range(3):
+        made.add(entry(number))
+    assert made.commit() is True and made.stored == 3
+    store.full.set()
+    made.add(entry(3))
+    assert made.commit() is False and made.stored == 3
+    store.full.clear()
+    assert made.commit() is True and made.stored == 4
+
+
+def test_it_tries_again_after_half_a_second_and_never_later_than_ten(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(module, "monotonic", lambda: now[0])
+    store = ListStore()
+    made, _, _ = recorder(store)
+    store.full.set()
+    made.add(entry(0))
+    waits = []
+    for _ in range(7):
+        assert made.commit() is False
+        waits.append(made.due_in())
+    assert waits == [0.5, 1, 2, 4, 8, 10, 10]
+    store.full.clear()
+    assert made.commit() is True
+    assert made.due_in() == 0.25, "the event that it goes on waits no longer than anything else"
+    assert made.commit() is True
+    store.full.set()
+    made.add(entry(1))
+    assert made.commit() is False
+    assert made.due_in() == 0.5, "a new failure is tried again as soon as the first one was"

@@ -6,7 +6,7 @@ model.
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -16,7 +16,9 @@ from convert.calibration.lint import lint_files, lint_pixels
 from convert.calibration.selection import METHODS, FeatureFunction, pick, pixel_statistics
 from convert.errors import CalibrationError, CertificateError
 from convert.quantization.findings import Finding, listed
+from edge.cameras.synthetic.recipes import RECIPES
 from edge.inference.contract import InputContract, Pixels
+from edge.inference.tiles import prepare_field
 from models.data.dataset import Sample, load_pixels
 from models.training.training_statistics import TrainingStatistics
 
@@ -57,7 +59,9 @@ class Calibration:
     Attributes:
         names, sha256s, labels: one each an image; of an array, the hash is of its prepared pixels and the
             label "".
-        pixels: uint8 (N, height, width, 3), RGB, prepared by the contract.
+        pixels: uint8 (N, height, width, 3), RGB, prepared by the contract; with tiles as
+            `edge.inference.tiles.prepare_field` gives them: the converter is fed each tile, and a name and a hash are
+            of the field.
         method: one of selection.METHODS; "given" for a set taken as it came.
         seed: of the choice.
         synthetic: True for synthetic fields.
@@ -234,12 +238,29 @@ def synthetic(frames: Sequence[tuple[str, Pixels]], contract: InputContract, see
         contract: prepares them.
         seed: the fields were drawn with.
     """
-    pixels = np.stack([contract.prepare(frame) for _, frame in frames]) if frames else _no_pixels(contract)
+    fields = frames_of_tiles([frame for _, frame in frames], contract)
+    pixels = np.stack([prepare_field(contract, each) for each in fields]) if frames else load_pixels((), contract)
     known = {recipe for recipe, _ in frames} & set(contract.labels)
     labels = tuple(recipe if len(known) == len(contract.labels) else "" for recipe, _ in frames)
     names = tuple(f"synthetic/{recipe}-{number:04d}" for number, (recipe, _) in enumerate(frames))
     found = Calibration(names, pixel_digests(pixels), labels, pixels, "given", seed, synthetic=True)
     return replace(found, findings=lint(found, contract))
+
+
+def frames_of_tiles(frames: Sequence[Pixels], contract: InputContract) -> Iterator[Pixels]:
+    """Drawn frames as fields of the contract's tiles: each tile is a drawn frame, the same one in as many fields as
+    there are tiles; a frame is drawn at the size of cells that a network sees in one view. Without tiles the frames.
+
+    Args:
+        frames: uint8 (H, W, 3), all of one size, in turns of the four recipes: the tiles of a field are of one recipe.
+    """
+    if contract.tiles is None:
+        yield from frames
+        return
+    columns, rows = contract.tiles
+    for first in range(len(frames)):
+        each = [frames[(first + len(RECIPES) * k) % len(frames)] for k in range(columns * rows)]
+        yield np.vstack([np.hstack(each[row * columns : (row + 1) * columns]) for row in range(rows)])
 
 
 def not_judging(samples: Sequence[Sample], evaluation: Sequence[Sample], groups: Mapping[str, str]) -> list[Sample]:
@@ -288,11 +309,6 @@ def _one_a_field(samples: Sequence[Sample], groups: Mapping[str, str], least: in
 def pixel_digests(pixels: Pixels) -> tuple[str, ...]:
     """Sha256 of each prepared image, uint8 (N, height, width, 3)."""
     return tuple(hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest() for image in pixels)
-
-
-def _no_pixels(contract: InputContract) -> Pixels:
-    width, height = contract.size
-    return np.empty((0, height, width, 3), np.uint8)
 
 
 def set_digest(sha256s: Sequence[str]) -> str:

@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from convert.calibration.calibration_set import Calibration, choose, synthetic
+from convert.calibration.calibration_set import Calibration, choose, frames_of_tiles, synthetic
 from convert.calibration.selection import FeatureFunction, penultimate_features, pixel_statistics
 from convert.errors import CalibrationError
 from convert.quantization.findings import listed
 from convert.quantization.float_model import FloatModel
 from edge.cameras.synthetic.smear import synthetic_fields
 from edge.inference.contract import InputContract, Pixels
+from edge.inference.tiles import prepare_field
 from models.data.class_folders import layout
 from models.data.dataset import ImageSet, Sample, load_pixels
 from models.data.parts import load_part, scan_for, split_for
@@ -43,11 +44,13 @@ class ConversionImages:
 
     Attributes:
         calibration: linted; nothing in it forbids its use.
-        pixels: uint8 (N, H, W, 3) RGB, prepared: what both models are judged on.
+        pixels: uint8 (N, H, W, 3) RGB, prepared: what both models are judged on. With tiles as
+            `edge.inference.tiles.prepare_field` gives them: what is judged is the field, by its pooled tiles.
         truth: int64 (N,), indices into the contract's labels; None for synthetic fields, which have no true class.
         names, sha256s: one each evaluation image.
         origin: where the images and their division come from, one line for the certificate.
         notes: for whoever runs the conversion, one line each.
+        whole: the same fields as the gates see them, where that is not `pixels`.
     """
 
     calibration: Calibration
@@ -57,6 +60,12 @@ class ConversionImages:
     sha256s: tuple[str, ...]
     origin: str
     notes: tuple[str, ...] = ()
+    whole: Pixels | None = None
+
+    @property
+    def for_gates(self) -> Pixels:
+        """What gates see of each field: uint8 (N, height, width, 3) of the contract's size."""
+        return self.pixels if self.whole is None else self.whole
 
     @property
     def synthetic(self) -> bool:
@@ -132,7 +141,7 @@ def not_judging(source: Source, contract: InputContract, most: int) -> tuple[Pix
 
 def nothing(contract: InputContract) -> tuple[Pixels, npt.NDArray[np.int64]]:
     """No images, in the form of `not_judging`."""
-    return np.empty((0, contract.size[1], contract.size[0], 3), np.uint8), np.empty(0, np.int64)
+    return load_pixels((), contract), np.empty(0, np.int64)
 
 
 def _shuffled(samples: list[Sample]) -> list[Sample]:
@@ -162,6 +171,7 @@ def from_images(
         sha256s,
         source.origin,
         notes + _problems(source.image_set),
+        None if test.whole is None else test.whole.pixels,
     )
 
 
@@ -201,6 +211,7 @@ def only_judging(folder: ImageFolder, contract: InputContract, calibration: Cali
         tuple(sample.sha256 for sample in judging),
         f"{origin}, less those that calibrated",
         (said, *_trained_on(judging), *_problems(image_set)),
+        None if contract.tiles is None else load_pixels(judging, contract.untiled()),
     )
 
 
@@ -258,7 +269,11 @@ def from_synthetic_fields(contract: InputContract) -> ConversionImages:
 def _drawn(contract: InputContract, calibrating: int, judging: int) -> ConversionImages:
     calibration = synthetic(synthetic_fields(calibrating, _CALIBRATION_SEED), contract, _CALIBRATION_SEED)
     frames = synthetic_fields(judging, _EVALUATION_SEED)
-    pixels = np.stack([contract.prepare(frame) for _, frame in frames])
+    drawn = [frame for _, frame in frames]
+    pixels = np.stack([prepare_field(contract, field) for field in frames_of_tiles(drawn, contract)])
+    whole = None
+    if contract.tiles is not None:
+        whole = np.stack([contract.untiled().prepare(field) for field in frames_of_tiles(drawn, contract)])
     return ConversionImages(
         calibration.require(),
         pixels,
@@ -267,6 +282,7 @@ def _drawn(contract: InputContract, calibrating: int, judging: int) -> Conversio
         tuple(hashlib.sha256(image.tobytes()).hexdigest() for image in pixels),
         "drawn fields (edge.cameras.synthetic.smear), seeds 0 and 1000000",
         (ON_SYNTHETIC_FIELDS,),
+        whole,
     )
 
 

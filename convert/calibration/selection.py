@@ -15,6 +15,7 @@ import numpy.typing as npt
 from convert.errors import CalibrationError
 from convert.quantization.float_model import FloatModel
 from edge.inference.contract import FLOAT32, InputContract, Pixels
+from edge.inference.tiles import tiles_of
 
 Features = npt.NDArray[np.float64]
 FeatureFunction = Callable[[Pixels], Features]
@@ -58,7 +59,8 @@ def pixel_statistics(pixels: Pixels) -> Features:
 
 
 def penultimate_features(model: FloatModel, contract: InputContract) -> FeatureFunction:
-    """A function from pixels uint8 (N, H, W, 3) to what enters the network's last layer with weights, (N, D).
+    """A function from pixels uint8 (N, H, W, 3) to what enters the network's last layer with weights, (N, D); of fields
+    of tiles the mean over the tiles.
 
     Raises:
         CalibrationError: the model is no Keras graph (a SavedModel, or logits with a softmax put behind
@@ -73,11 +75,12 @@ def penultimate_features(model: FloatModel, contract: InputContract) -> FeatureF
     part = keras.Model(model.network.inputs[0], weighted[-1].input)  # type: ignore[attr-defined]
 
     def features(pixels: Pixels) -> Features:
-        rows = []
-        for start in range(0, len(pixels), BATCH):
-            batch = np.concatenate([contract.encode(image, FLOAT32) for image in pixels[start : start + BATCH]])
-            values: Any = part(batch, training=False)
-            rows.append(np.asarray(values, np.float64).reshape(len(batch), -1))
+        rows, step = [], max(1, BATCH // contract.tile_count)
+        for start in range(0, len(pixels), step):
+            views = tiles_of(contract, pixels[start : start + step])
+            values: Any = part(np.concatenate([contract.encode(view, FLOAT32) for view in views]), training=False)
+            of_tiles = np.asarray(values, np.float64).reshape(-1, contract.tile_count, np.asarray(values)[0].size)
+            rows.append(of_tiles.mean(axis=1))
         return np.concatenate(rows)
 
     return features

@@ -58,7 +58,8 @@ class DecisionEntry(msgspec.Struct, frozen=True):
 
 class ContractEntry(msgspec.Struct, frozen=True, kw_only=True):
     """The contract of both models; no `decision` where every frame is answered, no `inferred` where it was given,
-    `benign` () where no label is."""
+    `benign` () where no label is. With tiles (columns, rows) and `pooling`: what was compared is the field, by the
+    pooled answers of its tiles."""
 
     sha256: str
     size: tuple[int, int]
@@ -66,6 +67,8 @@ class ContractEntry(msgspec.Struct, frozen=True, kw_only=True):
     decision: DecisionEntry | UnsetType = UNSET
     benign: tuple[str, ...] | UnsetType = UNSET
     inferred: InferredEntry | UnsetType = UNSET
+    tiles: tuple[int, int] | UnsetType = UNSET
+    pooling: str | UnsetType = UNSET
 
 
 class CalibrationEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -254,6 +257,8 @@ def _contract(contract: InputContract, inferred: InferredEntry | None) -> Contra
         if decision is None
         else DecisionEntry(decision.temperature, dict(zip(contract.labels, decision.answer_from, strict=True))),
         inferred=UNSET if inferred is None else inferred,
+        tiles=contract.tiles or UNSET,
+        pooling=UNSET if contract.tiles is None else contract.pooling,
     )
 
 

@@ -38,8 +38,8 @@ class Converted:
 def convert_plainly(reference: FloatReference, io: Io, watch: Stopwatch) -> Converted:
     """Plain post-training quantization."""
     calibration = reference.images.calibration
-    count = len(calibration.pixels)
-    _log.info(f"  converting, calibrated on {count} images")
+    count = len(calibration.pixels) * reference.contract.tile_count
+    _log.info(f"  converting, calibrated on {_images(len(calibration.pixels), reference)}")
     with watch("convert"), Progress("calibrating", count) as bar:
         int8 = quantize(reference.model, reference.contract, calibration.pixels, io, lambda done, of: bar.advance())
     return _checked(int8, calibration, reference, io, watch)
@@ -48,8 +48,8 @@ def convert_plainly(reference: FloatReference, io: Io, watch: Stopwatch) -> Conv
 def convert_by_search(reference: FloatReference, source: Source | None, io: Io, watch: Stopwatch) -> Converted:
     """What a search over `source` found, where the test part does not speak against it; else the plain file."""
     images = reference.images
-    count = len(images.calibration.names)
-    _log.info(f"  searching from a calibration on {count} images; Ctrl-C keeps the best so far")
+    count = _images(len(images.calibration.names), reference)
+    _log.info(f"  searching from a calibration on {count}; Ctrl-C keeps the best so far")
     with watch("search"):
         found = recover(reference.model, reference.contract, source, images, reference.policy, io)
     chosen = _checked(found.model, found.calibration, reference, io, watch)
@@ -62,6 +62,12 @@ def convert_by_search(reference: FloatReference, source: Source | None, io: Io, 
         return replace(chosen, search=log)
     _log.info("  on the test part the plain file decides more like float than the one chosen: the plain one is kept")
     return replace(plain, search=log)
+
+
+def _images(count: int, reference: FloatReference) -> str:
+    """`200 images`, or `200 images of 3x2 tiles`."""
+    tiles = reference.contract.tiles
+    return f"{count} images" + ("" if tiles is None else f" of {tiles[0]}x{tiles[1]} tiles")
 
 
 def _checked(

@@ -71,7 +71,8 @@ class FloatReference:
         if images.truth is not None:
             check_preprocessing(model, contract, images.pixels, images.truth, probabilities)
         asked = gates or Gates(())
-        return cls(model, contract, images, policy, probabilities, asked.names, ask_gates(asked, images.pixels).reasons)
+        refused_by = ask_gates(asked, images.for_gates).reasons
+        return cls(model, contract, images, policy, probabilities, asked.names, refused_by)
 
     def compare(self, int8: bytes) -> Compared:
         """An int8 file on the device's own path, against the float model, judged by the policy."""

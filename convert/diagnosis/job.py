@@ -41,6 +41,7 @@ from edge.errors import ContractError
 from edge.inference.contract import FLOAT32, InputContract, Pixels, Quantization
 from edge.inference.scores import both_classes
 from edge.inference.tflite.model_file import read_model
+from edge.inference.tiles import tiles_of
 from edge.settings.trusted_keys import machine_keys
 from edge.system.progress import Progress
 from edge.system.streams import silenced
@@ -126,7 +127,8 @@ def diagnose(
             matched = match(plain_model, int8.model, names, str(int8_path))
         weights = weigh(plain_model, int8.model, matched)
         require_same_network(weights, int8_path)
-    fed = (contract, int8.contract or contract)
+    contract = contract.untiled()  # from here on a tile is an image: `choose_images` has cut the fields
+    fed = (contract, (int8.contract or contract).untiled())
     with watch("activations"):
         layers, seen, before, after = _run(plain_model, int8.model, matched, images, fed)
     with watch("effects"), Progress("layers alone", len(matched.pairs)) as bar:
@@ -201,8 +203,8 @@ def require_same_network(weights: tuple[Weights, ...], path: Path) -> None:
 
 
 def choose_images(source: Source, contract: InputContract, count: int) -> Images:
-    """In equal numbers a class, of the validation part, with the training part where that is too small; never of
-    the test part, which is for judging.
+    """In equal numbers a class, of the validation part, with the training part where that is too small; never of the
+    test part, which is for judging. Where the contract has tiles, each is an image with its field's class.
 
     Raises:
         TooFewImagesError: fewer than `LEAST_IMAGES` asked for or found.
@@ -222,7 +224,11 @@ def choose_images(source: Source, contract: InputContract, count: int) -> Images
     truth = np.array([contract.labels.index(label) for label in chosen.labels], np.int64)
     order = np.random.default_rng(SEED).permutation(len(truth))  # by class as they come: halves would be classes
     names = tuple(chosen.names[k] for k in order)
-    return Images(chosen.pixels[order], names, truth[order], f"{part}, {source.origin}")
+    if contract.tiles is None:
+        return Images(chosen.pixels[order], names, truth[order], f"{part}, {source.origin}")
+    views, tiles = tiles_of(contract, chosen.pixels[order]), range(1, contract.tile_count + 1)
+    every = tuple(f"{name}, tile {k}" for name in names for k in tiles)
+    return Images(views, every, truth[order].repeat(len(tiles)), f"tiles of the {part}, {source.origin}")
 
 
 def _not_judging(source: Source, count: int) -> tuple[tuple[Sample, ...], str]:

@@ -128,9 +128,13 @@ def common_labels(given: dict[str, FloatModel]) -> tuple[str, ...]:
     """The labels of all networks, those of the shipped one where all are to be trained.
 
     Raises:
-        ParetoError: two networks name their classes differently.
+        ParetoError: two networks name their classes differently, or the contract of one has tiles.
     """
-    every = {name: infer_contract(model).contract.labels for name, model in given.items()}
+    contracts = {name: infer_contract(model).contract for name, model in given.items()}
+    for name, contract in contracts.items():
+        if contract.tiles is not None:
+            raise ParetoError(f"networks must see a whole field; the contract of {name} has tiles {contract.tiles}")
+    every = {name: contract.labels for name, contract in contracts.items()}
     if not every:
         return _shipped_contract().labels
     first = next(iter(every))

@@ -22,8 +22,10 @@ from convert.quantization.converter.worker import Form, Task
 from convert.quantization.float_model import FloatModel, check_fits
 from convert.quantization.weights_check import layer_names
 from convert.tflite.layer_names import layer_of
+from edge.errors import FrameError
 from edge.inference.contract import FLOAT32, InputContract, Pixels, grey_levels
 from edge.inference.tflite.model_file import check_model
+from edge.inference.tiles import tiles_of
 
 _log = logging.getLogger(__name__)
 
@@ -43,9 +45,10 @@ def quantize(
     Args:
         model: the float classifier.
         contract: of its input; size and number of labels must be its own.
-        calibration_pixels: uint8 (N, height, width, 3) RGB, prepared by `contract`.
+        calibration_pixels: uint8 (N, height, width, 3) RGB, prepared by `contract`: views of the network, or fields of
+            tiles (`edge.inference.tiles.prepare_field`), each tile of which calibrates.
         io: number format of input and output.
-        progress: called with (images done, images) while calibrating.
+        progress: called with (views done, views) while calibrating.
 
     Returns:
         The file, without metadata (`convert.tflite.metadata`), not yet verified (`convert.quantization.postcheck`).
@@ -56,10 +59,10 @@ def quantize(
         QuantizationError: the converter refused the model.
     """
     check_fits(model, contract)
-    _check_pixels(calibration_pixels, contract)
+    pixels = network_inputs(calibration_pixels, contract)
     if io not in ("int8", "uint8"):
         raise QuantizationError(f"io must be int8 or uint8; got {io!r}")
-    return _full_int8(model, contract, calibration_pixels, io, progress, calibrate_only=False)
+    return _full_int8(model, contract, pixels, io, progress, calibrate_only=False)
 
 
 def calibrated(
@@ -72,8 +75,8 @@ def calibrated(
         As `quantize`.
     """
     check_fits(model, contract)
-    _check_pixels(calibration_pixels, contract)
-    return _full_int8(model, contract, calibration_pixels, "int8", progress, calibrate_only=True)
+    pixels = network_inputs(calibration_pixels, contract)
+    return _full_int8(model, contract, pixels, "int8", progress, calibrate_only=True)
 
 
 def quantized(calibrated_model: bytes, io: Io = "int8") -> bytes:
@@ -209,6 +212,22 @@ def converted(
 def _told(error: QuantizationError, refused: str) -> QuantizationError:
     """A crash or a limit says itself what it is."""
     return error if type(error) is not QuantizationError else QuantizationError(refused)
+
+
+def network_inputs(pixels: Pixels, contract: InputContract) -> Pixels:
+    """uint8 (N, height, width, 3): fields as the network is fed them, a tile after the other, or such views as they
+    are.
+
+    Raises:
+        CalibrationError: no image, or pixels that are neither.
+    """
+    try:
+        is_view = pixels.shape[1:] == (contract.size[1], contract.size[0], 3)
+        views = pixels if is_view else tiles_of(contract, pixels)
+    except FrameError as error:
+        raise CalibrationError(f"calibration_pixels: {error}") from error
+    _check_pixels(views, contract)
+    return views
 
 
 def _check_pixels(pixels: Pixels, contract: InputContract) -> None:

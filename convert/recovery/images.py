@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from convert.calibration.calibration_set import Calibration, choose, not_judging, set_digest
+from convert.calibration.calibration_set import Calibration, choose, frames_of_tiles, not_judging, set_digest
 from convert.calibration.evaluation_data import ConversionImages, Source, choose_calibration
 from convert.calibration.selection import pixel_statistics
 from convert.errors import RecoveryError, TooFewImagesError
@@ -15,6 +15,7 @@ from convert.quantization.float_model import FloatModel
 from convert.recovery.search_log import ImagesRecord
 from edge.cameras.synthetic.smear import synthetic_fields
 from edge.inference.contract import InputContract, Pixels
+from edge.inference.tiles import prepare_field, tiles_of
 from models.data.parts import load_part
 from models.data.split import SplitError
 
@@ -53,7 +54,8 @@ def search_images(source: Source | None, contract: InputContract, evidence: Conv
     """
     if source is None:
         frames = synthetic_fields(SYNTHETIC_SEARCH, SEARCH_SEED)
-        pixels = np.stack([contract.prepare(frame) for _, frame in frames])
+        fields = frames_of_tiles([frame for _, frame in frames], contract)
+        pixels = np.stack([prepare_field(contract, field) for field in fields])
         names = tuple(f"synthetic/{recipe}-{number:04d}" for number, (recipe, _) in enumerate(frames))
         digests = tuple(hashlib.sha256(image.tobytes()).hexdigest() for image in pixels)
         found = SearchImages(pixels, None, names, digests, f"drawn fields, seed {SEARCH_SEED}")
@@ -105,13 +107,15 @@ def _candidates(source: Source) -> int:
 
 
 def training_pixels(source: Source, contract: InputContract, seed: int) -> Pixels:
-    """Images of the training part to fine-tune on, uint8 (N, H, W, 3) RGB."""
+    """Images of the training part to fine-tune on, as the network sees them: uint8 (N, height, width, 3) RGB, tiles
+    where the contract has any, `TRAINING_IMAGES` of them or a few more."""
     chosen = choose(
         source.split.samples(source.image_set, "train"),
         contract,
-        count=TRAINING_IMAGES,
+        count=-(-TRAINING_IMAGES // contract.tile_count),
         seed=seed,
         groups=source.split.groups(),
     )
-    order = np.random.default_rng(seed).permutation(len(chosen.pixels))  # they come class by class
-    return np.asarray(chosen.pixels[order])
+    views = tiles_of(contract, chosen.pixels)
+    order = np.random.default_rng(seed).permutation(len(views))  # they come class by class
+    return np.asarray(views[order])

@@ -65,7 +65,7 @@ def recover(
     images = search_images(source, contract, evidence)
     before = float_probabilities(model, contract, images.pixels)
     pixels = evidence.calibration.pixels
-    with Progress("calibrating", len(pixels)) as bar:
+    with Progress("calibrating", len(pixels) * contract.tile_count) as bar:
         base = calibrated(model, contract, pixels, lambda done, of: bar.advance())
     with stop_on(signal.SIGINT, on_first=_say_stopping) as stop:
         search = Search(

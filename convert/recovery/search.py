@@ -32,6 +32,7 @@ from convert.tflite.float_file import FloatFile
 from edge.inference.classifier import Classifier
 from edge.inference.contract import FLOAT32, InputContract, Pixels
 from edge.inference.runtime.interpreters import open_interpreter
+from edge.inference.tiles import tiles_of
 from edge.system.progress import Progress
 
 _log = logging.getLogger(__name__)
@@ -166,14 +167,14 @@ class Search:
         return self._sets[name]
 
     def _collect(self, model: bytes, pixels: Pixels) -> Statistics:
-        encode = self.contract.encoder(FLOAT32)
+        encode, views = self.contract.encoder(FLOAT32), tiles_of(self.contract, pixels)
 
         def image(number: int) -> Floats:
             self._heed()
-            return np.asarray(encode(pixels[number]), np.float32)
+            return np.asarray(encode(views[number]), np.float32)
 
-        with Progress("activations", runs(len(pixels))) as bar:
-            return collect(model, image, len(pixels), progress=bar.advance)
+        with Progress("activations", runs(len(views))) as bar:
+            return collect(model, image, len(views), progress=bar.advance)
 
     def _try_if_possible(self, measures: Measures) -> None:
         """A measure that a network does not allow costs that trial; only the plain file has to be possible."""

@@ -156,6 +156,12 @@ class InputContract:
         return 1 if self.tiles is None else self.tiles[0] * self.tiles[1]
 
     @property
+    def field_size(self) -> tuple[int, int]:
+        """(width, height) of a prepared field, its tiles side by side; `size` without tiles."""
+        columns, rows = self.tiles or (1, 1)
+        return columns * self.size[0], rows * self.size[1]
+
+    @property
     def benign_labels(self) -> tuple[str, ...]:
         """The benign labels, in the labels' order: those named, else those spelt so; () where there are none."""
         return benign.benign_labels(self.labels, self.benign)
@@ -262,6 +268,10 @@ class InputContract:
     def undecided(self) -> "InputContract":
         """The same without its decision: what a network is trained with and a model's outputs are compared under."""
         return self if self.decision is None else replace(self, decision=None)
+
+    def untiled(self) -> "InputContract":
+        """The same without tiles: how gates see a field, and what one tile is to the network."""
+        return self if self.tiles is None else replace(self, tiles=None, pooling=MEAN)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "InputContract":

@@ -114,6 +114,50 @@ def prepare_tiles(
     return made
 
 
+def prepare_field(contract: InputContract, frame: Pixels, scratch: Scratch | None = None) -> Pixels:
+    """What the network sees of a field as one picture, the prepared tiles side by side as in the field: how fields go
+    through training, calibration and evaluation. Without tiles the prepared frame.
+
+    Returns:
+        uint8 (rows * height, columns * width, 3), RGB.
+
+    Raises:
+        FrameError: as `prepare_tiles`.
+
+    >>> contract = InputContract((32, 24), ("Benign", "Early"), tiles=(3, 2))
+    >>> prepare_field(contract, np.zeros((96, 128, 3), np.uint8)).shape
+    (48, 96, 3)
+    """
+    if contract.tiles is None:
+        return contract.prepare(frame, scratch)
+    (width, height), (columns, rows) = contract.size, contract.tiles
+    tiles = prepare_tiles(contract, frame, scratch).reshape(rows, columns, height, width, 3)
+    return np.ascontiguousarray(tiles.transpose(0, 2, 1, 3, 4)).reshape(rows * height, columns * width, 3)
+
+
+def tiles_of(contract: InputContract, fields: Pixels) -> Pixels:
+    """The tiles of fields from `prepare_field`, one after the other, row by row: uint8 (N * tile_count, height, width,
+    3) of (N, rows * height, columns * width, 3); without tiles the fields themselves.
+
+    Raises:
+        FrameError: no such fields; a frame that was prepared whole is none.
+
+    >>> contract = InputContract((32, 24), ("Benign", "Early"), tiles=(3, 2))
+    >>> tiles_of(contract, np.zeros((5, 48, 96, 3), np.uint8)).shape
+    (30, 24, 32, 3)
+    """
+    (width, height), (columns, rows) = contract.size, contract.tiles or (1, 1)
+    if contract.tiles is None:
+        return fields
+    if fields.dtype != np.uint8 or fields.ndim != 4 or fields.shape[1:] != (rows * height, columns * width, 3):
+        raise FrameError(
+            f"fields must be uint8 (N, {rows * height}, {columns * width}, 3) from prepare_field(), {columns}x{rows} "
+            f"tiles of {width}x{height}; got {fields.dtype} {fields.shape}"
+        )
+    tiles = fields.reshape(len(fields), rows, height, columns, width, 3).transpose(0, 1, 3, 2, 4, 5)
+    return np.ascontiguousarray(tiles).reshape(-1, height, width, 3)
+
+
 def pool(probabilities: npt.NDArray[Any], rule: str = MEAN) -> Probabilities:
     """The field's probabilities from its tiles', by a rule that the contract names (`InputContract.pooling`).
 
@@ -165,15 +209,16 @@ def require_views(contract: InputContract, pixels: Pixels) -> Pixels:
     """What a network is asked about, as one row a view: uint8 (n, height, width, 3) of one field.
 
     Args:
-        pixels: one field as `prepare_tiles` gives it; without tiles also as `InputContract.prepare` does, uint8
-            (height, width, 3).
+        pixels: one field as `prepare_tiles` or `prepare_field` gives it.
 
     Raises:
         FrameError: a whole frame where the contract has tiles, or another number of them.
     """
-    views = pixels[np.newaxis] if pixels.ndim == 3 and contract.tiles is None else pixels
+    width, height = contract.size
+    is_field = pixels.ndim == 3 and (contract.tiles is None or pixels.shape[1::-1] == contract.field_size)
+    views = tiles_of(contract, pixels[np.newaxis]) if is_field else pixels
     if views.ndim != 4 or len(views) != contract.tile_count:
         tiles = "" if contract.tiles is None else f" of {contract.tiles[0]}x{contract.tiles[1]} tiles"
-        expected = (contract.tile_count, contract.size[1], contract.size[0], 3)
+        expected = (contract.tile_count, height, width, 3)
         raise FrameError(f"pixels must be uint8 {expected} from prepare_tiles(){tiles}; got {pixels.shape}")
     return views

@@ -35,6 +35,7 @@ class ExplainRequest:
         import numpy as np
 
         from edge.inference.images import read_image
+        from edge.inference.tiles import prepare_field
         from models.data.white_cell_segmentation import white_cells
         from models.evaluation.class_activation import ClassActivation, mass_share
         from models.networks.loading import load_network
@@ -44,13 +45,13 @@ class ExplainRequest:
         require_writable(self.out, "--out")
         network, contract = load_network(self.model, self.code)
         frames = [read_image(image) for image in self.images] or [_drawn_field()]
-        pixels = np.stack([contract.prepare(frame) for frame in frames])
-        found = ClassActivation(network, contract)(pixels)
+        pixels = [prepare_field(contract, frame) for frame in frames]
+        found = ClassActivation(network, contract)(np.stack(pixels))
         records = []
         for i, image in enumerate(self.images or (None,)):
             probabilities = found.probabilities[i]
             called = int(probabilities.argmax())
-            heat, mask = found.heat(i, called, contract.size), white_cells(pixels[i])
+            heat, mask = found.heat(i, called, contract.field_size), white_cells(pixels[i])
             share = mass_share(heat, mask) if mask.any() else float("nan")
             record: dict[str, Any] = {
                 "path": None if image is None else str(image),

@@ -48,7 +48,7 @@ class ExplanationsRequest(EvaluationOptions):
         about_images = f"{self.model.name}, {shares.images} images of the {self.part} part"
         title = f"{about_images}: where the evidence for its verdicts lies"
         write_whole(self.out.with_suffix(".png"), render(shares_figure(found, shares, title)))
-        self._draw_errors(found, part.pixels[chosen], contract.size)
+        self._draw_errors(found, part.pixels[chosen], contract.field_size)
         return Outcome(
             DONE,
             record,

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.errors import ImageFileError
+from edge.errors import FrameError, ImageFileError
 from edge.inference.contract import InputContract, Pixels
 from edge.inference.image_files.formats import SUFFIXES
 from edge.inference.images import (
@@ -27,6 +27,7 @@ from edge.inference.images import (
     read_image,
     read_image_header,
 )
+from edge.inference.tiles import prepare_field
 from edge.system.progress import tracked
 from models.data.class_folders import beside_classes, files_of, layout, unlisted
 from models.errors import DatasetError
@@ -154,19 +155,25 @@ def scan(root: Path, labels: Sequence[str] | None = None) -> ImageSet:
 
 
 def load_pixels(samples: Sequence[Sample], contract: InputContract) -> Pixels:
-    """The samples as a model is fed them.
+    """The samples as a model is fed them (`edge.inference.tiles.prepare_field`); the gates see what
+    `contract.untiled()` makes of them.
 
     Returns:
-        uint8 (N, height, width, 3), RGB, 0..255, in the order of `samples`; 0.15 MB each at 224x224.
+        uint8 (N, height, width, 3) of `contract.field_size`, RGB, 0..255, in the order of `samples`; 0.15 MB each at
+        224x224.
 
     Raises:
         ImageFileError: a file changed into something unreadable since the scan.
+        DatasetError: an image has too few pixels for the contract's tiles.
     """
-    width, height = contract.size
+    width, height = contract.field_size
     pixels = np.empty((len(samples), height, width, 3), np.uint8)
 
     def load(index: int) -> None:
-        pixels[index] = contract.prepare(read_image(samples[index].path))
+        try:
+            pixels[index] = prepare_field(contract, read_image(samples[index].path))
+        except FrameError as error:
+            raise DatasetError(f"{samples[index].name}: {error}") from error
 
     with ThreadPoolExecutor(_workers()) as pool:
         for _ in tracked(pool.map(load, range(len(samples))), "preparing images", len(samples)):

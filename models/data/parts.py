@@ -21,14 +21,37 @@ DEFAULT_SEED = 7
 
 
 @dataclass(frozen=True)
+class WholeFields:
+    """Fields as gates see them where the network sees tiles.
+
+    Attributes:
+        pixels: uint8 (N, height, width, 3) RGB of the contract's size. contract: without tiles.
+    """
+
+    pixels: Pixels
+    contract: InputContract
+
+    def of_altered(self, fields: Pixels) -> Pixels:
+        """What gates see of fields that were altered as the network sees them, uint8 (M, H, W, 3) from
+        `edge.inference.tiles.prepare_field`: shrunk from there, not from the frame, which nobody altered."""
+        return np.stack([self.contract.prepare(field) for field in fields])
+
+
+@dataclass(frozen=True)
 class Part:
-    """One side of a split, ready to be predicted: pixels uint8 (N, H, W, 3) RGB, truth int64 (N,); groups: the
-    microscope field of each image."""
+    """One side of a split, ready to be predicted.
+
+    Attributes:
+        pixels: uint8 (N, H, W, 3) RGB, as `models.data.dataset.load_pixels` gives them. truth: int64 (N,).
+        groups: the microscope field of each image.
+        whole: the same fields as gates see them; None where those are `pixels`, without tiles.
+    """
 
     samples: tuple[Sample, ...]
     pixels: Pixels
     truth: npt.NDArray[np.int64]
     groups: tuple[str, ...] = ()
+    whole: "WholeFields | None" = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -41,7 +64,10 @@ def load_part(image_set: ImageSet, split: Split, part: str, contract: InputContr
     samples = split.samples(image_set, part)
     truth = np.array([contract.labels.index(sample.label) for sample in samples], np.int64)
     groups = split.groups()
-    return Part(samples, load_pixels(samples, contract), truth, tuple(groups[sample.sha256] for sample in samples))
+    untiled = contract.untiled()
+    whole = None if contract.tiles is None else WholeFields(load_pixels(samples, untiled), untiled)
+    fields = tuple(groups[sample.sha256] for sample in samples)
+    return Part(samples, load_pixels(samples, contract), truth, fields, whole)
 
 
 def scan_for(data: Path, contract: InputContract) -> ImageSet:

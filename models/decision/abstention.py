@@ -16,7 +16,9 @@ from edge.inference.answer import BatchAnswers
 from edge.inference.benign import as_labels, in_words, recorded
 from edge.inference.contract import InputContract, Pixels
 from edge.inference.images import images_in, read_image
+from edge.inference.tiles import prepare_field
 from edge.system.progress import Progress
+from models.data.dataset import load_pixels
 from models.decision.abstention_record import (
     AbstentionRecord,
     Auroc,
@@ -40,12 +42,13 @@ _DECIMALS = 12
 
 @dataclass(frozen=True)
 class OodSet:
-    """Images that are no fields of the set: name of the folder, prepared pixels uint8 (N, H, W, 3), and how many files
-    could not be read."""
+    """Images that are no fields of the set: name of the folder, prepared pixels uint8 (N, H, W, 3), how many files
+    could not be read or have too few pixels for the contract's tiles, and what gates see, where not `pixels`."""
 
     name: str
     pixels: Pixels
     unreadable: int
+    whole: Pixels | None = None
 
 
 def read_ood(folder: Path, contract: InputContract) -> OodSet:
@@ -54,15 +57,16 @@ def read_ood(folder: Path, contract: InputContract) -> OodSet:
     Raises:
         UsageError: no such folder, or no image in it.
     """
-    prepared, unreadable = [], 0
+    prepared, whole, unreadable = [], [], 0
     for path in images_in([folder]):
         try:
-            prepared.append(contract.prepare(read_image(path)))
+            frame = read_image(path)
+            prepared.append(prepare_field(contract, frame))
+            whole.append(contract.prepare(frame))
         except (ImageFileError, FrameError):
             unreadable += 1
-    width, height = contract.size
-    pixels = np.stack(prepared) if prepared else np.empty((0, height, width, 3), np.uint8)
-    return OodSet(folder.resolve().name, pixels, unreadable)
+    pixels, for_gates = (np.stack(each) if each else load_pixels((), contract) for each in (prepared, whole))
+    return OodSet(folder.resolve().name, pixels, unreadable, None if contract.tiles is None else for_gates)
 
 
 def evaluate_abstention(
@@ -80,7 +84,7 @@ def evaluate_abstention(
         progress: a bar on a terminal.
     """
     with Progress("device decision", 1 + len(ood), progress) as bar:
-        own, said = ask_gates(device.gates, dataset.pixels), device.outputs(dataset.pixels)
+        own, said = ask_gates(device.gates, dataset.for_gates()), device.outputs(dataset.pixels)
         bar.advance()
         sets = {}
         for each in ood:
@@ -154,7 +158,7 @@ def _ood(
     count = len(ood.pixels)
     if not count:
         return OtherImages(count, ood.unreadable, {}, Separation())
-    theirs = ask_gates(device.gates, ood.pixels)
+    theirs = ask_gates(device.gates, ood.pixels if ood.whole is None else ood.whole)
     networks, confidence = {}, {}
     for name, outputs in device.outputs(ood.pixels).items():
         found = device.answers(theirs.reasons, outputs)

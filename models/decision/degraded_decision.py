@@ -32,7 +32,7 @@ def evaluate_degraded(
         for corruption in CORRUPTIONS:
             for severity in SEVERITIES:
                 pixels = degraded(dataset, corruption, severity)
-                refused_by = ask_gates(device.gates, pixels).reasons
+                refused_by = ask_gates(device.gates, dataset.for_gates(pixels)).reasons
                 for name, outputs in device.outputs(pixels).items():
                     tallies[name][severity] += _tally(dataset, device.answers(refused_by, outputs))
                 bar.advance()

@@ -224,7 +224,7 @@ def calibrate(
             fields as well.
         progress: a bar on a terminal.
     """
-    findings = ask_gates(gates, dataset.pixels)
+    findings = ask_gates(gates, dataset.for_gates())
     degraded, counted = _ask_degraded(dataset, networks, gates, forms, progress)
     asked = {
         name: _all_asked(_asked(predict, dataset.pixels), degraded[name], findings.passed, least[name])
@@ -320,7 +320,7 @@ def _ask_degraded(
         for start in range(0, len(planned), _BATCH):
             batch = planned[start : start + _BATCH]
             pixels = np.stack([degraded_one(dataset, *form) for form in batch])
-            passed = ask_gates(gates, pixels).passed
+            passed = ask_gates(gates, dataset.for_gates(pixels)).passed
             refused += int((~passed).sum())
             for name, predict in networks.items():
                 due = [k for k, form in enumerate(batch) if passed[k] and (name in THOROUGH or form in sampled)]

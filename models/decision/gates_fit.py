@@ -193,7 +193,7 @@ def gate_parts(image_set: ImageSet, split: Split, contract: InputContract) -> tu
             samples = split.samples(image_set, part)
         except SplitError:
             samples = ()
-        pixels = load_pixels(samples, contract) if samples else np.empty((0, height, width, 3), np.uint8)
+        pixels = load_pixels(samples, contract.untiled()) if samples else np.empty((0, height, width, 3), np.uint8)
         labels = np.array([sample.label for sample in samples], np.str_)
         found.append(GateImages(pixels, labels, np.array([groups[sample.sha256] for sample in samples], np.str_)))
     return found[0], found[1], found[2]

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.inference.contract import FLOAT32, InputContract, Pixels
+from edge.inference.tiles import pool_fields, tiles_of
 from models.errors import ModelsError
 
 Heat = npt.NDArray[np.float32]
@@ -61,7 +62,7 @@ class Activations:
 
 
 class ClassActivation:
-    """Makes the maps of one network; calling it takes prepared pixels uint8 (N, H, W, 3) RGB.
+    """Makes the maps of one network; calling it takes prepared fields uint8 (N, H, W, 3) RGB.
 
     Attributes:
         grid: (rows, columns) of the maps.
@@ -80,18 +81,29 @@ class ClassActivation:
         self._features = keras.Model(network.inputs, features)
         self._head = keras.Model(features, self._last.input)
         self.features = name
-        self.grid = (int(features.shape[1]), int(features.shape[2]))
+        columns, rows = contract.tiles or (1, 1)
+        self.grid = (rows * int(features.shape[1]), columns * int(features.shape[2]))
         self._step = self._traced()
 
     def __call__(self, pixels: Pixels) -> Activations:
-        """Maps of every class for every image."""
+        """Maps of every class for every image; those of tiles side by side, as the tiles are."""
         probabilities, maps = [], []
-        for start in range(0, len(pixels), _BATCH):
-            batch = np.concatenate([self._contract.encode(image, FLOAT32) for image in pixels[start : start + _BATCH]])
+        views = tiles_of(self._contract, pixels)
+        for start in range(0, len(views), _BATCH):
+            batch = np.concatenate([self._contract.encode(image, FLOAT32) for image in views[start : start + _BATCH]])
             answers, found = self._step(batch)
             probabilities.append(np.asarray(answers, np.float32))
             maps.append(np.asarray(found, np.float32))
-        return Activations(np.concatenate(probabilities), np.concatenate(maps))
+        return Activations(
+            pool_fields(self._contract, np.concatenate(probabilities)), self._side_by_side(np.concatenate(maps))
+        )
+
+    def _side_by_side(self, maps: Heat) -> Heat:
+        """(N, classes, rows, columns) of fields, from that of their tiles."""
+        columns, rows = self._contract.tiles or (1, 1)
+        classes, high, wide = maps.shape[1:]
+        each = maps.reshape(-1, rows, columns, classes, high, wide).transpose(0, 3, 1, 4, 2, 5)
+        return each.reshape(len(each), classes, rows * high, columns * wide)
 
     def _traced(self) -> Any:
         import tensorflow as tf

@@ -1,7 +1,7 @@
 """The images of an evaluation, the answers of networks about them, and how both are counted."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from edge.inference.benign import indices
 from edge.inference.contract import Pixels
-from models.data.parts import Part
+from models.data.parts import Part, WholeFields
 from models.errors import EvaluationError
 from models.networks.prediction import Predict
 from models.statistics.intervals import Interval, wilson
@@ -24,6 +24,7 @@ class EvaluationSet:
     Attributes:
         labels: in output order; benign: those whose confusion with the others is counted, () for none.
         pixels: prepared, uint8 (N, H, W, 3) RGB; truth: int (N,) index of the label; keys: N names to draw by.
+        whole: what gates see of the fields, where that is not `pixels` (`models.data.parts.Part`).
     """
 
     labels: tuple[str, ...]
@@ -31,6 +32,7 @@ class EvaluationSet:
     pixels: Pixels
     truth: npt.NDArray[np.int64]
     keys: tuple[str, ...]
+    whole: WholeFields | None = None
 
     def __post_init__(self) -> None:
         if len(self.pixels) != len(self.truth) or len(self.keys) != len(self.truth):
@@ -51,7 +53,14 @@ class EvaluationSet:
         order = sorted(range(len(part.samples)), key=lambda i: part.samples[i].sha256)
         chosen = sorted(order[:sample])
         keys = tuple(part.samples[i].sha256 for i in chosen)
-        return cls(labels, benign, part.pixels[chosen], part.truth[chosen], keys)
+        whole = None if part.whole is None else replace(part.whole, pixels=part.whole.pixels[chosen])
+        return cls(labels, benign, part.pixels[chosen], part.truth[chosen], keys, whole)
+
+    def for_gates(self, altered: Pixels | None = None) -> Pixels:
+        """What gates see of the fields, or of `altered` forms of some: uint8 (M, height, width, 3)."""
+        if self.whole is None:
+            return self.pixels if altered is None else altered
+        return self.whole.pixels if altered is None else self.whole.of_altered(altered)
 
     def is_malignant(self) -> npt.NDArray[np.bool_]:
         """bool (N,): of no benign class; all False where there is no such class."""

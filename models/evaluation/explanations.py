@@ -223,7 +223,7 @@ def explain(
     rows: list[tuple[float, ...]] = []
     with Progress("explanations", len(pixels), progress) as bar:
         for i, mask in enumerate(masks):
-            heat = maps.heat(i, called[i], contract.size)
+            heat = maps.heat(i, called[i], contract.field_size)
             j = int(other_image[i])
             rows.append(
                 (
@@ -232,9 +232,9 @@ def explain(
                     best_share(mask, real.grid) if mask.any() else float("nan"),
                     float(mask.reshape(-1)[heat.argmax()]),
                     mass_share(heat, _corner(mask.shape)[0]),
-                    _on_cells(maps.heat(i, int(other_class[i]), contract.size), mask),
-                    _on_cells(maps.heat(j, called[j], contract.size), mask),
-                    _on_cells(unlearned.heat(i, own[i], contract.size), mask),
+                    _on_cells(maps.heat(i, int(other_class[i]), contract.field_size), mask),
+                    _on_cells(maps.heat(j, called[j], contract.field_size), mask),
+                    _on_cells(unlearned.heat(i, own[i], contract.field_size), mask),
                 )
             )
             bar.advance()

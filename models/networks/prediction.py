@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from edge.inference.contract import FLOAT32, InputContract, Pixels
 from edge.inference.scores import both_classes
+from edge.inference.tiles import pool_fields, tiles_of
 from edge.system.progress import tracked
 
 Floats = npt.NDArray[np.float32]
@@ -39,15 +40,17 @@ def traced(network: Callable[..., Any], shape: tuple[int, int, int]) -> Callable
 
 
 def predictor(network: Any, contract: InputContract) -> Predict:
-    """`network`, a Keras model, from prepared pixels uint8 (N, H, W, 3) RGB to probabilities float32 (N, classes)."""
+    """`network`, a Keras model, from prepared fields uint8 (N, H, W, 3) RGB to probabilities float32 (N, classes);
+    where the contract has tiles, fields are as `edge.inference.tiles.prepare_field` gives them, and pooled."""
     outputs = traced(network, contract.input_shape)
     return lambda pixels: predict(outputs, contract, pixels)
 
 
 def predict(outputs: Callable[[Floats], Floats], contract: InputContract, pixels: Pixels) -> Floats:
-    """float32 (N, classes) that `outputs` gives for prepared pixels uint8 (N, H, W, 3), encoded BATCH at a time."""
-    starts = tracked(range(0, len(pixels), BATCH), f"float network, batches of {BATCH}")
-    batches = (pixels[start : start + BATCH] for start in starts)
-    return np.concatenate(
-        [outputs(np.concatenate([contract.encode(image, FLOAT32) for image in batch])) for batch in batches]
-    )
+    """float32 (N, classes) that `outputs` gives for prepared fields uint8 (N, H, W, 3), of tiles pooled, encoded BATCH
+    or a field's tiles at a time."""
+    step = max(1, BATCH // contract.tile_count)
+    starts = tracked(range(0, len(pixels), step), f"float network, batches of {BATCH}")
+    batches = (tiles_of(contract, pixels[start : start + step]) for start in starts)
+    each = [outputs(np.concatenate([contract.encode(image, FLOAT32) for image in batch])) for batch in batches]
+    return pool_fields(contract, np.concatenate(each))

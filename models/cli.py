@@ -5,6 +5,7 @@ from edge.commands.command_line import Commands, run_script
 COMMANDS = Commands(
     {
         "audit": "models.commands.image_sets.audit:audit",
+        "adapt": "models.commands.adapt:adapt",
         "split": "models.commands.image_sets.split:split",
         "train": "models.commands.train:train",
         "evaluate": "models.commands.evaluate:evaluate",

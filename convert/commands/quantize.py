@@ -98,10 +98,11 @@ def quantize(
         int8: full-int8 weights and activations; the one format there is.
         io: int8, or uint8 for runtimes that refuse int8 inputs (MediaPipe Tasks).
         data: folder with one sub-folder of images a class.
-        split: CSV from `models split`; the shipped one for the published set, else made from the images.
+        split: CSV from `models split`; for a network from `models adapt` the one beside it, for the published set the
+            shipped one, else made from the images.
         contract: JSON that says how a frame becomes the model's input; beside the model, or inferred and said.
-        policy: TOML with the thresholds; convert/parity/policy.toml for real images, else
-            convert/parity/policy_synthetic.toml.
+        policy: TOML with the thresholds; convert/parity/policy.toml for real images, policy_site.toml beside it for a
+            network from `models adapt`, policy_synthetic.toml without images.
         out: folder for the bundles, NAME-int8 each.
         calibration_images: how many images the converter learns its ranges from.
         method: how they are chosen: random, k-center or herding.
@@ -128,8 +129,9 @@ def quantize(
         raise UsageError(f"--method must be one of {', '.join(METHODS)}; got {method!r}")
     if split and not data:
         raise UsageError("--split divides images: give --data too")
+    paths = tuple(float_model_path(word) for word in models or TRAINED)
     settings = Settings(
-        named_policy(policy, data),
+        named_policy(policy, data, paths),
         "int8" if io == "int8" else "uint8",
         whole_number(calibration_images, "--calibration-images", at_least=1),
         method,
@@ -141,12 +143,11 @@ def quantize(
         gates=optional_path(gates),
         domain=domain_named(domain),
     )
-    paths = tuple(float_model_path(word) for word in models or TRAINED)
     _check_names(paths, io)
     return QuantizeRequest(
         paths,
         optional_path(contract),
-        image_folder(data, split),
+        image_folder(data, split, paths),
         settings,
         Path(out),
         json,

@@ -14,6 +14,7 @@ from convert.parity.flips import Flip
 POLICY_FORMAT = 1
 DEFAULT_POLICY = Path(__file__).with_name("policy.toml")
 SYNTHETIC_POLICY = Path(__file__).with_name("policy_synthetic.toml")
+SITE_POLICY = Path(__file__).with_name("policy_site.toml")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ class ImageUsed(Struct, frozen=True):
     """One field of the site: the file's name and sha256, its slide and class.
 
     `use`: "fit" if the head, the thresholds or the gates were made with it; "parity" if its slide was held back for
-    the comparison of float with int8. Neither may judge the network's acceptance.
+    the comparison of float with int8. Neither may judge the network's acceptance. The gates were fitted to all.
+    `probabilities`: one a label, pooled over tiles, by a head made without the field's slide.
     """
 
     name: str
@@ -29,6 +30,7 @@ class ImageUsed(Struct, frozen=True):
     slide: str
     label: str
     use: Use
+    probabilities: tuple[float, ...]
 
 
 class ExactShare(Struct, frozen=True):

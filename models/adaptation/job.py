@@ -218,7 +218,8 @@ def _assembled(
     recipe: Recipe,
     seconds: dict[str, float],
 ) -> Adapted:
-    contract, fit = made.contract, tried.labelled.folds != made.held
+    contract, fit, judged = made.contract, tried.labelled.folds != made.held, tried.judged()
+    rows = [tuple(round(float(value), 6) for value in row) for row in judged.probabilities]
     decision = made.decision.fitted
     record = AdaptationRecord(
         format=RECORD_FORMAT,
@@ -235,12 +236,12 @@ def _assembled(
         ),
         recipe=recipe,
         images=tuple(
-            ImageUsed(each.sample.name, each.sample.sha256, each.slide, each.label, FIT if taken else PARITY)
-            for each, taken in zip(site.fields, fit, strict=True)
+            ImageUsed(each.sample.name, each.sample.sha256, each.slide, each.label, FIT if taken else PARITY, row)
+            for each, taken, row in zip(site.fields, fit, rows, strict=True)
         ),
         slides=_slides(site, fit),
         parity_slides=_slides(site, ~fit),
-        adapted=method("adapted", f"linear head on frozen features of {backbone.name}", tried.judged()),
+        adapted=method("adapted", f"linear head on frozen features of {backbone.name}", judged),
         baselines=baselines,
         tried=(_without_variations(tried),),
         temperature=decision.temperature,

@@ -12,4 +12,5 @@ __all__ = [
     "scores",
     "shrinking",
     "slide_finding",
+    "tiles",
 ]

@@ -1,3 +1,3 @@
 """Adaptation: a network made for one laboratory's microscope from its labelled slides."""
 
-__all__ = []
+__all__ = ["adaptation_record", "job"]

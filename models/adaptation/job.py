@@ -31,14 +31,15 @@ from models.adaptation.adaptation_record import (
     Recipe,
     Start,
 )
-from models.adaptation.backbone import Backbone, open_backbone
-from models.adaptation.baselines import batch_norm_statistics, method, network_as_it_is, six_colours
-from models.adaptation.features import CACHE_FOLDER, SiteFeatures, site_features
-from models.adaptation.learning_curve import learning_curve
-from models.adaptation.network_file import network_bytes
-from models.adaptation.selection import START, STRENGTHS, Labelled, Nested, Setting, nested, settings_of
-from models.adaptation.site_decision import SiteDecision, decide
-from models.adaptation.site_gates import SiteGates, fit_site_gates
+from models.adaptation.judging.baselines import batch_norm_statistics, method, network_as_it_is, six_colours
+from models.adaptation.judging.learning_curve import learning_curve
+from models.adaptation.judging.selection import START, STRENGTHS, Labelled, Nested, Setting, nested, settings_of
+from models.adaptation.judging.site_decision import SiteDecision, decide
+from models.adaptation.judging.site_gates import SiteGates, fit_site_gates
+from models.adaptation.network.backbone import Backbone, open_backbone
+from models.adaptation.network.features import CACHE_FOLDER, SiteFeatures, site_features
+from models.adaptation.network.network_file import network_bytes
+from models.adaptation.network.tiling import Tiling, tiled, tiling_of
 from models.adaptation.site_split import parity_fold, split_of
 from models.data.dataset import load_pixels
 from models.data.split import Split
@@ -47,13 +48,13 @@ from models.errors import SiteRefusedError, TooFewFieldsError
 from models.site.audit import audit_site
 from models.site.audit_record import SiteAudit
 from models.site.fields import SiteFields
-from models.site.refusals import FEWEST_SLIDES
 from models.site.slide_folds import most_folds, slide_folds
 from models.support.records import as_json, write_json
 from models.support.versions import versions
 from models.training.training_statistics import STATISTICS_FILE, TrainingStatistics
 
 _log = logging.getLogger(__name__)
+_TOO_FEW = ("one_slide_a_class", "too_few_slides")  # refusals that say: not enough evidence
 
 FOLDS = 5
 VIEWS = 2  # stain variations of a field
@@ -130,12 +131,11 @@ def adapt(site: SiteFields, plan: Plan, out: Path) -> Adapted:
         KeyboardInterrupt: features that were calculated are kept.
     """
     watch = Watch()
-    require_enough(site)
-    require_passed(audit_site(site, seed=SEED))
+    require_passed(audit_site(site, seed=SEED), by_features=False)
     watch.step("audit")
     _log.info("  loading the network, which takes some seconds the first time")
     backbone = open_backbone(plan.start, plan.weights)
-    contract, red_cell = site_contract(site, backbone, plan.benign, plan.tiles)
+    contract, tiling = site_contract(site, backbone, plan.benign, plan.tiles)
     watch.step("load")
     features = site_features(backbone, contract, site.fields, VIEWS, out / CACHE_FOLDER)
     watch.step("features")
@@ -162,13 +162,13 @@ def adapt(site: SiteFields, plan: Plan, out: Path) -> Adapted:
     watch.step("learning curve")
     recipe = Recipe(
         tiles=contract.tiles,
-        red_cell_px=red_cell,
+        red_cell_px=tiling.red_cell_px,
         strength=setting.strength,
         views=VIEWS if setting.varied else 0,
         folds=len(tried.chosen),
         seed=SEED,
     )
-    return _assembled(site, plan, backbone, made, tried, gates, audit, baselines, curve, recipe, watch.seconds)
+    return _assembled(site, plan, backbone, made, tried, gates, audit, baselines, curve, recipe, tiling, watch.seconds)
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,6 +216,7 @@ def _assembled(
     baselines: tuple[Method, ...],
     curve: LearningCurve,
     recipe: Recipe,
+    tiling: Tiling,
     seconds: dict[str, float],
 ) -> Adapted:
     contract, fit, judged = made.contract, tried.labelled.folds != made.held, tried.judged()
@@ -252,7 +253,7 @@ def _assembled(
         audit=audit,
         versions=versions(),
         seconds=seconds,
-        notes=_notes(contract),
+        notes=_notes(contract, tiling),
         peak_rss_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
     )
     return Adapted(record, made.network, contract, gates.file.to_bytes(), made.split, made.statistics)
@@ -274,8 +275,11 @@ def labelled(site: SiteFields, contract: InputContract, features: SiteFeatures, 
 
 def site_contract(
     site: SiteFields, backbone: Backbone, benign: tuple[str, ...], tiles: tuple[int, int] | None
-) -> tuple[InputContract, float | None]:
-    """The contract of the site's network, without decision, and the red cells' diameter in its fields, pixels.
+) -> tuple[InputContract, Tiling]:
+    """The contract of the site's network, without decision, and how its fields are cut.
+
+    Args:
+        tiles: as asked for; None measures red cells.
 
     Raises:
         ContractError: `benign` names no label.
@@ -287,25 +291,27 @@ def site_contract(
         domain=backbone.contract.domain or SMEAR,
         tiles=None,
     )
-    if tiles is not None:
-        return replace(contract, tiles=None if tiles == (1, 1) else tiles), None
-    return contract, None
+    tiling = tiling_of(site.fields, contract) if tiles is None else Tiling(tiles)
+    return tiled(contract, tiling.tiles), tiling
 
 
-def require_enough(site: SiteFields) -> None:
-    """TooFewFieldsError for fewer than five slides of a class."""
-    label, fewest = min(
-        ((label, len({each.slide for each in site.fields if each.label == label})) for label in site.labels),
-        key=lambda item: item[1],
-    )
-    if fewest < FEWEST_SLIDES:
-        raise TooFewFieldsError(f"data must hold {FEWEST_SLIDES} slides of every class or more; {label} has {fewest}")
+def require_passed(audit: SiteAudit, *, by_features: bool = True) -> None:
+    """Raise where an audit refuses a site.
 
+    Args:
+        by_features: of the network that will be used; without them labels at chance may only mean that colours and
+            simple measures see no disease.
 
-def require_passed(audit: SiteAudit) -> None:
-    """SiteRefusedError that names every refusal of an audit."""
-    if not audit.passed:
-        raise SiteRefusedError("the audit refuses this site: " + "; ".join(map(str, audit.refusals)))
+    Raises:
+        TooFewFieldsError: too few slides, and nothing else. SiteRefusedError: any other refusal; all are named.
+    """
+    binding = [each for each in audit.refusals if by_features or each.name != "labels_at_chance"]
+    if not binding:
+        return
+    text = "; ".join(map(str, binding))
+    if all(each.name in _TOO_FEW for each in binding):
+        raise TooFewFieldsError(f"too few slides to adapt to: {text}")
+    raise SiteRefusedError(f"the audit refuses this site: {text}")
 
 
 def _without_variations(tried: Nested) -> Method:
@@ -320,10 +326,11 @@ def _slides(site: SiteFields, rows: npt.NDArray[np.bool_]) -> dict[str, int]:
     return {label: len({each.slide for each in taken if each.label == label}) for label in site.labels}
 
 
-def _notes(contract: InputContract) -> tuple[str, ...]:
-    if contract.benign_labels:
-        return ()
-    return ("no label is benign, so that missed leukemic slides cannot be counted: --benign LABEL names it",)
+def _notes(contract: InputContract, tiling: Tiling) -> tuple[str, ...]:
+    notes = [tiling.note] if tiling.note else []
+    if not contract.benign_labels:
+        notes.append("no label is benign, so that missed leukemic slides cannot be counted: --benign LABEL names it")
+    return tuple(notes)
 
 
 def _sha256(data: bytes) -> str:

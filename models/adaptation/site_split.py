@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from models.adaptation.selection import Labelled
+from models.adaptation.judging.selection import Labelled
 from models.data.split import Split, SplitItem
 from models.errors import AdaptationError
 from models.site.fields import SiteFields

@@ -84,7 +84,7 @@ def adapt(
         json: print adaptation.json.
     """
     from models.adaptation.job import Plan
-    from models.adaptation.tiling import tiles_named
+    from models.adaptation.network.tiling import tiles_named
 
     if weights and from_ != "imagenet":
         raise UsageError(f"--weights belongs to --from imagenet; got --from {from_}")

@@ -13,7 +13,7 @@ from edge.inference.domain import Domain
 from edge.inference.gates.gates_file import GatesFile, JudgedGates
 from edge.system.progress import Progress
 from models.adaptation.adaptation_record import GatesJudged
-from models.adaptation.counting import share
+from models.adaptation.judging.counting import share
 from models.data.dataset import load_pixels
 from models.decision.gates_fit import GateImages, fit_measured, measure
 from models.errors import TooFewFieldsError

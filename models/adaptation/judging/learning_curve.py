@@ -12,8 +12,8 @@ import numpy.typing as npt
 from edge.inference.benign import indices
 from edge.system.progress import Progress
 from models.adaptation.adaptation_record import CurvePoint, Forecast, LearningCurve
-from models.adaptation.counting import Judged
-from models.adaptation.selection import Labelled, Setting
+from models.adaptation.judging.counting import Judged
+from models.adaptation.judging.selection import Labelled, Setting
 from models.statistics.intervals import Interval, clopper_pearson, exact_upper
 from models.support.keyed_random import draw
 

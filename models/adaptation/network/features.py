@@ -20,8 +20,8 @@ import numpy.typing as npt
 from edge.inference.contract import InputContract
 from edge.system.files import write_whole
 from edge.system.progress import Progress
-from models.adaptation.backbone import Backbone
-from models.adaptation.field_views import field_views
+from models.adaptation.network.backbone import Backbone
+from models.adaptation.network.field_views import field_views
 from models.networks.prediction import BATCH
 from models.site.audit_record import FieldFeatures
 from models.site.fields import SiteField

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.inference.tiles import pool
-from models.adaptation.backbone import softmax
+from models.adaptation.network.backbone import softmax
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]

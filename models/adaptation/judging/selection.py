@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.system.progress import Progress
-from models.adaptation.counting import Judged
-from models.adaptation.linear_head import LinearHead, fit_heads
+from models.adaptation.judging.counting import Judged
+from models.adaptation.judging.linear_head import LinearHead, fit_heads
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]

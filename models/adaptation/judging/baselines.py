@@ -11,10 +11,10 @@ from edge.inference.images import read_image
 from edge.inference.tiles import pool, prepare_tiles
 from edge.system.progress import Progress
 from models.adaptation.adaptation_record import Method
-from models.adaptation.backbone import Backbone
-from models.adaptation.counting import Judged, mapped
-from models.adaptation.features import SiteFeatures
-from models.adaptation.selection import Labelled, Setting, nested, settings_of
+from models.adaptation.judging.counting import Judged, mapped
+from models.adaptation.judging.selection import Labelled, Setting, nested, settings_of
+from models.adaptation.network.backbone import Backbone
+from models.adaptation.network.features import SiteFeatures
 from models.networks.prediction import BATCH
 from models.site.fields import SiteField
 

@@ -27,6 +27,7 @@ def audit(
     image_set: ImageSet,
     *,
     overlaps: Sequence[Overlap] | None = None,
+    slides: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> Record:
     """Look an image set over.
@@ -34,6 +35,8 @@ def audit(
     Args:
         image_set: from `scan`.
         overlaps: from `find_overlaps(distinct_samples(image_set.samples))`, when it is known already.
+        slides: sha256 -> slide of every image, where slides are known: forests are then asked about slides held out;
+            None holds out fields.
         seed: of folds and forests.
 
     Returns:
@@ -48,6 +51,7 @@ def audit(
     if overlaps is None:
         overlaps = find_overlaps(distinct)
     groups = groups_of(distinct, overlaps)
+    held_out = groups if slides is None else slides
     features = shortcuts.extract(samples, image_set.labels)
     record: Record = {
         "format": AUDIT_FORMAT,
@@ -59,9 +63,9 @@ def audit(
         "problems": [{"name": p.name, "kind": p.kind, "detail": p.detail, "used": p.used} for p in image_set.problems],
         "duplicates": _duplicates(samples),
         "fields": _fields(samples, distinct, overlaps, groups),
-        "border": _border(samples, features, groups, seed),
+        "border": _border(samples, features, held_out, seed),
         "marks": shortcuts.fixed_marks(features.edges),
-        "colour": _colour(samples, features, groups, seed),
+        "colour": _colour(samples, features, held_out, seed),
     }
     record["findings"] = findings(record)
     return record
@@ -87,8 +91,13 @@ def findings(record: Mapping[str, Any]) -> list[dict[str, str]]:
         *_about_marks(record["marks"]),
         *_about_colour(record["colour"]),
     ]
+    return gravest_first([{"level": level, "text": text} for level, text in found])
+
+
+def gravest_first(found: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """Findings by their level, otherwise in their order."""
     order = {"stop": 0, "care": 1, "note": 2}
-    return [{"level": level, "text": text} for level, text in sorted(found, key=lambda f: order[f[0]])]
+    return sorted(found, key=lambda finding: order[finding["level"]])
 
 
 def _duplicates(samples: Sequence[Sample]) -> list[Record]:

@@ -8,17 +8,30 @@ import numpy.typing as npt
 from msgspec.structs import replace
 
 from edge.system.progress import Progress
+from models.data.dataset import ImageSet
+from models.data.field_groups import Overlap
 from models.data.folds import FoldError
 from models.errors import DatasetError
-from models.site.audit_record import SITE_AUDIT_FORMAT, ClassCounts, FieldFeatures, SiteAudit, SlideIdentity, Told
+from models.site.audit_record import (
+    BLOCKS,
+    SITE_AUDIT_FORMAT,
+    SLIDES,
+    ClassCounts,
+    FieldFeatures,
+    SiteAudit,
+    SlideIdentity,
+    Told,
+)
 from models.site.evidence.giveaways import number, refuse, slide_means, tell_all
 from models.site.evidence.measures import measure
 from models.site.evidence.same_images import same_images
 from models.site.evidence.slide_identity import slide_identity
 from models.site.evidence.told_apart import told_apart
 from models.site.fields import SiteFields
+from models.site.file_blocks import block_site
 from models.site.refusals import FEWEST_SLIDES, Caution, Refusal, RefusalName
 from models.site.slide_folds import most_folds, slide_folds, slide_labels
+from models.statistics.formatting import percent
 
 LEVEL = 0.05  # of the tests that do not refuse for a giveaway: labels at chance, sessions told apart
 SESSIONS = 3  # of each class, from which they can be held out whole
@@ -33,6 +46,7 @@ def audit_site(
     *,
     features: FieldFeatures | None = None,
     painted: FieldFeatures | None = None,
+    overlaps: Sequence[Overlap] | None = None,
     seed: int = 0,
 ) -> SiteAudit:
     """Look a site over before anything is fitted to it.
@@ -41,6 +55,7 @@ def audit_site(
         site: from `load_site`.
         features: of every field, those that would be used; None: colours and simple measures of white cells.
         painted: of every field with its white cells painted out, for the control; None leaves it out.
+        overlaps: from `find_overlaps(distinct_samples(...))` of the site's images, when it is known already.
         seed: of folds and shufflings.
 
     Returns:
@@ -51,7 +66,7 @@ def audit_site(
         DatasetError: a field without features.
     """
     classes = {label: _counts(site, label) for label in site.labels}
-    refusals, cautions = same_images(site)
+    refusals, cautions = same_images(site, overlaps)
     found = SiteAudit(
         format=SITE_AUDIT_FORMAT,
         name=site.root.resolve().name,
@@ -80,6 +95,39 @@ def audit_site(
         progress.advance()
         found = _with_sessions(site, replace(found, identity=identity))
         return _with_figures(site, found, rows, None if painted is None else _rows(site, painted))
+
+
+def audit_blocks(images: ImageSet, *, seed: int = 0) -> SiteAudit | None:
+    """What can be asked of images whose slides nobody names: blocks of file numbers stand in for slides.
+
+    No figure of it is about cells: nothing here can show what a new slide would do.
+
+    Args:
+        images: from `scan`. seed: of folds and shufflings.
+
+    Returns:
+        The record, of which `by_cells` is None and `units` says what was held out; None where a class has too few
+        images.
+    """
+    site = block_site(images)
+    if site is None:
+        return None
+    classes = {label: _counts(site, label) for label in site.labels}
+    found = SiteAudit(
+        format=SITE_AUDIT_FORMAT,
+        name=images.root.resolve().name,
+        seed=seed,
+        labels=site.labels,
+        classes={label: replace(counts, slides=0) for label, counts in classes.items()},
+        units=BLOCKS,
+    )
+    measures = measure(site.fields)
+    told = tell_all(site, measures, seed=seed)
+    refusals, cautions = refuse(site, measures, told, BLOCKS)
+    identity = slide_identity(site, np.hstack([measures.cells, measures.colour]), NO_NETWORK, seed=seed)
+    if identity is not None and identity.as_much:
+        cautions = (*cautions, _as_much(identity, BLOCKS))
+    return replace(found, told=told, refusals=refusals, cautions=cautions, identity=identity)
 
 
 def _with_sessions(site: SiteFields, audit: SiteAudit) -> SiteAudit:
@@ -133,15 +181,16 @@ def _at_chance(audit: SiteAudit, text: str) -> SiteAudit:
     return replace(audit, refusals=(*audit.refusals, Refusal("labels_at_chance", text, cure)))
 
 
-def _as_much(identity: SlideIdentity) -> Caution:
+def _as_much(identity: SlideIdentity, units: str = SLIDES) -> Caution:
     text = (
-        f"slides of one class are told apart at {identity.same_class:.0%}, slides of two at {identity.other_class:.0%}"
+        f"{units} of one class are told apart at {percent(identity.same_class, 0)}, of two classes at "
+        f"{percent(identity.other_class, 0)}"
     )
     return Caution("slide_tells_as_much", text, "believe no figure whose fields were divided at random")
 
 
 def _shuffled(told: Told) -> str:
-    return f"shuffled labels give up to {told.shuffled:.0%}"
+    return f"shuffled labels give up to {percent(told.shuffled, 0)}"
 
 
 def _features_text(audit: SiteAudit) -> str:

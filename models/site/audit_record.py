@@ -11,6 +11,7 @@ from models.site.slide_folds import Hold
 from models.statistics.intervals import Interval
 
 SITE_AUDIT_FORMAT = 1
+SLIDES, BLOCKS = "slides", "blocks of file numbers"
 FieldFeatures = Mapping[str, npt.NDArray[np.float32]]  # sha256 of a field's file -> its features, float32 (n,)
 
 
@@ -88,6 +89,7 @@ class SiteAudit(Struct, frozen=True):
         painted_out: the same with white cells painted out; None without features of such fields.
         identity: the slide-identity control; None with one field a slide.
         hold: what folds must hold out whole at this site, for `slide_folds`.
+        units: what was held out: "slides", or, where nobody says the slides, "blocks of file numbers".
     """
 
     format: int
@@ -103,6 +105,7 @@ class SiteAudit(Struct, frozen=True):
     painted_out: Told | None = None
     identity: SlideIdentity | None = None
     hold: Hold = "slide"
+    units: str = SLIDES
 
     @property
     def passed(self) -> bool:

@@ -4,6 +4,7 @@ accept`."""
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge.commissioning.fields_table import TABLE_NAME
 from models.errors import DatasetError
 from models.site.fields import SiteFields, load_site, require_one_camera
 from models.site.name_patterns import NamePattern
@@ -26,6 +27,10 @@ class SiteOptions:
     pattern: str = ""
     camera: str = ""
     mixed_cameras: bool = False
+
+    def names_slides(self) -> bool:
+        """True where a table lies beside the images, or a pattern reads slides from their names."""
+        return (self.data / TABLE_NAME).is_file() or "{slide}" in self.pattern
 
     def load(self) -> SiteFields:
         """The fields, whatever cameras took them: what an audit reads.

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.site.audit_record import Told
+from models.site.audit_record import SLIDES, Told
 from models.site.evidence.measures import Measures
-from models.site.evidence.told_apart import told_apart
+from models.site.evidence.told_apart import SHUFFLINGS, told_apart
 from models.site.fields import SiteField, SiteFields
 from models.site.refusals import Caution, Refusal, RefusalName
 from models.site.slide_folds import slide_labels
-from models.statistics.formatting import percent_range
+from models.statistics.formatting import percent, percent_range
 
 Floats = npt.NDArray[np.float64]
 LEVEL = 0.05  # of all tests of a site together
@@ -93,7 +93,7 @@ def tell_all(site: SiteFields, measures: Measures, *, seed: int) -> tuple[Told, 
 
 
 def refuse(
-    site: SiteFields, measures: Measures, told: Sequence[Told]
+    site: SiteFields, measures: Measures, told: Sequence[Told], units: str = SLIDES
 ) -> tuple[tuple[Refusal, ...], tuple[Caution, ...]]:
     """The giveaways that stand in the way, and those that tell a little."""
     refusals: dict[str, Refusal] = {}
@@ -101,12 +101,12 @@ def refuse(
     for name, values in values_of(site, measures).items():
         if found := coincidence(site, values, always=name in _ALWAYS):
             said, cure = _REFUSED[name]
-            shown = f" ({number(by_name[name])})" if name in by_name else ""
+            shown = f" ({number(by_name[name], units)})" if name in by_name else ""
             refusals[name] = Refusal(said, f"{found}{shown}", cure)
     cautions = []
     for each in told_beyond_chance([each for each in told if each.name in _REFUSED]):
         said, cure = _REFUSED[each.name]
-        text = f"{TEXTS[each.name]} alone: {number(each)}"
+        text = f"{TEXTS[each.name]} alone: {number(each, units)}"
         if each.gain >= LEAST_GAIN:
             refusals.setdefault(each.name, Refusal(said, text, cure))
         elif each.name not in refusals:
@@ -117,19 +117,34 @@ def refuse(
 def coincidence(site: SiteFields, values: Sequence[str], *, always: bool = False) -> str | None:
     """Two classes that share no value of their fields, in words; None where every two share some.
 
-    Where values are nearly as many as slides (each slide a day of its own), sharing none is chance, and the test is
-    left to say more; `always` refuses that, too.
+    Where values are nearly as many as slides (each slide a day of its own), sharing none may be chance: then only what
+    fewer than one in twenty shufflings of the two classes' slides would show counts. `always` refuses that, too.
     """
-    seen: dict[str, Counter[str]] = {label: Counter() for label in site.labels}
+    slides: dict[str, set[str]] = {slide: set() for slide in site.slides}
     for field, value in zip(site.fields, values, strict=True):
-        seen[field.label][value] += 1
-    slides = Counter(slide_labels(site).values())
+        slides[field.slide].add(value)
+    labels = slide_labels(site)
     for first, second in combinations(site.labels, 2):
-        both = set(seen[first]) | set(seen[second])
-        apart = not set(seen[first]) & set(seen[second])
-        if apart and (always or 2 * len(both) <= slides[first] + slides[second]):
-            return f"{first} is {_listed(seen[first])} alone, {second} {_listed(seen[second])} alone"
+        mine = [own for slide, own in slides.items() if labels[slide] == first]
+        theirs = [own for slide, own in slides.items() if labels[slide] == second]
+        seen, other = set[str]().union(*mine), set[str]().union(*theirs)
+        if seen & other:
+            continue
+        few = 2 * (len(seen) + len(other)) <= len(mine) + len(theirs)
+        if always or few or _by_chance([*mine, *theirs], len(mine)) <= LEVEL:
+            return f"{first} is {_listed(seen)} alone, {second} {_listed(other)} alone"
     return None
+
+
+def _by_chance(slides: Sequence[set[str]], first: int) -> float:
+    """Share of shufflings, the one that is there included, in which `first` slides share no value with the others."""
+    rng = np.random.default_rng(0)
+    apart = 1
+    for _ in range(SHUFFLINGS):
+        order = rng.permutation(len(slides))
+        mine, theirs = (set[str]().union(*(slides[k] for k in part)) for part in (order[:first], order[first:]))
+        apart += not mine & theirs
+    return apart / (1 + SHUFFLINGS)
 
 
 def told_beyond_chance(told: Sequence[Told], level: float = LEVEL) -> Iterator[Told]:
@@ -141,15 +156,18 @@ def told_beyond_chance(told: Sequence[Told], level: float = LEVEL) -> Iterator[T
 
 
 def within_sessions(site: SiteFields, rows: Floats) -> Floats:
-    """(S, 2 d): slides' rows (S, d), and the same less the mean of their session's slides, where sessions are known.
+    """(S, 2 d): slides' rows (S, d), and the same less their session's mean; (S, d) where that says nothing.
 
-    A lamp that differs from session to session hides a class that is brighter in each of them.
+    A lamp that differs from session to session hides a class that is brighter in each of them. Only where each session
+    has several classes: else a session's mean is its class's.
     """
     sessions = [Counter(field.row.session for field in own).most_common(1)[0][0] for own in site.slides.values()]
-    counts = Counter(sessions)
-    if len(counts) < 2 or max(counts.values()) < 2:
+    classes: dict[str, set[str]] = {}
+    for session, own in zip(sessions, site.slides.values(), strict=True):
+        classes.setdefault(session, set()).add(own[0].label)
+    if len(classes) < 2 or any(len(labels) < 2 for labels in classes.values()):
         return rows
-    means = {name: rows[[s == name for s in sessions]].mean(axis=0) for name in counts}
+    means = {name: rows[[s == name for s in sessions]].mean(axis=0) for name in classes}
     return np.hstack([rows, rows - np.array([means[name] for name in sessions])])
 
 
@@ -172,12 +190,12 @@ def _calendar(site: SiteFields) -> Floats:
     return np.hstack([days, days**2])
 
 
-def _listed(values: Counter[str]) -> str:
+def _listed(values: set[str]) -> str:
     names = sorted(values)
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def number(told: Told) -> str:
+def number(told: Told, units: str = SLIDES) -> str:
     """Accuracy with interval and chance, in words."""
-    text = percent_range(told.accuracy, told.interval, 0)
-    return f"it names {text} of {told.slides} held-out slides rightly, chance {100 * told.chance:.0f} %"
+    shown = percent_range(told.accuracy, told.interval, 0)
+    return f"{shown} of {told.slides} held-out {units} are named rightly, chance {percent(told.chance, 0)}"

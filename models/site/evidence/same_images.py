@@ -1,22 +1,28 @@
 """Fields that are there twice: under two labels, on two slides, or on both sides of a split."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from models.data.field_groups import distinct_samples, find_overlaps
+from models.data.field_groups import Overlap, distinct_samples, find_overlaps
 from models.site.fields import SiteField, SiteFields
 from models.site.refusals import Caution, Refusal
 
 
-def same_images(site: SiteFields) -> tuple[tuple[Refusal, ...], tuple[Caution, ...]]:
+def same_images(
+    site: SiteFields, overlaps: Sequence[Overlap] | None = None
+) -> tuple[tuple[Refusal, ...], tuple[Caution, ...]]:
     """What refuses a site whatever else it shows, and copies that only count twice.
+
+    Args:
+        overlaps: from `find_overlaps(distinct_samples(...))` of the site's images, when it is known already.
 
     Raises:
         ImageFileError: a file changed into something unreadable since the scan.
     """
     refusals = [*_slides(site), *_copies(site)]
     if not any(refusal.name.startswith("image_") for refusal in refusals):
-        refusals += _overlaps(site)
+        refusals += _overlaps(site, overlaps)
     copies = len(site.fields) - len({field.sample.sha256 for field in site.fields})
     if refusals or not copies:
         return tuple(refusals), ()
@@ -54,13 +60,13 @@ def _copies(site: SiteFields) -> list[Refusal]:
     return []
 
 
-def _overlaps(site: SiteFields) -> list[Refusal]:
+def _overlaps(site: SiteFields, overlaps: Sequence[Overlap] | None) -> list[Refusal]:
     """Different images that show the same piece of smear under the names of two slides."""
     fields = {field.sample.sha256: field for field in site.fields}
     distinct = distinct_samples([field.sample for field in site.fields])
-    pairs = [
-        (fields[distinct[pair.first].sha256], fields[distinct[pair.second].sha256]) for pair in find_overlaps(distinct)
-    ]
+    if overlaps is None:
+        overlaps = find_overlaps(distinct)
+    pairs = [(fields[distinct[pair.first].sha256], fields[distinct[pair.second].sha256]) for pair in overlaps]
     two = [pair for pair in pairs if pair[0].slide != pair[1].slide]
     if not two:
         return []

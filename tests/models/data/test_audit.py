@@ -117,12 +117,15 @@ def test_planted_shortcuts_are_found_by_name(planted: tuple[dict, ImageSet]) -> 
 def test_the_command_exits_with_1_where_it_says_stop(
     clean: dict, planted: tuple[dict, ImageSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("models.data.dataset.scan", lambda root: None)
+    monkeypatch.setattr("models.data.dataset.scan", lambda root: planted[1])
+    monkeypatch.setattr("models.data.field_groups.find_overlaps", lambda samples: [])
+    monkeypatch.setattr("models.site.audit.audit_blocks", lambda images: None)
     monkeypatch.setattr("models.report.audit_page.page", lambda record, image_set: "")
     for record, code in ((clean, 0), (planted[0], 1)):
-        monkeypatch.setattr("models.data.audit.audit", lambda image_set, record=record: record)
+        monkeypatch.setattr("models.data.audit.audit", lambda image_set, record=record, **known: dict(record))
         done = audit_command("images", out=str(tmp_path)).execute()
         assert done.code == code and (" stop: " in done.text) is bool(code)
+        assert "no slide identity: nothing here can show what a new slide would do" in done.text
 
 
 def test_marks_are_boxed_where_they_were_drawn(planted: tuple[dict, ImageSet]) -> None:

@@ -1,29 +1,20 @@
 """`models.site.slide_folds`: no slide on two sides, each class spread evenly, the same folds every time."""
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.commissioning.fields_table import FieldRow
-from models.data.dataset import ImageSet, Sample
 from models.data.folds import FoldError
-from models.site.fields import SiteField, SiteFields
+from models.site.fields import SiteFields
 from models.site.slide_folds import held_together, most_folds, slide_folds
+from tests.models.site.table_sites import Slide, site_of
 
 
 def site(rows: list[tuple[str, str, str]]) -> SiteFields:
-    """A site of (slide, label, session) a field; there are no files."""
-    fields = []
-    for index, (slide, label, session) in enumerate(rows):
-        name = f"{label}/{index}.png"
-        sample = Sample(Path(name), name, label, f"{index:064x}")
-        fields.append(SiteField(sample, FieldRow(name, slide, label, session)))
-    labels = tuple(sorted({label for _, label, _ in rows}))
-    images = ImageSet(Path("site"), labels, tuple(field.sample for field in fields), ())
-    return SiteFields(Path("site"), labels, tuple(fields), images)
+    """A site of (slide, label, session) a field."""
+    return site_of([Slide(slide, label, session, fields=1) for slide, label, session in rows])
 
 
 def drawn(slides: dict[str, int], sessions: int = 3) -> SiteFields:

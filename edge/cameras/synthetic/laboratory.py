@@ -150,12 +150,12 @@ class Laboratory:
         return (_FIRST_DAY + datetime.timedelta(weeks=_number("session", session))).isoformat()
 
     def _make(self, recipe: str, slide: int, session: int, camera: int) -> SyntheticSmear:
-        b = [normal(*uniforms(mix(self._key, _SLIDE, slide, *recipe.encode(), k), 3)) for k in range(8)]
+        b = [normal(*uniforms(mix(self._key, _SLIDE, slide, *recipe.encode(), k), 3)) for k in range(13)]
         cells = _HEALTHY_MIX if recipe == "Benign" else RECIPES[recipe].mix
         style = replace(
             self._style,
             white_count=_white_count(cells),
-            red_share=self._style.red_share * (1 + 0.06 * b[0]),
+            red_share=self._style.red_share * (1 + 0.08 * b[0]),
             red_diameter=self._style.red_diameter * (1 + 0.012 * b[1]),
             pallor=self._style.pallor * (1 + 0.08 * b[2]),
         )
@@ -177,19 +177,22 @@ class Laboratory:
         lamp = [w * (1 + 0.008 * s[0]) * (1 + 0.004 * n) for w, n in zip(camera.white_balance, s[1:4], strict=True)]
         strength = (1 + 0.05 * b[0]) * (1 + 0.03 * s[4]) * camera.tone
 
-        def shown(density: Triple, own: float) -> Triple:
+        def shown(density: Triple, own: list[float]) -> Triple:
             mean = sum(density) / 3
+            pale = camera.crosstalk
             return _triple(
-                strength * (1 + 0.03 * own) * ((1 - camera.crosstalk) * d + camera.crosstalk * mean) for d in density
+                strength * (1 + 0.04 * n) * ((1 - pale) * d + pale * mean) for d, n in zip(density, own, strict=True)
             )
 
         return replace(
             stain,
-            background=_triple(min(256.0, g * f) for g, f in zip(stain.background, lamp, strict=True)),
-            white=shown(stain.white, b[1]),
-            red=shown(stain.red, b[2]),
-            cytoplasm=shown(stain.cytoplasm, b[1]),
-            pink=shown(stain.pink, b[2]),
+            background=_triple(
+                min(256.0, g * f * (1 + 0.004 * n)) for g, f, n in zip(stain.background, lamp, b[7:10], strict=True)
+            ),
+            white=shown(stain.white, b[1:4]),
+            red=shown(stain.red, b[4:7]),
+            cytoplasm=shown(stain.cytoplasm, b[1:4]),
+            pink=shown(stain.pink, b[4:7]),
             blur_um=camera.blur_um,
             noise=camera.noise,
         )

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from edge.cameras.synthetic.cell_types import KINDS
 from edge.cameras.synthetic.cells import Cell
-from edge.cameras.synthetic.noise import mix, normal, uniforms
+from edge.cameras.synthetic.noise import mix, normal, uniform_rows, uniforms
 from edge.cameras.synthetic.recipes import PUBLISHED_FIELD_UM, Recipe, Style
 
 TILE_UM = 64.0
@@ -132,8 +132,8 @@ class Layout:
         style, recipe = self._style, self._recipe
         found: list[_Candidate] = []
         go_on = 1 - 1 / style.chain
-        for parent in _parents(mix(self._key, _RED, column, row), self._red_rate * _TILE_AREA / style.chain):
-            u = uniforms(parent, 8 + 8 * LONGEST_CHAIN)
+        parents = _parents(mix(self._key, _RED, column, row), self._red_rate * _TILE_AREA / style.chain)
+        for parent, u in zip(parents, uniform_rows(parents, 8 + 8 * LONGEST_CHAIN), strict=True):
             x, y = (column + u[0]) * TILE_UM, (row + u[1]) * TILE_UM
             dx, dy = _direction(u[2], u[3])
             ends = [(x, y), (x, y)]

@@ -6,12 +6,14 @@ same numbers with every NumPy and on every machine, which a `numpy.random.Genera
 NumPy version.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
+Words = npt.NDArray[np.uint64]
 TEXTURE_SIDE = 512  # texels; a power of two, so that wrapping is a mask
 TEXEL_UM = 0.0625  # the texture repeats after 32 um, well beyond any cell
 _STEP = 0x9E3779B97F4A7C15
@@ -32,6 +34,12 @@ def mix(*parts: int) -> int:
 def uniforms(key: int, count: int) -> list[float]:
     """`count` numbers in [0, 1) that belong to `key`."""
     return ((_stream(key, count) >> np.uint64(11)) * 2.0**-53).tolist()  # type: ignore[no-any-return]
+
+
+def uniform_rows(keys: Sequence[int], count: int) -> list[list[float]]:
+    """`uniforms(key, count)` of each key, at once."""
+    state = _scrambled(_first_steps(count) + np.array(keys, np.uint64)[:, None])
+    return ((state >> np.uint64(11)) * 2.0**-53).tolist()  # type: ignore[no-any-return]
 
 
 def normal(u: float, v: float, w: float) -> float:
@@ -77,16 +85,22 @@ def texture(key: int, texels: int) -> Floats:
     return result
 
 
-def _stream(key: int, count: int) -> npt.NDArray[np.uint64]:
-    steps = _STEPS[:count] if count <= _STEPS.size else _steps(count)
-    state = steps + np.uint64(key & _MASK)
+def _stream(key: int, count: int) -> Words:
+    return _scrambled(_first_steps(count) + np.uint64(key & _MASK))
+
+
+def _scrambled(state: Words) -> Words:
     state = (state ^ (state >> _BITS[0])) * _FACTORS[0]
     state = (state ^ (state >> _BITS[1])) * _FACTORS[1]
-    result: npt.NDArray[np.uint64] = state ^ (state >> _BITS[2])
+    result: Words = state ^ (state >> _BITS[2])
     return result
 
 
-def _steps(count: int) -> npt.NDArray[np.uint64]:
+def _first_steps(count: int) -> Words:
+    return _STEPS[:count] if count <= _STEPS.size else _steps(count)
+
+
+def _steps(count: int) -> Words:
     return np.arange(1, count + 1, dtype=np.uint64) * np.uint64(_STEP)
 
 

@@ -130,7 +130,7 @@ def _faults(node: ast.stmt | ast.expr) -> Iterator[tuple[str, Change]]:
     elif isinstance(node, ast.If | ast.IfExp | ast.While):
         told, change = _told(node.test, lambda n: ast.UnaryOp(ast.Not(), n))
         yield f"if {told}", lambda n: _put(n, test=change(n.test))
-    elif isinstance(node, ast.Return) and node.value is not None:
+    elif isinstance(node, ast.Return) and node.value is not None and ast.unparse(node.value) != "None":
         yield "return None", lambda n: _put(n, value=ast.Constant(None))
     elif isinstance(node, ast.Raise):
         yield "pass", lambda n: ast.Pass()

@@ -132,3 +132,23 @@ def test_a_run_that_goes_on_is_carried_over_and_one_that_ended_is_not(tmp_path: 
     assert carried(ended) == [None]
     fill(ended, 1)
     assert verify(ended).sound
+
+
+def test_nothing_that_was_not_exported_goes_not_even_the_first_entry(tmp_path: Path) -> None:
+    run_of(tmp_path, [1, 2])
+    with Store.open(tmp_path) as store:
+        report = apply(store, Retention(days=1.0), MUCH_LATER)
+    assert report.removed == 0
+    assert report.held_back == "more exceeds the limits, and stays: entry 1 of slide S-1 was not exported"
+
+
+def test_a_note_of_the_records_own_is_in_the_way_of_nothing(tmp_path: Path) -> None:
+    """It was written while the clock was wrong, and nothing behind it says when."""
+    unknown = Instant(later(1).utc_ns, later(1).monotonic_ns, False)
+    with Store.open(tmp_path) as store:
+        run = store.begin(INFO, NOON)
+        store.write(run, [verdict(0)])
+        assert apply(store, Retention(gigabytes=1e-9, only_exported=False), unknown).verdicts == 1
+        store.write(run, [verdict(1, captured=unknown)])
+        report = apply(store, Retention(days=1.0, only_exported=False), MUCH_LATER)
+    assert report.removed == 0 and report.held_back.startswith("no more removed by age: when entry 4 was recorded")

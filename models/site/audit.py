@@ -172,7 +172,7 @@ def _with_figures(site: SiteFields, audit: SiteAudit, rows: Rows, painted: Rows 
         without = told_apart("class, cells painted out", slide_means(site, painted), labels, seed=audit.seed)
         if without is not None and without.p <= LEVEL and without.gain >= by_cells.gain / 2:
             text = f"white cells painted out, {number(without)}; with them, {number(by_cells)}"
-            cautions.append(Caution("cells_tell_little", text, "find what else the features read"))
+            cautions.append(Caution("told_without_cells", text, "find what else the features read"))
     return replace(audit, by_cells_new_session=unseen, painted_out=without, cautions=tuple(cautions))
 
 

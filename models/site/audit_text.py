@@ -49,8 +49,8 @@ def told_text(told: Told) -> str:
     )
 
 
-def identity_text(audit: SiteAudit) -> str:
-    """The slide-identity control in one sentence."""
+def identity_text(audit: SiteAudit, *, sessions: bool = True) -> str:
+    """The slide-identity control in one sentence; `sessions` adds how well those of a class are told apart."""
     found = audit.identity
     if found is None:
         return f"slide-identity control: not possible, it needs two {audit.units} of a class with two fields each"
@@ -61,8 +61,8 @@ def identity_text(audit: SiteAudit) -> str:
     )
     if found.as_much:
         text += "; as well as the classes: no figure is shown whose fields were divided at random"
-    sessions = "; ".join(f"{told.name} {told_text(told)}" for told in found.sessions.values())
-    return f"{text}; {sessions}" if sessions else text
+    told = [f"{each.name} {told_text(each)}" for each in found.sessions.values()] if sessions else []
+    return "; ".join([text, *told])
 
 
 def cells_lines(audit: SiteAudit) -> Sequence[str]:
@@ -70,7 +70,7 @@ def cells_lines(audit: SiteAudit) -> Sequence[str]:
     if audit.units == BLOCKS:
         return ()
     if audit.by_cells is None:
-        return ("no figure about the class is shown: what is refused below would be in it",)
+        return ("no figure about the class is shown: what is refused would be in it",)
     kind = "the features" if audit.identity is None else audit.identity.features
     lines = [f"the class by {kind}, slides held out: {told_text(audit.by_cells)}"]
     if audit.by_cells_new_session is not None:

@@ -1,5 +1,6 @@
 """The figure of a site's audit: by what the class of a held-out slide is told, and how well."""
 
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from models.report.figure_style import BLUE, GREY, INK, ORANGE, canvas, styled
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 def giveaways_figure(audit: SiteAudit) -> "Figure":
     """A row a giveaway, accuracy with its 95 % interval, over the band that shuffled labels stay in; cells last."""
     rows = [*((TEXTS[told.name], told) for told in audit.told), *_cells(audit)]
-    figure, axis = canvas(6.4, 0.9 + 0.36 * len(rows))
+    figure, axis = canvas(4.8, 0.9 + 0.36 * len(rows))
     for place, (_, told) in enumerate(rows):
         y = len(rows) - 1 - place
         low, high = (100 * side for side in told.interval)
@@ -24,10 +25,10 @@ def giveaways_figure(audit: SiteAudit) -> "Figure":
         axis.hlines(y, low, high, color=colour, linewidth=1.6, zorder=3)
         axis.plot(100 * told.accuracy, y, color=colour, marker=marker, markersize=6, zorder=4, clip_on=False)
         axis.vlines(100 * told.chance, y - 0.36, y + 0.36, color=INK, linewidth=0.9, linestyle=(0, (2, 2)), zorder=2)
-    axis.set_yticks(range(len(rows)), [name for name, _ in rows][::-1])
+    axis.set_yticks(range(len(rows)), [fill(name, 20) for name, _ in rows][::-1])
     axis.tick_params(axis="y", length=0, labelsize=9)
     axis.set(xlim=(0, 100), ylim=(-0.6, len(rows) - 0.4))
-    axis.set_xlabel(f"% of held-out {audit.units} whose class is named rightly")
+    axis.set_xlabel(f"% of held-out {audit.units}\nwhose class is named rightly")
     axis.grid(True, axis="x")
     axis.spines["left"].set_color(GREY)
     return figure  # type: ignore[no-any-return]

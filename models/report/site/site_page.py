@@ -7,7 +7,8 @@ from models.report.figure_style import render
 from models.report.site.giveaways_figure import giveaways_figure
 from models.site.audit_record import SLIDES, SiteAudit, Told
 from models.site.audit_text import NO_IDENTITY, cells_lines, identity_text
-from models.site.evidence.giveaways import TEXTS, told_beyond_chance
+from models.site.evidence.giveaways import REFUSED, TEXTS, told_beyond_chance
+from models.statistics.formatting import percent, percent_range
 
 
 def site_page(audit: SiteAudit) -> str:
@@ -23,7 +24,7 @@ def site_page(audit: SiteAudit) -> str:
         counts=_counts(audit),
         told=_told(audit),
         figure=Picture(render(giveaways_figure(audit)), "png", description) if audit.told else None,
-        identity=identity_text(audit),
+        identity=identity_text(audit, sessions=False),
         sessions=_rows(list(audit.identity.sessions.values())) if audit.identity else None,
         cells=cells_lines(audit),
     )
@@ -44,9 +45,9 @@ def _counts(audit: SiteAudit) -> Table:
 
 def _told(audit: SiteAudit) -> Table:
     """One row a giveaway; those that hold beyond chance stand out."""
-    beyond = {each.name for each in told_beyond_chance([each for each in audit.told if each.name != "colour"])}
+    beyond = {each.name for each in told_beyond_chance(audit.told)}
     refused = {refusal.name for refusal in audit.refusals}
-    strong = {n for n, each in enumerate(audit.told) if each.name in beyond or f"class_is_{each.name}" in refused}
+    strong = {n for n, each in enumerate(audit.told) if each.name in beyond or REFUSED.get(each.name) in refused}
     return _table([(TEXTS[each.name], each) for each in audit.told], strong)
 
 
@@ -55,20 +56,19 @@ def _rows(told: list[Told]) -> Table | None:
 
 
 def _table(rows: list[tuple[str, Told]], strong: set[int]) -> Table:
-    head = ("by", "named rightly", "95 % interval", "chance", "shuffled labels up to", "p")
+    head = ("by", "named rightly (95 %)", "chance", "shuffled up to", "p")
     return Table(
         head,
         [
             (
                 name,
-                f"{100 * each.accuracy:.0f} %",
-                f"{100 * each.interval.low:.0f} to {100 * each.interval.high:.0f} %",
-                f"{100 * each.chance:.0f} %",
-                f"{100 * each.shuffled:.0f} %",
+                percent_range(each.accuracy, each.interval, 0),
+                percent(each.chance, 0),
+                percent(each.shuffled, 0),
                 f"{each.p:.3f}",
             )
             for name, each in rows
         ],
-        numbers=range(1, 6),
+        numbers=range(1, 5),
         strong=strong,
     )

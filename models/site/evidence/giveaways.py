@@ -28,7 +28,7 @@ LEVEL = 0.05  # of all tests of a site together
 LEAST_GAIN = 0.4  # above chance, as a part of what is possible, from which a site is refused
 NOT_SAID = "not said"
 _ALWAYS = ("camera", "format")  # one value a class refuses, however few slides share it
-_REFUSED: Mapping[str, tuple[RefusalName, str]] = {
+_CURES: Mapping[str, tuple[RefusalName, str]] = {
     "camera": ("class_is_camera", "take slides of every class with each camera, or use one camera's fields alone"),
     "session": ("class_is_session", "take slides of every class in each session"),
     "day": ("class_is_day", "take slides of every class on each day, in turn"),
@@ -40,6 +40,7 @@ _REFUSED: Mapping[str, tuple[RefusalName, str]] = {
     ),
     "border": ("class_is_border", "take fields without scale bar, frame or text"),
 }
+REFUSED: Mapping[str, RefusalName] = {name: said for name, (said, _) in _CURES.items()}
 TEXTS: Mapping[str, str] = {  # for text and page
     "camera": "camera",
     "session": "session",
@@ -100,18 +101,18 @@ def refuse(
     by_name = {each.name: each for each in told}
     for name, values in values_of(site, measures).items():
         if found := coincidence(site, values, always=name in _ALWAYS):
-            said, cure = _REFUSED[name]
+            said, cure = _CURES[name]
             shown = f" ({number(by_name[name], units)})" if name in by_name else ""
             refusals[name] = Refusal(said, f"{found}{shown}", cure)
     cautions = []
-    for each in told_beyond_chance([each for each in told if each.name in _REFUSED]):
-        said, cure = _REFUSED[each.name]
+    for each in told_beyond_chance(told):
+        said, cure = _CURES[each.name]
         text = f"{TEXTS[each.name]} alone: {number(each, units)}"
         if each.gain >= LEAST_GAIN:
             refusals.setdefault(each.name, Refusal(said, text, cure))
         elif each.name not in refusals:
             cautions.append(Caution("partly_told", text, cure))
-    return tuple(refusals[name] for name in _REFUSED if name in refusals), tuple(cautions)
+    return tuple(refusals[name] for name in _CURES if name in refusals), tuple(cautions)
 
 
 def coincidence(site: SiteFields, values: Sequence[str], *, always: bool = False) -> str | None:
@@ -132,7 +133,7 @@ def coincidence(site: SiteFields, values: Sequence[str], *, always: bool = False
             continue
         few = 2 * (len(seen) + len(other)) <= len(mine) + len(theirs)
         if always or few or _by_chance([*mine, *theirs], len(mine)) <= LEVEL:
-            return f"{first} is {_listed(seen)} alone, {second} {_listed(other)} alone"
+            return f"{first} comes with {_listed(seen)} alone, {second} with {_listed(other)} alone"
     return None
 
 
@@ -148,9 +149,10 @@ def _by_chance(slides: Sequence[set[str]], first: int) -> float:
 
 
 def told_beyond_chance(told: Sequence[Told], level: float = LEVEL) -> Iterator[Told]:
-    """Those whose p holds by Holm's procedure at `level` for all of them together."""
-    for place, each in enumerate(sorted(told, key=lambda t: t.p)):
-        if each.p > level / (len(told) - place):
+    """The giveaways among them whose p holds by Holm's procedure at `level` for all of these together."""
+    giveaways = [each for each in told if each.name in _CURES]
+    for place, each in enumerate(sorted(giveaways, key=lambda t: t.p)):
+        if each.p > level / (len(giveaways) - place):
             return
         yield each
 

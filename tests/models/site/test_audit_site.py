@@ -160,10 +160,10 @@ def test_given_features_are_those_that_are_judged(site: SiteFields) -> None:
     assert refused(blind) == ["labels_at_chance"] and blind.by_cells is not None
     seeing = audit_site(site, features=given(site, 3), painted=given(site, 0, 1), overlaps=())
     assert seeing.passed and seeing.painted_out is not None and seeing.painted_out.p > 0.05
-    assert "cells_tell_little" not in [caution.name for caution in seeing.cautions]
+    assert "told_without_cells" not in [caution.name for caution in seeing.cautions]
     assert seeing.identity is not None and seeing.identity.features == "features of the network"
     elsewhere = audit_site(site, features=given(site, 3), painted=given(site, 3, 1), overlaps=())
-    assert "cells_tell_little" in [caution.name for caution in elsewhere.cautions]
+    assert "told_without_cells" in [caution.name for caution in elsewhere.cautions]
     with pytest.raises(DatasetError, match=r"has none"):
         audit_site(site, features={}, overlaps=())
 

@@ -50,7 +50,7 @@ def test_three_slides_a_class_are_enough_for_two_cameras() -> None:
     site = site_of(slides)
     refusals, _ = refuse(site, measures_of(site, 1), tell_all(site, measures_of(site, 1), seed=0))
     assert [refusal.name for refusal in refusals] == ["class_is_camera"]
-    assert "healthy is c0 alone, leukemic c1 alone" in refusals[0].detail
+    assert "healthy comes with c0 alone, leukemic with c1 alone" in refusals[0].detail
 
 
 @pytest.mark.parametrize(("part", "value"), [("sizes", (304, 228)), ("encodings", "JPEG 123456")])
@@ -119,7 +119,7 @@ def test_of_three_classes_two_may_be_apart() -> None:
     ]
     site = site_of([*slides, Slide("c9", "c", camera="z")])
     values = [field.row.camera for field in site.fields]
-    assert coincidence(site, values, always=True) == "a is x alone, c y, z alone"
+    assert coincidence(site, values, always=True) == "a comes with x alone, c with y, z alone"
 
 
 def test_sharing_no_day_is_chance_where_each_slide_has_its_own() -> None:
@@ -141,10 +141,10 @@ def test_many_tests_are_held_together() -> None:
     def told(name: str, p: float) -> Told:
         return Told(name, 2, 20, 5, 0.9, Interval(0.7, 1.0), 0.5, 0.7, p)
 
-    found = [told("a", 0.01), told("b", 0.02), told("c", 0.04), told("d", 0.5)]
-    assert [each.name for each in told_beyond_chance(found)] == ["a"]  # 0.02 > 0.05 / 3
-    assert [each.name for each in told_beyond_chance(found[:2])] == ["a", "b"]
-    assert list(told_beyond_chance([told("a", 0.02), told("b", 0.03), told("c", 0.04)])) == []
+    found = [told("camera", 0.01), told("light", 0.02), told("border", 0.04), told("size", 0.5), told("colour", 0.001)]
+    assert [each.name for each in told_beyond_chance(found)] == ["camera"]  # 0.02 > 0.05 / 3
+    assert [each.name for each in told_beyond_chance(found[:2])] == ["camera", "light"]
+    assert list(told_beyond_chance(found[1:4])) == []
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from models.site.audit_record import SLIDES, Told
 from models.site.evidence.measures import Measures
 from models.site.evidence.told_apart import SHUFFLINGS, told_apart
 from models.site.fields import SiteField, SiteFields
-from models.site.refusals import Caution, Refusal, RefusalName
+from models.site.refusals import FEWEST_SLIDES, Caution, Refusal, RefusalName
 from models.site.slide_folds import slide_labels
 from models.statistics.formatting import percent, percent_range
 
@@ -118,8 +118,9 @@ def refuse(
 def coincidence(site: SiteFields, values: Sequence[str], *, always: bool = False) -> str | None:
     """Two classes that share no value of their fields, in words; None where every two share some.
 
-    Where values are nearly as many as slides (each slide a day of its own), sharing none may be chance: then only what
-    fewer than one in twenty shufflings of the two classes' slides would show counts. `always` refuses that, too.
+    Where both classes have five values or more, nearly as many as slides (each slide a day of its own), sharing none
+    may be chance: then only what fewer than one in twenty shufflings of the two classes' slides would show counts.
+    `always` refuses that, too.
     """
     slides: dict[str, set[str]] = {slide: set() for slide in site.slides}
     for field, value in zip(site.fields, values, strict=True):
@@ -131,7 +132,7 @@ def coincidence(site: SiteFields, values: Sequence[str], *, always: bool = False
         seen, other = set[str]().union(*mine), set[str]().union(*theirs)
         if seen & other:
             continue
-        few = 2 * (len(seen) + len(other)) <= len(mine) + len(theirs)
+        few = min(len(seen), len(other)) < FEWEST_SLIDES or 2 * (len(seen) + len(other)) <= len(mine) + len(theirs)
         if always or few or _by_chance([*mine, *theirs], len(mine)) <= LEVEL:
             return f"{first} comes with {_listed(seen)} alone, {second} with {_listed(other)} alone"
     return None

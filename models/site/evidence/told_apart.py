@@ -50,8 +50,10 @@ def told_apart(
     names = sorted(set(groups))
     truth = np.array([names.index(group) for group in groups], np.int64)
     counts = np.bincount(truth)
+    if len(names) < 2 or counts.min() < 2:
+        return None
     components = principal_components(features)
-    if len(names) < 2 or counts.min() < 2 or components.shape[1] == 0:
+    if components.shape[1] == 0:
         return None
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     held = dealt_out(truth, min(FOLDS, int(counts.min())), rng) if folds is None else np.asarray(folds, np.int64)

@@ -3,16 +3,20 @@
 import json
 from pathlib import Path
 
+import cv2
 import msgspec
 import numpy as np
 import pytest
 
 from edge.commissioning.fields_table import TABLE_NAME, read_table, table_text
+from models.data.dataset import ImageSet, scan
 from models.errors import DatasetError
 from models.report.site.site_page import site_page
-from models.site.audit import audit_site
+from models.site.audit import audit_blocks, audit_site
 from models.site.audit_record import SiteAudit
+from models.site.evidence.same_images import same_images
 from models.site.fields import SiteField, SiteFields, load_site
+from models.site.findings import site_findings
 from tests.commands import shell
 from tests.laboratories import CONFOUNDED, clean, drawn_site, write_site
 from tests.page_checks import check_page, scripted
@@ -177,3 +181,47 @@ def test_the_record_is_json_and_the_same_again(site: SiteFields, found: SiteAudi
 def test_no_text_of_the_site_becomes_markup(found: SiteAudit) -> None:
     told = {each.name for each in found.told}
     check_page(lambda: site_page(scripted(found, {*told, "slides", "slide", "session"}, ("classes", "sessions"))))
+
+
+def test_the_same_cells_under_two_slides_are_refused(tmp_path: Path) -> None:
+    root = write_site(tmp_path, 20, clean(5, 1, size=(160, 120)))
+    first, second = [row.file for row in read_table(root / TABLE_NAME) if row.label == "healthy"][:2]
+    table = [msgspec.structs.replace(row, sha256="") for row in read_table(root / TABLE_NAME)]
+    (root / TABLE_NAME).write_text(table_text(table))
+    image = cv2.imread(str(root / first))
+    image[:, :-40] = image[:, 40:]
+    cv2.imwrite(str(root / second), image)
+    refusals, _ = same_images(load_site(root))
+    [refusal] = refusals
+    assert refusal.name == "field_on_two_slides" and first in refusal.detail and second in refusal.detail
+
+
+def test_a_slide_on_both_sides_of_a_split_is_refused(tmp_path: Path) -> None:
+    plan = clean(5, 2, size=(96, 72))
+    root = write_site(tmp_path / "flat", 20, plan)
+    rows = []
+    for row in read_table(root / TABLE_NAME):
+        part = "test" if (row.file.endswith("_0001.png") and row.slide == "S-0000") or row.slide > "S-0006" else "train"
+        (tmp_path / "parts" / part / row.label).mkdir(parents=True, exist_ok=True)
+        (root / row.file).rename(tmp_path / "parts" / part / row.file)
+        rows.append(msgspec.structs.replace(row, file=f"{part}/{row.file}"))
+    (tmp_path / "parts" / TABLE_NAME).write_text(table_text(rows))
+    refusals, _ = same_images(load_site(tmp_path / "parts"), overlaps=())
+    [refusal] = refusals
+    assert refusal.name == "slide_in_two_parts" and refusal.detail == "S-0000 has fields in test and train"
+
+
+def test_images_without_slides_are_asked_by_blocks_of_file_numbers(tmp_path: Path) -> None:
+    root = write_site(tmp_path, 20, CONFOUNDED["class_is_format"](clean(8, 1, size=(96, 72))))
+    (root / TABLE_NAME).unlink()
+    images = scan(root)
+    blocks = audit_blocks(images)
+    assert blocks is not None and blocks.units == "blocks of file numbers"
+    assert blocks.by_cells is None and blocks.identity is not None
+    assert "class_is_format" in refused(blocks)
+    levels = {finding["name"]: finding["level"] for finding in site_findings(blocks)}
+    assert levels["class_is_format"] == "stop" and levels["no_slide_identity"] == "care"
+    assert "no slide identity" in site_page(blocks)
+    few = ImageSet(root, images.labels, images.samples[6:11], ())
+    assert audit_blocks(few) is None
+    assert [finding["name"] for finding in site_findings(None)] == ["no_slide_identity"]

@@ -7,6 +7,7 @@ COMMANDS = Commands(
         "run": "edge.commands.run:run",
         "classify": "edge.commands.classify:classify",
         "selftest": "edge.commands.selftest:selftest",
+        "control": "edge.commands.site.control:control",
         "verify": "edge.commands.records.verify:verify",
         "export": "edge.commands.records.export:export",
         "prune": "edge.commands.records.prune:prune",

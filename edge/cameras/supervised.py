@@ -17,7 +17,16 @@ from edge.errors import CameraError, CameraSetupError, CameraTimeout, EndOfFrame
 from edge.inference.contract import Pixels
 
 EventKind = Literal[
-    "stall", "lost", "reopened", "corrupt_frame", "wrong_size", "frozen", "adjusted", "gave_up", "field_of_view"
+    "stall",
+    "lost",
+    "lent",
+    "reopened",
+    "corrupt_frame",
+    "wrong_size",
+    "frozen",
+    "adjusted",
+    "gave_up",
+    "field_of_view",
 ]
 MOST_BAD_FRAMES = 30  # in a row; then the camera, not the frame, is what is wrong
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0
@@ -32,10 +41,10 @@ class CameraEvent:
     """A change of a camera's state.
 
     Attributes:
-        kind: "stall" (no frame in time), "lost" (went away), "frozen" (the same bytes for too long), "reopened" (it
-            gives sound frames again), "gave_up" (told to stop while it was away), "adjusted" (does otherwise than
-            asked), "field_of_view" (which part of the sensor frames show from now on), "corrupt_frame" and "wrong_size"
-            (the first of such frames in a row; every one of a replay).
+        kind: "stall" (no frame in time), "lost" (went away), "lent" (another process asked for it), "frozen" (the same
+            bytes for too long), "reopened" (it gives sound frames again), "gave_up" (told to stop while it was away),
+            "adjusted" (does otherwise than asked), "field_of_view" (which part of the sensor frames show from now on),
+            "corrupt_frame" and "wrong_size" (the first of such frames in a row; every one of a replay).
         detail: one sentence.
     """
 
@@ -53,6 +62,7 @@ class SupervisedCamera:
             where the settings ask for frames that take longer.
         clock: seconds. wait: waits so many seconds at most; true as soon as `stop` is set.
         stop: when set, `capture` returns None instead of trying on.
+        lent: whether another process wants the camera: it is closed as long as that is so. Asked before every frame.
 
     >>> from edge.cameras.backends import open_camera
     >>> camera = SupervisedCamera(open_camera("sim:"), CameraSettings(size=(64, 48)), on_event=print)
@@ -73,7 +83,9 @@ class SupervisedCamera:
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[float], bool] | None = None,
         stop: threading.Event | None = None,
+        lent: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._lent = lent
         self._camera, self._settings, self._on_event = camera, settings, on_event
         self.timeout_s = max(timeout_s, _FRAMES_WAITED * settings.slowest_frame_s)
         self._stop = stop or threading.Event()
@@ -129,6 +141,9 @@ class SupervisedCamera:
         """
         while not self._over():
             self.alive_at = self._clock()
+            if self._camera.live and self._lent():
+                self._lend()
+                continue
             if self._down and not self._reopened():
                 continue
             self.alive_at = self._clock()
@@ -206,6 +221,13 @@ class SupervisedCamera:
         if self._away_since is None and not self._over():
             self._away_since = self._clock()
             self._tell(kind, detail)
+
+    def _lend(self) -> None:
+        """Let another process have the camera, for a moment at least."""
+        if not self._down:
+            self._lose("lent", f"{self._camera.uri}: lent to a control in another process")
+        self._tries = 0
+        self._rest(_GLANCE_S)
 
     def _reopened(self) -> bool:
         """Wait, longer from try to try, and try once; whether it worked."""

@@ -127,6 +127,10 @@ def doctor(
         keys=settings.trust.keys,
         gates_off=settings.gates_off,
         ungated=settings.model.ungated,
+        camera_setup=settings.camera_setup,
+        control_demanded=settings.control.demanded,
+        control_slides=settings.control.slides,
+        control_hours=settings.control.valid_hours,
         edgetpu=settings.model.edgetpu or "",
         fallback=settings.model.fallback,
     )

@@ -16,6 +16,10 @@ from edge.commands.command_line import Outcome
 from edge.commands.run_output import VerdictOutput, printing
 from edge.commands.terminal.log import messages_through
 from edge.commissioning.camera.changes import setup_change
+from edge.commissioning.control.camera_lease import CameraLease
+from edge.commissioning.control.control_record import ControlRecord, control_folder
+from edge.commissioning.control.series import series_of
+from edge.commissioning.control.watch import ControlWatch
 from edge.errors import (
     ANSWER_IS_NO,
     DONE,
@@ -161,7 +165,8 @@ class _Run:
         )
         settings = request.settings
         before = store.last_run()
-        self._run = store.begin(run_info(served, camera, request.slide, settings), self._clock.now())
+        info = run_info(served, camera, request.slide, settings)
+        self._run = store.begin(info, self._clock.now())
         self._housekeeping = Housekeeping(store, settings.retention, self._clock)
         self._recorder = Recorder(
             store,
@@ -193,8 +198,16 @@ class _Run:
             self._event("camera_setup_changed", change)
         elif settings.camera_setup is not None and not is_set_up(camera):
             _log.info(f"{camera.uri} runs without a set-up: the profile's is of another camera")
+        controls = control_folder(store.folder)
+        self._control = ControlWatch(ControlRecord(controls), settings.control, series_of(info), self._clock)
+        self._look_at_controls()
         self._supervised = SupervisedCamera(
-            camera, settings.camera, on_event=self._camera_event, timeout_s=settings.timeout_s, stop=stop
+            camera,
+            settings.camera,
+            on_event=self._camera_event,
+            timeout_s=settings.timeout_s,
+            stop=stop,
+            lent=CameraLease(controls).wanted,
         )
         self._selftest = DailySelfTest(
             SelfTester(store.folder), served, self._event, every_s=3600 * settings.selftest.every_hours
@@ -212,6 +225,7 @@ class _Run:
             frames=request.frames,
             licence=served.licence,
             between=self._selftest,
+            withheld=self._control.withheld,
         )
         self._watchdog = Watchdog(
             notifier,
@@ -294,6 +308,7 @@ class _Run:
                 if change := bundle.change():
                     self._event("bundle_changed", change)
                 self._look_at_slots()
+                self._look_at_controls()
                 if not withdrawn and (withdrawn := trust.withdrawn()):
                     self._event("bundle_withdrawn", f"{withdrawn}; the run ends")
                     self._stop.set()
@@ -315,6 +330,10 @@ class _Run:
             self._event(kind, detail)
         if self._slots.switched:
             self._stop.set()
+
+    def _look_at_controls(self) -> None:
+        for kind, detail in self._control.look():
+            self._event(kind, detail)
 
     def _camera_event(self, event: CameraEvent) -> None:
         self._event(event.kind, event.detail)

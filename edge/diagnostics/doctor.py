@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from edge.diagnostics import board, cameras, coral, selftest, slots, software, storage, trust
+from edge.diagnostics.control import state
 from edge.inference.runtime.runtimes import RUNTIMES
 from edge.serving.isolation import examine
 from edge.system.machine import Finding, Machine, Probe
@@ -25,6 +26,7 @@ PROBES: tuple[tuple[str, Probe, float], ...] = (  # name, probe, seconds it may 
     ("trust", trust.bundle, 90),
     ("slots", slots.slots, 30),
     ("self-test", selftest.last, 5),
+    ("control", state.control, 30),
     ("Edge TPU", coral.coral, 5),
     ("picamera2", cameras.libcamera, 30),
     ("V4L2 cameras", cameras.v4l2, 5),

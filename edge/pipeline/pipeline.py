@@ -20,7 +20,7 @@ from edge.errors import EndOfFrames
 from edge.inference.answer import answer, cut
 from edge.inference.classifier import Verdict
 from edge.inference.contract import InputContract, Pixels
-from edge.inference.gates.base import Gates
+from edge.inference.gates.base import GateReport, Gates, Reading
 from edge.inference.licence import UNBOUND, Licence
 from edge.inference.shrinking import Scratch
 from edge.pipeline.counters import Counter, Counts
@@ -67,6 +67,8 @@ class Pipeline:
         licence: what may be answered.
         between: called by the classify stage between two frames, and while it waits for one; the judge is its own
             meanwhile. What it raises ends the run.
+        withheld: asked for every frame: why none may be answered now, as a gate that comes before all others; the
+            network is not asked then, and the gates are, for their values.
     """
 
     def __init__(
@@ -82,10 +84,11 @@ class Pipeline:
         frames: int | None = None,
         licence: Licence = UNBOUND,
         between: Callable[[], None] = lambda: None,
+        withheld: Callable[[], Reading | None] = lambda: None,
     ) -> None:
         self._camera, self._gates, self._judge, self._recorder = camera, gates, judge, recorder
         self._sampler, self._clock, self._every, self._frames = sampler, clock, every, frames
-        self._between, self._licence = between, licence
+        self._between, self._licence, self._withheld = between, licence, withheld
         self._counter, self.activity = Counter(), StageActivity()
         self._frame_pool, self._prepared_pool = buffer_pool(_FRAMES + sampler.active), prepared_pool(_PREPARED)
         self._captured: Handover[FrameJob] = Handover(1, newest_wins=not every)
@@ -206,6 +209,8 @@ class Pipeline:
                     self._give_back_frame(job)
                 start = perf_counter()
                 job.report = self._gates.check(prepared)
+                if (held := self._withheld()) is not None:
+                    job.report = GateReport((held, *job.report.readings))
                 job.latency_ms["gate"] = _since(start)
                 if contract.tiles is not None:
                     if job.report.refusal is None:

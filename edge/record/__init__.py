@@ -3,6 +3,7 @@
 __all__ = [
     "audit",
     "chain",
+    "control_entry",
     "entries",
     "export",
     "export_folder",

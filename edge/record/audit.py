@@ -17,7 +17,17 @@ from msgspec import Struct, to_builtins
 from edge.bundle.provenance import ON_SYNTHETIC
 from edge.errors import StoreError, StoreFull
 from edge.record.chain import ChainEnd, link
-from edge.record.entries import Body, EndBody, EventBody, Image, PrunedBody, RunBody, VerdictBody, read_body
+from edge.record.entries import (
+    Body,
+    ControlBody,
+    EndBody,
+    EventBody,
+    Image,
+    PrunedBody,
+    RunBody,
+    VerdictBody,
+    read_body,
+)
 from edge.record.images import IMAGES, LEFT_OVER, NAME, image_path, is_partial, older_path
 from edge.record.reader import PrunedMeanwhile, Row
 from edge.record.schema import DATABASE
@@ -37,6 +47,7 @@ class VerifyReport(Struct, frozen=True):
         folder: of the record. head: the entry up to which it was read; None where it cannot be.
         entries, verdicts, events, runs, not_ended, images: how many were read; a run that was killed did not end.
         signers: how many of the runs by `signed_by`: key ids, "unsigned", or "not recorded" of older runs.
+        controls: how many of control slides; of a control record alone.
         synthetic_certificates: how many of the runs had a bundle that synthetic images certified.
         ungated: how many of the runs asked no gate.
         pruned_through: entries up to this one were removed by retention, and the chain says so.
@@ -66,6 +77,7 @@ class VerifyReport(Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     unrecorded: int = 0
     left_over: int = 0
+    controls: int = 0
 
     @property
     def sound(self) -> bool:
@@ -82,7 +94,8 @@ class VerifyReport(Struct, frozen=True):
         lines += self.findings
         if self.found > len(self.findings):
             lines.append(f"... and {self.found - len(self.findings)} more")
-        kinds = ((self.verdicts, "verdict"), (self.events, "event"), (self.runs, "run"))
+        kinds = [(self.verdicts, "verdict"), (self.events, "event"), (self.runs, "run")]
+        kinds += [(self.controls, "control")] if self.controls else []
         read = (
             f"{counted(self.entries, 'entry', 'entries')} ({', '.join(counted(*kind) for kind in kinds)}, "
             f"{self.not_ended} of them not ended), {counted(self.images, 'image')}"
@@ -184,6 +197,7 @@ class _Check:
             warnings=tuple(self._miscounted),
             unrecorded=unrecorded,
             left_over=sum(1 for _ in _files(self._store.folder, LEFT_OVER)),
+            controls=self._kinds[ControlBody],
         )
 
     def _find(self, text: str) -> None:
@@ -235,6 +249,9 @@ class _Check:
                     self._check_run(row, body)
                 case EndBody():
                     self._check_end(body)
+                case ControlBody():
+                    if body.run not in self._open_runs:
+                        self._find(f"entry {row.id}: the control's run {body.run} had not begun, or had ended")
                 case PrunedBody():
                     self._checkpoint = body.through, body.digest
         except (StoreError, ValueError) as error:  # ValueError: a path that no file can have

@@ -13,6 +13,7 @@ from edge.bundle.provenance import NOT_RECORDED, UNSIGNED, Provenance
 from edge.errors import StoreError
 from edge.inference.contract import InputContract
 from edge.record.chain import finite
+from edge.record.control_entry import ControlSeries, ControlTarget
 from edge.system.clock import Instant
 
 SLIDE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # begins with a letter or digit: never "..", never hidden
@@ -256,39 +257,6 @@ class PrunedBody(_Body, frozen=True, kw_only=True, tag="pruned"):
     removed: dict[str, int]
     carried_run: dict[str, Any] | None
     why: str
-
-
-class ControlSeries(Struct, frozen=True, omit_defaults=True):
-    """What the targets of a control hold for: where one of these changes, a new baseline begins.
-
-    Attributes:
-        slide: the control slide. lot: of slide or stain, as it was told; "" where it was not.
-        expected: its label; "" where none is expected.
-        bundle, bundle_digest: the model, and the sha256 of its manifest.
-        camera: its URI, without what a virtual one looks at. camera_setup: digest of its set-up, "" where it has none.
-
-    >>> ControlSeries("QC-1", "tiny-int8", "0" * 64, "picamera2:0").lot
-    ''
-    """
-
-    slide: str
-    bundle: str
-    bundle_digest: str
-    camera: str
-    camera_setup: str = ""
-    lot: str = ""
-    expected: str = ""
-
-
-class ControlTarget(Struct, frozen=True):
-    """Mean and standard deviation that a measure is judged against, from the series' baseline.
-
-    >>> ControlTarget(mean=232.5, sd=0.8).sd
-    0.8
-    """
-
-    mean: float
-    sd: float
 
 
 class ControlBody(_Body, frozen=True, kw_only=True, tag="control"):

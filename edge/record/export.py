@@ -14,7 +14,8 @@ from edge.bundle.provenance import BY_LAXER_POLICY, Provenance
 from edge.errors import StoreError, UsageError
 from edge.record.audit import VerifyReport, verify
 from edge.record.chain import ChainEnd
-from edge.record.entries import Body, Image, RunBody, VerdictBody, read_body
+from edge.record.entries import Body, ControlBody, Image, RunBody, VerdictBody, read_body
+from edge.record.export_cells import CONTROLS, cell, safe, write_controls
 from edge.record.export_folder import IMAGES, SUMS, Sums, check_target, new_folder, warn_of_target
 from edge.record.images import Place
 from edge.record.reader import Head, PrunedMeanwhile, Row
@@ -26,7 +27,6 @@ _log = logging.getLogger(__name__)
 
 
 CSV, JSON_LINES, HEAD, README = "verdicts.csv", "record.jsonl", "chain.json", "README.txt"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for a formula (OWASP, "CSV Injection")
 _BEFORE = ("field", "utc", "utc_ns", "clock_synchronized", "slide", "label", "reason", "detail")
 _AFTER = (
     *("run", "camera", "simulated", "bundle", "bundle_digest", "certified", "runtime", "runtime_version", "kind"),
@@ -70,6 +70,7 @@ class SlideSummary:
     verdicts: int = 0
     entries: int = 0
     images: int = 0
+    controls: int = 0
     first_field: int = 0
     last_field: int = 0
     removed: Removed | None = None
@@ -164,6 +165,9 @@ def _write(store: Store, slide: str, head: Head, staging: Path, checked: VerifyR
         _copy_images(store, staging / JSON_LINES, sums, summary)
         with sums.text(CSV) as table:
             _write_table(staging / JSON_LINES, summary, table)
+        if summary.controls:
+            with sums.text(CONTROLS) as table:
+                write_controls(staging / JSON_LINES, table)
         with sums.text(HEAD) as stream:
             stream.write(json_format.dumps(to_builtins(_chain_record(slide, head, summary, checked)), indent=2) + "\n")
         with sums.text(README) as stream:
@@ -206,6 +210,8 @@ def _count(store: Store, summary: SlideSummary, body: Body) -> None:
     summary.entries += 1
     if isinstance(body, RunBody):
         _count_run(summary, body)
+    elif isinstance(body, ControlBody):
+        summary.controls += 1
     elif isinstance(body, VerdictBody):
         if body.run != summary.run:  # its beginning was removed: columns and warnings rest on it all the same
             text = store.run_body(body.run)
@@ -264,9 +270,9 @@ def _write_table(lines: Path, summary: SlideSummary, table: IO[str]) -> None:
     runs: dict[int, Mapping[str, Any]] = {}
     columns = [
         *_BEFORE,
-        *(f"probability_{_safe(label)}" for label in summary.labels),
-        *(f"gate_{_safe(gate)}" for gate in summary.gates),
-        *(f"{_safe(stage)}_ms" for stage in summary.stages),
+        *(f"probability_{safe(label)}" for label in summary.labels),
+        *(f"gate_{safe(gate)}" for gate in summary.gates),
+        *(f"{safe(stage)}_ms" for stage in summary.stages),
         *_tile_columns(summary),
         *_AFTER,
     ]
@@ -280,7 +286,7 @@ def _write_table(lines: Path, summary: SlideSummary, table: IO[str]) -> None:
             elif entry["type"] == "verdict":
                 if entry["run"] not in runs:
                     runs = {entry["run"]: summary.carried.get(entry["run"], {})}
-                writer.writerow([_cell(value) for value in _row(record, runs[entry["run"]], summary)])
+                writer.writerow([cell(value) for value in _row(record, runs[entry["run"]], summary)])
 
 
 def _row(record: Mapping[str, Any], run: Mapping[str, Any], summary: SlideSummary) -> list[Any]:
@@ -304,7 +310,7 @@ def _tile_columns(summary: SlideSummary) -> list[str]:
     """`tiles`, columns x rows, and the network's own output of every tile and label; none without tiles."""
     if not summary.tiles:
         return []
-    return ["tiles", *(f"tile_{k}_{_safe(label)}" for k in range(1, summary.tiles + 1) for label in summary.labels)]
+    return ["tiles", *(f"tile_{k}_{safe(label)}" for k in range(1, summary.tiles + 1) for label in summary.labels)]
 
 
 def _tile_cells(entry: Mapping[str, Any], run: Mapping[str, Any], summary: SlideSummary) -> list[Any]:
@@ -315,18 +321,6 @@ def _tile_cells(entry: Mapping[str, Any], run: Mapping[str, Any], summary: Slide
     by_label += [{}] * (summary.tiles - len(by_label))
     shape = None if tiling is None else f"{tiling['columns']}x{tiling['rows']}"
     return [shape, *(tile.get(label) for tile in by_label for label in summary.labels)]
-
-
-def _cell(value: Any) -> Any:
-    """A value as a cell: numbers by their shortest exact spelling, text that no spreadsheet runs."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return _safe(value) if isinstance(value, str) else value
-
-
-def _safe(text: str) -> str:
-    text = text.replace("\0", "\\0")
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 # --- what goes with it ----------------------------------------------------------------------------------------
@@ -371,6 +365,7 @@ def _readme(slide: str, head: Head, summary: SlideSummary, checked: VerifyReport
             "UNGATED: at least one run asked no gate, so that frames were judged that cannot be: out of focus, dark, "
             "or unlike\nwhat the model was made from (column `ungated`).\n\n"
         )
+    controls = f"{CONTROLS}     one control a row.\n" if summary.controls else ""
     judged_by = "".join(f"Judged by {bundle}.\n" for bundle in summary.bundles)
     return f"""Slide {slide}: {counted(summary.verdicts, "verdict")}, {counted(summary.images, "image")}.
 {judged_by}
@@ -380,7 +375,7 @@ Research use only: this is no medical device, and no verdict in here is a diagno
                  has a ' before it. Spreadsheets may still show a slide such as 1E5 as a number: import it as text.
 {JSON_LINES}     all entries of the slide (runs, events, verdicts) exactly as recorded, one a line, with their digests.
 {IMAGES}/          the images that were kept, by field number, a folder for each thousand of fields.
-{SUMS}       check with `sha256sum -c {SUMS}`.
+{controls}{SUMS}       check with `sha256sum -c {SUMS}`.
 {HEAD}       the end of the record's hash chain at the time of the export:
                  record {head.record}
                  entry {head.id}

@@ -22,7 +22,12 @@ def store_folder(text: str) -> Path:
     return Path(text) if text else default_store()
 
 
+def holds_record(folder: Path) -> bool:
+    """Whether something of a record is in `folder`; whether it is sound is another question."""
+    return folder.is_dir() and any(os.path.lexists(folder / name) for name in (DATABASE, IMAGES))
+
+
 def require_record(folder: Path) -> None:
     """Raise UsageError unless something of a record is in `folder`; whether it is sound is another question."""
-    if not folder.is_dir() or not any(os.path.lexists(folder / name) for name in (DATABASE, IMAGES)):
+    if not holds_record(folder):
         raise UsageError(f"{folder}: no record here; name its folder with --store")

@@ -48,6 +48,12 @@ every_hours = 24                        # inside a run; it cannot be turned off
 name = "lab-3"                          # this laboratory: only bundles that it accepted run here; left out: any
 study = false                           # true: also others, and every verdict says that they were not accepted
 
+[control]
+demand = "none"                         # daily: no frame is answered without a control that passed (`edge control`)
+slides = []                             # the control slides that must have passed; empty: any, and none failed last
+valid_hours = 24                        # how long a control holds
+baseline = 20                           # controls that targets are made from
+
 [retention]
 days = 365                              # left out: no limit
 gigabytes = 20
@@ -69,6 +75,7 @@ from msgspec import Meta
 
 from edge.bundle.trusted import DEFAULT_PROFILE
 from edge.cameras.base import CameraSettings
+from edge.commissioning.control.settings import ControlSettings
 from edge.errors import SettingsError
 from edge.record.image_sampling import KEEP, Keep
 from edge.record.location import default_store
@@ -184,6 +191,7 @@ class Settings:
     retention: Retention = field(default_factory=Retention)
     selftest: SelfTestSettings = field(default_factory=SelfTestSettings)
     site: SiteSettings = field(default_factory=SiteSettings)
+    control: ControlSettings = field(default_factory=ControlSettings)
 
     @property
     def store(self) -> Path:
@@ -273,6 +281,7 @@ def parse(table: Mapping[str, Any]) -> Settings:
         retention=_read(table, "retention", Retention),
         selftest=_read(table, "selftest", SelfTestSettings),
         site=_read(table, "site", SiteSettings),
+        control=_read(table, "control", ControlSettings),
     )
 
 
@@ -286,6 +295,7 @@ _SECTIONS: dict[str, tuple[type[_Dataclass], ...]] = {
     "retention": (Retention,),
     "selftest": (SelfTestSettings,),
     "site": (SiteSettings,),
+    "control": (ControlSettings,),
 }
 _TYPES = {  # msgspec's names
     "array": "a list in square brackets",

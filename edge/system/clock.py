@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 JUMP_S = 1.0
@@ -95,6 +96,18 @@ def kernel_synchronized() -> bool | None:
     if adjtimex is None or adjtimex(ctypes.byref(status)) == -1:  # forbidden in some sandboxes
         return None
     return bool(status.maxerror < _UNSYNCHRONIZED_US)
+
+
+@functools.cache
+def boot_id() -> str:
+    """The id of this start of the machine, within which monotonic clocks of all processes agree; "" where it has none.
+
+    Source: proc_sys_kernel(5), random/boot_id.
+    """
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
 
 
 @functools.cache

@@ -40,6 +40,8 @@ class Machine:
         bundle: folder of the bundle that the interpreters are tried with; None for the shipped one.
         keys: folder of the trusted keys that the settings name; None for the default one.
         gates_off: names of gates that they turn off. ungated: they turn all off.
+        camera_setup: folder of the camera's set-up that they name; None for none.
+        control_demanded: they demand controls. control_slides, control_hours: of which slides, and how long one holds.
         edgetpu: the Edge TPU that the settings ask for; "" for none. fallback: the CPU may do its work.
         architecture: as `platform.machine()` says it. bits: of this Python.
         user: name; uid, gids: numbers of this process.
@@ -59,6 +61,10 @@ class Machine:
     keys: Path | None = None
     gates_off: tuple[str, ...] = ()
     ungated: bool = False
+    camera_setup: Path | None = None
+    control_demanded: bool = False
+    control_slides: tuple[str, ...] = ()
+    control_hours: float = 24.0
     edgetpu: str = ""
     fallback: bool = False
     architecture: str = field(default_factory=platform.machine)

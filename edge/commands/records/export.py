@@ -25,6 +25,7 @@ class ExportRequest:
     to: Path
     json: bool
     eject: bool = False
+    control: bool = False
 
     def execute(self) -> Outcome:
         """Code 0, or 1 when it was exported and something is wrong with the record.
@@ -34,13 +35,15 @@ class ExportRequest:
         """
         from msgspec import to_builtins
 
+        from edge.commissioning.control.control_record import control_folder
         from edge.record import export, export_folder
         from edge.record.location import require_record
         from edge.system.media.ejection import eject
 
-        require_record(self.store)
-        drive = export_folder.drive_of(self.store, self.to) if self.eject else None
-        summary, checked = export.export(self.store, self.slide, self.to)
+        folder = control_folder(self.store) if self.control else self.store
+        require_record(folder)
+        drive = export_folder.drive_of(folder, self.to) if self.eject else None
+        summary, checked = export.export(folder, self.slide, self.to)
         ejected = None if drive is None else eject(drive)
         findings = [*checked.findings, *summary.problems]
         record = {
@@ -64,7 +67,9 @@ class ExportRequest:
         return Outcome(ANSWER_IS_NO if findings else DONE, record=record, text=text)
 
 
-def export(slide: str, to: str, store: str = "", eject: bool = False, json: bool = False) -> ExportRequest:
+def export(
+    slide: str, to: str, store: str = "", eject: bool = False, control: bool = False, json: bool = False
+) -> ExportRequest:
     """Write what is recorded of a slide to a folder: CSV, JSON lines, images and checksums.
 
     Args:
@@ -72,6 +77,7 @@ def export(slide: str, to: str, store: str = "", eject: bool = False, json: bool
         to: folder, new or empty, in one that exists.
         store: folder of the record.
         eject: write out and unmount the drive that it went to, so that it may be pulled, or say what is left to do.
+        control: a control slide, from the control record: its controls are in controls.csv.
         json: print one JSON object.
     """
     from edge.record.entries import require_slide
@@ -83,4 +89,4 @@ def export(slide: str, to: str, store: str = "", eject: bool = False, json: bool
         raise UsageError(f"--{error}") from None
     if not to:
         raise UsageError("edge export needs --to: the folder to be made")
-    return ExportRequest(store_folder(store), slide, Path(to), json, eject)
+    return ExportRequest(store_folder(store), slide, Path(to), json, eject, control)

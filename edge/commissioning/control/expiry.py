@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from edge.commissioning.control.standing import applies
-from edge.record.entries import ControlBody, ControlSeries
+from edge.commissioning.control.series import same_instrument
+from edge.record.control_entry import ControlSeries
+from edge.record.entries import ControlBody
 
 STAIN, LAMP, CAMERA, RESTARTED = "stain_changed", "lamp_changed", "camera_changed", "control_restarted"
 _POINTS_TO = {"stain": STAIN, "brightness": LAMP, "white_red": LAMP, "white_blue": LAMP, "focus": CAMERA}
@@ -23,7 +24,7 @@ def expired(controls: Sequence[ControlBody], under: ControlSeries, accepted_utc_
     """
     last: dict[str, ControlBody] = {}
     for control in controls:
-        if applies(control.series, under):
+        if same_instrument(control.series, under):
             before = last.get(control.slide)
             restarted = before is not None and before.series != control.series and control.utc_ns > accepted_utc_ns
             if restarted and before is not None and before.broken:

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from edge.commissioning.control.measures import MEASURES
+from edge.commissioning.control.series import same_instrument
 from edge.commissioning.control.settings import ControlSettings
-from edge.record.entries import ControlBody, ControlSeries
+from edge.record.control_entry import ControlSeries
+from edge.record.entries import ControlBody
 from edge.system.clock import Instant
 
 OVERDUE, FAILED = "control_overdue", "control_failed"
@@ -31,15 +34,6 @@ class Standing(Struct, frozen=True):
     hours: float | None = None
 
 
-def applies(series: ControlSeries, to: ControlSeries) -> bool:
-    """Whether a control of `series` is one of the bundle, camera and set-up of `to`; slide, lot and label are free."""
-    return (series.bundle_digest, series.camera, series.camera_setup) == (
-        to.bundle_digest,
-        to.camera,
-        to.camera_setup,
-    )
-
-
 def standing(
     controls: Sequence[ControlBody], settings: ControlSettings, under: ControlSeries, now: Instant, boot: str
 ) -> Standing:
@@ -52,7 +46,7 @@ def standing(
     """
     if not settings.demanded:
         return Standing(None, "no control is demanded")
-    last = {each.slide: each for each in controls if applies(each.series, under)}
+    last = {each.slide: each for each in controls if same_instrument(each.series, under)}
     slides = settings.slides or tuple(last)
     missing = [slide for slide in slides if slide not in last]
     if missing or not slides:
@@ -76,7 +70,7 @@ def standing(
 
 def why(control: ControlBody) -> str:
     """What was wrong with a control, in one sentence."""
-    rules = [f"{measure} breaks {', '.join(names)}" for measure, names in control.broken.items()]
+    rules = [f"{_words(measure)} breaks {', '.join(names)}" for measure, names in control.broken.items()]
     return "; ".join([*control.checks.values(), *rules]) or "nothing was wrong"
 
 
@@ -108,6 +102,10 @@ def _unknown_age(control: ControlBody, now: Instant) -> str:
     if now.utc_ns < control.utc_ns:
         return f"{at}, and the clock says {now.utc[:19]}Z: it was set back, or is wrong"
     return f"{at}, before the machine was started, and its clock is not synchronized since"
+
+
+def _words(measure: str) -> str:
+    return MEASURES[measure].words if measure in MEASURES else measure
 
 
 def _baseline(control: ControlBody) -> str:

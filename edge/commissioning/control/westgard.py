@@ -101,6 +101,23 @@ def broken(z: Series, within_run: Series = ()) -> tuple[str, ...]:
     return tuple(name for name, rule in RULES.items() if (r_4s(z, within_run) if rule is r_4s else rule(z)))
 
 
+def one_more_breaks(z: Series) -> tuple[str, ...]:
+    """The names of the rules that one or two more on the same side would break: a warning before they do.
+
+    Whatever moves slowly is warned of here one control before 2-2s or 4-1s rejects it, and two before 10x. Of sound
+    measurements 4.6, 0.8 and 0.8 % are warned of.
+
+    >>> one_more_breaks([1.1] * 3), one_more_breaks([0.1] * 8), one_more_breaks([2.1])
+    (('4-1s',), ('10x',), ('2-2s',))
+    """
+    near = {
+        "2-2s": one_2s(z) and not two_2s(z),
+        "4-1s": _same_side(z, count=3, limit=1) and not four_1s(z),
+        "10x": _same_side(z, count=8, limit=0) and not ten_x(z),
+    }
+    return tuple(name for name, is_near in near.items() if is_near)
+
+
 def _same_side(z: Series, count: int, limit: float) -> bool:
     newest = z[len(z) - count :] if len(z) >= count else ()
     return len(newest) > 0 and (all(each > limit for each in newest) or all(each < -limit for each in newest))

@@ -1,0 +1,92 @@
+"""The demand of controls while a run goes on: asked for every frame, and read anew when another process controls."""
+
+from collections.abc import Callable, Iterator
+from time import monotonic
+
+from edge.commissioning.control.control_record import ControlRecord
+from edge.commissioning.control.series import same_instrument
+from edge.commissioning.control.settings import ControlSettings
+from edge.commissioning.control.standing import OVERDUE, Standing, finite_hours, standing
+from edge.errors import StoreError
+from edge.inference.gates.base import Reading
+from edge.record.control_entry import ControlSeries
+from edge.record.entries import ControlBody
+from edge.system.clock import Clock, boot_id
+
+PASSED = "control_passed"  # an event: frames are answered again, or from the start
+LOOK_EVERY_S = 2.0
+
+
+class ControlWatch:
+    """Whether frames of a run may be answered.
+
+    `look` is called by one thread, `withheld` by any.
+
+    Args:
+        record: of controls. under: bundle, camera and set-up of the run.
+        boot: id of the machine's start. now: seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        record: ControlRecord,
+        settings: ControlSettings,
+        under: ControlSeries,
+        clock: Clock,
+        *,
+        boot: str | None = None,
+        now: Callable[[], float] = monotonic,
+    ) -> None:
+        self._record, self._settings, self._under, self._clock = record, settings, under, clock
+        self._boot = boot_id() if boot is None else boot
+        self._now, self._due = now, now()
+        self._latest: tuple[ControlBody, ...] = ()  # one a slide, of this bundle, camera and set-up
+        self._unreadable = ""
+        self._told: str | None = "nothing yet"
+
+    def look(self) -> Iterator[tuple[str, str]]:
+        """Read what another process controlled, now and then; kind and sentence of an event where the answer changed.
+
+        Once a control is demanded, the first look says how it stands.
+        """
+        if not self._settings.demanded:
+            return
+        if self._now() >= self._due:
+            self._due = self._now() + LOOK_EVERY_S
+            self._read()
+        found = self.standing()
+        if found.reason != self._told:
+            self._told = found.reason
+            yield found.reason or PASSED, f"{found.detail}{self._named()}"
+
+    def standing(self) -> Standing:
+        """How it stands at this moment, by what the last look read."""
+        if self._unreadable and self._settings.demanded:
+            return Standing(OVERDUE, f"control overdue: {self._unreadable}")
+        return standing(self._latest, self._settings, self._under, self._clock.now(), self._boot)
+
+    def withheld(self) -> Reading | None:
+        """Why a frame is not answered, as a gate says it; None where it may be."""
+        if not self._settings.demanded:
+            return None
+        found = self.standing()
+        if found.reason is None:
+            return None
+        limit = self._settings.valid_hours
+        return Reading(found.reason, finite_hours(found.hours), limit, "hours", True, found.detail)
+
+    def _read(self) -> None:
+        try:
+            if self._record.look() or self._unreadable:
+                last = {each.slide: each for each in self._record.bodies if same_instrument(each.series, self._under)}
+                self._latest = tuple(last.values())
+            self._unreadable = ""
+        except (StoreError, OSError) as error:
+            self._unreadable = str(error)
+
+    def _named(self) -> str:
+        """The end of the control record, so that the run's record holds on to it."""
+        if not self._record.controls:
+            return ""
+        row, body = self._record.controls[-1]
+        return f"; last in the control record: entry {row.id} of {body.slide}, {body.outcome}, digest {row.digest[:16]}"

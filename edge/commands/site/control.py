@@ -61,9 +61,12 @@ class ControlRequest:
         from edge.commissioning.control.control_record import ControlRecord, control_folder
         from edge.record.store import Store
         from edge.serving.serve import RESEARCH_USE, serve
+        from edge.system.files import require_writable
 
         _log.info(RESEARCH_USE)
         settings = self.settings
+        if self.out is not None:
+            require_writable(self.out, "--out")
         folder = control_folder(settings.store)
         _require_owner(settings.store)
         served = serve(
@@ -182,6 +185,7 @@ class HistoryRequest:
         from edge.commissioning.control import report
         from edge.commissioning.control.charts import slides_of
         from edge.commissioning.control.control_record import ControlRecord, control_folder
+        from edge.system.files import require_writable
 
         folder = control_folder(self.store)
         record = ControlRecord(folder)
@@ -191,6 +195,7 @@ class HistoryRequest:
             whose = f" of {self.slide}" if self.slide else ""
             raise UsageError(f"{folder}: no control{whose} was recorded; `edge control --slide QC-1` takes one")
         if self.out is not None:
+            require_writable(self.out, "--out")
             _write_charts(record.bodies, self.slide, self.out)
         charts = {each.series.slide: each for each in slides_of(record.bodies, self.slide)}
         shown = [report.record(row, body, None) for row, body in controls]
@@ -254,7 +259,7 @@ def control(
         _require_name(slide)
     folder = optional_path(out)
     if folder is not None:
-        _require_drawing(folder)
+        _require_drawing()
     if history:
         return HistoryRequest(settings.store, slide, folder, json)
     if not slide:
@@ -324,10 +329,8 @@ def _require_owner(store: Path) -> None:
     raise UsageError(f"{store} belongs to {owner}, who must take the control: `sudo -u {owner} edge control ...`")
 
 
-def _require_drawing(folder: Path) -> None:
+def _require_drawing() -> None:
     import importlib.util
-
-    from edge.system.files import require_writable
 
     for package, extra in (("matplotlib", "models"), ("jinja2", "page")):
         if importlib.util.find_spec(package) is None:
@@ -335,7 +338,6 @@ def _require_drawing(folder: Path) -> None:
                 f"--out needs {package}, which is not installed: pip install '.[{extra}]' in a clone of Leukoscope, or "
                 "draw the charts elsewhere from a copy of the record (`edge control --history --out`)"
             )
-    require_writable(folder, "--out")
 
 
 def _write_charts(controls: Sequence["ControlBody"], slide: str, folder: Path) -> None:

@@ -7,7 +7,7 @@ from edge.record.control_entry import ControlSeries
 from edge.record.entries import ControlBody
 
 STAIN, LAMP, CAMERA, RESTARTED = "stain_changed", "lamp_changed", "camera_changed", "control_restarted"
-_POINTS_TO = {"stain": STAIN, "brightness": LAMP, "white_red": LAMP, "white_blue": LAMP, "focus": CAMERA}
+_POINTS_TO = {"stain": STAIN, "brightness": LAMP, "white": LAMP, "focus": CAMERA}
 
 
 def expired(controls: Sequence[ControlBody], under: ControlSeries, accepted_utc_ns: int) -> str | None:

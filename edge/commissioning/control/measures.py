@@ -37,8 +37,7 @@ class Measure:
 MEASURES: Mapping[str, Measure] = {
     "stain": Measure("stain distance", "of the limit", 0.01),
     "brightness": Measure("brightness between the cells", "grey level", 0.5),
-    "white_red": Measure("white: red against green", "", 0.002),
-    "white_blue": Measure("white: blue against green", "", 0.002),
+    "white": Measure("white: red against blue", "", 0.002),
     "focus": Measure("focus: width of the sharpest edges", "px", 0.01),
     "refused": Measure("share refused", "", None),
     "probability": Measure("mean probability", "", 0.005),
@@ -55,7 +54,7 @@ class FieldNumbers:
 
     Attributes:
         stain: distance of its stain from the training images, as a part of the limit; of all novelty where a bundle has
-            no such family. brightness: grey level 0..255 of the clear ground. white: its (red, blue) against green.
+            no such family. brightness: grey level 0..255 of the clear ground. white: its red against blue.
         focus: width of the sharpest edges, pixels of the prepared frame.
         label, reason: as `Answer`. probability: of the expected label, else of the likeliest; None where the network
             was not asked.
@@ -63,7 +62,7 @@ class FieldNumbers:
 
     stain: float | None
     brightness: float | None
-    white: tuple[float, float] | None
+    white: float | None
     focus: float
     label: str | None
     reason: str | None
@@ -81,7 +80,7 @@ def numbers_of(view: View, novelty: Novelty | None, answer: Answer, expected: in
     if cv2.countNonZero(view.ground):
         red, green, blue = cv2.mean(view.patches, view.ground)[:3]
         brightness = red * _LUMA[0] + green * _LUMA[1] + blue * _LUMA[2]
-        white = (red / green, blue / green) if green > 0 else None
+        white = red / blue if blue > 0 else None
     shares = {} if novelty is None else novelty.shares(view)
     stain = shares["stain"][0] if "stain" in shares else max((each for each, _ in shares.values()), default=None)
     probability = None
@@ -105,12 +104,10 @@ def summary(fields: Sequence[FieldNumbers], expected: str) -> dict[str, float | 
         fields: at least one. expected: label; "" where none is expected.
     """
     answered = [field.label for field in fields if field.label is not None]
-    whites = [field.white for field in fields if field.white is not None]
     return {
         "stain": _of(median, [field.stain for field in fields]),
         "brightness": _of(fmean, [field.brightness for field in fields]),
-        "white_red": _of(fmean, [red for red, _ in whites]),
-        "white_blue": _of(fmean, [blue for _, blue in whites]),
+        "white": _of(fmean, [field.white for field in fields]),
         "focus": _of(median, [field.focus for field in fields]),
         "refused": 1 - len(answered) / len(fields),
         "probability": _of(fmean, [field.probability for field in fields]),

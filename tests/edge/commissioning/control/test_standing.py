@@ -96,7 +96,7 @@ ACCEPTED = at(-24).utc_ns
     ("measure", "name"),
     [
         ("brightness", "lamp_changed"),
-        ("white_red", "lamp_changed"),
+        ("white", "lamp_changed"),
         ("stain", "stain_changed"),
         ("focus", "camera_changed"),
     ],

@@ -16,6 +16,7 @@ from edge.commands.command_line import Outcome
 from edge.commands.run_output import VerdictOutput, printing
 from edge.commands.terminal.log import messages_through
 from edge.commissioning.camera.changes import setup_change
+from edge.commissioning.camera.light_watch import LIGHT, LightWatch, said
 from edge.commissioning.control.camera_lease import CameraLease
 from edge.commissioning.control.control_record import ControlRecord, control_folder
 from edge.commissioning.control.series import series_of
@@ -58,7 +59,7 @@ from edge.update.slots import Slots, default_slots
 _log = logging.getLogger(__name__)
 
 _TICK_S = 0.25
-_LOOK_AT_BUNDLE_EVERY = 8  # ticks
+_LOOK_AT_BUNDLE_EVERY, _TELL_LIGHT_EVERY = 8, 14_400  # ticks; the latter an hour
 _STOP_GRACE_S = 1.0  # after which a camera that still blocks is closed under its thread
 _STAGES_END_S = 2.0  # for stages to end that have nothing left to do; a capture that hangs is not waited for longer
 
@@ -214,6 +215,7 @@ class _Run:
         )
         every = request.every or not camera.live
         keep = settings.record.keep or ("none" if camera.kind == "replay" else "every" if every else "second")
+        self._light = LightWatch(camera)
         self._pipeline = Pipeline(
             self._supervised,
             served.gates,
@@ -226,6 +228,7 @@ class _Run:
             licence=served.licence,
             between=self._selftest,
             withheld=self._control.withheld,
+            gated=self._light,
         )
         self._watchdog = Watchdog(
             notifier,
@@ -285,6 +288,7 @@ class _Run:
             self._event(
                 "output_lost", f"{counted(self._output.lost, 'line')} could not be printed ({self._output.why})"
             )
+        self._tell_light()
         try:
             if self._recorder.commit():
                 counts = self._pipeline.counts.with_stored(self._store.stored(self._run))
@@ -312,6 +316,8 @@ class _Run:
                 if not withdrawn and (withdrawn := trust.withdrawn()):
                     self._event("bundle_withdrawn", f"{withdrawn}; the run ends")
                     self._stop.set()
+            if ticks % _TELL_LIGHT_EVERY == 0:
+                self._tell_light()
             if self._stop.is_set() and not told:
                 told = True
                 self._pipeline.stop()
@@ -334,6 +340,13 @@ class _Run:
     def _look_at_controls(self) -> None:
         for kind, detail in self._control.look():
             self._event(kind, detail)
+
+    def _tell_light(self) -> None:
+        """Store how bright and sharp the camera has seen since the last time."""
+        if measures := self._light.taken():
+            self._recorder.event(LIGHT, said(measures), measures)
+        for warning in self._light.warnings(measures):
+            _log.warning(warning)
 
     def _camera_event(self, event: CameraEvent) -> None:
         self._event(event.kind, event.detail)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from edge.diagnostics import board, cameras, coral, selftest, slots, software, storage, trust
+from edge.diagnostics import board, camera_setup, cameras, coral, selftest, slots, software, storage, trust
 from edge.diagnostics.control import state
 from edge.inference.runtime.runtimes import RUNTIMES
 from edge.serving.isolation import examine
@@ -31,6 +31,7 @@ PROBES: tuple[tuple[str, Probe, float], ...] = (  # name, probe, seconds it may 
     ("picamera2", cameras.libcamera, 30),
     ("V4L2 cameras", cameras.v4l2, 5),
     ("groups", cameras.groups, 5),
+    ("camera set-up", camera_setup.setup_and_trend, 30),
     ("disk", storage.disk, 20),
     ("retention", storage.retention, 20),
     ("memory", board.memory, 5),

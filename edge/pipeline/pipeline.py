@@ -69,6 +69,8 @@ class Pipeline:
             meanwhile. What it raises ends the run.
         withheld: asked for every frame: why none may be answered now, as a gate that comes before all others; the
             network is not asked then, and the gates are, for their values.
+        gated: called by the gate stage with each prepared frame, the name of the gate that refused it or "", and when
+            it was taken, nanoseconds of the monotonic clock.
     """
 
     def __init__(
@@ -85,10 +87,11 @@ class Pipeline:
         licence: Licence = UNBOUND,
         between: Callable[[], None] = lambda: None,
         withheld: Callable[[], Reading | None] = lambda: None,
+        gated: Callable[[Pixels, str, int], None] = lambda pixels, refused_by, at_ns: None,
     ) -> None:
         self._camera, self._gates, self._judge, self._recorder = camera, gates, judge, recorder
         self._sampler, self._clock, self._every, self._frames = sampler, clock, every, frames
-        self._between, self._licence, self._withheld = between, licence, withheld
+        self._between, self._licence, self._withheld, self._gated = between, licence, withheld, gated
         self._counter, self.activity = Counter(), StageActivity()
         self._frame_pool, self._prepared_pool = buffer_pool(_FRAMES + sampler.active), prepared_pool(_PREPARED)
         self._captured: Handover[FrameJob] = Handover(1, newest_wins=not every)
@@ -209,6 +212,8 @@ class Pipeline:
                     self._give_back_frame(job)
                 start = perf_counter()
                 job.report = self._gates.check(prepared)
+                refusal = job.report.refusal
+                self._gated(prepared, "" if refusal is None else refusal.gate, job.at.monotonic_ns)
                 if (held := self._withheld()) is not None:
                     job.report = GateReport((held, *job.report.readings))
                 job.latency_ms["gate"] = _since(start)

@@ -4,7 +4,7 @@ A verdict exists once it is stored (DESIGN, decision 9): what waits here was nev
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Protocol
 
@@ -82,9 +82,9 @@ class Recorder:
         with self._lock:
             self._set_due()
 
-    def event(self, kind: str, detail: str) -> None:
+    def event(self, kind: str, detail: str, measures: Mapping[str, float] | None = None) -> None:
         """Take an event; stored with the next commit."""
-        happened = Event(self._clock.now(), kind, detail)
+        happened = Event(self._clock.now(), kind, detail, measures)
         with self._lock:
             if len(self._events) < MOST_EVENTS:
                 self._events.append(happened)

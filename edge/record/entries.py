@@ -136,7 +136,8 @@ class Entry:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened beside the verdicts: a stalled camera, a clock that was set, a full disk.
+    """Something that happened beside the verdicts: a stalled camera, a clock that was set, a full disk; and what was
+    measured then, a number by name, where something was.
 
     >>> event_body(1, "s1", Event(Instant(0, 0, None), "clock_jump", "the clock moved by +3.0 s")).kind
     'clock_jump'
@@ -145,6 +146,7 @@ class Event:
     at: Instant
     kind: str
     detail: str
+    measures: Mapping[str, float] | None = None
 
 
 class Image(Struct, frozen=True):
@@ -216,7 +218,7 @@ class VerdictBody(_Body, frozen=True, kw_only=True, tag="verdict"):
 
 
 class EventBody(_Body, frozen=True, kw_only=True, tag="event"):
-    """An event of a run, or of the record itself (no run, no slide).
+    """An event of a run, or of the record itself (no run, no slide). Without numbers there is no key `measures`.
 
     >>> event_body(None, None, Event(Instant(0, 0, None), "swept", "1 image moved")).run is None
     True
@@ -226,6 +228,7 @@ class EventBody(_Body, frozen=True, kw_only=True, tag="event"):
     slide: str | None
     kind: str
     detail: str
+    measures: dict[str, float] | UnsetType = UNSET
 
 
 class EndBody(_Body, frozen=True, kw_only=True, tag="end"):
@@ -345,7 +348,8 @@ def read_body(text: str) -> Body:
 
 def event_body(run: int | None, slide: str | None, event: Event) -> EventBody:
     """An event of a run, or of the record itself (no run, no slide)."""
-    return EventBody(run=run, slide=slide, **moment(event.at), kind=event.kind, detail=event.detail)
+    measures = UNSET if event.measures is None else dict(event.measures)
+    return EventBody(run=run, slide=slide, **moment(event.at), kind=event.kind, detail=event.detail, measures=measures)
 
 
 def verdict_body(run: int, slide: str, field: int, entry: Entry, image: Image | None) -> VerdictBody:

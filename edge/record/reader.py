@@ -148,6 +148,14 @@ class Reader:
             body = None if found is None else read_body(str(found[0]))
             return body if isinstance(body, EventBody) else None
 
+    def events(self, kind: str) -> list[EventBody]:
+        """All events of a kind, in order."""
+        query = """SELECT body FROM entries WHERE type = 'event' AND type != 'verdict'
+                   AND json_extract(body, '$.kind') = ? ORDER BY id"""
+        with self._reading() as connection:
+            bodies = [read_body(str(row[0])) for row in connection.execute(query, (kind,))]
+        return [body for body in bodies if isinstance(body, EventBody)]
+
     def last_run(self) -> RunBody | None:
         """The entry that began the last run, also where it was pruned and the run goes on; None where there is none."""
         query = "SELECT body FROM entries WHERE type = 'run' AND type != 'verdict' ORDER BY id DESC LIMIT 1"

@@ -57,11 +57,11 @@ class Machine:
     root: Path = Path("/")
     store: Path = Path()
     camera: str = ""
+    camera_setup: Path | None = None
     bundle: Path | None = None
     keys: Path | None = None
     gates_off: tuple[str, ...] = ()
     ungated: bool = False
-    camera_setup: Path | None = None
     control_demanded: bool = False
     control_slides: tuple[str, ...] = ()
     control_hours: float = 24.0

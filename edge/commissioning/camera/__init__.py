@@ -1,3 +1,13 @@
 """Setting a camera up: light, flat field and magnification measured, and whether they still hold."""
 
-__all__ = ["changes", "folder", "light", "magnification", "measure", "red_cells"]
+__all__ = [
+    "changes",
+    "folder",
+    "history",
+    "light",
+    "light_watch",
+    "magnification",
+    "measure",
+    "red_cells",
+    "trend",
+]

@@ -13,7 +13,7 @@ from typing import Any
 
 from edge.cameras.base import Camera, CameraMode, CameraSettings
 from edge.cameras.setup.set_up_camera import CONFIRMED, unconfirmed
-from edge.commissioning.camera.looks import Look, look
+from edge.commissioning.camera.looks import CLIPPED, Look, look
 from edge.errors import CameraSetupError, EmptyFieldError
 
 _log = logging.getLogger(__name__)
@@ -27,6 +27,7 @@ _TRIES = 16
 _NEAR, _NEAR_WHITE, _GOOD_ENOUGH = 0.01, 0.008, 0.08  # of the level, of the whites, of the level when steps are coarse
 _FRAMES, _SKIP = 4, 3
 _MOST_CLIPPED = 0.005
+_TELLING = 1.02  # a change of light from which the tone curve is read
 _CHANGED, _ANSWERED = 1.25, 1.05  # an exposure changed by so much must change the light by so much
 _DARK, _DIM = 4.0, 30.0  # grey levels: no light; too little to tell its colour
 
@@ -94,10 +95,12 @@ def lock_light(camera: Camera, base: CameraSettings, *, level: float = LEVEL) ->
             _require_answer(camera.uri, before, now)
             power = _power(before, now, power)
         away = now.brightest / level - 1
-        if not now.clipped and abs(away) <= _NEAR and (not whites or _is_white(now.levels)):
+        is_white = not whites or _is_white(now.levels)
+        if not now.clipped and abs(away) <= _NEAR and is_white:
             return Locked(settings, mode, seen)
         following = _next(camera.uri, now, level, power, longest, whites=whites)
-        if not now.clipped and abs(away) <= _GOOD_ENOUGH and before is not None and _coarse(before, now, following):
+        near = not now.clipped and abs(away) <= _GOOD_ENOUGH and is_white
+        if near and before is not None and _coarse(before, now, following):
             return Locked(settings, mode, seen)
         before, now = now, following
     raise EmptyFieldError(
@@ -132,21 +135,23 @@ def _require_confirmed(uri: str, settings: CameraSettings, mode: CameraMode) -> 
 def _require_answer(uri: str, before: _Try, now: _Try) -> None:
     """Raise where a changed exposure left the light as it was, whatever the camera says of it."""
     ratio = now.light / before.light
-    same_white = max(a / b for a, b in zip(now.white, before.white, strict=True)) < _ANSWERED
-    if before.clipped or now.clipped or not same_white or max(ratio, 1 / ratio) < _CHANGED:
+    if max(ratio, 1 / ratio) < _CHANGED:
         return
-    answer = max(now.levels[1], 1.0) / max(before.levels[1], 1.0)
-    if max(answer, 1 / answer) < _ANSWERED and now.brightest > _DARK:
-        raise CameraSetupError(
-            f"{uri} ignores exposure_us: the field is at {before.levels[1]:.0f} of 255 with {before.exposure_us:.0f} "
-            f"us, and at {now.levels[1]:.0f} with {now.exposure_us:.0f} us: it cannot be set up"
-        )
+    same_white = before.white == now.white  # else red and blue changed for another reason, and green tells
+    channels = zip(before.levels, now.levels, (same_white, True, same_white), strict=True)
+    for then, value, tells in channels:
+        seen = min(then, value) > _DARK and max(then, value) < CLIPPED - 4
+        if tells and seen and max(value / then, then / value) < _ANSWERED:
+            raise CameraSetupError(
+                f"{uri} ignores exposure_us: the field is at {then:.0f} of 255 with {before.exposure_us:.0f} us, and "
+                f"at {value:.0f} with {now.exposure_us:.0f} us: it cannot be set up"
+            )
 
 
 def _power(before: _Try, now: _Try, known: float) -> float:
     """The tone curve's power between two tries, by green; `known` where they do not tell."""
     light, level = now.light / before.light, now.levels[1] / max(before.levels[1], 1.0)
-    if before.clipped or now.clipped or max(light, 1 / light) < 1.1 or level <= 0:
+    if before.clipped or now.clipped or max(light, 1 / light) < _TELLING or level <= 0:
         return known
     return min(max(math.log(level) / math.log(light), 0.3), 1.2) if (level > 1) == (light > 1) else known
 

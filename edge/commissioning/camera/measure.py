@@ -14,10 +14,10 @@ from edge.cameras.setup.flat_field import DARKEST, MOST_CLIPPED, FlatField, flat
 from edge.cameras.setup.set_up_camera import SetUpCamera, same_camera
 from edge.commissioning.camera.empty_field import require_empty
 from edge.commissioning.camera.light import LEVEL, Locked, lock_light
+from edge.commissioning.camera.light_watch import light_of
 from edge.commissioning.camera.looks import TIMEOUT_S, Look, blocks, look
 from edge.commissioning.camera.magnification import by_micrometer, by_red_cells
 from edge.commissioning.camera.red_cells import diameters, summary
-from edge.commissioning.camera.trend import light_of
 from edge.errors import CameraSettingsError, EmptyFieldError, EndOfFrames, FrameCorrupt
 from edge.inference.contract import InputContract, Pixels
 from edge.inference.gates.measures import WIDEST, View
@@ -105,8 +105,8 @@ def measure_scale(
             found += diameters(field)
             if len(found) >= _ENOUGH_CELLS:
                 break
-    focus = float(np.median(widths)) if widths and np.median(widths) < WIDEST else UNSET
-    return by_red_cells(summary(found)), round(focus, 3) if isinstance(focus, float) else UNSET
+    sharp = float(np.quantile(widths, 0.25)) if widths else WIDEST
+    return by_red_cells(summary(found)), round(sharp, 3) if sharp < WIDEST else UNSET
 
 
 def assemble(

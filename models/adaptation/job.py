@@ -47,7 +47,7 @@ from models.decision.network_gates import FILE as GATES_FILE
 from models.errors import SiteRefusedError, TooFewFieldsError
 from models.site.audit import audit_site
 from models.site.audit_record import SiteAudit
-from models.site.fields import SiteFields
+from models.site.fields import SiteFields, require_one_camera
 from models.site.slide_folds import most_folds, slide_folds
 from models.support.records import as_json, write_json
 from models.support.versions import versions
@@ -69,6 +69,7 @@ class Plan:
     Attributes:
         start, weights: as in `open_backbone`. benign: labels named so; () for those spelt so.
         tiles: (columns, rows); None measures red cells and cuts accordingly, (1, 1) takes the whole field.
+        mixed_cameras: that several cameras took the fields is meant.
         command: for the records.
     """
 
@@ -76,6 +77,7 @@ class Plan:
     weights: Path | None = None
     benign: tuple[str, ...] = ()
     tiles: tuple[int, int] | None = None
+    mixed_cameras: bool = False
     command: str = "models adapt"
 
 
@@ -127,11 +129,13 @@ def adapt(site: SiteFields, plan: Plan, out: Path) -> Adapted:
     Raises:
         SiteRefusedError: the audit refuses the site, by name (exit 1).
         TooFewFieldsError: fewer than five slides a class, or 40 fields (exit 3).
-        AdaptationError, NetworkError, ContractError: the request cannot be met.
+        AdaptationError, NetworkError, ContractError, DatasetError: the request cannot be met.
         KeyboardInterrupt: features that were calculated are kept.
     """
     watch = Watch()
     require_passed(audit_site(site, seed=SEED), by_features=False)
+    if not plan.mixed_cameras:
+        require_one_camera(site)
     watch.step("audit")
     _log.info("  loading the network, which takes some seconds the first time")
     backbone = open_backbone(plan.start, plan.weights)

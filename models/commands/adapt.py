@@ -37,7 +37,6 @@ class AdaptRequest:
 
         require_writable(self.out, "--out")
         site = self.site.load()
-        self.site.require_one_camera(site)
         adapted = adapt(site, self.plan, self.out)
         record, contract = adapted.record, adapted.contract
         folder, data = shlex.quote(str(self.out)), shlex.quote(str(self.site.data))
@@ -93,5 +92,6 @@ def adapt(
         weights=optional_path(weights),
         benign=labels_given(benign),
         tiles=tiles_named(tiles) if tiles else None,
+        mixed_cameras=mixed_cameras,
     )
     return AdaptRequest(site_options(data, pattern, camera, mixed_cameras), plan, Path(out), json)

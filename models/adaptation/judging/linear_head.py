@@ -7,6 +7,7 @@ share their tile's weight.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -74,27 +75,38 @@ def fit_heads(
     _, views, tiles, width = features.shape
     rows = features.reshape(-1, width).astype(np.float64)
     plain = features[:, 0].reshape(-1, width).astype(np.float64)
-    mean, spread = plain.mean(axis=0), plain.std(axis=0)
-    floor = SPREAD_FLOOR * np.sqrt((spread**2).mean())
-    scale = np.sqrt(spread**2 + floor**2) if floor > 0 else np.ones(width)
+    by_field = field_weights(truth, slides)
+    mean = np.average(plain, axis=0, weights=np.repeat(by_field, tiles))
+    variance = np.average((plain - mean) ** 2, axis=0, weights=np.repeat(by_field, tiles))
+    floor = SPREAD_FLOOR**2 * variance.mean()
+    scale = np.sqrt(variance + floor) if floor > 0 else np.ones(width)
     standard = (rows - mean) / scale
     rotation: Floats | None = None
     if len(standard) < width:  # in the rows' own space: the same minimum, far fewer unknowns
         left, values, right = np.linalg.svd(standard, full_matrices=False)
         kept = values > values[0] * 1e-9
         standard, rotation = left[:, kept] * values[kept], right[kept].T
-    weights = np.repeat(field_weights(truth, slides), views * tiles) / views
+    weights = np.repeat(by_field, views * tiles) / views
     answers = np.repeat(truth, views * tiles)
     found = {}
     for strength in strengths:
         model = LogisticRegression(C=strength, tol=TOLERANCE, max_iter=MOST_STEPS)
-        model.fit(standard, answers, sample_weight=weights)
+        with _one_thread().limit(limits=1):
+            model.fit(standard, answers, sample_weight=weights)
         kernel = model.coef_.T if rotation is None else rotation @ model.coef_.T
         bias = model.intercept_
         if classes == 2:  # one logit for the second class: half of it for, half against
             kernel, bias = np.hstack([-kernel / 2, kernel / 2]), np.concatenate([-bias / 2, bias / 2])
         found[strength] = LinearHead(mean, scale, kernel, bias)
     return found
+
+
+@cache
+def _one_thread() -> Any:
+    """On few rows threads of the BLAS library wait for one another, and make sums depend on their number."""
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+    return ThreadpoolController()
 
 
 def field_weights(truth: Indices, slides: Sequence[str]) -> Floats:

@@ -1,0 +1,3 @@
+"""Studies of networks that are adapted to a site."""
+
+__all__ = []

@@ -48,7 +48,7 @@ class ArithmeticSet:
     """The model under every kind of arithmetic that this machine can compute, the device's default first.
 
     On a machine whose kinds were never measured that is the default alone, "?". Kernels that do not know an operator
-    of the model are left out: no device can run it with them either.
+    of the model are left out, as are reference kernels that the model may end: no device can run it with them either.
     """
 
     def __init__(self, int8: bytes, contract: InputContract) -> None:

@@ -33,7 +33,7 @@ from edge.inference.contract import Quantization
 from edge.inference.runtime.arithmetic import EDGETPU, kind_of
 from edge.inference.runtime.runtimes import MOST_THREADS, RUNTIMES
 from edge.inference.tflite.child_process import ends_the_process
-from edge.inference.tflite.model_file import check_model, is_vouched_for, read_model
+from edge.inference.tflite.model_file import check_model, is_vouched_for, may_abort_in_reference_kernels, read_model
 from edge.system.streams import stderr_without
 
 _Kernels = Literal["delegate", "builtin", "reference"]
@@ -141,6 +141,11 @@ def open_interpreter(
     else:
         check_model(model, name)
     kernels: _Kernels = "reference" if reference else "delegate" if xnnpack else "builtin"
+    if reference and may_abort_in_reference_kernels(model):
+        raise ModelFileError(
+            f"{name}: not run with the reference kernels: their SOFTMAX of 512 or more classes ends the process on "
+            "outputs that are nearly equal"
+        )
     backend = _choose(runtime)
     if edgetpu is None and not is_vouched_for(model):  # an Edge TPU serves one process at a time
         why = ends_the_process(lambda: _TFLite(backend, model, name, threads, kernels), TRIAL_S)

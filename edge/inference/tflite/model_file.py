@@ -19,7 +19,15 @@ from pathlib import Path
 
 from edge.errors import FlatbufferError, ModelFileError, UnsafeOperatorError
 from edge.inference.tflite.flatbuffer import Buffer, Table
-from edge.inference.tflite.operators import VOUCHED, Tensor, check_operator, check_order, quantized
+from edge.inference.tflite.operators import (
+    SOFTMAX,
+    VOUCHED,
+    Tensor,
+    check_operator,
+    check_order,
+    quantized,
+    softmax_may_abort,
+)
 from edge.system.files import read_at_most
 
 LARGEST_MODEL_BYTES = 2**30  # 1 GiB; MobileNetV2 int8 is 2.7 MB
@@ -61,6 +69,22 @@ def check_model(data: bytes, name: str = "model") -> None:
 def is_vouched_for(data: bytes) -> bool:
     """Whether `check_model`, which `data` has passed, has rules for every operator in it."""
     return all(_operator_code(code) in VOUCHED for code in Buffer(data).root(IDENTIFIER).tables(1))
+
+
+def may_abort_in_reference_kernels(data: bytes) -> bool:
+    """Whether the reference kernels, and they alone, may end the process with a file that has passed `check_model`."""
+    model = Buffer(data).root(IDENTIFIER)
+    codes = [_operator_code(code) for code in model.tables(1)]
+    constants = [constant_span(item) for item in model.tables(4)]
+    for graph in model.tables(2):
+        tensors = list(graph.tables(0))
+        for operator in graph.tables(3):
+            given = operator.array(1, "i4").tolist()
+            if codes[operator.number(0, "I")] == SOFTMAX and given:
+                source = _check_tensor(tensors[given[0]], constants)
+                if source.shape and softmax_may_abort(source):
+                    return True
+    return False
 
 
 def _operator_code(code: Table) -> int:

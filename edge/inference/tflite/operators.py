@@ -22,7 +22,7 @@ from edge.inference.tflite.flatbuffer import Table
 
 _ADD, _AVERAGE_POOL, _CONV, _DEPTHWISE, _L2_POOL, _MAX_POOL = 0, 1, 3, 4, 12, 17
 _PAD, _SUB, _PADV2, _TRANSPOSE_CONV, _SQUARED_DIFFERENCE, _MIRROR_PAD = 34, 41, 60, 67, 99, 100
-_MEAN, _SOFTMAX, _SVDF = 40, 25, 27
+_MEAN, SOFTMAX, _SVDF = 40, 25, 27
 _VALID = 1  # Padding: no border is added
 _INT32 = 2
 _ZERO_POINTS = {2: (0, 0), 3: (0, 255), 7: (-32768, 32767), 9: (-128, 127)}  # TensorType -> range; int32: biases
@@ -46,10 +46,11 @@ _SHORT, _BYTE, _SIGNED_BYTE = 7, 3, 9  # TensorType: int16, uint8, int8
 # SQUARED_DIFFERENCE its square by 2^14, and abort unless the result is below 1. Larger outputs and inputs far apart
 # are no fault: what is small counts as nothing beside what is large.
 _SHIFT, _SHIFT_OF_SHORTS, _SHIFT_OF_SQUARES = 20, 15, 14
+_WIDEST_SOFTMAX = 511
 # Operators that the rules here cover, or whose kernels check their own tensors and say so; what a file with any other
 # does to a process is found out in another one (`edge.inference.runtime.interpreters`).
 VOUCHED = frozenset(
-    {_ADD, _AVERAGE_POOL, 2, _CONV, _DEPTHWISE, 6, 9, 11, 14, _MAX_POOL, 18, 19, 20, 21, 22, 23, _SOFTMAX, 26, 28, 32}
+    {_ADD, _AVERAGE_POOL, 2, _CONV, _DEPTHWISE, 6, 9, 11, 14, _MAX_POOL, 18, 19, 20, 21, 22, 23, SOFTMAX, 26, 28, 32}
     | {_PAD, 36, 39, _MEAN, _SUB, 43, 45, 47, 49, 53, 54, 55, 56, 57, _PADV2, 65, _TRANSPOSE_CONV, 70, 74, 76, 82}
     | {83, 88, 97, 98, _SQUARED_DIFFERENCE, _MIRROR_PAD, 101, 114, 117, 126, 130, 150}
     | {42, 58, 59, 61, 71, 73, 75, 111}  # DIV, LESS, NEG, GREATER, EQUAL, LOG, SQRT, ELU
@@ -116,7 +117,7 @@ def check_operator(operator: Table, code: int, tensors: list[Tensor]) -> None:
             _check_window(operator, code, given, [tensors[index] for index in outputs])
     if code in (_ADD, _SUB, _SQUARED_DIFFERENCE):
         _check_scales(code, given, [tensors[index] for index in outputs])
-    if code == _SOFTMAX and given:
+    if code == SOFTMAX and given:
         _check_softmax(operator, given[0])
     if code == _SVDF:
         _check_svdf([None if index < 0 else tensors[index] for index in inputs])
@@ -218,6 +219,16 @@ def _check_softmax(operator: Table, source: Tensor) -> None:
             f"SOFTMAX of {source.name or 'a tensor without a name'}: beta {beta:.3g} with an input of scale"
             f" {source.scales[0]:.3g}; its reference kernel ends the process where their product is below 2^-26"
         )
+
+
+def softmax_may_abort(source: Tensor) -> bool:
+    """Whether the reference kernel of SOFTMAX ends the process on outputs that are nearly equal.
+
+    It divides by the sum of exponentials and shifts by that sum's bits: from a sum of 512 on, which takes as many
+    classes, by more than the 31 that it admits (LiteRT 2.3: 511 equal outputs run, 512 abort; int16 has another
+    kernel). The other kernels look up a table.
+    """
+    return source.kind in (_BYTE, _SIGNED_BYTE) and not 0 <= source.shape[-1] <= _WIDEST_SOFTMAX
 
 
 def _check_svdf(inputs: list[Tensor | None]) -> None:

@@ -82,9 +82,10 @@ def svdf(state: int, time_weights: int = INT16) -> bytes:
     return file(SVDF, 3, tensors, [0, 1, 2, 3, 4], constants, rank=1, fusedActivationFunction=1)
 
 
-def softmax(scale: float = 0.1, beta: float = 1.0) -> bytes:
+def softmax(scale: float = 0.1, beta: float = 1.0, classes: int = 3, kind: int = INT8) -> bytes:
     """A SOFTMAX with the ends of a classifier."""
-    tensors = [tensor("x", (1, 1, 1, 3), INT8, scale), tensor("y", (1, 3), INT8, 1 / 256, -128)]
+    result = {INT8: (1 / 256, -128), UINT8: (1 / 256, 0), INT16: (1 / 32768, 0)}[kind]
+    tensors = [tensor("x", (1, 1, 1, classes), kind, scale), tensor("y", (1, classes), kind, *result)]
     return file(SOFTMAX, 2, tensors, [0], beta=beta)
 
 

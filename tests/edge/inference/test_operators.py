@@ -7,13 +7,14 @@ import pytest
 from edge.errors import ModelFileError
 from edge.inference.runtime.interpreters import open_interpreter
 from edge.inference.tflite.child_process import ends_the_process
-from edge.inference.tflite.model_file import check_model, is_vouched_for
+from edge.inference.tflite.model_file import check_model, is_vouched_for, may_abort_in_reference_kernels
 from tests.edge.inference.one_operator import (
     ADD,
     INT8,
     INT16,
     SQUARED_DIFFERENCE,
     SUB,
+    UINT8,
     convolution,
     softmax,
     sum_of_two,
@@ -97,6 +98,20 @@ def test_a_softmax_of_nothing_is_refused(scale: float, beta: float) -> None:
 def test_a_softmax_of_little_runs() -> None:
     check_model(softmax(2.0**-26 * 1.02))
     assert not ends_the_process(lambda: run(softmax(2.0**-26 * 1.02), "BUILTIN_REF"), 30)
+
+
+@pytest.mark.parametrize("kind", [INT8, UINT8])
+def test_a_wide_softmax_is_not_run_with_the_reference_kernels(kind: int) -> None:
+    """Found with an untrained MobileNetV2 of 1,000 classes, all equally likely: its conversion ended in SIGABRT."""
+    wide, narrow = softmax(classes=512, kind=kind), softmax(classes=511, kind=kind)
+    check_model(wide)
+    assert "SIGABRT" in ends_the_process(lambda: run(wide, "BUILTIN_REF"), 30)
+    assert not ends_the_process(lambda: run(narrow, "BUILTIN_REF"), 30)
+    assert may_abort_in_reference_kernels(wide) and not may_abort_in_reference_kernels(narrow)
+    with pytest.raises(ModelFileError, match="not run with the reference kernels: their SOFTMAX of 512"):
+        open_interpreter(wide, reference=True)
+    assert not ends_the_process(lambda: run(wide, "BUILTIN_WITHOUT_DEFAULT_DELEGATES"), 30)
+    assert not may_abort_in_reference_kernels(softmax(classes=512, kind=INT16))
 
 
 def test_what_no_rule_covers_is_tried_in_another_process(monkeypatch: pytest.MonkeyPatch) -> None:

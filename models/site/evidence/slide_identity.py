@@ -90,7 +90,9 @@ def _pairs(
         size = max(np.trace(spread), 1e-3 * np.trace(np.cov(rows.T, ddof=0).reshape(rows.shape[1], -1)))
         spread = (1 - _SHRINK) * spread + _SHRINK * size / rows.shape[1] * np.eye(rows.shape[1])
         white = np.linalg.inv(np.linalg.cholesky(spread)).T
-        distance = np.square((rows[held] @ white)[:, None] - (centres @ white)[None]).sum(axis=-1)  # (held, S)
+        seen, centre = rows[held] @ white, centres @ white
+        # Squared distances (held, S) but for the field's own square, which all of its row share.
+        distance = np.square(centre).sum(axis=1) - 2 * seen @ centre.T
         for index in range(len(names)):
             own = distance[which[held] == index]
             nearer = (own[:, [index]] < own) + 0.5 * (own[:, [index]] == own)

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from edge.commissioning.fields_table import TABLE_NAME, read_table, table_text
+from edge.errors import UsageError
+from models.commands.image_sets.audit import audit as audit_command
 from models.data.dataset import ImageSet, scan
 from models.errors import DatasetError
 from models.report.site.site_page import site_page
@@ -225,3 +227,27 @@ def test_images_without_slides_are_asked_by_blocks_of_file_numbers(tmp_path: Pat
     few = ImageSet(root, images.labels, images.samples[6:11], ())
     assert audit_blocks(few) is None
     assert [finding["name"] for finding in site_findings(None)] == ["no_slide_identity"]
+
+
+@pytest.mark.slow
+def test_the_command_asks_a_networks_features(tmp_path: Path) -> None:
+    root = drawn_site(20, SMALL)
+    done = shell("models", "audit", "--data", root, "--network", "mobilenet_v2", "--out", tmp_path, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)["site"]
+    assert found["identity"]["features"] == "features of the network"
+    assert found["by_cells"]["accuracy"] > 0.9
+    assert found["painted_out"]["accuracy"] < found["by_cells"]["accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--camera", "c0"), "--camera needs fields.csv"),
+        (("--network", "mobilenet_v2"), "--network is for the slides' control"),
+        (("--pattern", "{slide}_{field}.png", "--weights", "w.h5"), "--weights belongs to --network imagenet"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(options: tuple[str, ...], words: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=words):
+        audit_command(str(tmp_path), **dict(zip((o[2:] for o in options[::2]), options[1::2], strict=True)))

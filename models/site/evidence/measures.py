@@ -22,6 +22,7 @@ Floats = npt.NDArray[np.float64]
 _MARGIN = round(4 / 224 * SIDE)  # around white cells: the cytoplasm that the segmentation leaves out
 _GROUND = 95  # percentile of brightness that is the empty ground
 _LEAST_DENSITY = 0.04  # optical density in green from which what is no white cell counts as a red one
+_LEAST_RED = 0.2  # of the stained area, which white cells leave over
 _CELL_NUMBERS = 9
 _WORKERS = 4
 _CONTRACT = InputContract((SIDE, SIDE), ("any", "other"))
@@ -100,7 +101,10 @@ def encoding(data: bytes) -> str:
 
 def _light(ground: Floats, density: Floats, mask: Mask) -> Floats:
     """Colour of the ground and density of what is neither ground nor white cell; a few red cells are enough."""
-    red = ~widened(mask, _MARGIN) & (density[..., 1] > _LEAST_DENSITY)
+    stained = density[..., 1] > _LEAST_DENSITY
+    red = stained & ~widened(mask, _MARGIN)
+    if red.sum() < _LEAST_RED * stained.sum():  # a field without white cells, whose red ones were taken for them
+        red = stained
     return np.concatenate([ground, np.median(density[red], axis=0) if red.any() else np.zeros(3)])
 
 

@@ -11,6 +11,7 @@ COMMANDS = Commands(
         "diagnose": "convert.commands.diagnose:diagnose",
         "pareto": "convert.commands.pareto:pareto",
         "compile": "convert.commands.compile:compile_",
+        "accept": "convert.commands.accept:accept",
         "gates": "convert.commands.renew:gates",
         "golden": "convert.commands.renew:golden",
         "summary": "convert.commands.summary:summary",

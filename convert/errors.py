@@ -149,3 +149,17 @@ class TooFewImagesError(ConvertError, ValueError):
 
 class ParetoError(ConvertError, ValueError):
     """Networks, widths, sizes or formats that cannot be compared with each other. Cure: what the message names."""
+
+
+class AcceptanceRefused(ConvertError, ValueError):  # noqa: N818  (an answer, not a mistake)
+    """Slides that can show nothing of a bundle. Cause: the rule it names; cure: other slides.
+
+    Attributes:
+        rule: a stable name, such as "slide_trained" or "class_is_camera".
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, rule: str, message: str) -> None:
+        super().__init__(f"{rule}: {message}")
+        self.rule = rule

@@ -88,13 +88,19 @@ class CalibrationEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EvaluationEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """The evaluation images."""
+    """The evaluation images.
+
+    Attributes:
+        sha256s: of the files, sorted, so that no slide of theirs judges the acceptance; missing of synthetic ones, and
+            in older certificates.
+    """
 
     images: int
     labelled: bool
     synthetic: bool
     origin: str
     images_sha256: str
+    sha256s: tuple[str, ...] | UnsetType = UNSET
 
 
 class GatesEntry(msgspec.Struct, frozen=True):
@@ -230,6 +236,7 @@ def certify(
             synthetic=images.synthetic,
             origin=images.origin,
             images_sha256=set_digest(images.sha256s),
+            sha256s=UNSET if images.synthetic else tuple(sorted(images.sha256s)),
         ),
         policy=reference.policy.to_record(),
         checks=judgement.checks,

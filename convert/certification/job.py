@@ -31,13 +31,13 @@ from convert.certification.request import request_digest
 from convert.certification.settings import Settings
 from convert.parity.stopwatch import Stopwatch
 from convert.quantization.contract_evidence import InferredEntry, settle
-from convert.quantization.contract_inference import Inferred, infer_contract, loading_with
+from convert.quantization.contract_inference import Inferred, beside, infer_contract, loading_with
 from convert.quantization.converter.process import shared_converter
 from convert.quantization.float_model import AS_IT_IS, FloatModel, Loading, load_float, model_name
 from convert.quantization.preprocessing_check import MOST_IMAGES
 from convert.quantization.speed import measure_speed
 from edge.bundle import bundle as bundles
-from edge.bundle.files import SEARCH_LOG
+from edge.bundle.files import ADAPTATION, SEARCH_LOG
 from edge.errors import BundleError, GoldenMismatchError
 from edge.inference.contract import InputContract
 from edge.inference.gates.base import Gates
@@ -128,6 +128,7 @@ def quantize_model(
         extra_files={
             "report.html": page.encode(),
             **({} if log is None else {SEARCH_LOG: record_text(msgspec.to_builtins(log)).encode()}),
+            **({} if (made_of := beside(path, ADAPTATION)) is None else {ADAPTATION: made_of.read_bytes()}),
         },
     )
     _log.info(f"  {certificate.verdict}: {folder}")

@@ -15,6 +15,7 @@ from convert.certification.golden import certified_golden
 from convert.edgetpu.bundle import NOT_MEASURED
 from edge.bundle import bundle as bundles
 from edge.bundle.bundle import Bundle
+from edge.bundle.files import ACCEPTANCE
 from edge.errors import BundleError
 from edge.inference.contract import InputContract
 from edge.inference.gates.gates_file import GatesFile
@@ -56,7 +57,10 @@ def renew_gates(path: Path, gates: Callable[[InputContract, GatesFile | None], G
     require_size(file, bundle.contract, "gates")
     data = file.to_bytes()
     certificate = {**bundle.certificate, "gates": {"sha256": hashlib.sha256(data).hexdigest()}}
-    bundles.write(path, **{**bundles.parts_of(bundle), "certificate": certificate, "gates": data})
+    parts = bundles.parts_of(bundle)
+    if data != bundle.gates_json and parts["extra_files"].pop(ACCEPTANCE, None) is not None:
+        _log.warning(f"{path}: its acceptance was with other gates and is gone; `convert accept` judges slides again")
+    bundles.write(path, **{**parts, "certificate": certificate, "gates": data})
     _say_unsigned(bundle)
     return file
 

@@ -16,7 +16,7 @@ from convert.calibration.evaluation_data import SYNTHETIC_CALIBRATION, SYNTHETIC
 from convert.certification.settings import Settings
 from convert.quantization.contract_inference import CONTRACT_FILE, LABELS_FILE, beside
 from convert.quantization.float_model import AS_IT_IS, Loading, check_form, digest, model_name
-from edge.bundle.files import GATES
+from edge.bundle.files import ADAPTATION, GATES
 from edge.inference.images import LARGEST_IMAGE_BYTES
 from edge.system.progress import tracked
 from models.data.class_folders import files_of, layout
@@ -63,6 +63,7 @@ def request_digest(
         "benign": settings.benign,
         "domain": settings.domain,
         "gates": _content(settings.gates or beside(path, GATES)),
+        "adaptation": _content(beside(path, ADAPTATION)),
         "images_in_report": settings.images_in_report,
         "search": settings.search,
         "versions": versions(),

@@ -142,6 +142,14 @@ class Repeatability(Struct, frozen=True, forbid_unknown_fields=True):
     same: int
 
 
+class PaintedOut(Struct, frozen=True, forbid_unknown_fields=True):
+    """The control of cells: a field of each leukemic slide that was answered so, and how many of those still are when
+    its white cells are painted out. Many mean that something else than cells made the answers."""
+
+    fields: int
+    still: int
+
+
 class Acceptance(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The content of `acceptance.json`.
 
@@ -154,6 +162,7 @@ class Acceptance(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             among them for fields of which none is known.
         limits: of `convert/acceptance/acceptance.toml`. reasons: why the verdict is not "pass".
         compared: images that the slides' images were compared with, by where they are listed; None where nothing is.
+        own_benign_from: least probability of a benign answer that the bundle came with; no tested one is below it.
         looks: how often slides of this site were judged for this model, this time included.
     """
 
@@ -175,6 +184,8 @@ class Acceptance(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     compared: dict[str, int | None]
     kappa: Kappa | None = None
     repeatability: Repeatability | None = None
+    painted_out: PaintedOut | None = None
+    own_benign_from: float = 0.0
     looks: int = 1
 
     def leukemic(self, contract: InputContract) -> tuple[AcceptedSlide, ...]:

@@ -62,7 +62,8 @@ class Bundle:
         signed: what trusted keys signed, version and key ids among it; None where it runs unsigned.
         compiled: the bytes of `model_edgetpu.tflite`, the model compiled for the Edge TPU; None where there is none.
         gates: what `gates.json` says, None in a bundle of before. gates_json: its bytes.
-        acceptance: what `acceptance.json` says; None where no site accepted it.
+        acceptance: what `acceptance.json` says; None where no site accepted it. adaptation_json: bytes of
+            `adaptation.json`, None where it has none.
     """
 
     path: Path
@@ -80,6 +81,7 @@ class Bundle:
     gates: GatesFile | None = None
     gates_json: bytes | None = None
     acceptance: Acceptance | None = None
+    adaptation_json: bytes | None = None
 
     @property
     def certified(self) -> bool:
@@ -358,6 +360,7 @@ def _parsed(path: Path, files: Mapping[str, bytes], signed: Signed | None) -> Bu
         gates=gates,
         gates_json=files.get(GATES),
         acceptance=acceptance_of(path, contract, files),
+        adaptation_json=files.get(ADAPTATION),
     )
 
 

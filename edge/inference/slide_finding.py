@@ -6,9 +6,10 @@ Finding = Literal["suspicious", "benign", "undecided", "refused"]
 
 RULE = "tenth-1"
 RULE_IN_WORDS = (
-    "A slide is suspicious when at least one in ten of its answered fields, and at least one, is answered with a class "
-    "that is not benign. Else it is refused when the gates let less than half of its fields through, benign when at "
-    "least half of the fields that they let through are answered benign, and undecided otherwise."
+    "A slide of which the gates let less than half of the fields through is suspicious when one of those is answered "
+    "with a class that is not benign, else refused. Any other slide is suspicious when at least one in ten of its "
+    "answered fields, and at least one, is answered so; benign when at least half of the fields that the gates let "
+    "through are answered benign; and undecided otherwise."
 )
 SUSPICIOUS_FROM = 10  # one in so many answered fields
 
@@ -16,8 +17,8 @@ SUSPICIOUS_FROM = 10  # one in so many answered fields
 def slide_finding(fields: int, passed: int, benign: int, other: int) -> Finding:
     """The finding on one slide, by `RULE`.
 
-    Demanding more of a benign answer makes fields unanswered and never turns another finding into "benign": tests of
-    thresholds in a fixed order rest on that (`convert.acceptance.thresholds`).
+    Demanding more of a benign answer makes fields unanswered. That never turns another finding into "benign", and never
+    one into "refused" or back: tests of thresholds in a fixed order rest on it (`convert.acceptance.thresholds`).
 
     Args:
         fields: of the slide. passed: those that the gates let through. benign, other: those answered with a benign
@@ -34,8 +35,8 @@ def slide_finding(fields: int, passed: int, benign: int, other: int) -> Finding:
             "counts of a slide must fulfil benign + other <= passed <= fields, fields >= 1; "
             f"got {fields}, {passed}, {benign}, {other}"
         )
+    if 2 * passed < fields:
+        return "suspicious" if other else "refused"
     if other and other * SUSPICIOUS_FROM >= benign + other:
         return "suspicious"
-    if 2 * passed < fields:
-        return "refused"
     return "benign" if 2 * benign >= passed else "undecided"

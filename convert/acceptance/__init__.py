@@ -1,3 +1,3 @@
 """Acceptance: what untouched slides show of a bundle at its site, and what it may say there."""
 
-__all__ = []
+__all__ = ["job", "limits", "page", "published"]

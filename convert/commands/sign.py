@@ -69,7 +69,7 @@ class SignRequest:
 
     def execute(self) -> Outcome:
         """Code 0. Record: `bundle` (name), `version`, `digest`, `signed_at`, `keys` (all that have signed),
-        `lax_policy` (of the certificate, where it is laxer than the shipped one; else null)."""
+        `lax_policy` (of the certificate, where it is laxer than the shipped one; else null), `acceptance`."""
         from convert.signing import signing
 
         key = load_private(self.key, read_passphrase(self.passphrase_file))
@@ -92,9 +92,10 @@ class SignRequest:
             "signed_at": said.signed_at,
             "keys": list(signed.keys),
             "lax_policy": signed.lax_policy,
+            "acceptance": signed.accepted,
         }
         keys = " and ".join(each[:12] for each in signed.keys)
-        text = f"{said.bundle}, version {said.version}, bundle {said.manifest_sha256[:12]}: signed by {keys}"
+        text = f"{said.bundle}, version {said.version}, bundle {said.manifest_sha256[:12]}: signed by {keys}\n{signed.accepted}"
         return Outcome(DONE, record, text)
 
 

@@ -30,8 +30,8 @@ class VerifyRequest:
         """Code 0 valid, 1 not.
 
         Record: `path`, `valid`, `reason` (null when valid); and `bundle`, `version`, `digest`, `signed_at`, `keys` (ids
-        of those that hold), `verdict` (the certificate's), `synthetic_certificate` (it rests on synthetic images), all
-        null where not valid.
+        of those that hold), `verdict` (the certificate's), `synthetic_certificate` (it rests on synthetic images), `acceptance`
+        (by which site and what it shows), all null where not valid.
 
         Raises:
             UsageError: no such bundle. KeyFileError, TrustError: keys that cannot be read.
@@ -43,7 +43,10 @@ class VerifyRequest:
             raise UsageError(f"{self.bundle}: no such folder or zip file")
         record: dict[str, Any] = {"path": str(self.bundle), "valid": False, "reason": None}
         record |= dict.fromkeys(
-            ("bundle", "version", "digest", "signed_at", "keys", "verdict", "synthetic_certificate", "lax_policy")
+            (
+                *("bundle", "version", "digest", "signed_at", "keys", "verdict", "synthetic_certificate", "lax_policy"),
+                "acceptance",
+            )
         )
         try:
             found = signing.verify(self.bundle, trust)
@@ -61,11 +64,13 @@ class VerifyRequest:
             "verdict": found.certificate["verdict"],
             "synthetic_certificate": found.synthetic,
             "lax_policy": found.lax_policy,
+            "acceptance": found.accepted,
         }
         names = " and ".join(f"{trust.keys[key].name} ({key[:12]})" for key in keys)
         text = (
             f"valid: {said.bundle}, version {said.version}, bundle {found.digest}\nsigned by {names}, {said.signed_at}"
         )
+        text += f"\n{found.accepted}"
         if not found.certified:
             text += f"\nits certificate says {found.certificate['verdict']!r}: devices refuse it"
         if found.synthetic:

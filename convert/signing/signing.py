@@ -30,11 +30,13 @@ _FIRST_YEAR = 2026  # of this software: a clock before it was never set
 
 @dataclass(frozen=True)
 class Signature:
-    """What a `manifest.sig` says now: the statement, and the ids of all keys in it; `lax_policy` as `Bundle` has it."""
+    """What a `manifest.sig` says now: the statement, and the ids of all keys in it; `lax_policy` and `accepted` as
+    `Bundle` has them."""
 
     statement: Statement
     keys: tuple[str, ...]
     lax_policy: str | None = None
+    accepted: str = ""
 
 
 def sign(
@@ -81,7 +83,9 @@ def sign(
     _write(path, envelope.to_bytes())
     trust = TrustedKeys(path, {key.public.id: key.public}, held=True)
     bundles.load(path, trust=trust, allow_uncertified=allow_uncertified)
-    return replace_fields(read_signature(path, envelope.to_bytes()), lax_policy=bundle.lax_policy)
+    return replace_fields(
+        read_signature(path, envelope.to_bytes()), lax_policy=bundle.lax_policy, accepted=bundle.accepted
+    )
 
 
 def verify(source: Path, trust: TrustedKeys) -> Bundle:

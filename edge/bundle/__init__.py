@@ -13,6 +13,7 @@ __all__ = [
     "files",
     "golden",
     "keys",
+    "manifest",
     "policy",
     "provenance",
     "statement",

@@ -38,6 +38,7 @@ from edge.bundle.trusted import TrustedKeys
 from edge.errors import BundleError, ContractError, GoldenMismatchError
 from edge.inference.contract import InputContract
 from edge.inference.gates.gates_file import GatesFile
+from edge.inference.licence import NOT_ACCEPTED
 from edge.inference.runtime.arithmetic import UNKNOWN, named
 from edge.inference.runtime.interpreters import Interpreter
 from edge.inference.tflite.model_file import check_model
@@ -102,6 +103,15 @@ class Bundle:
     def provenance(self) -> Provenance:
         """Its name, signed version and signers, as records say it."""
         return Provenance.of(self.name, self.signed, synthetic_certificate=self.synthetic, lax_policy=self.lax_policy)
+
+    @property
+    def accepted(self) -> str:
+        """`accepted at lab-3: at most 10 % ...`, that it failed there, or that no site accepted it."""
+        if self.acceptance is None:
+            return NOT_ACCEPTED
+        if self.acceptance.verdict == "fail":
+            return f"acceptance failed at {self.acceptance.site}"
+        return f"accepted at {self.acceptance.site}: {self.acceptance.tier(self.contract)}"
 
 
 def parts_of(bundle: Bundle) -> dict[str, Any]:

@@ -131,6 +131,8 @@ def doctor(
         control_demanded=settings.control.demanded,
         control_slides=settings.control.slides,
         control_hours=settings.control.valid_hours,
+        site=settings.site.name,
+        study=settings.site.study,
         edgetpu=settings.model.edgetpu or "",
         fallback=settings.model.fallback,
     )

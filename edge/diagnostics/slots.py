@@ -30,6 +30,7 @@ def slots(machine: Machine) -> Sequence[Finding]:
     text = f"{found.current} version {(current and current.version) or 'unsigned'}; "
     text += f"{ON_SYNTHETIC}; " if current and current.synthetic_certificate else ""
     text += f"{BY_LAXER_POLICY}: {current.lax_policy}; " if current and current.lax_policy else ""
+    text += f"{current.acceptance}; " if current and current.acceptance else ""
     text += f"{spare} holds version {other.version or 'unsigned'}" if other else f"{spare} is empty"
     findings = [Finding("slots", "ok", text)]
     if found.on_trial:

@@ -1,6 +1,7 @@
-"""The keys that are trusted here, whether they allow the bundle that the settings name, and the bundle's gates."""
+"""The keys that are trusted here, whether they allow the bundle that the settings name, its gates and acceptance."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from edge.system.machine import Finding, Machine
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def bundle(machine: Machine) -> Sequence[Finding]:
-    """The trusted keys, the signature of the bundle, and its gates."""
+    """The trusted keys, the signature of the bundle, its gates and its acceptance."""
     from edge.bundle import bundle as bundles
     from edge.bundle.trusted import TrustedKeys
     from edge.errors import BundleError, SettingsError, SignatureError, TrustError, TrustUnavailable, UpdateError
@@ -40,7 +41,8 @@ def bundle(machine: Machine) -> Sequence[Finding]:
     cure = "install a bundle that real images certified: its accuracy is not known" if loaded.synthetic else ""
     cure = cure or (f"certify it by the shipped policy; {loaded.lax_policy}" if loaded.lax_policy else "")
     text = f"{loaded.provenance} ({loaded.digest[:12]})"
-    return [*found, Finding("bundle", "warning" if cure else "ok", text, cure), gates(machine, loaded)]
+    bundle_found = Finding("bundle", "warning" if cure else "ok", text, cure)
+    return [*found, bundle_found, gates(machine, loaded), acceptance(machine, loaded)]
 
 
 def gates(machine: Machine, loaded: "Bundle") -> Finding:
@@ -60,3 +62,28 @@ def gates(machine: Machine, loaded: "Bundle") -> Finding:
         cure = "empty `off` of [gates] in the profile unless they are not to be asked"
         return Finding("gates", "warning", f"the profile turns off {', '.join(off)}; there are {text}", cure)
     return Finding("gates", "ok", text)
+
+
+def acceptance(machine: Machine, loaded: "Bundle") -> Finding:
+    """What the bundle may say at the site that the settings name, under the camera's set-up."""
+    from edge.cameras.setup.set_up_camera import open_set_up, setup_digest
+    from edge.errors import AcceptanceError, EdgeError
+    from edge.serving.licensing import licence_of, under_setup
+    from edge.settings.site import SiteSettings
+
+    judge = f"`convert accept {loaded.path} --data DIR` judges held-back slides of this site"
+    try:
+        licence = licence_of(loaded, SiteSettings(machine.site, machine.study))
+    except AcceptanceError as error:
+        return Finding("acceptance", "missing", str(error), judge)
+    with suppress(EdgeError):  # what is wrong with the camera or its set-up is another finding
+        camera = open_set_up(machine.camera, machine.camera_setup) if machine.camera else None
+        if camera is not None and camera.kind != "replay":
+            licence = under_setup(licence, loaded, setup_digest(camera))
+    if licence.withheld:
+        return Finding("acceptance", "warning", f"{licence.acceptance}; benign is not answered", judge)
+    if not machine.site:
+        return Finding("acceptance", "ok", f"{licence.acceptance}: [site] of the profile names no laboratory")
+    if licence.accepted:
+        return Finding("acceptance", "ok", licence.acceptance)
+    return Finding("acceptance", "warning", licence.acceptance, judge)

@@ -49,7 +49,7 @@ class VerifyReport(Struct, frozen=True):
         signers: how many of the runs by `signed_by`: key ids, "unsigned", or "not recorded" of older runs.
         controls: how many of control slides; of a control record alone.
         synthetic_certificates: how many of the runs had a bundle that synthetic images certified.
-        ungated: how many of the runs asked no gate.
+        ungated: how many of the runs asked no gate. acceptances: how many of the runs by what their bundle might say.
         pruned_through: entries up to this one were removed by retention, and the chain says so.
         findings: what is wrong, one sentence each, `MOST_FINDINGS` at most. found: how many in all.
         warnings: what changes nothing recorded, as bounded: runs whose end counts fewer verdicts than they stored.
@@ -71,6 +71,7 @@ class VerifyReport(Struct, frozen=True):
     signers: dict[str, int] = {}
     synthetic_certificates: int = 0
     ungated: int = 0
+    acceptances: dict[str, int] = {}
     pruned_through: int = 0
     findings: tuple[str, ...] = ()
     found: int = 0
@@ -109,6 +110,8 @@ class VerifyReport(Struct, frozen=True):
             read += f"; {counted(self.synthetic_certificates, 'run')} of a bundle {ON_SYNTHETIC}"
         if self.ungated:
             read += f"; {counted(self.ungated, 'run')} without gates"
+        for said, runs in sorted(self.acceptances.items()):
+            read += f"; {counted(runs, 'run')}: {one_line(said)}"
         if self.unrecorded:
             read += f"; {counted(self.unrecorded, 'unfinished image file')} (no damage)"
         if self.left_over:
@@ -117,6 +120,11 @@ class VerifyReport(Struct, frozen=True):
         if self.head:
             lines.append(f"head: entry {self.head.id}, {self.head.digest}")
         return "\n".join(lines)
+
+
+def _within(name: str, counted_so_far: Counter[str]) -> str:
+    """The name, or "others" where so many were counted already."""
+    return name if name in counted_so_far or len(counted_so_far) < MOST_SIGNERS else "others"
 
 
 def _short(signer: str) -> str:
@@ -160,6 +168,7 @@ class _Check:
         self._checkpoint: tuple[int, str] | None = None
         self._signers: Counter[str] = Counter()
         self._synthetic_certificates = self._ungated = 0
+        self._acceptances: Counter[str] = Counter()
         self._findings: list[str] = []
         self._found = 0
         self._miscounted: list[str] = []  # ends that count fewer verdicts than their runs stored
@@ -191,6 +200,7 @@ class _Check:
             signers=dict(self._signers),
             synthetic_certificates=self._synthetic_certificates,
             ungated=self._ungated,
+            acceptances=dict(self._acceptances),
             pruned_through=self._base.id,
             findings=tuple(self._findings),
             found=self._found,
@@ -291,8 +301,10 @@ class _Check:
         self._open_runs[body.run] = 0
         self._synthetic_certificates += body.synthetic_certificate is True
         self._ungated += body.ungated is True
+        if body.acceptance:
+            self._acceptances[_within(body.acceptance, self._acceptances)] += 1
         signer = body.signed_by
-        self._signers[signer if signer in self._signers or len(self._signers) < MOST_SIGNERS else "others"] += 1
+        self._signers[_within(signer, self._signers)] += 1
         if body.run != row.id:
             self._find(f"entry {row.id} begins a run that calls itself {body.run}")
 

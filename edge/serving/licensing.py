@@ -1,9 +1,8 @@
 """What a bundle may say on this device: its acceptance, held against the site and the camera's set-up."""
 
-from edge.bundle.acceptance import Acceptance
 from edge.bundle.bundle import Bundle
 from edge.errors import AcceptanceError
-from edge.inference.licence import NOT_ACCEPTED, Licence
+from edge.inference.licence import Licence
 from edge.settings.site import SiteSettings
 
 CAMERA_SETUP_CHANGED = "camera_setup_changed"
@@ -56,19 +55,6 @@ def expired(licence: Licence, bundle: Bundle, reason: str) -> Licence:
         return licence
     said = f"{bundle.acceptance.site}: acceptance expired: {reason}"
     return Licence(said, bundle.contract.benign_labels, said, reason)
-
-
-def acceptance_text(bundle: Bundle) -> str:
-    """What commands that run nothing say of a bundle's acceptance, one sentence."""
-    found = bundle.acceptance
-    return NOT_ACCEPTED if found is None else told(found, bundle)
-
-
-def told(acceptance: Acceptance, bundle: Bundle) -> str:
-    """`accepted at lab-3: at most 10 % ...`, or that it failed there."""
-    if acceptance.verdict == "fail":
-        return f"acceptance failed at {acceptance.site}"
-    return f"accepted at {acceptance.site}: {acceptance.tier(bundle.contract)}"
 
 
 def _require_study(bundle: Bundle, site: SiteSettings, why: str) -> None:

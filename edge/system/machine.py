@@ -42,6 +42,7 @@ class Machine:
         gates_off: names of gates that they turn off. ungated: they turn all off.
         camera_setup: folder of the camera's set-up that they name; None for none.
         control_demanded: they demand controls. control_slides, control_hours: of which slides, and how long one holds.
+        site: name of the laboratory, "" for none; study: what it did not accept runs all the same.
         edgetpu: the Edge TPU that the settings ask for; "" for none. fallback: the CPU may do its work.
         architecture: as `platform.machine()` says it. bits: of this Python.
         user: name; uid, gids: numbers of this process.
@@ -65,6 +66,8 @@ class Machine:
     control_demanded: bool = False
     control_slides: tuple[str, ...] = ()
     control_hours: float = 24.0
+    site: str = ""
+    study: bool = False
     edgetpu: str = ""
     fallback: bool = False
     architecture: str = field(default_factory=platform.machine)

@@ -18,7 +18,8 @@ class SlotStatus(Struct, frozen=True):
 
     `synthetic_certificate`: synthetic images certified it; None where it does not verify. `lax_policy`: its policy,
     where that is laxer than the shipped one. `gates`: whether it says when it must not be asked, without which the
-    service does not start; None where it does not verify.
+    service does not start; None where it does not verify. `acceptance`: which site accepted it and what it shows; None
+    where it does not verify.
 
     >>> SlotStatus("tiny-int8", 3, "0" * 64, "unsigned", None, synthetic_certificate=False).version
     3
@@ -32,6 +33,7 @@ class SlotStatus(Struct, frozen=True):
     synthetic_certificate: bool | None
     lax_policy: str | None = None
     gates: bool | None = None
+    acceptance: str | None = None
 
 
 class SlotsStatus(Struct, frozen=True):
@@ -97,11 +99,11 @@ def _slot_status(slots: Slots, place: Place | None, trust: TrustedKeys, allow_un
     if place is None:
         return None
     identity = slots.identity(place)
-    signed_by = fault = synthetic = lax_policy = gates = None
+    signed_by = fault = synthetic = lax_policy = gates = acceptance = None
     try:
         bundle = bundles.load(slots.path(place), trust=trust, allow_unsigned=allow_unsigned, allow_uncertified=True)
         signed_by, synthetic = bundle.provenance.signed_by, bundle.synthetic
-        lax_policy, gates = bundle.lax_policy, bundle.gates is not None
+        lax_policy, gates, acceptance = bundle.lax_policy, bundle.gates is not None, bundle.accepted
     except LeukoscopeError as error:
         fault = str(error)
     return SlotStatus(
@@ -113,4 +115,5 @@ def _slot_status(slots: Slots, place: Place | None, trust: TrustedKeys, allow_un
         synthetic_certificate=synthetic,
         lax_policy=lax_policy,
         gates=gates,
+        acceptance=acceptance,
     )

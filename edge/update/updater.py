@@ -47,7 +47,8 @@ class Done:
         offer: the bundle that this is about; None for nothing.
         place: where it stands now; None where nothing was installed.
         passed_over: candidates that were not taken.
-        lax_policy: of what was installed, where it is laxer than the shipped one.
+        lax_policy: of what was installed, where it is laxer than the shipped one. acceptance: which site accepted what
+            was installed.
         synthetic_certificate: synthetic images certified what was installed; None where nothing was, since a
             certificate is read on installing only.
 
@@ -61,6 +62,7 @@ class Done:
     passed_over: tuple[PassedOver, ...]
     synthetic_certificate: bool | None = None
     lax_policy: str | None = None
+    acceptance: str | None = None
 
 
 def update(
@@ -123,7 +125,7 @@ def update(
                 with suppress(OSError):  # what is left is cleaned by the next update
                     slots.durable.remove("tidy", slots.folder / STAGING)
             passed_over = (*passed, *_outdone(offers[number + 1 :], offer))
-            return Done("installed", offer, place, passed_over, bundle.synthetic, bundle.lax_policy)
+            return Done("installed", offer, place, passed_over, bundle.synthetic, bundle.lax_policy, bundle.accepted)
         raise UpdateError("; ".join(str(each) for each in passed if each.reason == "refused"))
 
 

@@ -66,7 +66,8 @@ def _doubts(bundle: "SlotStatus") -> str:
     said = [ON_SYNTHETIC] if bundle.synthetic_certificate else []
     if bundle.gates is False:
         said.append("no gates, so that the service refuses to start with it (`convert gates` renews it)")
-    return "; ".join([*said, *([f"{BY_LAXER_POLICY}: {bundle.lax_policy}"] if bundle.lax_policy else [])])
+    said += [f"{BY_LAXER_POLICY}: {bundle.lax_policy}"] if bundle.lax_policy else []
+    return "; ".join([*said, *([bundle.acceptance] if bundle.acceptance else [])])
 
 
 def _text(status: "SlotsStatus") -> str:

@@ -81,10 +81,13 @@ class UpdateRequest:
         return Outcome(DONE, _record(done), _text(done, self.slots))
 
     def _require_runnable(self, bundle: "Bundle") -> None:
-        """BundleError where `edge run` could not start with the bundle: it has no gates, and is not to run ungated."""
+        """BundleError where `edge run` could not start with the bundle: it has no gates and is not to run ungated, or
+        the site of this device did not accept it."""
+        from edge.serving.licensing import licence_of
         from edge.serving.serve import gates_of
 
         gates_of(bundle, ungated=self.settings.model.ungated)
+        licence_of(bundle, self.settings.site)
 
     def _candidates(self, name: str) -> "Iterable[Candidate]":
         from edge.system.clock import kernel_synchronized
@@ -197,6 +200,7 @@ def _record(done: "Done") -> dict[str, Any]:
         "digest": offer.digest if offer else None,
         "synthetic_certificate": done.synthetic_certificate,
         "lax_policy": done.lax_policy,
+        "acceptance": done.acceptance,
         "current": str(done.place) if done.place else None,
         "passed_over": [{"origin": p.origin, "fate": p.reason, "why": p.why} for p in done.passed_over],
     }
@@ -208,4 +212,5 @@ def _text(done: "Done", slots: Path) -> str:
         "would_install": f"{done.offer} would be installed from {done.offer.candidate.origin if done.offer else ''}",
         "nothing": f"nothing to do for {slots}",
     }[done.action]
+    first += f"; {done.acceptance}" if done.acceptance else ""
     return "\n".join(map(one_line, [first, *(f"passed over: {each}" for each in done.passed_over)]))

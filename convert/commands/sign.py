@@ -95,7 +95,8 @@ class SignRequest:
             "acceptance": signed.accepted,
         }
         keys = " and ".join(each[:12] for each in signed.keys)
-        text = f"{said.bundle}, version {said.version}, bundle {said.manifest_sha256[:12]}: signed by {keys}\n{signed.accepted}"
+        text = f"{said.bundle}, version {said.version}, bundle {said.manifest_sha256[:12]}: signed by {keys}"
+        text += f"\n{signed.accepted}"
         return Outcome(DONE, record, text)
 
 

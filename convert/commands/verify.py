@@ -30,8 +30,8 @@ class VerifyRequest:
         """Code 0 valid, 1 not.
 
         Record: `path`, `valid`, `reason` (null when valid); and `bundle`, `version`, `digest`, `signed_at`, `keys` (ids
-        of those that hold), `verdict` (the certificate's), `synthetic_certificate` (it rests on synthetic images), `acceptance`
-        (by which site and what it shows), all null where not valid.
+        of those that hold), `verdict` (the certificate's), `synthetic_certificate` (it rests on synthetic images),
+        `acceptance` (by which site and what it shows), all null where not valid.
 
         Raises:
             UsageError: no such bundle. KeyFileError, TrustError: keys that cannot be read.

@@ -9,6 +9,9 @@
 #
 #   --camera URI          picamera2:0, uvc:/dev/video0, replay:/PATH or sim: (a drawn slide, the default); written into a
 #                         new /etc/leukoscope/edge.toml; one that exists is never touched
+#   --site NAME           name of this laboratory: only bundles that it accepted run here (`convert accept`); written into a
+#                         new /etc/leukoscope/edge.toml. Left out, a terminal is asked; "none" names no laboratory
+#   --study               with --site: bundles that it did not accept run too, and every verdict says so
 #   --trust FILE.pub      a public key whose signature on a bundle counts; may be given several times
 #   --bundle SIGNED       a signed bundle (folder or zip) to serve, put in by `edge update`
 #   --tuf-root FILE       the root of trust of an update repository
@@ -30,14 +33,15 @@ SOURCES=$(dirname "$HERE")
 . "$HERE/lib.sh"
 watch_for_errors
 
-CAMERA="" BUNDLE="" TUF_ROOT="" UPDATE_SOURCE="" OFFLINE="" DIGEST="" ONLY="" START=yes FIRST_VERDICT=no
+CAMERA="" SITE="" STUDY=no BUNDLE="" TUF_ROOT="" UPDATE_SOURCE="" OFFLINE="" DIGEST="" ONLY="" START=yes FIRST_VERDICT=no
 TRUST=()
 while [ $# -gt 0 ]; do
   case $1 in
-    --camera | --trust | --bundle | --tuf-root | --update-source | --offline | --digest | --root | --steps)
+    --camera | --site | --trust | --bundle | --tuf-root | --update-source | --offline | --digest | --root | --steps)
       value_of "$@"
       case $1 in
         --camera) CAMERA=$VALUE ;;
+        --site) SITE=$VALUE ;;
         --trust) TRUST+=("$VALUE") ;;
         --bundle) BUNDLE=$VALUE ;;
         --tuf-root) TUF_ROOT=$VALUE ;;
@@ -49,6 +53,7 @@ while [ $# -gt 0 ]; do
       esac
       shift 2
       ;;
+    --study) STUDY=yes; shift ;;
     --no-start) START=no; shift ;;
     --first-verdict) FIRST_VERDICT=yes; shift ;;
     --dry-run) DRY_RUN=yes; shift ;;
@@ -56,7 +61,7 @@ while [ $# -gt 0 ]; do
     *) unknown_word "$1" ;;
   esac
 done
-export CAMERA BUNDLE TUF_ROOT UPDATE_SOURCE OFFLINE DIGEST START FIRST_VERDICT SOURCES
+export CAMERA SITE STUDY BUNDLE TUF_ROOT UPDATE_SOURCE OFFLINE DIGEST START FIRST_VERDICT SOURCES
 
 # Each file of steps/ defines STEP_check (the request, nothing is changed) and STEP_do.
 NAMES=()

@@ -3,6 +3,9 @@
 
 configuration_check() {
   local file
+  if [ -z "$SITE" ] && [ ! -e "$ROOT$CONFIG/edge.toml" ] && [ "$DRY_RUN" = no ] && [ -t 0 ]; then ask_for_site; fi
+  [ "$SITE" != none ] || SITE=""
+  check_site
   case $CAMERA in
     "" | sim: | sim:* | uvc:/dev/* | replay:/*) ;;
     picamera2:*[!0-9]* | picamera2:) refuse "--camera picamera2:N needs a number, such as picamera2:0; got '$CAMERA'" ;;
@@ -29,6 +32,28 @@ configuration_check() {
   esac
 }
 
+# Asked before anything is done; without a terminal nothing is asked, and no laboratory named.
+ask_for_site() {
+  local answer
+  say "Name of this laboratory, such as lab-3: only bundles that it accepted run here. Enter alone names none."
+  read -r -p "  site: " SITE || SITE=""
+  [ -n "$SITE" ] && [ "$SITE" != none ] || return 0
+  [ "$STUDY" = no ] || return 0
+  read -r -p "  run others too, as a study, with \"not accepted\" on every verdict? [y/N] " answer || answer=""
+  case $answer in [yY] | [yY][eE][sS]) STUDY=yes ;; esac
+}
+
+check_site() {
+  if [ -z "$SITE" ]; then
+    [ "$STUDY" = no ] || refuse "--study goes with --site: it lets bundles run that the named laboratory did not accept"
+    return 0
+  fi
+  case $SITE in
+    [!A-Za-z0-9]* | *[!A-Za-z0-9._-]*) refuse "--site must be 1 to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit; got '$SITE'" ;;
+  esac
+  [ ${#SITE} -le 64 ] || refuse "--site must be 1 to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit; got '$SITE'"
+}
+
 check_public_key() {
   [ -r "$1" ] || refuse "--trust: there is no file '$1'"
   ! grep -q 'PRIVATE KEY' "$1" || refuse "--trust: $1 is a private key; it must never leave the signer's machine. Give the .pub file"
@@ -49,6 +74,8 @@ configuration_do() {
     [ -z "$CAMERA" ] || stands_there "uri = \"$CAMERA\"" || say "  $CONFIG/edge.toml exists and is left as it is: set the camera there, under [camera]"
     [ -z "$UPDATE_SOURCE" ] || stands_there "source = \"$UPDATE_SOURCE\"" ||
       say "  $CONFIG/edge.toml exists and is left as it is: set the source there, under [update]"
+    [ -z "$SITE" ] || stands_there "name = \"$SITE\"" ||
+      say "  $CONFIG/edge.toml exists and is left as it is: set the site there, under [site]"
   fi
   for file in ${TRUST[@]+"${TRUST[@]}"}; do put_file "$file" "$CONFIG/trusted/$(basename "$file" .pub).pub"; done
   if [ -n "$TUF_ROOT" ]; then
@@ -67,6 +94,12 @@ profile() {
   [ "$uri" != sim: ] || uri="sim:?fps=1"
   local update='# source = "https://updates.example.org/bundles"'
   [ -z "$UPDATE_SOURCE" ] || update="source = \"$UPDATE_SOURCE\""
-  URI=$uri UPDATE=$update awk '/@CAMERA@/ {split($0, part, "@CAMERA@"); print part[1] ENVIRON["URI"] part[2]; next}
-    /^@UPDATE@$/ {print ENVIRON["UPDATE"]; next} {print}' "$HERE/config/edge-$kind.toml"
+  local site='# name = "lab-3"' study=""
+  if [ -n "$SITE" ]; then
+    site="name = \"$SITE\""
+    [ "$STUDY" = no ] || study="study = true"
+  fi
+  URI=$uri UPDATE=$update SITE_LINE=$site STUDY_LINE=$study awk '/@CAMERA@/ {split($0, part, "@CAMERA@"); print part[1] ENVIRON["URI"] part[2]; next}
+    /^@UPDATE@$/ {print ENVIRON["UPDATE"]; next}
+    /^@SITE@$/ {print ENVIRON["SITE_LINE"]; if (ENVIRON["STUDY_LINE"]) print ENVIRON["STUDY_LINE"]; next} {print}' "$HERE/config/edge-$kind.toml"
 }

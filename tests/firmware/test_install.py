@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+import pty
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from edge.settings import profile as settings
+from edge.settings.site import SiteSettings
 from tests.firmware.paper_roots import FILE_STEPS, FSTAB, ROOT, SCRIPTS, Told, paper_root, run, tree
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="install.sh changes a root file system as root only")
@@ -51,6 +53,49 @@ def test_without_a_camera_a_drawn_slide_is_judged_slowly_and_forgotten(tmp_path:
     assert profile.camera_uri == "sim:?fps=1"
     assert (profile.record.keep, profile.retention.days, profile.retention.only_exported) == ("none", 7, False)
     assert profile.update.source == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "site"),
+    [
+        (["--site", "lab-3"], SiteSettings("lab-3")),
+        (["--site", "lab-3", "--study", "--camera", "picamera2:0"], SiteSettings("lab-3", study=True)),
+        (["--site", "none"], SiteSettings()),
+        ([], SiteSettings()),
+    ],
+)
+def test_the_site_is_named_by_a_word(tmp_path: Path, words: list[str], site: SiteSettings) -> None:
+    root = paper_root(tmp_path / "root")
+    told = install(root, *words)
+    assert (told.code, told.err) == (0, "") and "Name of this laboratory" not in told.out
+    assert settings.load(root / "etc/leukoscope/edge.toml").site == site
+    again = install(root, *words)
+    assert again.out.splitlines()[-1] == "nothing changed: all of it was so already"
+    other = install(root, "--site", "lab-4")
+    assert other.code == 0 and "set the site there, under [site]" in other.out
+
+
+@pytest.mark.parametrize(
+    ("answers", "site"),
+    [
+        ("lab-3\nn\n", SiteSettings("lab-3")),
+        ("lab-3\ny\n", SiteSettings("lab-3", study=True)),
+        ("\n", SiteSettings()),
+    ],
+)
+def test_at_a_terminal_the_site_is_asked_for(tmp_path: Path, answers: str, site: SiteSettings) -> None:
+    root = paper_root(tmp_path / "root")
+    words = [str(SCRIPTS / "install.sh"), "--root", str(root), "--steps", FILE_STEPS]
+    ours, theirs = pty.openpty()
+    try:
+        os.write(ours, answers.encode())
+        done = subprocess.run(words, stdin=theirs, capture_output=True, text=True, check=False, timeout=60)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert done.returncode == 0 and "Name of this laboratory" in done.stdout
+    assert done.stdout.index("Name of this laboratory") < done.stdout.index("What will be done")
+    assert settings.load(root / "etc/leukoscope/edge.toml").site == site
 
 
 def test_a_profile_that_is_there_is_never_touched(tmp_path: Path) -> None:
@@ -116,6 +161,10 @@ def test_a_folder_that_is_no_system_is_refused(tmp_path: Path) -> None:
         ["--camera", "picamera2:"],
         ["--camera", "picamera2:front"],
         ["--camera", 'sim:"\nuri'],
+        ["--site", "Lab Three"],
+        ["--site", "-lab"],
+        ["--site", "l" * 65],
+        ["--study"],
         ["--update-source", "http://updates.example.org/b"],
         ["--update-source", 'https://example.org/" x'],
         ["--steps", "units,unit"],

@@ -29,7 +29,7 @@ from edge.bundle.bundle import Bundle
 from edge.bundle.files import ACCEPTANCE
 from edge.inference.contract import InputContract
 from edge.inference.decision import Decision
-from edge.inference.slide_finding import RULE
+from edge.inference.licence import RULE
 from edge.settings.site import SITE, SITE_IN_WORDS
 from edge.settings.trusted_keys import machine_keys
 from models.site.audit import audit_site

@@ -15,8 +15,8 @@ from edge.inference.contract import InputContract, Pixels
 from edge.inference.decision import LOW_CONFIDENCE
 from edge.inference.gates.base import GateReport, Gates
 from edge.inference.images import images_in, read_image_file
+from edge.inference.licence import Finding, slide_finding
 from edge.inference.runtime.interpreters import open_interpreter
-from edge.inference.slide_finding import Finding, slide_finding
 from edge.inference.tiles import prepare_tiles
 from edge.system.progress import tracked
 from models.evaluation.interventions import without_white_cells

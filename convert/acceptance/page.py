@@ -7,7 +7,7 @@ from convert.acceptance.published import PublishedFigure
 from convert.acceptance.verdict import Counted
 from edge import RESEARCH_USE_ONLY
 from edge.bundle.acceptance import RATES, percent, slides_needed
-from edge.inference.slide_finding import RULE_IN_WORDS
+from edge.inference.licence import RULE_IN_WORDS
 from edge.page.rendering import render_page
 from edge.page.values import Table
 

@@ -2,7 +2,7 @@
 
 The least probabilities of a benign answer are tested strictest first, in an order that was fixed before any slide was
 looked at, and the first at which a leukemic slide is missed ends the test. A stricter one never misses a slide that a
-looser one finds (`edge.inference.slide_finding`), so the rate of missed slides rises along the sequence. Let u be the
+looser one finds (`edge.inference.licence`), so the rate of missed slides rises along the sequence. Let u be the
 exact upper bound of none missed of n. For a threshold whose true rate is above u to be kept, the first such one must
 have missed none of n, which happens with probability below 5 %: whichever is kept last, its rate is below u with 95 %
 confidence. Where the strictest one misses slides, nothing is chosen: it stays, with the exact bound of what it missed.

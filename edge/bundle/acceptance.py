@@ -17,7 +17,7 @@ from edge.bundle.files import ACCEPTANCE
 from edge.bundle.manifest import json_bytes
 from edge.errors import BundleError
 from edge.inference.contract import InputContract
-from edge.inference.slide_finding import RULE, Finding, slide_finding
+from edge.inference.licence import RULE, Finding, slide_finding
 from edge.system.strict_json import read_object
 
 CONFIDENCE = 0.95
@@ -155,7 +155,7 @@ class Acceptance(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     Attributes:
         site: where the slides are from, as `[site] name` of a profile says it. created: UTC, ISO 8601.
-        rule: by which a slide's finding follows from its fields (`edge.inference.slide_finding`).
+        rule: by which a slide's finding follows from its fields (`edge.inference.licence`).
         model_sha256, contract_sha256, gates_sha256: what was judged; gates None where no gate was asked.
         slides: all of them, in the order of their names. refused: unanswered fields by reason, of all slides.
         thresholds: tested in this order. camera_setups: digests of the set-ups that the fields were taken under; ""

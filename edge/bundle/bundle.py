@@ -26,8 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.bundle.acceptance import Acceptance
-from edge.bundle.certified_policy import laxer_policy
-from edge.bundle.consistency import acceptance_of, certified_sha256, check_compiled, gates_of
+from edge.bundle.certified_policy import acceptance_of, certified_sha256, check_compiled, gates_of, laxer_policy
 from edge.bundle.envelope import Signed
 from edge.bundle.files import ACCEPTANCE, ADAPTATION, COMPILED, FILE_LIMITS, GATES, OPTIONAL, REPORT, SEARCH_LOG
 from edge.bundle.golden import Golden, Replay, compare, judge

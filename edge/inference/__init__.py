@@ -11,6 +11,5 @@ __all__ = [
     "licence",
     "scores",
     "shrinking",
-    "slide_finding",
     "tiles",
 ]

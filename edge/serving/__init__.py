@@ -5,6 +5,7 @@ __all__ = [
     "bundle_watch",
     "interpreter",
     "isolation",
+    "licensing",
     "run_info",
     "selftest",
     "selftest_schedule",

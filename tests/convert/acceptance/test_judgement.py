@@ -14,8 +14,8 @@ from convert.acceptance.thresholds import choose, sequence
 from convert.acceptance.verdict import checks_of, figures_of, verdict_of
 from convert.errors import PolicyError
 from edge.bundle.acceptance import tier_of, upper_bound
-from tests.acceptances import accepted
 from tests.convert.acceptance.sites import BENIGN, LEUKEMIC, judged
+from tests.edge.bundle.acceptances import accepted
 
 GRID = (0.99, 0.9, 0.8)
 LIMITS = Limits.load()

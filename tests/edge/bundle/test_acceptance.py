@@ -12,8 +12,8 @@ from scipy.stats import beta
 from edge.bundle.acceptance import RATES, Acceptance, AcceptedSlide, slides_needed, tier, upper_bound
 from edge.errors import BundleError
 from edge.inference.contract import InputContract
-from edge.inference.slide_finding import RULE, slide_finding
-from tests.acceptances import accepted, accepted_slide
+from edge.inference.licence import RULE, slide_finding
+from tests.edge.bundle.acceptances import accepted, accepted_slide
 
 CONTRACT = InputContract((32, 32), ("Benign", "Early", "Pre", "Pro"))
 

@@ -17,7 +17,7 @@ from edge.inference.licence import Licence
 from edge.record.store import Store
 from edge.serving.licensing import CAMERA_SETUP_CHANGED, expired, licence_of, under_setup
 from edge.settings.site import SiteSettings
-from tests.acceptances import accept
+from tests.edge.bundle.acceptances import accept
 
 BENIGN, OTHER = "benign.png", "other.png"
 SITE = '[site]\nname = "lab-3"\n'

@@ -9,7 +9,7 @@ from edge.bundle import bundle as bundles
 from edge.bundle.acceptance import Acceptance, AcceptedSlide, Verdict
 from edge.bundle.bundle import NO_KEYS, Bundle
 from edge.bundle.files import ACCEPTANCE
-from edge.inference.slide_finding import RULE, slide_finding
+from edge.inference.licence import RULE, slide_finding
 
 
 def accepted_slide(number: int, label: str, *, passed: int = 4, benign: int = 0, other: int = 0) -> AcceptedSlide:

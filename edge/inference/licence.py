@@ -1,5 +1,4 @@
-"""The licence of a device: what its answers may say, the sentence that stands with each of them, and the stated rule of a
-slide's finding, which that sentence bounds."""
+"""The licence of a device: what its answers may say, and the stated rule of a slide's finding, which it bounds."""
 
 from dataclasses import dataclass
 from typing import Literal

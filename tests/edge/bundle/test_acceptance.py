@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta
 
@@ -38,6 +38,7 @@ def test_twelve_slides_without_an_error_bound_the_misses_by_22_percent() -> None
     assert str(tier(12, 0)) == "never benign: 0 of 12 leukemic slides found so bound the rate by 22 % only"
 
 
+@settings(deadline=None)
 @given(st.integers(1, 2000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_the_bound_is_clopper_and_pearsons(counts: tuple[int, int]) -> None:
     events, trials = counts
@@ -115,6 +116,7 @@ def test_an_acceptance_is_about_the_files_beside_it(
     assert said in str(refused.value)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40).flatmap(lambda n: st.tuples(st.just(n), *[st.integers(0, n)] * 4)))
 def test_demanding_more_of_a_benign_answer_never_makes_a_slide_benign(counts: tuple[int, int, int, int, int]) -> None:
     fields, passed, benign, other, fewer = counts

@@ -19,7 +19,7 @@ from edge.commissioning.camera.changes import setup_change
 from edge.commissioning.camera.light_watch import LIGHT, LightWatch, said
 from edge.commissioning.control.camera_lease import CameraLease
 from edge.commissioning.control.control_record import ControlRecord, control_folder
-from edge.commissioning.control.series import series_of
+from edge.commissioning.control.series import of_instrument
 from edge.commissioning.control.watch import ControlWatch
 from edge.errors import (
     ANSWER_IS_NO,
@@ -151,10 +151,12 @@ class _Run:
         output: LineWriter,
     ) -> None:
         served = started.served
+        settings, self._clock = request.settings, Clock()
+        self._control = _control_watch(served, camera, store.folder, settings, self._clock)
         if camera.kind != "replay":  # its files were taken elsewhere
-            served = served.under(setup_digest(camera) or "")
+            served = served.under(setup_digest(camera) or "").changed(self._control.expired)
         self._request, self._served, self._slots, self._camera = request, served, slots, camera
-        self._store, self._stop, self._clock, self._notifier = store, stop, Clock(), notifier
+        self._store, self._stop, self._notifier = store, stop, notifier
         self._output = output
         self._verdicts = VerdictOutput(
             output,
@@ -164,7 +166,6 @@ class _Run:
             simulated=bool(camera.notice),
             camera_setup=setup_digest(camera),
         )
-        settings = request.settings
         before = store.last_run()
         info = run_info(served, camera, request.slide, settings)
         self._run = store.begin(info, self._clock.now())
@@ -199,8 +200,7 @@ class _Run:
             self._event("camera_setup_changed", change)
         elif settings.camera_setup is not None and not is_set_up(camera):
             _log.info(f"{camera.uri} runs without a set-up: the profile's is of another camera")
-        controls = control_folder(store.folder)
-        self._control = ControlWatch(ControlRecord(controls), settings.control, series_of(info), self._clock)
+        self._expired = ""
         self._look_at_controls()
         self._supervised = SupervisedCamera(
             camera,
@@ -208,7 +208,7 @@ class _Run:
             on_event=self._camera_event,
             timeout_s=settings.timeout_s,
             stop=stop,
-            lent=CameraLease(controls).wanted,
+            lent=CameraLease(control_folder(store.folder)).wanted,
         )
         self._selftest = DailySelfTest(
             SelfTester(store.folder), served, self._event, every_s=3600 * settings.selftest.every_hours
@@ -323,7 +323,7 @@ class _Run:
                 self._pipeline.stop()
                 if not self._pipeline.join(_STOP_GRACE_S):
                     self._supervised.close()
-        return withdrawn or self._slots.switched or ("stopped" if told else "complete")
+        return withdrawn or self._expired or self._slots.switched or ("stopped" if told else "complete")
 
     def _trust_watch(self) -> TrustWatch:
         bundle, request = self._served.bundle, self._request
@@ -338,8 +338,13 @@ class _Run:
             self._stop.set()
 
     def _look_at_controls(self) -> None:
+        """Say how the demanded control stands; end in order where the controls say that an acceptance has expired."""
         for kind, detail in self._control.look():
             self._event(kind, detail)
+        if self._control.expired and self._served.licence.accepted and self._camera.kind != "replay":
+            self._expired = f"acceptance expired: {self._control.expired}"
+            self._event("acceptance_expired", f"{self._control.expired}; the run ends, and the next one goes by it")
+            self._stop.set()
 
     def _tell_light(self) -> None:
         """Store how bright and sharp the camera has seen since the last time."""
@@ -354,3 +359,10 @@ class _Run:
     def _event(self, kind: str, detail: str) -> None:
         _log.info(f"{kind}: {detail}")
         self._recorder.event(kind, detail)
+
+
+def _control_watch(served: Served, camera: Camera, folder: Path, settings: Settings, clock: Clock) -> ControlWatch:
+    bundle = served.bundle
+    under = of_instrument(bundle.name, bundle.digest, camera.uri, setup_digest(camera) or "")
+    accepted = bundle.acceptance.created if bundle.acceptance and served.licence.accepted else ""
+    return ControlWatch(ControlRecord(control_folder(folder)), settings.control, under, clock, accepted=accepted)

@@ -19,7 +19,7 @@ from edge.inference.classifier import Classifier
 from edge.inference.gates.base import Gates
 from edge.inference.licence import Licence
 from edge.inference.runtime.interpreters import Interpreter, open_interpreter
-from edge.serving.licensing import ANYWHERE, licence_of, under_setup
+from edge.serving.licensing import ANYWHERE, expired, licence_of, under_setup
 from edge.settings.model import ModelSettings
 from edge.settings.site import SiteSettings
 from edge.settings.trusted_keys import machine_keys
@@ -60,8 +60,14 @@ class Served:
 
     def under(self, camera_setup: str) -> "Served":
         """The same for fields that are taken under this set-up of the camera (its digest; "" for none)."""
-        licence = under_setup(self.licence, self.bundle, camera_setup)
-        if licence.expired:
+        return self._licensed(under_setup(self.licence, self.bundle, camera_setup))
+
+    def changed(self, what: str) -> "Served":
+        """The same at an instrument that changed since the bundle was accepted: stable name, "" for nothing."""
+        return self._licensed(expired(self.licence, self.bundle, what)) if what else self
+
+    def _licensed(self, licence: Licence) -> "Served":
+        if licence.expired and licence != self.licence:
             _log.warning(
                 f"{licence.acceptance}: benign is not answered until the site accepts {self.bundle.name} again"
             )

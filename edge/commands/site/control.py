@@ -75,6 +75,7 @@ class ControlRequest:
             allow_uncertified=self.allow_uncertified,
             allow_unsigned=self.allow_unsigned,
             gates_off=settings.gates_off,
+            site=settings.site,
         )
         if self.expected:
             _require_label(self.expected, served.bundle.contract.labels)

@@ -7,6 +7,7 @@ from edge.record.control_entry import ControlSeries
 from edge.record.entries import ControlBody
 
 STAIN, LAMP, CAMERA, RESTARTED = "stain_changed", "lamp_changed", "camera_changed", "control_restarted"
+UNREADABLE = "control_unreadable"  # the control record is damaged: what it measured is not known
 _POINTS_TO = {"stain": STAIN, "brightness": LAMP, "white": LAMP, "focus": CAMERA}
 
 

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from statistics import fmean, median
 
 import cv2
+import numpy as np
 
 from edge.inference.answer import Answer
 from edge.inference.gates.base import Gates
 from edge.inference.gates.measures import View
 from edge.inference.gates.novelty import Novelty
 
+_LIGHTEST = (0.02, 0.20)  # parts of the field: from the lightest patches these are left out, and these looked at
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as OpenCV's grey levels
 
 
@@ -54,7 +56,7 @@ class FieldNumbers:
 
     Attributes:
         stain: distance of its stain from the training images, as a part of the limit; of all novelty where a bundle has
-            no such family. brightness: grey level 0..255 of the clear ground. white: its red against blue.
+            no such family. brightness: grey level 0..255 of the light between the cells. white: its red against blue.
         focus: width of the sharpest edges, pixels of the prepared frame.
         label, reason: as `Answer`. probability: of the expected label, else of the likeliest; None where the network
             was not asked.
@@ -76,17 +78,27 @@ def numbers_of(view: View, novelty: Novelty | None, answer: Answer, expected: in
         view: of the prepared frame, as the bundle's gates see it. novelty: the bundle's gate.
         expected: index of the label that the slide should get; None where none is expected.
     """
-    brightness, white = None, None
-    if cv2.countNonZero(view.ground):
-        red, green, blue = cv2.mean(view.patches, view.ground)[:3]
-        brightness = red * _LUMA[0] + green * _LUMA[1] + blue * _LUMA[2]
-        white = red / blue if blue > 0 else None
+    red, green, blue = _ground_colour(view)
+    brightness = red * _LUMA[0] + green * _LUMA[1] + blue * _LUMA[2]
+    white = red / blue if blue > 0 else None
     shares = {} if novelty is None else novelty.shares(view)
     stain = shares["stain"][0] if "stain" in shares else max((each for each, _ in shares.values()), default=None)
     probability = None
     if answer.probabilities is not None:
         probability = max(answer.probabilities) if expected is None else answer.probabilities[expected]
     return FieldNumbers(stain, brightness, white, view.edges.sharp_px, answer.label, answer.reason, probability)
+
+
+def _ground_colour(view: View) -> tuple[float, float, float]:
+    """Mean R, G, B, 0..255, of the lightest patches but the very lightest: specks of light are no lamp.
+
+    A mean, where gates take a whole grey level: a lamp that dims by a thousandth has to be seen.
+    """
+    luma = cv2.cvtColor(view.patches, cv2.COLOR_RGB2GRAY).ravel()
+    first, last = (round(luma.size * (1 - part)) for part in _LIGHTEST[::-1])
+    chosen = np.argsort(luma, kind="stable")[first:last]
+    red, green, blue = np.asarray(view.patches).reshape(-1, 3)[chosen].mean(axis=0).tolist()
+    return red, green, blue
 
 
 def novelty_of(gates: Gates) -> Novelty | None:

@@ -19,6 +19,15 @@ def series_of(info: RunInfo, *, lot: str = "", expected: str = "") -> ControlSer
     )
 
 
+def of_instrument(bundle: str, bundle_digest: str, camera: str, camera_setup: str) -> ControlSeries:
+    """What controls of an instrument have in common, as `same_instrument` compares it.
+
+    Args:
+        bundle, bundle_digest: name, and sha256 of the manifest. camera: its URI. camera_setup: digest, or "".
+    """
+    return ControlSeries("", bundle, bundle_digest, instrument(camera), camera_setup)
+
+
 def instrument(uri: str) -> str:
     """The camera that a URI names, without what lies under it: of `sim:` the laboratory, of `replay:` nothing.
 

@@ -1,9 +1,12 @@
 """The demand of controls while a run goes on: asked for every frame, and read anew when another process controls."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import datetime
 from time import monotonic
 
 from edge.commissioning.control.control_record import ControlRecord
+from edge.commissioning.control.expiry import UNREADABLE, expired
 from edge.commissioning.control.series import same_instrument
 from edge.commissioning.control.settings import ControlSettings
 from edge.commissioning.control.standing import OVERDUE, Standing, finite_hours, standing
@@ -24,7 +27,12 @@ class ControlWatch:
 
     Args:
         record: of controls. under: bundle, camera and set-up of the run.
+        accepted: when the bundle was accepted at this site, ISO 8601; "" where no acceptance can expire.
         boot: id of the machine's start. now: seconds, monotonic.
+
+    Attributes:
+        expired: what the controls of this bundle, camera and set-up measured to have changed since it was accepted, as
+            of the last look; "" where nothing did. The first look is made here.
     """
 
     def __init__(
@@ -34,6 +42,7 @@ class ControlWatch:
         under: ControlSeries,
         clock: Clock,
         *,
+        accepted: str = "",
         boot: str | None = None,
         now: Callable[[], float] = monotonic,
     ) -> None:
@@ -43,17 +52,18 @@ class ControlWatch:
         self._latest: tuple[ControlBody, ...] = ()  # one a slide, of this bundle, camera and set-up
         self._unreadable = ""
         self._told: str | None = "nothing yet"
+        self._accepted_ns = _nanoseconds(accepted) if accepted else None
+        self.expired = ""
+        self._look_now()
 
     def look(self) -> Iterator[tuple[str, str]]:
         """Read what another process controlled, now and then; kind and sentence of an event where the answer changed.
 
         Once a control is demanded, the first look says how it stands.
         """
+        self._look_now()
         if not self._settings.demanded:
             return
-        if self._now() >= self._due:
-            self._due = self._now() + LOOK_EVERY_S
-            self._read()
         found = self.standing()
         if found.reason != self._told:
             self._told = found.reason
@@ -75,14 +85,24 @@ class ControlWatch:
         limit = self._settings.valid_hours
         return Reading(found.reason, finite_hours(found.hours), limit, "hours", True, found.detail)
 
+    def _look_now(self) -> None:
+        """If it is time to, and anybody asks."""
+        if self._now() >= self._due and (self._settings.demanded or self._accepted_ns is not None):
+            self._due = self._now() + LOOK_EVERY_S
+            self._read()
+
     def _read(self) -> None:
         try:
             if self._record.look() or self._unreadable:
+                if self._accepted_ns is not None:
+                    self.expired = expired(self._record.bodies, self._under, self._accepted_ns) or ""
                 last = {each.slide: each for each in self._record.bodies if same_instrument(each.series, self._under)}
                 self._latest = tuple(last.values())
-            self._unreadable = ""
+                self._unreadable = ""
         except (StoreError, OSError) as error:
             self._unreadable = str(error)
+            if self._accepted_ns is not None:
+                self.expired = UNREADABLE
 
     def _named(self) -> str:
         """The end of the control record, so that the run's record holds on to it."""
@@ -90,3 +110,10 @@ class ControlWatch:
             return ""
         row, body = self._record.controls[-1]
         return f"; last in the control record: entry {row.id} of {body.slide}, {body.outcome}, digest {row.digest[:16]}"
+
+
+def _nanoseconds(utc: str) -> int:
+    """Of ISO 8601, since 1970; 0, before every control, where it cannot be read."""
+    with suppress(ValueError):
+        return round(datetime.fromisoformat(utc).timestamp()) * 10**9
+    return 0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from edge.bundle.policy import MANIFEST
 from edge.commissioning.control.charts import slides_of, trends_of
 from edge.commissioning.control.control_record import ControlRecord, control_folder
-from edge.commissioning.control.series import instrument, same_instrument
+from edge.commissioning.control.series import of_instrument, same_instrument
 from edge.commissioning.control.settings import ControlSettings
 from edge.commissioning.control.standing import standing
 from edge.errors import LeukoscopeError
@@ -64,4 +64,4 @@ def _under(machine: Machine) -> ControlSeries | str:
         setup = setup_digest(open_set_up(machine.camera, machine.camera_setup)) if machine.camera else ""
     except (LeukoscopeError, OSError) as error:
         return f"which bundle or camera a run would have is not known: {error}"
-    return ControlSeries("", bundle.name, digest, instrument(machine.camera), setup)
+    return of_instrument(bundle.name, digest, machine.camera, setup)

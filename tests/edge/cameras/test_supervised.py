@@ -27,8 +27,15 @@ class Watched:
         self.events: list[CameraEvent] = []
         self.pauses: list[float] = []
         self.on_pause: Callable[[], None] = lambda: None
+        self.wanted = False
         self.supervised = SupervisedCamera(
-            self.camera, settings, on_event=self.events.append, clock=self.clock, wait=self._wait, stop=self.stop
+            self.camera,
+            settings,
+            on_event=self.events.append,
+            clock=self.clock,
+            wait=self._wait,
+            stop=self.stop,
+            lent=lambda: self.wanted,
         )
         self.supervised.start()
 
@@ -83,6 +90,33 @@ def test_a_camera_that_opens_but_gives_nothing_is_not_announced_as_back() -> Non
     watched.take(2)
     assert watched.kinds() == ["stall", "reopened"]
     assert sum(watched.pauses) == pytest.approx(0.5 + 1 + 2 + 4)
+
+
+def test_a_camera_that_is_wanted_elsewhere_is_closed_meanwhile_and_opened_again() -> None:
+    watched = Watched()
+    watched.take(3)
+    watched.wanted = True
+    waited: list[str] = []
+
+    def given_back() -> None:
+        waited.append(watched.camera.state)
+        watched.wanted = len(waited) < 50
+
+    watched.on_pause = given_back
+    watched.take(2)
+    assert set(waited[:50]) == {"closed"} and watched.kinds() == ["lent", "reopened"]
+    assert watched.camera.log == ["open", "configure", "close", "open", "configure"]
+    assert "1 try" in watched.events[1].detail  # however long it was away, it is opened at once
+    watched.wanted, watched.on_pause = True, watched.stop.set
+    assert watched.supervised.capture() is None  # a run that is stopped does not wait for it
+    assert watched.kinds()[2:] == ["lent", "gave_up"]
+
+
+def test_a_replay_is_not_lent() -> None:
+    watched = Watched(live=False)
+    watched.wanted = True
+    watched.take(3)
+    assert watched.events == []
 
 
 def test_the_next_trouble_begins_with_a_short_pause_again() -> None:

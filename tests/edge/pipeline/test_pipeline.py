@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from edge.errors import CameraLost, ModelFileError
-from edge.inference.gates.base import Gates
+from edge.inference.gates.base import Gates, Reading
 from edge.inference.images import decode_image
 from edge.pipeline.pipeline import Pipeline
 from edge.pipeline.recorder import Recorder
@@ -53,6 +53,23 @@ def test_refused_frames_are_recorded_with_their_reason_and_never_reach_the_model
     assert {entry.detail for entry in refused} == {f"frame {n} divides by 3" for n in range(0, 90, 3)}
     assert all(entry.gates["every_third"] == entry.sequence for entry in refused)
     assert all(entry.probabilities is None for entry in refused)
+
+
+def test_what_withholds_answers_comes_before_every_gate_and_the_model_is_not_asked():
+    store, judge, frames = ListStore(), NumberJudge(), iter(range(90))
+
+    def withheld() -> Reading | None:
+        if next(frames) < 30:
+            return None
+        return Reading("control_overdue", 25.0, 24.0, "hours", True, "control overdue: 25.0 h ago, at most 24 h")
+
+    gates = Gates([EveryThird()])
+    finished(pipeline(CountingCamera(90), judge, store, gates=gates, every=True, withheld=withheld))
+    assert judge.seen == [number for number in range(30) if number % 3]
+    held = [stored.entry for stored in store.stored if stored.entry.sequence >= 30]
+    assert {entry.reason for entry in held} == {"control_overdue"} and len(held) == 60
+    assert all(entry.probabilities is None for entry in held)
+    assert all(entry.gates == {"control_overdue": 25.0, "every_third": entry.sequence} for entry in held)
 
 
 def test_the_newest_frame_wins_when_the_model_is_slower():

@@ -27,6 +27,8 @@ class CameraSettings:
         exposure_us: exposure time, microseconds; None is automatic. gain: analogue gain, >= 1; None is
             automatic. Both or neither: with one alone the camera would change the other behind one's back.
         colour_gains: (red, blue) gains against green, 0..32; None is automatic white balance.
+        white_balance_k: colour temperature that a UVC camera's white balance is locked at, kelvin; with colour_gains
+            and None it is locked where it stands. Other cameras have none.
         region: (x, y, width, height) of the sensor, sensor pixels; None is all of it that has the frame's proportions.
         fourcc: pixel format asked of a UVC camera, four letters ("MJPG", "YUYV"); None leaves it.
         still: take recorded frames in the sensor's best mode (slower) where the camera has one.
@@ -41,6 +43,7 @@ class CameraSettings:
     exposure_us: float | None = None
     gain: float | None = None
     colour_gains: tuple[float, float] | None = None
+    white_balance_k: float | None = None
     region: Box | None = None
     fourcc: str | None = None
     still: bool = False
@@ -64,6 +67,7 @@ class CameraSettings:
                 raise CameraSettingsError(f"colour_gains must be (red, blue); got {self.colour_gains!r}")
             for value in self.colour_gains:
                 _within("colour_gains", value, 0.01, 32)
+        _within("white_balance_k", self.white_balance_k, 1000, 20_000)
         if self.region is not None and (
             len(self.region) != 4
             or not all(_whole(n) and n >= 0 for n in self.region)

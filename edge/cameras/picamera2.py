@@ -202,6 +202,8 @@ class Picamera2Camera:
         if got not in FORMATS:
             raise CameraSettingsError(f"{self.uri} must offer one of {', '.join(sorted(FORMATS))}; it offers {got}")
         adjusted = [f"pixel_format: asked {WANTED[0]}, the camera does {got}"] if got != WANTED[0] else []
+        if settings.white_balance_k is not None:
+            adjusted.append("white_balance_k: only a UVC camera has one; colour_gains lock this one's white balance")
         if size != settings.size:
             adjusted.append(f"size: asked {_by(settings.size)}, the camera does {_by(size)}")
         if got in YUV_FORMATS and "SMPTE170M" not in str(found["colour_space"]):

@@ -43,6 +43,7 @@ from edge.system.queues import Handover
 
 _CLOSE_S = 1.5  # for the reading thread to end; a stuck one releases the camera when it comes back
 _MANUAL, _AUTOMATIC = 1, 3  # V4L2_EXPOSURE_MANUAL, V4L2_EXPOSURE_APERTURE_PRIORITY (linux/v4l2-controls.h)
+_KELVIN_STEP = 50.0  # cameras have steps of 10 to 100 K
 _EXPOSURE_UNIT_US = 100  # of V4L2_CID_EXPOSURE_ABSOLUTE
 _VIDIOC_REQBUFS = 0xC0145608  # linux/videodev2.h: _IOWR('V', 8, struct v4l2_requestbuffers)
 _JPEG = ("MJPG", "JPEG")
@@ -337,15 +338,27 @@ def _set_exposure(capture: Capture, settings: CameraSettings, controls: dict[str
 
 def _set_white_balance(capture: Capture, settings: CameraSettings, controls: dict[str, Any]) -> list[str]:
     """Lock or free the white balance; sentences for what came out otherwise."""
-    lock = settings.colour_gains is not None
+    kelvin = settings.white_balance_k
+    lock = settings.colour_gains is not None or kelvin is not None
     done = capture.set(cv2.CAP_PROP_AUTO_WB, 0 if lock else 1)
     if not lock:
         return []
-    asked = "colour_gains {:g}, {:g} were asked for; ".format(*cast(tuple[float, float], settings.colour_gains))
+    asked = f"white_balance_k {kelvin:g} was asked for; " if kelvin is not None else ""
+    if settings.colour_gains is not None:
+        asked = "colour_gains {:g}, {:g} were asked for; ".format(*settings.colour_gains)
     if not done or capture.get(cv2.CAP_PROP_AUTO_WB) != 0:
         return [asked + "the camera's white balance cannot be locked"]
     controls["AwbEnable"] = False
-    return [asked + "UVC has no gains of red and blue, white balance is locked where it stood"]
+    if kelvin is not None:
+        capture.set(cv2.CAP_PROP_WB_TEMPERATURE, kelvin)
+    stands = capture.get(cv2.CAP_PROP_WB_TEMPERATURE)
+    if stands > 0:
+        controls["WhiteBalanceTemperature"] = stands
+    if kelvin is None:
+        return [asked + "UVC has no gains of red and blue, white balance is locked where it stood"]
+    if abs(stands - kelvin) > _KELVIN_STEP:
+        return [f"white_balance_k {kelvin:g} was asked for; the camera says {stands:g}"]
+    return []
 
 
 def _node(uri: str) -> Path:

@@ -24,6 +24,7 @@ size = [1280, 960]
 exposure_us = 8000                      # with gain; both left out: automatic
 gain = 1.5
 colour_gains = [1.9, 1.6]               # red, blue; left out: automatic white balance
+white_balance_k = 4600                  # of a USB camera: colour temperature its white balance is locked at
 region = [0, 0, 2028, 1520]             # of the sensor: x, y, width, height; left out: all of it
 frame_rate = 10                         # frames a second; left out: the camera's choice
 fourcc = "YUYV"                         # pixel format of a USB camera; left out: the camera's choice

@@ -77,7 +77,7 @@ class CameraSetup(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_
 
     Attributes:
         camera: its URI. at: when it was set up, UTC, ISO 8601. size: (width, height) of its frames, pixels.
-        exposure_us, gain, colour_gains: what the profile locks; colour_gains is left out where the camera has none.
+        exposure_us, gain, colour_gains: what the profile locks. white_balance_k: likewise, of a UVC camera.
         controls: what the camera confirmed, by the driver's names.
         flat_field: what is divided out. reference: what the trend is measured against.
         scale: magnification; left out where it was not measured.
@@ -100,6 +100,7 @@ class CameraSetup(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_
     flat_field: FlatFieldRecord
     reference: Reference
     colour_gains: tuple[Positive, Positive] | UnsetType = UNSET
+    white_balance_k: Positive | UnsetType = UNSET
     scale: Scale | UnsetType = UNSET
     region: Box | UnsetType = UNSET
     still: bool = False

@@ -155,11 +155,13 @@ def locked_settings(setup: CameraSetup) -> CameraSettings:
     """What a set-up locks, range-checked as a profile is; CameraSettingsError names what is out of range."""
     gains = None if setup.colour_gains is UNSET else setup.colour_gains
     region = None if setup.region is UNSET else setup.region
+    kelvin = None if setup.white_balance_k is UNSET else setup.white_balance_k
     return CameraSettings(
         size=setup.size,
         exposure_us=setup.exposure_us,
         gain=setup.gain,
         colour_gains=gains,
+        white_balance_k=kelvin,
         region=region,
         still=setup.still,
     )
@@ -184,7 +186,7 @@ def _instrument(uri: str) -> object:
 def require_same(settings: CameraSettings, setup: CameraSetup) -> None:
     """Raise CameraSettingsError unless a profile asks for what was set up, naming key and values."""
     locked = locked_settings(setup)
-    for name in ("exposure_us", "gain", "colour_gains", "region", "still"):
+    for name in ("exposure_us", "gain", "colour_gains", "white_balance_k", "region", "still"):
         asked, made = getattr(settings, name), getattr(locked, name)
         if asked != made:
             raise CameraSettingsError(

@@ -100,6 +100,8 @@ class SimulatedCamera:
         size, adjusted = _size(settings.size)
         if settings.region is not None:
             adjusted.append(f"region: {settings.region} asked, the whole field given: this camera has no region")
+        if settings.white_balance_k is not None:
+            adjusted.append(f"white_balance_k: {settings.white_balance_k:g} asked, this camera has colour_gains")
         if settings.fourcc is not None:
             adjusted.append(f"fourcc: {settings.fourcc} asked, RGB given")
         fps = self._settings.fps or settings.frame_rate

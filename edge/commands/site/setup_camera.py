@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET, UnsetType
 
 from edge.commands.command_line import Outcome
-from edge.errors import DONE, UsageError
+from edge.errors import DONE, SettingsError, UsageError
 from edge.system.option_values import optional_path
 
 if TYPE_CHECKING:
@@ -32,10 +32,8 @@ class SetupCameraRequest:
     """A camera to set up. `cells` is the camera of the second step, None the same; `division_um` None measures red
     cells, else a stage micrometer; `asks` waits for a person before each step.
 
-    >>> setup_camera(config="edge.toml", skip_scale=True).cells is None
-    Traceback (most recent call last):
-    ...
-    edge.errors.SettingsError: edge.toml: No such file or directory
+    >>> setup_camera(skip_scale=True, level="220").level
+    220.0
     """
 
     profile: Path
@@ -73,6 +71,12 @@ class SetupCameraRequest:
         from edge.settings.profile_edit import set_values, with_values
         from edge.system.files import require_writable
 
+        if not (self.asks or self.cells or not self.scale):
+            raise UsageError(
+                "nobody can be asked to move the stage here: give --cells URI for the second step, or --skip-scale"
+            )
+        if not self.profile.is_file():
+            raise SettingsError(f"{self.profile}: there is no profile to be changed; name one with --config")
         _log.info(RESEARCH_USE)
         root = self.profile.resolve().parent / "camera"
         require_writable(self.profile.resolve().parent, "the profile")
@@ -122,6 +126,7 @@ class SetupCameraRequest:
         self._ask(_CELLS if self.division_um is None else _LINES)
         if self.cells is None:
             return measure_scale(camera, light, division_um=self.division_um)
+        camera.close()  # the other one may be the same device
         with open_camera(self.cells) as second:
             second.open()
             return measure_scale(second, light, division_um=self.division_um)
@@ -169,7 +174,7 @@ def setup_camera(
     from edge.settings.profile import load
 
     profile = optional_path(config) or DEFAULT_PROFILE
-    settings = load(profile)
+    settings = load(optional_path(config))
     uri = camera or settings.camera_uri
     require_settable(uri, settings.camera_uri)
     for each in (uri, cells):
@@ -177,11 +182,6 @@ def setup_camera(
             open_camera(each)  # a camera that cannot be named is a wrong request: nothing is opened yet
     if skip_scale and (cells or micrometer):
         raise UsageError("--skip-scale leaves out the step that --cells and --micrometer are about")
-    asks = sys.stdin is not None and sys.stdin.isatty()
-    if not (asks or skip_scale or cells):
-        raise UsageError(
-            "nobody can be asked to move the stage here: give --cells URI for the second step, or --skip-scale"
-        )
     return SetupCameraRequest(
         profile=profile,
         settings=settings,
@@ -190,15 +190,17 @@ def setup_camera(
         division_um=_number(micrometer, "--micrometer", 0.1, 1000) if micrometer else None,
         level=_number(level, "--level", *LEVELS),
         scale=not skip_scale,
-        asks=asks and not (cells and uri.startswith("sim:")),
+        asks=sys.stdin is not None and sys.stdin.isatty() and not (cells and uri.startswith("sim:")),
         json=json,
     )
 
 
 def locked_keys(setup: "CameraSetup", folder: Path) -> dict[str, Any]:
     """The keys of [camera] that a set-up sets."""
-    gains = None if setup.colour_gains is UNSET else setup.colour_gains
-    return {"exposure_us": setup.exposure_us, "gain": setup.gain, "colour_gains": gains, "setup": str(folder)}
+    from edge.cameras.setup.set_up_camera import locked_settings
+
+    locked, names = locked_settings(setup), ("exposure_us", "gain", "colour_gains", "white_balance_k")
+    return {**{name: getattr(locked, name) for name in names}, "setup": str(folder)}
 
 
 def _text(setup: "CameraSetup", folder: Path, profile: Path, found: "Fit | None") -> str:

@@ -25,7 +25,7 @@ LARGEST_GAIN = 8.0
 WHITE_GAINS = (0.1, 31.0)
 _TRIES = 16
 _NEAR, _NEAR_WHITE, _GOOD_ENOUGH = 0.01, 0.008, 0.08  # of the level, of the whites, of the level when steps are coarse
-_FRAMES, _SKIP = 4, 3
+_FRAMES, _SKIP, _SETTLE = 4, 3, 40
 _MOST_CLIPPED = 0.005
 _TELLING = 1.02  # a change of light from which the tone curve is read
 _CHANGED, _ANSWERED = 1.25, 1.05  # an exposure changed by so much must change the light by so much
@@ -84,7 +84,7 @@ def lock_light(camera: Camera, base: CameraSettings, *, level: float = LEVEL) ->
     for _ in range(_TRIES):
         settings = replace(base, exposure_us=round(now.exposure_us, 1), gain=round(now.gain, 3), colour_gains=now.white)
         mode = camera.configure(settings)
-        whites = _require_confirmed(camera.uri, settings, mode)
+        whites, gains = _require_confirmed(camera.uri, settings, mode)
         seen = look(camera, _FRAMES, skip=_SKIP if camera.kind in ("uvc", "picamera2") else 0)
         now.levels, now.clipped = seen.levels(), seen.clipped > _MOST_CLIPPED
         _log.info(
@@ -98,7 +98,7 @@ def lock_light(camera: Camera, base: CameraSettings, *, level: float = LEVEL) ->
         is_white = not whites or _is_white(now.levels)
         if not now.clipped and abs(away) <= _NEAR and is_white:
             return Locked(settings, mode, seen)
-        following = _next(camera.uri, now, level, power, longest, whites=whites)
+        following = _next(now, level, power, longest, whites=whites, largest_gain=LARGEST_GAIN if gains else 1.0)
         near = not now.clipped and abs(away) <= _GOOD_ENOUGH and is_white
         if near and before is not None and _coarse(before, now, following):
             return Locked(settings, mode, seen)
@@ -111,25 +111,26 @@ def lock_light(camera: Camera, base: CameraSettings, *, level: float = LEVEL) ->
 
 def _start(camera: Camera, base: CameraSettings) -> _Try:
     """Where to begin: at the profile's values, else where the camera's automatics stand."""
-    if base.exposure_us is not None and base.gain is not None:
+    if base.exposure_us is not None and base.gain is not None and camera.kind != "uvc":
         return _Try(base.exposure_us, base.gain, base.colour_gains or (1.0, 1.0))
-    mode = camera.configure(replace(base, colour_gains=None))
-    look(camera, _FRAMES, skip=_SKIP)
+    automatic = replace(base, exposure_us=None, gain=None, colour_gains=None, white_balance_k=None)
+    mode = camera.configure(automatic)
+    look(camera, _FRAMES, skip=_SETTLE if camera.kind == "uvc" else _SKIP)  # whose white balance then is locked there
     light = _number(mode.controls.get("ExposureTime"), 8000.0) * max(_number(mode.controls.get("AnalogueGain"), 1.0), 1)
     white = base.colour_gains or mode.controls.get("ColourGains") or (1.0, 1.0)
     red, blue = (min(max(float(value), WHITE_GAINS[0]), WHITE_GAINS[1]) for value in white)
     return _Try(min(max(light, SHORTEST_US), LONGEST_US), 1.0, (round(red, 3), round(blue, 3)))
 
 
-def _require_confirmed(uri: str, settings: CameraSettings, mode: CameraMode) -> bool:
-    """Raise where the camera did not take the exposure; whether it takes gains of red and blue."""
+def _require_confirmed(uri: str, settings: CameraSettings, mode: CameraMode) -> tuple[bool, bool]:
+    """Raise where the camera did not take the exposure; whether it takes gains of red and blue, and a gain."""
     asked: Mapping[str, Any] = {"ExposureTime": settings.exposure_us}
     for name, value in (("AnalogueGain", settings.gain), ("ColourGains", settings.colour_gains)):
         if name in mode.controls:
             asked = {**asked, name: value}
     if wrong := unconfirmed(asked, mode.controls):
         raise CameraSetupError(f"{uri} does not do what it is told: {'; '.join(wrong)}: it cannot be set up")
-    return "ColourGains" in mode.controls
+    return "ColourGains" in mode.controls, "AnalogueGain" in mode.controls
 
 
 def _require_answer(uri: str, before: _Try, now: _Try) -> None:
@@ -156,7 +157,7 @@ def _power(before: _Try, now: _Try, known: float) -> float:
     return min(max(math.log(level) / math.log(light), 0.3), 1.2) if (level > 1) == (light > 1) else known
 
 
-def _next(uri: str, now: _Try, level: float, power: float, longest: float, *, whites: bool) -> _Try:
+def _next(now: _Try, level: float, power: float, longest: float, *, whites: bool, largest_gain: float) -> _Try:
     red, green, blue = (max(value, 1.0) for value in now.levels)
     factor = 0.5 if now.clipped else min(max((level / max(now.brightest, 1.0)) ** (1 / power), 0.2), 5.0)
     white = now.white
@@ -171,7 +172,7 @@ def _next(uri: str, now: _Try, level: float, power: float, longest: float, *, wh
         raise EmptyFieldError(
             f"too much light: the field is at {now.brightest:.0f} of 255 with {now.exposure_us:.0f} us: dim the lamp"
         )
-    if light > longest * LARGEST_GAIN or (now.brightest < _DARK and now.light >= longest):
+    if light > longest * largest_gain or (now.brightest < _DARK and now.light >= longest):
         raise EmptyFieldError(
             f"too little light: the field is at {now.brightest:.0f} of 255 with {now.exposure_us:.0f} us and gain "
             f"{now.gain:.1f}: switch the lamp on, or brighten it, and take the cap off"

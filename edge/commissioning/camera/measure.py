@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 from edge.cameras.base import Camera, CameraSettings
 from edge.cameras.setup.camera_setup import CameraSetup, FlatFieldRecord, Reference, Scale
 from edge.cameras.setup.flat_field import DARKEST, MOST_CLIPPED, FlatField, flat_field_of
-from edge.cameras.setup.set_up_camera import SetUpCamera, same_camera
+from edge.cameras.setup.set_up_camera import SetUpCamera, locked_settings, same_camera
 from edge.commissioning.camera.empty_field import require_empty
 from edge.commissioning.camera.light import LEVEL, Locked, lock_light
 from edge.commissioning.camera.light_watch import light_of
@@ -120,6 +120,8 @@ def assemble(
     settings, mode = light.locked.settings, light.locked.mode
     assert settings.exposure_us is not None and settings.gain is not None and settings.colour_gains is not None
     assert mode.size is not None
+    controls = _numbers(light.locked.controls)
+    kelvin = controls.get("WhiteBalanceTemperature")
     reference = light.reference
     if focus is not UNSET:
         reference = Reference(
@@ -132,7 +134,8 @@ def assemble(
         exposure_us=settings.exposure_us,
         gain=settings.gain,
         colour_gains=settings.colour_gains,
-        controls=_numbers(light.locked.controls),
+        controls=controls,
+        white_balance_k=kelvin if isinstance(kelvin, float) else UNSET,
         flat_field=light.record,
         reference=reference,
         scale=scale,
@@ -147,10 +150,9 @@ def confirm(camera: Camera, setup: CameraSetup, flat_field: FlatField, base: Cam
     Raises:
         CameraSetupError: the camera does not confirm now what it confirmed before.
     """
-    gains = None if setup.colour_gains is UNSET else setup.colour_gains
-    SetUpCamera(camera, setup, flat_field).configure(
-        replace(base, exposure_us=setup.exposure_us, gain=setup.gain, colour_gains=gains)
-    )
+    locked = locked_settings(setup)
+    names = ("exposure_us", "gain", "colour_gains", "white_balance_k")
+    SetUpCamera(camera, setup, flat_field).configure(replace(base, **{name: getattr(locked, name) for name in names}))
 
 
 def require_settable(uri: str, other: str) -> None:

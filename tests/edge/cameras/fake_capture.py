@@ -49,6 +49,7 @@ class FakeCapture:
                 cv2.CAP_PROP_EXPOSURE: 157,
                 cv2.CAP_PROP_GAIN: 64,
                 cv2.CAP_PROP_AUTO_WB: 1,
+                cv2.CAP_PROP_WB_TEMPERATURE: 4300,
             }
         self._width = 0.0
         self.count = 0
@@ -79,6 +80,10 @@ class FakeCapture:
             self.values[propId] = min(value, 30)
         elif propId == cv2.CAP_PROP_EXPOSURE and self.values[cv2.CAP_PROP_AUTO_EXPOSURE] != 1:
             return False  # as uvcvideo: an automatic exposure cannot be set
+        elif propId == cv2.CAP_PROP_WB_TEMPERATURE and self.values[cv2.CAP_PROP_AUTO_WB] != 0:
+            return False  # nor an automatic white balance
+        elif propId == cv2.CAP_PROP_WB_TEMPERATURE:
+            self.values[propId] = min(max(round(value / 10) * 10, 2800), 6500)
         else:
             self.values[propId] = value
         return True

@@ -7,6 +7,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,9 +118,25 @@ def test_exposure_and_white_balance_are_locked(capture: FakeCapture) -> None:
     assert capture.values[cv2.CAP_PROP_AUTO_EXPOSURE] == 1
     assert capture.values[cv2.CAP_PROP_EXPOSURE] == 80  # units of 100 us
     assert capture.values[cv2.CAP_PROP_AUTO_WB] == 0
-    assert mode.controls == {"ExposureTime": 8000, "gain": 64, "AwbEnable": False}
+    assert mode.controls == {
+        "ExposureTime": 8000,
+        "gain": 64,
+        "AwbEnable": False,
+        "WhiteBalanceTemperature": 4300,
+    }
     assert [sentence.split()[0] for sentence in mode.adjusted] == ["gain", "colour_gains"]
     assert camera.capture(5.0).metadata == mode.controls
+    camera.close()
+
+
+@pytest.mark.parametrize(("asked", "stands", "adjusted"), [(5200.0, 5200, 0), (5204.0, 5200, 0), (9000.0, 6500, 1)])
+def test_white_balance_is_locked_at_a_colour_temperature(
+    capture: FakeCapture, asked: float, stands: float, adjusted: int
+) -> None:
+    camera, mode = started(capture, replace(LOCKED, white_balance_k=asked))
+    assert mode.controls["WhiteBalanceTemperature"] == capture.values[cv2.CAP_PROP_WB_TEMPERATURE] == stands
+    said = [sentence for sentence in mode.adjusted if sentence.startswith("white_balance_k")]
+    assert len(said) == adjusted
     camera.close()
 
 

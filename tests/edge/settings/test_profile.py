@@ -19,11 +19,12 @@ def test_the_profile_shown_in_the_documentation_is_valid():
     shown = (settings.__doc__ or "").split("```toml")[1].split("```")[0]
     read = _parsed(shown)
     assert read.camera_uri == "picamera2:0"
-    asked = {"frame_rate": 10, "fourcc": "YUYV", "still": False, "frozen_after_s": 5}
+    asked = {"frame_rate": 10, "fourcc": "YUYV", "white_balance_k": 4600, "still": False, "frozen_after_s": 5}
     assert read.camera == CameraSettings(
         (1280, 960), exposure_us=8000, gain=1.5, colour_gains=(1.9, 1.6), region=(0, 0, 2028, 1520), **asked
     )
     assert {name for name in CameraSettings.__dataclass_fields__ if name not in shown} == set(), "every key is shown"
+    assert read.camera_setup == Path("/etc/leukoscope/camera/...")
     assert read.model.bundle == Path("/srv/mobilenet_v2-int8")
     assert read.trust.keys == Path("/etc/leukoscope/trusted")
     assert (read.record.keep, read.record.commit_count, read.retention.days) == ("second", 32, 365)

@@ -1,17 +1,27 @@
 """Exposure, gain and white balance found on an empty field, by cameras that obey, and by some that do not."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+from msgspec import UNSET
 
 from edge.cameras.base import CameraMode, CameraSettings, Frame, Kind
+from edge.cameras.setup.camera_setup import FlatFieldRecord, Reference
+from edge.cameras.setup.flat_field import FlatField
+from edge.cameras.setup.set_up_camera import SetUpCamera
+from edge.cameras.uvc import UvcCamera
+from edge.commands.site.setup_camera import locked_keys
 from edge.commissioning.camera.empty_field import require_empty, smear_shares
-from edge.commissioning.camera.light import LARGEST_GAIN, LONGEST_US, lock_light
+from edge.commissioning.camera.light import LARGEST_GAIN, LONGEST_US, Locked, lock_light
 from edge.commissioning.camera.looks import Look, look
+from edge.commissioning.camera.measure import LightSetup, assemble
 from edge.errors import CameraSetupError, CameraTimeout, EmptyFieldError, FrameCorrupt
+from tests.edge.cameras.fake_capture import FakeCapture
 
 SETTINGS = CameraSettings(size=(64, 48))
 
@@ -185,3 +195,40 @@ def test_light_with_falloff_and_dirt_is_an_empty_field() -> None:
 def test_one_cell_is_enough_not_to_be_empty(field: np.ndarray, said: str) -> None:
     with pytest.raises(EmptyFieldError, match=f"not an empty field: .*{said}"):
         require_empty(field)
+
+
+def test_a_usb_camera_is_locked_at_its_colour_temperature(tmp_path: Path) -> None:
+    """Through `UvcCamera` itself: what the set-up confirms at the next start is the temperature it asks for."""
+    capture = FakeCapture()
+    camera = UvcCamera("uvc:/dev/video7", opener=lambda node: capture)
+    camera.open()
+    settings = CameraSettings(size=(320, 240), exposure_us=8000.0, gain=1.0, colour_gains=(1.0, 1.0))
+    mode = camera.configure(settings)
+    camera.close()
+    assert mode.size is not None
+    flat = FlatField(np.zeros((240, 320, 3), np.uint8), 8)
+    record = FlatFieldRecord(sha256=flat.digest, shift=8, frames=32, darkest=0.8)
+    light = LightSetup(
+        Locked(settings, mode, Look(np.zeros((240, 320, 3)), (np.zeros(1), np.zeros(1)), 0.0, 4)),
+        flat,
+        record,
+        Reference(brightness=230.0, white=(1.0, 1.0)),
+    )
+    setup = assemble(camera.uri, "2026-11-30T09:00:00Z", CameraSettings(size=(320, 240)), light, UNSET, UNSET)
+    assert setup.white_balance_k == 4300
+    keys = locked_keys(setup, tmp_path)
+    assert keys["white_balance_k"] == 4300 and keys["exposure_us"] == 8000
+    started = {**asdict(CameraSettings(size=(320, 240))), **{name: keys[name] for name in keys if name != "setup"}}
+    for stands, confirmed in ((3000.0, True), (None, False)):
+        again = FakeCapture()
+        again.values[cv2.CAP_PROP_WB_TEMPERATURE] = stands or 6500.0
+        if not confirmed:  # one that cannot be told
+            del again.values[cv2.CAP_PROP_WB_TEMPERATURE]
+        fresh = SetUpCamera(UvcCamera("uvc:/dev/video7", opener=lambda node, again=again: again), setup, flat)
+        fresh.open()
+        if confirmed:
+            assert fresh.configure(CameraSettings(**started)).controls["WhiteBalanceTemperature"] == 4300
+        else:
+            with pytest.raises(CameraSetupError, match="WhiteBalanceTemperature must be 4300; the camera says nothing"):
+                fresh.configure(CameraSettings(**started))
+        fresh.close()

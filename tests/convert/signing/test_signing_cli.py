@@ -23,6 +23,7 @@ from edge.bundle.statement import LARGEST_VERSION
 from edge.commands.command_line import main
 from edge.settings.trusted_keys import machine_keys
 from tests.commands import is_one_line, shell
+from tests.edge.bundle.acceptances import accept
 from tests.paths import ROOT
 from tests.signing import NOON, SHIPPED, VERSION, make_key, resealed
 
@@ -191,6 +192,7 @@ def test_a_bundle_is_signed_and_verified(copy: Path, keys: Path, capsys: Said) -
     officer = load_private(keys / "officer.key", None).public.id
     assert version_of(before) <= record.pop("version") <= version_of(datetime.now(UTC))
     assert record.pop("signed_at")[:10] == f"{before:%Y-%m-%d}"
+    assert record.pop("acceptance") == "not accepted at any site"
     assert record == {"bundle": "custom_cnn-int8", "digest": digest, "keys": [officer], "lax_policy": None}
     assert bundle.load(copy, trust=machine_keys(), allow_unsigned=True).digest == digest, (
         "a signature changes nothing that is signed"
@@ -199,7 +201,18 @@ def test_a_bundle_is_signed_and_verified(copy: Path, keys: Path, capsys: Said) -
     record = json.loads(capsys.readouterr().out)
     assert record["valid"] and record["keys"] == [officer] and record["digest"] == digest
     assert (record["reason"], record["verdict"]) == (None, "pass")
+    assert record["acceptance"] == "not accepted at any site"
     assert sorted(path.name for path in copy.parent.iterdir()) == ["custom_cnn-int8"]
+
+
+def test_what_a_site_accepted_is_shown_when_it_is_signed_and_verified(copy: Path, keys: Path, capsys: Said) -> None:
+    accept(copy, leukemic=29, healthy=5, verdict="pass")
+    bound = "accepted at lab-3: at most 10 % of leukemic slides found benign (0 of 29, 95 % confidence)"
+    assert run("sign", copy, "--key", keys / "officer.key") == 0 and bound in capsys.readouterr().out
+    assert run("verify", copy, "--public", keys / "officer.pub") == 0 and bound in capsys.readouterr().out
+    acceptance = json.loads((copy / "acceptance.json").read_bytes())
+    (copy / "acceptance.json").write_text(json.dumps({**acceptance, "site": "lab-4"}))
+    assert run("verify", copy, "--public", keys / "officer.pub") == 1 and "altered" in capsys.readouterr().out
 
 
 def test_versions_grow_and_signatures_are_added(copy: Path, keys: Path, capsys: Said) -> None:

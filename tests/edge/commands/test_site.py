@@ -10,13 +10,21 @@ import numpy as np
 import pytest
 
 from edge.bundle import bundle as bundles
+from edge.bundle.bundle import Bundle
 from edge.bundle.trusted import TrustedKeys
 from edge.cli import COMMANDS
+from edge.commands.bundles.slots import _doubts
+from edge.commands.bundles.update import update
 from edge.commands.command_line import main
+from edge.diagnostics import trust
+from edge.errors import AcceptanceError
 from edge.inference.licence import Licence
+from edge.record.audit import verify
 from edge.record.store import Store
 from edge.serving.licensing import CAMERA_SETUP_CHANGED, expired, licence_of, under_setup
 from edge.settings.site import SiteSettings
+from edge.system.machine import Machine
+from edge.update.status import SlotStatus
 from tests.edge.bundle.acceptances import accept
 
 BENIGN, OTHER = "benign.png", "other.png"
@@ -49,6 +57,10 @@ def images(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     for name, path in chosen.items():
         shutil.copy(path, kept / name)
     return kept
+
+
+def load(path: Path) -> Bundle:
+    return bundles.load(path, trust=TrustedKeys(Path("keys")), allow_unsigned=True)
 
 
 class Device:
@@ -172,7 +184,7 @@ def test_another_set_up_of_the_camera_expires_it(device: Device, tmp_path: Path)
 
 def test_the_licence_by_set_up_and_reason(bundle: Path) -> None:
     accept(bundle, leukemic=29, healthy=5, camera_setups=("", "a" * 64))
-    loaded = bundles.load(bundle, trust=TrustedKeys(Path("keys")), allow_unsigned=True)
+    loaded = load(bundle)
     here = licence_of(loaded, SiteSettings("lab-3"))
     assert here.accepted and here.answered("Benign") == "Benign"
     for same in ("", "a" * 64):
@@ -184,3 +196,48 @@ def test_the_licence_by_set_up_and_reason(bundle: Path) -> None:
     study = licence_of(loaded, SiteSettings("lab-9", study=True))
     assert under_setup(study, loaded, "b" * 64) == study, "nothing was accepted that could expire"
     assert Licence().answered("Benign") == "Benign"
+
+
+def test_doctor_says_what_the_bundle_may_say(bundle: Path) -> None:
+    def finding(site: str = "", study: bool = False, camera: str = "") -> tuple[str, str]:
+        found = trust.acceptance(Machine(site=site, study=study, camera=camera), load(bundle))
+        assert bool(found.cure) == (found.state != "ok")
+        return found.state, found.found
+
+    assert finding()[0] == "ok" and finding()[1].startswith("not accepted at any site: ")
+    assert finding("lab-3")[0] == "missing" and "is not accepted at lab-3" in finding("lab-3")[1]
+    assert finding("lab-3", study=True) == ("warning", "not accepted at any site")
+    accept(bundle, leukemic=12, healthy=5)
+    assert finding("lab-3")[0] == "warning" and "benign is not answered" in finding("lab-3")[1]
+    accept(bundle, leukemic=29, healthy=5, camera_setups=("a" * 64,))
+    assert finding("lab-3")[0] == "ok"
+    assert finding("lab-3", camera="replay:/srv")[0] == "ok"
+    assert "acceptance expired: camera_setup_changed" in finding("lab-3", camera="sim:")[1]
+
+
+def test_an_update_installs_nothing_that_the_site_did_not_accept(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "edge.toml").write_text(SITE)
+    request = update(
+        str(bundle), config=str(tmp_path / "edge.toml"), slots=str(tmp_path / "slots"), allow_unsigned=True
+    )
+    with pytest.raises(AcceptanceError, match="is not accepted at lab-3"):
+        request._require_runnable(load(bundle))
+    accept(bundle, leukemic=29, healthy=5)
+    request._require_runnable(load(bundle))
+
+
+def test_the_audit_of_the_record_counts_runs_by_acceptance(device: Device, tmp_path: Path) -> None:
+    device("run")
+    accept(device.bundle, leukemic=29, healthy=5)
+    device("run", SITE, "--slide", "s2")
+    report = verify(tmp_path / "record")
+    assert report.sound and set(report.acceptances.values()) == {1} and len(report.acceptances) == 2
+    assert "1 run: not accepted at any site" in report.text()
+    assert "1 run: lab-3: at most 10 % of leukemic slides found benign" in report.text()
+
+
+def test_the_slots_show_it() -> None:
+    status = SlotStatus(
+        "tiny-int8", 3, None, None, None, synthetic_certificate=False, acceptance="accepted at lab-3: x"
+    )
+    assert _doubts(status) == "accepted at lab-3: x"

@@ -16,6 +16,7 @@ MOBILENET, CUSTOM = "models/trained/mobilenet_v2", "models/trained/custom_cnn"
 REFERENCE = "docs/reference"
 DATA, MEASURED = "explanation/data", "reference/measurements"
 EXPECTED, STUDY = "explanation/decision", "decision_study"
+AUDIT = "audit_published"
 BLOCKS = "schemes.blocks.pooled"
 DECISION = "models/trained/mobilenet_v2/contract"
 MOBILENET_ALONE, MOBILENET_BOTH, CUSTOM_ALONE, CUSTOM_BOTH = (
@@ -34,6 +35,11 @@ FIGURES = (  # page, words around the figure, record, path in it, format
     (DATA, "lower level: {} % by blocks", CUSTOM, f"{BLOCKS}.accuracy", "percent"),
     (DATA, "% by blocks with {} called Benign", CUSTOM, f"{BLOCKS}.malignant_to_benign", "d"),
     (DATA, "called Benign, {} and", CUSTOM, "schemes.fields.pooled.accuracy", "percent"),
+    (DATA, "of ground and red cells alone at {} %", AUDIT, "told.0.accuracy", "percent"),
+    (DATA, "border with its scale bars at {} %", AUDIT, "told.1.accuracy", "percent"),
+    (DATA, "by six colour numbers at {} %; chance", AUDIT, "told.2.accuracy", "percent"),
+    (DATA, "blocks of one class are told apart at {} %", AUDIT, "identity.same_class", "percent"),
+    (DATA, "blocks of two classes at {} %, where", AUDIT, "identity.other_class", "percent"),
     (EXPECTED, "**MobileNetV2**: {} % without", STUDY, f"{MOBILENET_ALONE}.unanswered.share", "percent"),
     (EXPECTED, "validation part, {} % of those", STUDY, f"{MOBILENET_BOTH}.unanswered.share", "percent"),
     (EXPECTED, "they alone refuse {} of the 326", STUDY, f"{MOBILENET_ALONE}.gates", "d"),

@@ -13,7 +13,7 @@ import cv2
 import pytest
 
 from edge.cli import COMMANDS
-from edge.commissioning.control.camera_lease import wanted
+from edge.commissioning.control.camera_lease import CameraLease, wanted
 from edge.diagnostics.control.state import control as doctors_finding
 from edge.record.store import Store
 from edge.system.machine import Machine
@@ -208,6 +208,24 @@ def test_a_camera_that_is_not_there_leaves_no_control(device):
     done = device.control(camera="uvc:/dev/video77")
     done.refused(4, "/dev/video77")
     assert device("control", "--history", "--store", device.store).code == 2
+
+
+def test_a_control_that_is_interrupted_leaves_no_entry_and_gives_the_camera_back(device):
+    words = ["control", "--slide", "QC-1", "--seconds", "60", "--camera", SLIDE, "--store", device.store]
+    command = [str(word) for word in (EDGE, *words, "--bundle", device.bundle, "--allow-unsigned")]
+    lease, deadline = CameraLease(device.store / "control", now=lambda: 1e9), time.monotonic() + 30
+    running = subprocess.Popen([*command, "--config", str(device.profile)], stderr=subprocess.PIPE, text=True)
+    try:
+        while not lease._held() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(1.0)  # it waits for the slide to be moved
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=20)
+    finally:
+        running.kill()
+    assert running.returncode == 130 and said.splitlines()[-1].startswith("error: interrupted")
+    assert not lease._held()
+    device("control", "--history", "--store", device.store).refused(2, "no control was recorded")
 
 
 @pytest.mark.parametrize(

@@ -20,13 +20,13 @@ from tests.edge.record.records import INFO, tamper
 DAILY = ControlSettings(demand="daily")
 
 
-def append(folder, *controls):
+def append(folder, *controls, slide=INFO.slide):
     """Controls as `edge control` leaves them, each in a run of its own."""
     with Store.open(folder) as store:
         for each in controls:
             run = store.begin(INFO, NOON)
             with store.transaction() as transaction:
-                transaction.append(type(each)(**{**_fields(each), "run": run, "slide": INFO.slide}))
+                transaction.append(type(each)(**{**_fields(each), "run": run, "slide": slide}))
             store.end(run, NOON, {}, "complete")
 
 

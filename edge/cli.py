@@ -10,6 +10,7 @@ COMMANDS = Commands(
         "control": "edge.commands.site.control:control",
         "verify": "edge.commands.records.verify:verify",
         "export": "edge.commands.records.export:export",
+        "heat": "edge.commands.records.heat:heat",
         "prune": "edge.commands.records.prune:prune",
         "setup-camera": "edge.commands.site.setup_camera:setup_camera",
         "bench": "edge.commands.bench:bench",

@@ -35,6 +35,7 @@ class ClassifiedImage(Struct, frozen=True):
             of `edge.inference.images.REASONS`, such as "damaged_image", and `detail` says what is wrong with it.
         probabilities: by label. latency_ms: from decoded image to answer, milliseconds.
         tiles: where the bundle's contract has tiles and the network was asked: of each its box and probabilities.
+        heat: path of the picture that --heat drew of them.
 
     >>> ClassifiedImage("a.png", reason="damaged_image", detail="damaged: rows are missing").label is None
     True
@@ -48,6 +49,7 @@ class ClassifiedImage(Struct, frozen=True):
     gates: dict[str, float] | None = None
     latency_ms: float | None = None
     tiles: tuple["ClassifiedTile", ...] | UnsetType = UNSET
+    heat: str | UnsetType = UNSET
 
 
 class ClassifiedTile(Struct, frozen=True):
@@ -77,6 +79,7 @@ class ClassifyRequest:
     allow_unsigned: bool = False
     keys: Path | None = None
     gates_off: tuple[str, ...] = ()
+    heat: Path | None = None
     site: SiteSettings = field(default_factory=SiteSettings)
 
     def execute(self) -> Outcome:
@@ -106,11 +109,14 @@ class ClassifyRequest:
             gates_off=self.gates_off,
             site=self.site,
         )
+        if self.heat is not None:
+            require_tiles(served, self.heat)
         provenance = served.provenance.as_record()
         show_progress = sys.stderr.isatty() and not sys.stdout.isatty()
         refused = unread = turned = 0
-        for path in tracked(images, "images") if show_progress else images:
-            image, orientation = _classified(served, path)
+        for number, path in enumerate(tracked(images, "images") if show_progress else images, 1):
+            drawn = None if self.heat is None else self.heat / f"{number:04d}-{path.stem}.png"
+            image, orientation = _classified(served, path, drawn)
             turned += orientation != 1
             unread += image.latency_ms is None
             refused += image.label is None and image.latency_ms is not None
@@ -135,6 +141,7 @@ def classify(
     config: str = "",
     allow_uncertified: bool = False,
     allow_unsigned: bool = False,
+    heat: str = "",
 ) -> ClassifyRequest:
     """Say what a certified model makes of images. Research use only: no verdict here is a diagnosis.
 
@@ -153,6 +160,8 @@ def classify(
         config: profile; /etc/leukoscope/edge.toml where it exists. Options here come before it.
         allow_uncertified: use a bundle whose certificate does not say "pass".
         allow_unsigned: use a bundle that no key trusted here signed; every record of it says so.
+        heat: folder for a picture of each image with what the network said of every tile, for a bundle whose contract
+            has tiles; they show the images.
     """
     from edge.settings.trusted_keys import machine_profile
 
@@ -169,11 +178,13 @@ def classify(
         keys=None if settings is None else settings.trust.keys,
         gates_off=() if settings is None else settings.gates_off,
         site=SiteSettings() if settings is None else settings.site,
+        heat=optional_path(heat),
     )
 
 
-def _classified(served: "Served", path: Path) -> tuple[ClassifiedImage, int]:
-    """The answer to an image, or as the reason for none what is wrong with the file; and its EXIF orientation."""
+def _classified(served: "Served", path: Path, drawn: Path | None = None) -> tuple[ClassifiedImage, int]:
+    """The answer to an image, or as the reason for none what is wrong with the file; and its EXIF orientation. Where
+    the network was asked, its tiles go to the picture `drawn`."""
     from edge.inference.answer import answer_field
     from edge.inference.images import read_image_file
 
@@ -196,8 +207,40 @@ def _classified(served: "Served", path: Path) -> tuple[ClassifiedImage, int]:
         dict(found.gates),
         latency_ms,
         _tiles(classifier, found, frame),
+        UNSET if drawn is None or found.tiles is None else str(drawn),
     )
+    if drawn is not None and found.tiles is not None:
+        _draw(drawn, classifier, found, frame)
     return image, header.orientation
+
+
+def require_tiles(served: "Served", folder: Path) -> None:
+    """UsageError unless the bundle's contract has tiles, and OSError unless `folder` takes their pictures."""
+    from edge.system.files import require_writable
+
+    if served.bundle.contract.tiles is None:
+        raise UsageError(f"--heat draws the tiles of a field; the contract of {served.bundle.name} has none")
+    require_writable(folder, "--heat")
+
+
+def _draw(path: Path, classifier: "Classifier", found: "Answer", frame: "Pixels") -> None:
+    from edge.commands.records.tile_picture import draw_heat
+    from edge.inference.tiles import field_boxes
+    from edge.record.image_sampling import encode_png
+    from edge.system.files import write_whole
+
+    contract = classifier.contract
+    assert found.tiles is not None and found.probabilities is not None
+    said = f"no answer: {found.detail}" if found.label is None else f"{found.label} {max(found.probabilities):.3f}"
+    picture = draw_heat(
+        frame,
+        field_boxes(contract, (frame.shape[1], frame.shape[0])),
+        found.tiles,
+        labels=contract.labels,
+        benign=contract.benign_labels,
+        answer=said,
+    )
+    write_whole(path, encode_png(picture))
 
 
 def _tiles(classifier: "Classifier", found: "Answer", frame: "Pixels") -> tuple[ClassifiedTile, ...] | UnsetType:

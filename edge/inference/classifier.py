@@ -12,7 +12,7 @@ from edge.inference.contract import InputContract, Pixels, Quantization
 from edge.inference.decision import LEAST_PROBABILITY
 from edge.inference.runtime.interpreters import Interpreter
 from edge.inference.shrinking import Scratch
-from edge.inference.tiles import pool, prepare_tiles, require_views
+from edge.inference.tiles import pool_contract, prepare_tiles, require_views
 
 # An int8 softmax has scale 1/256, so its reals are 0..255/256; the slack allows calibrated ranges a little
 # wider.
@@ -94,7 +94,7 @@ class Classifier:
         tiles = [self._values(view) for view in require_views(self.contract, pixels)]
         if self.contract.tiles is None:
             return tiles[0], None
-        return pool(np.array(tiles), self.contract.pooling).tolist(), tuple(map(tuple, tiles))
+        return pool_contract(self.contract, np.array(tiles)).tolist(), tuple(map(tuple, tiles))
 
     def _values(self, pixels: Pixels) -> list[float]:
         """The probabilities of one view as Python floats: after an inference has emptied the caches, each NumPy call on

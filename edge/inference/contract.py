@@ -33,8 +33,8 @@ CHANNELS = {"RGB": 3, "BGR": 3, "GRAY": 1}
 SMALLEST_FRAME = 16  # pixels a side: below this no cell can be seen at any magnification
 CONTRACT_FORMAT = 1
 MOST_TILES = 8  # a side
-MEAN = "mean-1"  # name and version of the rule by which tiles are pooled, see `edge.inference.tiles.pool`
-POOLING = (MEAN,)
+MEAN, BOUNDED = "mean-1", "bounded-1"  # names and versions of rules by which tiles are pooled: `tiles.pool`
+POOLING = (MEAN, BOUNDED)
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,8 @@ class InputContract:
         tiles: (columns, rows), each 1..8, into which a field much larger than the network's view is cut
             (`edge.inference.tiles`): the network sees each tile, the gates the whole frame. None for the whole frame,
             which (1, 1) would be too, and is refused: one meaning, one spelling.
-        pooling: the rule by which the tiles' probabilities become the field's; without tiles it means nothing.
+        pooling: the rule by which the tiles' probabilities become the field's; left out it is BOUNDED where a label is
+            benign, else MEAN; "" without tiles.
 
     >>> contract = InputContract((224, 224), ("Benign", "Early"))
     >>> contract.prepare(np.zeros((480, 640, 3), np.uint8)).shape
@@ -103,7 +104,7 @@ class InputContract:
     domain: Domain | None = None
     output: OutputKind = "softmax"
     tiles: tuple[int, int] | None = None
-    pooling: str = MEAN
+    pooling: str = ""
 
     def __post_init__(self) -> None:
         self._check_outputs()
@@ -141,14 +142,17 @@ class InputContract:
 
     def _check_tiles(self) -> None:
         tiles = self.tiles
-        if self.pooling not in POOLING or (tiles is None and self.pooling != MEAN):
-            raise ContractError(f"pooling must be {' or '.join(POOLING)}, and needs tiles; got {self.pooling!r}")
+        if self.pooling and self.pooling not in POOLING:
+            raise ContractError(f"pooling must be {' or '.join(POOLING)}; got {self.pooling!r}")
         if tiles is None:
+            object.__setattr__(self, "pooling", "")  # `replace` may have taken the tiles away
             return
         if len(tiles) != 2 or any(type(n) is not int or not 1 <= n <= MOST_TILES for n in tiles):
             raise ContractError(f"tiles must be (columns, rows), both 1..{MOST_TILES}; got {tiles}")
         if tiles == (1, 1):
             raise ContractError("tiles (1, 1) are the whole frame: leave tiles out")
+        if not self.pooling:
+            object.__setattr__(self, "pooling", BOUNDED if self.benign_labels else MEAN)
 
     @property
     def tile_count(self) -> int:
@@ -271,7 +275,7 @@ class InputContract:
 
     def untiled(self) -> "InputContract":
         """The same without tiles: how gates see a field, and what one tile is to the network."""
-        return self if self.tiles is None else replace(self, tiles=None, pooling=MEAN)
+        return self if self.tiles is None else replace(self, tiles=None)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "InputContract":
@@ -294,7 +298,7 @@ class InputContract:
         named = _named_benign(fields.pop("benign")) if "benign" in fields else None
         domain = _stated_domain(fields.pop("domain")) if "domain" in fields else None
         tiles = _stated_tiles(fields.pop("tiles")) if "tiles" in fields else None
-        kinds = {"output": fields.pop("output", "softmax"), "pooling": fields.pop("pooling", MEAN)}
+        kinds = {"output": fields.pop("output", "softmax"), "pooling": fields.pop("pooling", "")}
         expected = {"size", "labels", "channel_order", "aspect", "scale", "offset"}
         if set(fields) != expected:
             raise ContractError(f"contract fields must be {sorted(expected)}; got {sorted(fields)}")
@@ -307,7 +311,12 @@ class InputContract:
         except (TypeError, ValueError) as error:
             raise ContractError(f"contract scale and offset must be numbers: {error}") from error
         texts = {"size": tuple(fields["size"]), "labels": tuple(fields["labels"])}
-        return cls(**{**fields, **texts, **kinds}, decision=decision, benign=named, domain=domain, tiles=tiles)
+        if "pooling" in record and tiles is None:
+            raise ContractError("contract pooling goes with tiles, which it does not have")
+        made = cls(**{**fields, **texts, **kinds}, decision=decision, benign=named, domain=domain, tiles=tiles)
+        if made.pooling == BOUNDED and not made.benign_labels:
+            raise ContractError(f"pooling {BOUNDED} needs a benign label; got {list(made.labels)}")
+        return made
 
     @classmethod
     def load(cls, path: Path) -> "InputContract":

@@ -5,13 +5,15 @@ A field much larger than the network's view would show it cells far smaller than
 calibration, parity, certificate and device all cut and pool here. The gates look at the whole frame.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edge.errors import FrameError
-from edge.inference.contract import MEAN, POOLING, SMALLEST_FRAME, InputContract, Pixels, check_frame
+from edge.inference.benign import indices
+from edge.inference.contract import BOUNDED, MEAN, POOLING, SMALLEST_FRAME, InputContract, Pixels, check_frame
 from edge.inference.shrinking import Scratch
 
 MOST_ENLARGED = 2  # a tile is enlarged at most so much a side to the network's size; beyond, it holds too few pixels
@@ -158,15 +160,21 @@ def tiles_of(contract: InputContract, fields: Pixels) -> Pixels:
     return np.ascontiguousarray(tiles).reshape(-1, height, width, 3)
 
 
-def pool(probabilities: npt.NDArray[Any], rule: str = MEAN) -> Probabilities:
+def pool(probabilities: npt.NDArray[Any], rule: str = MEAN, benign: Sequence[int] = ()) -> Probabilities:
     """The field's probabilities from its tiles', by a rule that the contract names (`InputContract.pooling`).
 
     "mean-1" is the mean over the tiles of the network's own outputs (int8: dequantized), added up in the tiles' order
     in float64 and rounded to float32: the same bits wherever it is calculated. Temperature and thresholds of the
     decision apply to the result.
 
+    "bounded-1" is the same, and then no field is surer of a benign class than one of two tiles would be, its least
+    benign one and one that is benign beyond doubt: the share of the benign classes is (1 + least) / 2 at most. What is
+    taken from them goes to the others, in proportion. A mean alone lets a single tile count for less the more there
+    are.
+
     Args:
         probabilities: (..., n, classes), 0..1: one row a tile.
+        benign: positions of the benign classes (`edge.inference.benign.indices`); only "bounded-1" asks.
 
     Returns:
         float32 (..., classes), 0..1.
@@ -176,6 +184,8 @@ def pool(probabilities: npt.NDArray[Any], rule: str = MEAN) -> Probabilities:
 
     >>> pool(np.array([[1.0, 0.0], [0.5, 0.5]])).tolist()
     [0.75, 0.25]
+    >>> pool(np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), "bounded-1", [0]).tolist()
+    [0.5, 0.5]
     """
     if rule not in POOLING:
         raise ValueError(f"rule must be {' or '.join(POOLING)}; got {rule!r}")
@@ -187,7 +197,37 @@ def pool(probabilities: npt.NDArray[Any], rule: str = MEAN) -> Probabilities:
     total = np.zeros(tiles.shape[:-2] + tiles.shape[-1:])
     for number in range(tiles.shape[-2]):
         total += tiles[..., number, :]
-    return (total / tiles.shape[-2]).astype(np.float32)
+    mean = total / tiles.shape[-2]
+    return (mean if rule == MEAN else _bounded(mean, tiles, list(benign))).astype(np.float32)
+
+
+def _bounded(
+    mean: npt.NDArray[np.float64], tiles: npt.NDArray[np.float64], benign: list[int]
+) -> npt.NDArray[np.float64]:
+    """The mean (..., classes) of tiles (..., n, classes), its benign share at most half of 1 and the least tile's."""
+    if not benign:
+        raise ValueError(f"benign must name a class for the rule {BOUNDED}; got none")
+    others = np.setdiff1d(np.arange(mean.shape[-1]), benign)
+    share, rest = mean[..., benign].sum(axis=-1), mean[..., others].sum(axis=-1)
+    excess = np.maximum(share - (1 + tiles[..., benign].sum(axis=-1).min(axis=-1)) / 2, 0) * (rest > 0)
+    bounded = mean.copy()
+    bounded[..., benign] *= (1 - excess / np.where(share > 0, share, 1))[..., np.newaxis]
+    bounded[..., others] *= (1 + excess / np.where(rest > 0, rest, 1))[..., np.newaxis]
+    return bounded
+
+
+def rule_for(labels: Sequence[str], benign: Sequence[str]) -> tuple[str, list[int]]:
+    """The rule of a contract that names none, and the positions of the benign classes: arguments of `pool`.
+
+    >>> rule_for(["Benign", "Pre"], ["Benign"]), rule_for(["a", "b"], [])
+    (('bounded-1', [0]), ('mean-1', []))
+    """
+    return BOUNDED if benign else MEAN, indices(labels, benign)
+
+
+def pool_contract(contract: InputContract, tiles: npt.NDArray[Any]) -> Probabilities:
+    """`pool` of (..., n, classes) by the contract's rule and benign labels."""
+    return pool(tiles, contract.pooling, indices(contract.labels, contract.benign_labels))
 
 
 def pool_fields(contract: InputContract, probabilities: npt.NDArray[np.float32]) -> Probabilities:
@@ -202,7 +242,7 @@ def pool_fields(contract: InputContract, probabilities: npt.NDArray[np.float32])
         return probabilities
     if len(probabilities) % contract.tile_count:
         raise ValueError(f"probabilities must be {contract.tile_count} a field; got {len(probabilities)}")
-    return pool(probabilities.reshape(-1, contract.tile_count, probabilities.shape[-1]), contract.pooling)
+    return pool_contract(contract, probabilities.reshape(-1, contract.tile_count, probabilities.shape[-1]))
 
 
 def require_views(contract: InputContract, pixels: Pixels) -> Pixels:

@@ -22,7 +22,7 @@ SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
 
 class Tiling(Struct, frozen=True):
     """How the run's bundle cuts a field: its contract's tiles, pooling, size and aspect, so that a verdict's tiles can
-    be found in its image without the bundle.
+    be found in its image without the bundle, and which labels are benign.
 
     >>> Tiling(3, 2, "mean-1", (224, 224), "squeeze").columns
     3
@@ -33,13 +33,19 @@ class Tiling(Struct, frozen=True):
     pooling: str
     size: tuple[int, int]
     aspect: Literal["squeeze", "crop"]
+    benign: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, contract: InputContract) -> "Tiling | UnsetType":
         """Of a bundle's contract; UNSET without tiles."""
         if contract.tiles is None:
             return UNSET
-        return cls(*contract.tiles, contract.pooling, contract.size, contract.aspect)
+        return cls(*contract.tiles, contract.pooling, contract.size, contract.aspect, contract.benign_labels)
+
+    def contract(self, labels: tuple[str, ...]) -> InputContract:
+        """A contract that cuts fields so; what else the bundle's says is not here."""
+        tiles = self.columns, self.rows
+        return InputContract(self.size, labels, aspect=self.aspect, tiles=tiles, pooling=self.pooling)
 
 
 class RunInfo(Struct, frozen=True):

@@ -1,3 +1,3 @@
-"""Commands about the record: export, prune, verify."""
+"""Commands about the record: export, heat, prune, verify; and the picture of a field's tiles."""
 
-__all__ = []
+__all__ = ["tile_picture"]

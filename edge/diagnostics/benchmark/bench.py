@@ -8,6 +8,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from msgspec import UNSET
 
 from edge.bundle.provenance import UNGATED
 from edge.bundle.trusted import TrustedKeys
@@ -63,6 +64,7 @@ def measure(
     peak_mb = peak_rss_mb()  # before the virtual microscope and others' packages come in
     _log.info(f"stages: {frames} frames")
     timed = {**stages(classifier, served.gates, frame, frames), "store": rates.store_ms}
+    inference = [ms / classifier.contract.tile_count for ms in timed["invoke"]]
     _log.info(f"contenders: {frames} rounds")
     with mediapipe_classifier(mediapipe) as others:
         times = interleaved(contenders(classifier, frame, others), frames)
@@ -82,11 +84,12 @@ def measure(
             against_invoke={n: compare(v, times["invoke"]) for n, v in times.items() if n != "invoke"},
             against_mediapipe=_against_mediapipe(times),
             stages={name: percentiles(values) for name, values in timed.items()},
-            novelty_share=compare(timed["novelty"], timed["invoke"]).ratio,
-            gates_share=compare(_sums(timed["gates"], timed["novelty"]), timed["invoke"]).ratio,
+            novelty_share=compare(timed["novelty"], inference).ratio,
+            gates_share=compare(_sums(timed["gates"], timed["novelty"]), inference).ratio,
             pipeline=rates.record(),
             temperature_c=Temperature(before, board.hottest_c(machine)),
             throttled=board.throttled(machine)[0],
+            tiles=classifier.contract.tiles or UNSET,
         ),
     )
 
@@ -111,6 +114,8 @@ def table(record: BenchRecord) -> str:
     else:
         lines.append(f"all gates: {details.gates_share:.3f} of an inference ({', '.join(details.gates)})")
         lines.append(f"the gate against frames unlike the training images: {details.novelty_share:.3f} of an inference")
+    if details.tiles is not UNSET:
+        lines.append(tiles_line(record))
     share = details.pipeline.ratio
     lines += [
         "",
@@ -128,6 +133,14 @@ def table(record: BenchRecord) -> str:
     if details.throttled:
         lines.append(f"warning: this board throttles (0x{details.throttled:x}): see `edge doctor`")
     return "\n".join(lines)
+
+
+def tiles_line(record: BenchRecord) -> str:
+    """What tiles cost: inferences a field, and their time of that from frame to verdict."""
+    columns, rows = record.details.tiles or (1, 1)
+    field, one = record.details.stages["invoke"].p50, record.invoke_ms
+    cost = f"{columns * rows} inferences a field, {field:.1f} ms of {record.frame_1280x960_ms:.1f} ms to the verdict"
+    return f"tiles {columns}x{rows}: {cost}; without tiles it is one of {one:.1f} ms"
 
 
 def _sums(some: Sequence[float], others: Sequence[float]) -> list[float]:

@@ -39,6 +39,8 @@ class BenchDetails(Struct, frozen=True, kw_only=True):
         novelty_share: the last gate's time over that of an inference; gates_share: that of all gates, by `gates`, the
             names of those asked. ungated: none is asked.
         throttled: the firmware's bits, 0 where nothing throttles; None where it does not say.
+        tiles: columns and rows of the bundle's contract, an inference each; left out without tiles. `invoke` is one
+            inference among the contenders, all of a field's among the stages; the pipeline's rate is of fields.
     """
 
     digest: str
@@ -65,6 +67,7 @@ class BenchDetails(Struct, frozen=True, kw_only=True):
     pipeline: PipelineRates
     temperature_c: Temperature
     throttled: int | None
+    tiles: tuple[int, int] | UnsetType = UNSET
 
 
 class BenchRecord(Struct, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from edge.inference.contract import Pixels
 from edge.inference.gates.base import Gates
 from edge.inference.runtime.interpreters import Interpreter
 from edge.inference.shrinking import Scratch
+from edge.inference.tiles import prepare_field, prepare_tiles
 from edge.system.interleaved_timing import Times
 
 FRAME_SIZE = (1280, 960)  # (width, height) of a camera's frame, pixels
@@ -41,10 +42,10 @@ def contenders(
 
     `invoke` is the runtime's own object with its input already set, the same one that the classifier uses: two of
     them would lie elsewhere in memory, which alone is worth a percent. `frame_224` starts from prepared pixels
-    (of the model's size, whatever that is), `frame_1280x960` from a camera's frame; the other two are `others`
-    (MediaPipe's) on the same pixels.
+    (of the model's size, whatever that is; of tiles all of them), `frame_1280x960` from a camera's frame; the other two
+    are `others` (MediaPipe's) on the same pixels.
     """
-    prepared = classifier.contract.prepare(frame)
+    prepared = prepare_field(classifier.contract, frame)
     engine = raw_interpreter(classifier.interpreter)
     calls: dict[str, Callable[[], object]] = {
         "invoke": engine.invoke,
@@ -63,6 +64,8 @@ def stages(classifier: Classifier, asked: Gates, frame: Pixels, count: int) -> T
 
     `capture` is the virtual microscope's, unpaced, and says nothing about a real camera. `novelty` is the last gate
     where that is the one against frames unlike the training images, on what the other `gates` have measured already.
+    Of tiles `prepare` is the whole frame and all tiles, `encode` up to the first inference, and `invoke` all inferences
+    with the encoding between them.
     """
     from edge.cameras.backends import open_camera
     from edge.cameras.base import CameraSettings
@@ -70,7 +73,7 @@ def stages(classifier: Classifier, asked: Gates, frame: Pixels, count: int) -> T
 
     gates = [gate for gate in asked.gates if gate.name != NAME]
     novelty = [gate for gate in asked.gates if gate.name == NAME]
-    scratch = Scratch()
+    scratch, of_tiles, contract = Scratch(), Scratch(), classifier.contract
     watched = _Watched(classifier.interpreter)
     observed = Classifier(classifier.contract, watched)
     into = np.empty_like(frame)
@@ -83,7 +86,8 @@ def stages(classifier: Classifier, asked: Gates, frame: Pixels, count: int) -> T
             marks = [time.perf_counter()]
             camera.capture(2.0, into)
             marks.append(time.perf_counter())
-            prepared = classifier.contract.prepare(frame, scratch)
+            prepared = contract.prepare(frame, scratch)
+            views = prepared if contract.tiles is None else prepare_tiles(contract, frame, of_tiles)
             marks.append(time.perf_counter())
             view = asked.view(prepared)
             for gate in gates:
@@ -92,7 +96,8 @@ def stages(classifier: Classifier, asked: Gates, frame: Pixels, count: int) -> T
             for gate in novelty:
                 gate.read(view)
             marks.append(time.perf_counter())
-            observed.classify_prepared(prepared)
+            watched.began = 0.0
+            observed.classify_prepared(views)
             marks += [watched.began, watched.ended, time.perf_counter()]
             if round_ >= WARM_UP:
                 for name, start, end in zip(times, marks, marks[1:], strict=False):
@@ -108,7 +113,7 @@ def raw_interpreter(interpreter: Interpreter) -> Any:
 
 
 class _Watched:
-    """An interpreter that notes when it began and ended."""
+    """An interpreter that notes when it began, the first time since `began` was 0, and when it ended."""
 
     def __init__(self, inner: Interpreter) -> None:
         self._inner = inner
@@ -117,7 +122,7 @@ class _Watched:
         self.began = self.ended = 0.0
 
     def invoke(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        self.began = time.perf_counter()
+        self.began = self.began or time.perf_counter()
         raw = self._inner.invoke(tensor)
         self.ended = time.perf_counter()
         return raw

@@ -19,6 +19,7 @@ from edge.diagnostics.benchmark.record import BenchRecord
 from edge.diagnostics.benchmark.timing import drawn_frame
 from edge.diagnostics.proof import cameras, load
 from edge.diagnostics.proof.record import FORMAT, Board, CameraProof, LoadProof, PowerCut, Proof
+from edge.inference.tiles import prepare_field
 from edge.serving.serve import serve
 from edge.settings.profile import Settings
 from edge.system.machine import Finding, Machine
@@ -143,7 +144,7 @@ def _load(settings: Settings, machine: Machine, seconds: float, allow_unsigned: 
     _log.info(f"inferences without a pause for {seconds:g} s")
     served = serve(settings.model, trust=TrustedKeys.load(settings.trust.keys), allow_unsigned=allow_unsigned)
     classifier = served.classifier
-    pixels = classifier.contract.prepare(drawn_frame())
+    pixels = prepare_field(classifier.contract, drawn_frame())
     return load.prove(lambda: classifier.classify_prepared(pixels), machine, seconds)
 
 

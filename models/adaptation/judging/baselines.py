@@ -2,13 +2,14 @@
 network with batch-norm statistics of the site."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edge.inference.contract import InputContract, Pixels
 from edge.inference.images import read_image
-from edge.inference.tiles import pool, prepare_tiles
+from edge.inference.tiles import pool, prepare_tiles, rule_for
 from edge.system.progress import Progress
 from models.adaptation.adaptation_record import Method
 from models.adaptation.judging.counting import Judged, mapped
@@ -39,12 +40,15 @@ def network_as_it_is(data: Labelled, features: SiteFeatures, backbone: Backbone)
     if own is None:
         return Method(name="as_it_is", text=text, why_not=_UNTRAINED)
     tiles = own.reshape(*features.values[:, 0].shape[:2], -1)
-    answers = mapped(
-        np.asarray(pool(tiles), np.float64), backbone.labels or (), backbone.benign, data.labels, data.benign
-    )
+    answers = mapped(_pooled(tiles, backbone), backbone.labels or (), backbone.benign, data.labels, data.benign)
     if answers is None:
         return Method(name="as_it_is", text=text, why_not=_OTHER_CLASSES)
     return method("as_it_is", text, data.judged(np.ones(len(data.truth), np.bool_), answers[0], coarse=answers[1]))
+
+
+def _pooled(tiles: npt.NDArray[Any], backbone: Backbone) -> npt.NDArray[np.float64]:
+    """(N, classes) of (N, tiles, classes) of the network's own head, by the rule of its own classes."""
+    return np.asarray(pool(tiles, *rule_for(backbone.labels or (), backbone.benign)), np.float64)
 
 
 def batch_norm_statistics(
@@ -70,7 +74,7 @@ def batch_norm_statistics(
             new[held] = there.called(held, there.heads(~held, [plain])[plain])
             own = changed.own_head(values[held].reshape(-1, values.shape[-1]))
             if own is not None:
-                pooled = np.asarray(pool(own.reshape(*values[held].shape[:2], -1)), np.float64)
+                pooled = _pooled(own.reshape(*values[held].shape[:2], -1), backbone)
                 answers = mapped(pooled, backbone.labels or (), backbone.benign, data.labels, data.benign)
                 if answers is not None:
                     mapped_any, (own_answers[held], coarse) = True, answers

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edge.inference.contract import MEAN
 from edge.inference.tiles import pool
 from models.adaptation.network.backbone import softmax
 
@@ -39,16 +40,16 @@ class LinearHead:
     weights: Floats
     bias: Floats
 
-    def probabilities(self, features: npt.NDArray[Any]) -> Floats:
+    def probabilities(self, features: npt.NDArray[Any], rule: str = MEAN, benign: Sequence[int] = ()) -> Floats:
         """(N, classes) of fields: each tile's softmax, pooled as on the device.
 
         Args:
-            features: (N, tiles, D).
+            features: (N, tiles, D). rule, benign: of `edge.inference.tiles.pool`.
         """
         kernel, bias = self.folded()
         flat = features.reshape(-1, features.shape[-1]).astype(np.float64)
         tiles = softmax(flat @ kernel + bias).reshape(*features.shape[:-1], len(bias))
-        return np.asarray(pool(tiles), np.float64)
+        return np.asarray(pool(tiles, rule, benign), np.float64)
 
     def folded(self) -> tuple[Floats, Floats]:
         """Kernel (D, classes) and bias (classes,) of a dense layer that takes features as they are."""

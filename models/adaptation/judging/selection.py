@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edge.inference.tiles import rule_for
 from edge.system.progress import Progress
 from models.adaptation.judging.counting import Judged
 from models.adaptation.judging.linear_head import LinearHead, fit_heads
@@ -66,7 +67,8 @@ class Labelled:
 
     def called(self, rows: npt.NDArray[np.bool_], head: LinearHead) -> Floats:
         """(M, classes) of some of the fields, as they are."""
-        return head.probabilities(self.features[rows][:, 0])
+        rule, benign = rule_for(self.labels, self.benign)
+        return head.probabilities(self.features[rows][:, 0], rule, benign)
 
 
 def settings_of(strengths: Sequence[float], *, varied: bool) -> tuple[Setting, ...]:

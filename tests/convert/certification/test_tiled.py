@@ -41,7 +41,7 @@ def fields(world: World) -> World:
             field = np.vstack([np.hstack(tiles[:2]), np.hstack(tiles[2:])])
             cv2.imwrite(str(data / label / f"{number:03d}.png"), cv2.cvtColor(field, cv2.COLOR_RGB2BGR))
     split = write_split(data, world.root / "fields.csv")
-    return World(world.root, world.variant("tiled", tiles=[2, 2]), data, split, world.policy)
+    return World(world.root, world.variant("tiled", tiles=[2, 2], pooling="mean-1"), data, split, world.policy)
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +57,8 @@ def test_the_certificate_is_of_fields_and_says_how_they_were_cut(fields: World, 
     assert certificate["verdict"] == "pass" and certificate["judged"] == "labels"
     assert (certificate["contract"]["tiles"], certificate["contract"]["pooling"]) == ([2, 2], "mean-1")
     assert certificate["parity"]["images"] == 4 * A_CLASS // 2
+    page = " ".join((made / "report.html").read_text().split())
+    assert "2 x 2 a field, pooled by mean-1" in page
     calibration = json.loads((made / "calibration.json").read_text())
     files = {sample.sha256 for sample in scan(fields.data, LABELS).samples}
     assert calibration["images"] == 4 * A_CLASS // 2 and {each["sha256"] for each in calibration["files"]} < files

@@ -4,6 +4,7 @@ import json
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from edge.diagnostics.benchmark.pipeline import pipeline_rate
 from edge.diagnostics.benchmark.record import BenchRecord
 from edge.diagnostics.benchmark.timing import (
     WARM_UP,
+    _Watched,
     contenders,
     drawn_frame,
     mediapipe_classifier,
@@ -25,6 +27,7 @@ from edge.diagnostics.benchmark.timing import (
     stages,
 )
 from edge.errors import DONE, StoreError, UsageError
+from edge.inference.classifier import Classifier
 from edge.pipeline.pipeline import Pipeline
 from edge.serving.serve import Served, serve
 from edge.settings.profile import Settings
@@ -101,6 +104,26 @@ def test_stages_fill_the_whole_path(shipped: Served, frame: Any) -> None:
     assert np.median(times["invoke"]) > np.median(times["encode"])  # by two orders of magnitude
 
 
+@pytest.mark.usefixtures("drawn_once")
+def test_tiles_cost_an_inference_each(shipped: Served, frame: Any, tmp_path: Path, few_slices: int) -> None:
+    contract, asked = replace(shipped.bundle.contract, tiles=(2, 2)), []
+
+    class Counting(_Watched):
+        def invoke(self, tensor: Any) -> Any:
+            asked.append(tensor.shape)
+            return super().invoke(tensor)
+
+    times = stages(Classifier(contract, Counting(shipped.classifier.interpreter)), shipped.gates, frame, 5)
+    assert len(asked) == 4 * (5 + WARM_UP) and min(times["invoke"]) > 0
+    tiled = Classifier(contract, shipped.classifier.interpreter)
+    calls = contenders(tiled, frame, None)
+    for name in ("frame_224", "frame_1280x960"):
+        verdict: Any = calls[name]()
+        assert len(verdict.tiles) == 4
+    served = replace(shipped, bundle=replace(shipped.bundle, contract=contract), classifier=tiled)
+    assert len(pipeline_rate(served, frame, 10, tmp_path).pipeline_fps) == few_slices
+
+
 def test_the_drawn_frame_passes_the_gates(shipped: Served, frame: Any) -> None:
     assert frame.shape == (960, 1280, 3) and frame.dtype == np.uint8
     assert shipped.gates.check(shipped.bundle.contract.prepare(frame)).refusal is None
@@ -160,6 +183,9 @@ def test_the_record_has_its_stable_names(tmp_path: Path, capsys: pytest.CaptureF
     assert record["details"]["stages"]["novelty"]["count"] == 10
     assert figure.read_bytes().startswith(b"\x89PNG")
     text = table(convert(record, BenchRecord))
+    assert "tiles" not in record["details"] and "tiles" not in text
+    tiled = convert({**record, "details": {**record["details"], "tiles": [3, 2]}}, BenchRecord)
+    assert "tiles 3x2: 6 inferences a field" in table(tiled)
     assert f"{record['details']['contenders']['invoke']['p50']:.3f}" in text and "peak memory" in text
 
 

@@ -8,7 +8,7 @@ import pytest
 from edge.errors import FrameError, ModelFileError
 from edge.inference.answer import SMALL_FRAME, answer_field, answer_frame
 from edge.inference.classifier import Classifier
-from edge.inference.contract import FLOAT32
+from edge.inference.contract import FLOAT32, MEAN
 from edge.inference.decision import Decision
 from edge.inference.gates.base import Gates
 from edge.inference.gates.measures import View
@@ -19,7 +19,7 @@ from tests.edge.inference.test_classifier import CONTRACT, FRAME, Scripted
 from tests.tiny_bundle import TinyModels
 
 EVIDENCE = {"command": "a test", "network_sha256": "0" * 64, "split_sha256": "0" * 64, "images": 4, "counts": {}}
-TILED = replace(CONTRACT, tiles=(2, 2))
+TILED = replace(CONTRACT, tiles=(2, 2), pooling=MEAN)
 
 
 class InTurn(Scripted):
@@ -36,7 +36,7 @@ class InTurn(Scripted):
 
 def test_a_field_is_the_mean_of_its_tiles_as_the_untiled_network_answers_them(tiny_models: TinyModels) -> None:
     whole = Classifier(tiny_models.contract, open_interpreter(tiny_models.int8))
-    tiled = Classifier(replace(tiny_models.contract, tiles=(3, 2)), open_interpreter(tiny_models.int8))
+    tiled = Classifier(replace(tiny_models.contract, tiles=(3, 2), pooling=MEAN), open_interpreter(tiny_models.int8))
     verdict = tiled.classify(FRAME)
     parts = [FRAME[y : y + 240, x : x + 213] for y in (0, 240) for x in (0, 213, 426)]
     assert field_boxes(tiled.contract, (640, 480))[1] == (213, 0, 426, 240)
@@ -109,3 +109,16 @@ def test_too_few_pixels_for_the_tiles_are_a_reason_and_no_answer() -> None:
     assert found.detail is not None and "2x2 tiles 16x16 pixels" in found.detail
     assert found.gates == {SMALL_FRAME: 31 / 2 / 32}
     assert answer_field(Gates(()), classifier, np.zeros((32, 32, 3), np.uint8)).label == "Benign"
+
+
+def test_one_tile_full_of_blasts_is_not_outvoted() -> None:
+    """Fifteen tiles sure of Benign and one of Pro: by the mean Benign is answered, by bounded-1 it is not."""
+    rows = [[-128, -128, -128, 127]] + [[127, -128, -128, -128]] * 15
+    decision = Decision(1.0, (0.9, 0.5, 0.5, 0.5), EVIDENCE)
+    found = {}
+    for pooling in ("", MEAN):
+        contract = replace(CONTRACT, tiles=(4, 4), pooling=pooling, decision=decision)
+        found[contract.pooling] = Classifier(contract, InTurn(rows)).classify(FRAME)
+    assert found["mean-1"].label == "Benign" and not found["mean-1"].abstains
+    assert found["bounded-1"].abstains and found["bounded-1"].probabilities[0] == pytest.approx(0.5, abs=0.01)
+    assert found["bounded-1"].tiles == found["mean-1"].tiles

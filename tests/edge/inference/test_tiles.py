@@ -1,6 +1,7 @@
 """Tiles: the same bytes as cutting by hand, one pooling everywhere, and plain words for what cannot be cut."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import ContractError, FrameError
-from edge.inference.contract import MEAN, InputContract
+from edge.inference.contract import BOUNDED, MEAN, InputContract
 from edge.inference.shrinking import Scratch
 from edge.inference.tiles import field_boxes, pool, pool_fields, prepare_tiles, tile_boxes
 from tests.edge.inference.test_contract import contract, frame, reference_prepare
@@ -137,3 +138,45 @@ def test_impossible_tiles_are_named(changes: dict[str, object]) -> None:
     with pytest.raises(ContractError, match=r"tiles|pooling") as caught:
         InputContract.from_json(text)
     assert "\n" not in str(caught.value)
+
+
+def test_bounded_pooling_is_the_mean_until_one_tile_is_far_less_benign() -> None:
+    sure, blast = [0.98, 0.01, 0.01], [0.1, 0.7, 0.2]
+    for count in (2, 6, 64):
+        tiles = np.array([blast] + [sure] * (count - 1))
+        plain, bounded = pool(tiles), pool(tiles, BOUNDED, [0])
+        assert bounded[0] == pytest.approx(min(plain[0], 0.55)) and bounded.sum() == pytest.approx(1, abs=1e-6)
+        assert bounded[1] / bounded[2] == pytest.approx(plain[1] / plain[2], rel=1e-5)
+    assert pool(np.array([blast] + [sure] * 63))[0] > 0.96  # negative control: what the mean makes of it
+    alike = np.array([[0.9, 0.05, 0.05]] * 6)
+    assert np.array_equal(pool(alike, BOUNDED, [0]), pool(alike))
+    with pytest.raises(ValueError, match="must name a class"):
+        pool(alike, BOUNDED)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 12), st.integers(2, 5), st.integers(0, 999))
+def test_bounded_pooling_never_adds_to_benign(count: int, classes: int, seed: int) -> None:
+    tiles = np.random.default_rng(seed).dirichlet(np.full(classes, 0.3), count)
+    plain, bounded = pool(tiles), pool(tiles, BOUNDED, [1])
+    assert bounded[1] <= plain[1] + 1e-6 and bounded[1] <= (1 + tiles[:, 1].min()) / 2 + 1e-6
+    assert bounded.min() >= 0 and bounded.sum() == pytest.approx(1, abs=1e-5)
+    worse = tiles.copy()
+    worse[0] = np.eye(classes)[0]  # one tile no longer benign at all: the field is never surer of benign for it
+    assert pool(worse, BOUNDED, [1])[1] <= bounded[1] + 1e-6
+
+
+def test_bounded_pooling_needs_a_benign_label() -> None:
+    labels = ("Benign", "Pre", "Pro")
+    made = contract(labels=labels, tiles=(3, 2), pooling=BOUNDED)
+    assert InputContract.from_json(made.to_json()) == made and json.loads(made.to_json())["pooling"] == BOUNDED
+    tiles = np.array([[0.1, 0.7, 0.2]] + [[0.98, 0.01, 0.01]] * 5, np.float32)
+    assert pool_fields(made, tiles)[0, 0] == pytest.approx(0.55)
+    assert contract(labels=labels, tiles=(3, 2)).pooling == BOUNDED and contract(tiles=(3, 2)).pooling == MEAN
+    assert replace(made, tiles=None) == made.untiled() == contract(labels=labels)
+    record = json.loads(made.to_json())
+    with pytest.raises(ContractError, match="bounded-1 needs a benign label"):
+        InputContract.from_json(json.dumps({**record, "benign": []}))
+    del record["tiles"]
+    with pytest.raises(ContractError, match="pooling goes with tiles"):
+        InputContract.from_json(json.dumps(record))

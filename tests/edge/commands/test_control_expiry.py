@@ -10,7 +10,7 @@ import pytest
 
 from edge.record.control_entry import ControlSeries
 from edge.record.store import Store
-from tests.acceptances import accept
+from tests.edge.bundle.acceptances import accept
 from tests.edge.commissioning.control.controls import at, control
 from tests.edge.commissioning.control.test_control_record import append
 

@@ -46,7 +46,13 @@ class Caution(Struct, frozen=True):
     """What does not stand in the way, but should be known; attributes as in `Refusal`."""
 
     name: Literal[
-        "session_tells", "slide_tells_as_much", "told_without_cells", "not_known", "partly_told", "same_image_twice"
+        "session_tells",
+        "slide_tells_as_much",
+        "told_without_cells",
+        "not_known",
+        "one_sided",
+        "partly_told",
+        "same_image_twice",
     ]
     detail: str
     cure: str

@@ -28,6 +28,8 @@ LEVEL = 0.05  # of all tests of a site together
 LEAST_GAIN = 0.4  # above chance, as a part of what is possible, from which a site is refused
 NOT_SAID = "not said"
 _ALWAYS = ("camera", "format")  # one value a class refuses, however few slides share it
+_SIDED = ("camera", "size", "format")  # asked for values that one class alone has, where there are few of them
+_MOST_VALUES = 5
 _CURES: Mapping[str, tuple[RefusalName, str]] = {
     "camera": ("class_is_camera", "take slides of every class with each camera, or use one camera's fields alone"),
     "session": ("class_is_session", "take slides of every class in each session"),
@@ -99,8 +101,9 @@ def refuse(
     """The giveaways that stand in the way, and those that tell a little."""
     refusals: dict[str, Refusal] = {}
     by_name = {each.name: each for each in told}
-    for name, values in values_of(site, measures).items():
-        if found := coincidence(site, values, always=name in _ALWAYS):
+    values = values_of(site, measures)
+    for name, own in values.items():
+        if found := coincidence(site, own, always=name in _ALWAYS):
             said, cure = _CURES[name]
             shown = f" ({number(by_name[name], units)})" if name in by_name else ""
             refusals[name] = Refusal(said, f"{found}{shown}", cure)
@@ -112,6 +115,9 @@ def refuse(
             refusals.setdefault(each.name, Refusal(said, text, cure))
         elif each.name not in refusals:
             cautions.append(Caution("partly_told", text, cure))
+    for name in _SIDED:
+        if name in values and name not in refusals:
+            cautions += _one_sided(site, name, values[name])
     return tuple(refusals[name] for name in _CURES if name in refusals), tuple(cautions)
 
 
@@ -136,6 +142,20 @@ def coincidence(site: SiteFields, values: Sequence[str], *, always: bool = False
         if always or few or _by_chance([*mine, *theirs], len(mine)) <= LEVEL:
             return f"{first} comes with {_listed(seen)} alone, {second} with {_listed(other)} alone"
     return None
+
+
+def _one_sided(site: SiteFields, name: str, values: Sequence[str]) -> Iterator[Caution]:
+    """Cameras, sizes or formats of two slides or more that only one class has: what is learned of them is the class."""
+    slides: dict[str, set[str]] = {}
+    for field, value in zip(site.fields, values, strict=True):
+        slides.setdefault(value, set()).add(field.slide)
+    labels = slide_labels(site)
+    if not 1 < len(slides) <= _MOST_VALUES:
+        return
+    for value, own in sorted(slides.items()):
+        of = {labels[slide] for slide in own}
+        if len(of) == 1 and len(own) > 1:
+            yield Caution("one_sided", f"{name} {value}: its {len(own)} slides are all {of.pop()}", _CURES[name][1])
 
 
 def _by_chance(slides: Sequence[set[str]], first: int) -> float:

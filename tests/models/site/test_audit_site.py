@@ -7,6 +7,7 @@ import cv2
 import msgspec
 import numpy as np
 import pytest
+from PIL import Image
 
 from edge.commissioning.fields_table import TABLE_NAME, read_table, table_text
 from edge.errors import UsageError
@@ -251,3 +252,20 @@ def test_the_command_asks_a_networks_features(tmp_path: Path) -> None:
 def test_options_that_mean_nothing_are_refused(options: tuple[str, ...], words: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=words):
         audit_command(str(tmp_path), **dict(zip((o[2:] for o in options[::2]), options[1::2], strict=True)))
+
+
+def test_images_without_slides_may_name_camera_and_day(tmp_path: Path) -> None:
+    """EXIF of two cameras, each with a class of its own: the audit names both, without any table."""
+    random = np.random.default_rng(0)
+    for label, model, day in (("healthy", "M1", "2026:03"), ("leukemic", "M2", "2026:04")):
+        (tmp_path / label).mkdir()
+        for number in range(8):
+            exif = Image.Exif()
+            exif[0x0110] = model
+            exif.get_ifd(0x8769)[0x9003] = f"{day}:{1 + number // 3:02d} 10:00:00"
+            picture = Image.fromarray(random.integers(0, 255, (60, 80, 3), dtype=np.uint8))
+            picture.save(tmp_path / label / f"{number}.jpg", exif=exif)
+    blocks = audit_blocks(scan(tmp_path))
+    assert blocks is not None
+    assert {"class_is_camera", "class_is_day"} <= set(refused(blocks))
+    assert {f["level"] for f in site_findings(blocks) if f["name"] in ("class_is_camera", "class_is_day")} == {"stop"}

@@ -111,6 +111,12 @@ def test_what_tells_a_little_is_a_caution() -> None:
     assert refused == [] and len(cautions) == 1 and cautions[0].startswith("camera alone: 67 %")
 
 
+def test_a_camera_that_one_class_has_besides_is_a_caution() -> None:
+    slides = [replace(s, camera="c1" if s.name in ("leukemic0", "leukemic1") else "c0") for s in mixed()]
+    refused, cautions = names(site_of(slides), measures_of(site_of(slides), 1))
+    assert refused == [] and cautions == ["camera c1: its 2 slides are all leukemic"]
+
+
 def test_of_three_classes_two_may_be_apart() -> None:
     slides = [
         Slide(f"{label}{k}", label, camera=camera)

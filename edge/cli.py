@@ -9,6 +9,7 @@ COMMANDS = Commands(
         "selftest": "edge.commands.selftest:selftest",
         "control": "edge.commands.site.control:control",
         "verify": "edge.commands.records.verify:verify",
+        "collect": "edge.commands.site.collect:collect",
         "export": "edge.commands.records.export:export",
         "heat": "edge.commands.records.heat:heat",
         "prune": "edge.commands.records.prune:prune",

@@ -11,6 +11,7 @@ __all__ = [
     "image_sampling",
     "location",
     "reader",
+    "reference_entry",
     "retention",
     "schema",
     "store",

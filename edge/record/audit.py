@@ -24,6 +24,7 @@ from edge.record.entries import (
     EventBody,
     Image,
     PrunedBody,
+    ReferenceBody,
     RunBody,
     VerdictBody,
     read_body,
@@ -54,7 +55,7 @@ class VerifyReport(Struct, frozen=True):
         findings: what is wrong, one sentence each, `MOST_FINDINGS` at most. found: how many in all.
         warnings: what changes nothing recorded, as bounded: runs whose end counts fewer verdicts than they stored.
         unrecorded: image files of a write that goes on or was interrupted; no damage, the next start clears them.
-        left_over: files that a start moved to `left-over/`.
+        left_over: files that a start moved to `left-over/`. references: labelled fields that were collected.
 
     >>> VerifyReport(Path("record"), entries=3, verdicts=1, runs=1).sound
     True
@@ -79,6 +80,7 @@ class VerifyReport(Struct, frozen=True):
     unrecorded: int = 0
     left_over: int = 0
     controls: int = 0
+    references: int = 0
 
     @property
     def sound(self) -> bool:
@@ -97,6 +99,7 @@ class VerifyReport(Struct, frozen=True):
             lines.append(f"... and {self.found - len(self.findings)} more")
         kinds = [(self.verdicts, "verdict"), (self.events, "event"), (self.runs, "run")]
         kinds += [(self.controls, "control")] if self.controls else []
+        kinds[:0] = [(self.references, "reference field")] if self.references else []
         read = (
             f"{counted(self.entries, 'entry', 'entries')} ({', '.join(counted(*kind) for kind in kinds)}, "
             f"{self.not_ended} of them not ended), {counted(self.images, 'image')}"
@@ -208,6 +211,7 @@ class _Check:
             unrecorded=unrecorded,
             left_over=sum(1 for _ in _files(self._store.folder, LEFT_OVER)),
             controls=self._kinds[ControlBody],
+            references=self._kinds[ReferenceBody],
         )
 
     def _find(self, text: str) -> None:
@@ -255,6 +259,9 @@ class _Check:
             match body:
                 case VerdictBody():
                     self._check_verdict(row, body)
+                case ReferenceBody():
+                    self._check_field(row, body)
+                    self._check_image(row, body, body.image)
                 case RunBody():
                     self._check_run(row, body)
                 case EndBody():
@@ -267,11 +274,14 @@ class _Check:
         except (StoreError, ValueError) as error:  # ValueError: a path that no file can have
             self._find(f"entry {row.id} cannot be read: {error}")
 
-    def _check_verdict(self, row: Row, body: VerdictBody) -> None:
+    def _check_field(self, row: Row, body: VerdictBody | ReferenceBody) -> None:
         before = self._fields.get(body.slide)
         if body.field != (before + 1 if before is not None else body.field if self._base.id else 1):
             self._find(f"entry {row.id}: field {body.field} of slide {body.slide} follows field {before or 0}")
         self._fields[body.slide] = body.field
+
+    def _check_verdict(self, row: Row, body: VerdictBody) -> None:
+        self._check_field(row, body)
         if body.run in self._open_runs:
             self._open_runs[body.run] += 1
         elif not self._base.id:
@@ -279,7 +289,7 @@ class _Check:
         if body.image is not None:
             self._check_image(row, body, body.image)
 
-    def _check_image(self, row: Row, body: VerdictBody, image: Image) -> None:
+    def _check_image(self, row: Row, body: VerdictBody | ReferenceBody, image: Image) -> None:
         path = image.path
         self._image_bytes += image.bytes
         of_field = (make(body.slide, body.field, Path(path).suffix) for make in (image_path, older_path))

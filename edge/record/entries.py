@@ -1,4 +1,4 @@
-"""The entries of the record: verdicts, events, runs and controls, and the JSON bodies they are stored as."""
+"""The entries of the record: verdicts, events, runs, controls and reference fields, and the JSON they are stored as."""
 
 import json
 import re
@@ -14,6 +14,7 @@ from edge.errors import StoreError
 from edge.inference.contract import InputContract
 from edge.record.chain import finite
 from edge.record.control_entry import ControlSeries, ControlTarget
+from edge.record.reference_entry import ReferenceField
 from edge.system.clock import Instant
 
 SLIDE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # begins with a letter or digit: never "..", never hidden
@@ -305,6 +306,21 @@ class ControlBody(_Body, frozen=True, kw_only=True, tag="control"):
         return self.outcome != "failed"
 
 
+class ReferenceBody(_Body, frozen=True, kw_only=True, tag="reference"):
+    """A reference field, whose image is always kept.
+
+    >>> field = ReferenceField("healthy", "monday", "uvc:0", 7, (640, 480), "relative", "leukoscope 1")
+    >>> image = Image("images/s1/000/000001.png", "0" * 64, bytes=1200)
+    >>> ReferenceBody(slide="s1", field=1, **moment(Instant(0, 0, None)), reference=field, image=image).field
+    1
+    """
+
+    slide: str
+    field: int
+    reference: ReferenceField
+    image: Image
+
+
 class RunBody(RunInfo, frozen=True, kw_only=True, tag_field="type", tag="run"):
     """The entry that begins a run. An older version recorded neither who signed the bundle nor what certified it.
 
@@ -336,7 +352,7 @@ class RunBody(RunInfo, frozen=True, kw_only=True, tag_field="type", tag="run"):
         )
 
 
-Body = RunBody | VerdictBody | EventBody | EndBody | PrunedBody | ControlBody
+Body = RunBody | VerdictBody | EventBody | EndBody | PrunedBody | ControlBody | ReferenceBody
 
 
 def read_body(text: str) -> Body:

@@ -11,7 +11,17 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from edge.record.entries import Body, Event, Image, PrunedBody, VerdictBody, event_body, moment, read_body
+from edge.record.entries import (
+    Body,
+    Event,
+    Image,
+    PrunedBody,
+    ReferenceBody,
+    VerdictBody,
+    event_body,
+    moment,
+    read_body,
+)
 from edge.record.reader import KnownTime, Row
 from edge.record.store import Store, Transaction
 from edge.system.clock import Instant
@@ -35,7 +45,7 @@ class Retention:
         days: age in days, > 0, by the wall clock; not applied while that is known to be unsynchronized, because a
             wrong clock must delete nothing. Entries stamped by such a clock are as old as `_Ages` says.
         gigabytes: 10^9 bytes of images and database, > 0.
-        only_exported: nothing goes that was not exported.
+        only_exported: nothing goes that was not exported; reference fields never do before that.
 
     >>> Retention(days=365, gigabytes=20).limited
     True
@@ -141,7 +151,8 @@ class Pruning:
                     )
                 if oldest is None or recorded is None or recorded >= oldest:
                     break
-            if retention.only_exported and slide is not None and exported.get(slide, 0) < row.id:
+            bound = retention.only_exported or isinstance(body, ReferenceBody)  # which nobody can take again
+            if bound and slide is not None and exported.get(slide, 0) < row.id:
                 held_back = f"{_NOT_EXPORTED}: entry {row.id} of slide {slide} was not exported"
                 break
             excess -= len(row.body) + _ROW_BYTES + (image.bytes if (image := _image(body)) else 0)
@@ -200,7 +211,7 @@ class _Ages:
         known = self._next_known(row.id)
         if known is None:
             return None
-        same_run = not isinstance(body, PrunedBody) and body.run is not None and body.run == known.run
+        same_run = not isinstance(body, PrunedBody | ReferenceBody) and body.run is not None and body.run == known.run
         return known.utc_ns - max(0, known.monotonic_ns - body.monotonic_ns) if same_run else known.utc_ns
 
     def _next_known(self, after: int) -> KnownTime | None:
@@ -260,4 +271,4 @@ def _carried_run(transaction: Transaction, through: int) -> dict[str, Any] | Non
 
 
 def _image(body: Body) -> Image | None:
-    return body.image if isinstance(body, VerdictBody) else None
+    return body.image if isinstance(body, VerdictBody | ReferenceBody) else None

@@ -108,6 +108,14 @@ MIGRATIONS = (
         WHERE begun.type = 'run' AND begun.type != 'verdict';
     """,
     "",  # new images lie in folders of a thousand fields, where an older leukoscope would not look for them
+    """
+    CREATE VIEW IF NOT EXISTS reference_fields AS SELECT -- entries that an older leukoscope does not know
+        id, slide, field, json_extract(body, '$.reference.label') AS label,
+        json_extract(body, '$.reference.session') AS session, json_extract(body, '$.reference.day') AS day,
+        json_extract(body, '$.reference.camera') AS camera, json_extract(body, '$.utc') AS utc,
+        json_extract(body, '$.image.path') AS image, json_extract(body, '$.image.sha256') AS image_sha256
+        FROM entries WHERE type = 'reference' AND type != 'verdict';
+    """,
 )
 VERSION = len(MIGRATIONS)
 OLDEST_READABLE = 2  # what came later are views for people; nothing here reads them

@@ -24,6 +24,7 @@ from edge.record.entries import (
     Entry,
     Event,
     Image,
+    ReferenceBody,
     RunBody,
     RunInfo,
     Stored,
@@ -33,11 +34,13 @@ from edge.record.entries import (
 )
 from edge.record.images import IMAGES
 from edge.record.reader import CHUNK, Head, Reader, Row, head_of
+from edge.record.reference_entry import ReferenceField
 from edge.record.schema import DATABASE, connect, create, narrowed, roll_back
 from edge.system.clock import Clock, Instant
 from edge.system.durable import sync_path
 
 LOCK = "record.lock"
+COLLECTING, COLLECTED = "collecting", "collected"  # events about a slide whose reference fields are being stored
 _CLOSE_S = 1.0  # that `close` waits for a write on another thread
 
 
@@ -203,6 +206,46 @@ class Store(Reader):
                 raise
             return stored
 
+    def begin_collection(self, slide: str, at: Instant, detail: str) -> None:
+        """Note that reference fields of a slide will follow, and clear away what an interrupted write left of it.
+
+        Raises:
+            StoreFull, StoreError: as in `write`.
+        """
+        with self._guard:
+            self._sweep(slide)
+            with self.transaction() as transaction:
+                transaction.append(event_body(None, slide, Event(at, COLLECTING, detail)))
+                transaction.connection.execute("INSERT OR IGNORE INTO slides VALUES (?, 0)", (slide,))
+
+    def write_reference(
+        self, slide: str, at: Instant, reference: ReferenceField, image: bytes, suffix: str = ".png"
+    ) -> tuple[Row, ReferenceBody]:
+        """Record one reference field with its image; durable on return. `begin_collection` comes first.
+
+        Raises:
+            StoreFull, StoreError: as in `write`; nothing of the field is in the record then.
+        """
+        with self._guard, narrowed(self.folder):
+            field = self._last_field(slide) + 1
+            [kept] = self.images.save(slide, [(field, suffix, image)])
+            body = ReferenceBody(slide=slide, field=field, **moment(at), reference=reference, image=kept)
+            try:
+                with self.transaction() as transaction:
+                    row = transaction.append(body)
+                    transaction.count_images(kept.bytes)
+                    transaction.connection.execute("UPDATE slides SET fields = ? WHERE slide = ?", (field, slide))
+            except BaseException as error:
+                if self._surely_absent(slide, field, error):
+                    self.images.delete([kept.path])
+                raise
+            return row, body
+
+    def end_collection(self, slide: str, at: Instant, detail: str) -> None:
+        """Note that no more reference fields follow for now, and why."""
+        with self.transaction() as transaction:
+            transaction.append(event_body(None, slide, Event(at, COLLECTED, detail)))
+
     def end(self, run: int, at: Instant, counters: Mapping[str, int], why: str) -> None:
         """Record that a run has ended: how many frames went where, and why it ended.
 
@@ -261,14 +304,19 @@ class Store(Reader):
     # --- inside -------------------------------------------------------------------------------------------
 
     def _recover(self) -> None:
-        """Clear away what an interrupted process left: it can only have been writing to the last run's slide."""
+        """Clear away what an interrupted process left: it was writing to the last run's slide, or collecting."""
         self.delete_doomed()
         with self._reading() as connection:
-            last = connection.execute(
-                "SELECT slide FROM entries WHERE type = 'run' AND type != 'verdict' ORDER BY run DESC LIMIT 1"
-            ).fetchone()
-        if last:
-            self._sweep(last[0])
+            last = [
+                connection.execute(query).fetchone()
+                for query in (
+                    "SELECT slide FROM entries WHERE type = 'run' AND type != 'verdict' ORDER BY run DESC LIMIT 1",
+                    "SELECT slide FROM entries WHERE type = 'event' AND type != 'verdict' AND run IS NULL "
+                    f"AND json_extract(body, '$.kind') = '{COLLECTING}' ORDER BY id DESC LIMIT 1",
+                )
+            ]
+        for slide in dict.fromkeys(found[0] for found in last if found):
+            self._sweep(slide)
 
     def _sweep(self, slide: str) -> None:
         with self._guard, narrowed(self.folder):

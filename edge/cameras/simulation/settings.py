@@ -18,6 +18,7 @@
 | debris | 1 | 0..20 | platelets, smudge cells and stain deposit against the recipe's own number |
 | fail | none | see `Fault` | failures, such as stall@100,unplug@250:3 |
 | site | none | 0..1000000 | a drawn laboratory; seed is a place on the slide, the recipe may be healthy or leukemic |
+| places | 1 | 1..1000 | pieces of the slide that are looked at, each for 180 frames; without it always the same |
 | slide, session, camera_no | 0 | 0..1000000 | which of the laboratory's; noise is its camera's where not given |
 """
 
@@ -32,6 +33,7 @@ from edge.cameras.synthetic.recipes import RECIPES
 from edge.errors import CameraSettingsError
 
 SCHEME = "sim:"
+MOST_PLACES = 1000
 _LASTS = {"stall": math.inf, "unplug": 1.0, "corrupt": 0.0, "size": 0.0, "freeze": math.inf}
 _TIMED = ("stall", "unplug", "freeze")
 _CONTROLS = ("exposure", "gain", "white")
@@ -83,6 +85,7 @@ class SimSettings:
     slide: int = 0
     session: int = 0
     camera_no: int = 0
+    places: int = 1
 
 
 def parse(uri: str) -> SimSettings:
@@ -173,6 +176,15 @@ def _ignored(key: str, text: str) -> tuple[str, ...]:
 
 
 _OF_A_SITE = ("slide", "session", "camera_no")
+
+
+def _places(key: str, text: str) -> int:
+    value = _seed(key, text)
+    if not 1 <= value <= MOST_PLACES:
+        raise CameraSettingsError(f"{key} must be a whole number in 1..{MOST_PLACES}; got {text!r}")
+    return value
+
+
 _KEYS: dict[str, Callable[[str, str], Any]] = {
     "seed": _seed,
     "fps": _number(0.1, 1000),
@@ -193,4 +205,5 @@ _KEYS: dict[str, Callable[[str, str], Any]] = {
     "slide": _count,
     "session": _count,
     "camera_no": _count,
+    "places": _places,
 }

@@ -12,6 +12,7 @@ from edge.cameras.synthetic.noise import mix, uniforms
 
 MOSAIC_FIELDS = (3, 2)  # columns and rows of fields that are drawn; the scan stays within them
 FRAMES_A_STOP = 20
+FRAMES_A_PLACE = 180  # nine stops: the top, the middle and the bottom of what is drawn
 DRIFT_PERIOD, DRIFT_FRAMES = 150, 30  # frames; of each period the last so many are off focus
 OPEN_SHUTTER = 0.1  # part of a frame's time in which it is exposed: what the stage travels then is smeared
 _JITTER = 0.25  # of a field's side: no two passes stop at quite the same places

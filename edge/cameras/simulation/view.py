@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from edge.cameras.simulation.settings import SimSettings
-from edge.cameras.simulation.stage import MOSAIC_FIELDS, Pose, Stage
+from edge.cameras.simulation.stage import FRAMES_A_PLACE, MOSAIC_FIELDS, Pose, Stage
 from edge.cameras.synthetic.cells import Cell
 from edge.cameras.synthetic.laboratory import Laboratory
 from edge.cameras.synthetic.noise import mix, noise_bytes, uniforms
@@ -54,7 +54,7 @@ class Specimen:
     optics: Optics
 
 
-def draw_specimen(settings: SimSettings, size: tuple[int, int]) -> Specimen:
+def draw_specimen(settings: SimSettings, size: tuple[int, int], place: int = 0) -> Specimen:
     """MOSAIC_FIELDS frames of `size` (width, height) pixels, the first at the slide's (0, 0).
 
     Of a laboratory's slide the seed says which piece is drawn: of two seeds that differ by less than 1000, two pieces.
@@ -66,7 +66,8 @@ def draw_specimen(settings: SimSettings, size: tuple[int, int]) -> Specimen:
     slide.optics = bare.optics = even
     width, height = size
     columns = Stage(settings.seed, size, settings.motion, settings.focus_drift, settings.empty).smear_columns
-    left_um = 0.0 if settings.site is None else settings.seed % _PIECES * (MOSAIC_FIELDS[0] + 1) * width * step
+    piece = (place if settings.site is None else settings.seed + place) % _PIECES
+    left_um = piece * (MOSAIC_FIELDS[0] + 1) * width * step
     mosaic = np.empty((MOSAIC_FIELDS[1] * height, MOSAIC_FIELDS[0] * width, 3), np.uint8)
     margin = math.ceil(4 * optics.blur_um / step) + 1  # a tile's blur must not know where the tile ends
     whites: dict[Cell, None] = {}
@@ -115,7 +116,7 @@ class View:
         exposure: float = 1.0,
         tint: tuple[float, float, float] = (1.0, 1.0, 1.0),
     ) -> None:
-        self._specimen, self._size, self._exposure = specimen, size, exposure
+        self._settings, self._size, self._exposure = settings, size, exposure
         self._stage = Stage(settings.seed, size, settings.motion, settings.focus_drift, settings.empty)
         warmth = settings.lamp_white / 100
         tint = (tint[0] * (1 + warmth), tint[1], tint[2] * (1 - warmth))
@@ -126,10 +127,22 @@ class View:
         self._rows = max(1, _BAND // (3 * size[0]))
         self._noise = _noise_pool(settings.seed, settings.noise)
         self._small: dict[int, Pixels] = {}
-        whites = specimen.whites
+        self._place, self._first = 0, specimen
+        self._lay(specimen)
+
+    def _lay(self, specimen: Specimen) -> None:
+        """What is under the stage from now on."""
+        self._specimen, whites = specimen, specimen.whites
         self._kinds = [cell.kind for cell in whites]
         self._cells = np.array([(c.x_um, c.y_um, c.radius_um) for c in whites]).reshape(-1, 3).T
         self._seen: tuple[tuple[int, int], dict[str, int]] = ((-1, -1), {})
+
+    def _move_on(self, frame: int) -> None:
+        """To the place of a frame, drawn when it is come to: about a second for 1280x960."""
+        place = frame // FRAMES_A_PLACE % self._settings.places
+        if place != self._place:
+            self._place = place
+            self._lay(draw_specimen(self._settings, self._size, place) if place else self._first)
 
     def draw(self, frame: int, into: Pixels) -> dict[str, object]:
         """Fill `into`, uint8 (H, W, 3) C-contiguous, with frame number `frame`; return the truth about it.
@@ -139,6 +152,7 @@ class View:
             defocus_um, moving, motion_um (travelled while exposed), exposure (1 is right), empty (nothing of
             the smear in view), white_cells and kinds (those whose circle reaches into the frame).
         """
+        self._move_on(frame)
         pose = self._stage.pose(frame)
         width, height = self._size
         source = self._specimen.mosaic[pose.y : pose.y + height, pose.x : pose.x + width]

@@ -9,7 +9,7 @@ from edge.errors import ANSWER_IS_NO, DONE
 
 @dataclass(frozen=True)
 class VerifyRequest:
-    """Check the record in `store`.
+    """Check the record in `store`, and the records beside it: reference fields, controls.
 
     >>> verify("/srv/record", json=True)
     VerifyRequest(store=PosixPath('/srv/record'), json=True)
@@ -19,34 +19,34 @@ class VerifyRequest:
     json: bool
 
     def execute(self) -> Outcome:
-        """Code 0 when the record, and the control record in it where there is one, are sound; 1 with findings.
+        """Code 0 when the record, and those in it of controls and of reference fields, are sound; 1 with findings.
 
         Raises:
             UsageError: there is no record in that folder.
         """
         from edge.commissioning.control.control_record import control_folder
+        from edge.commissioning.reference.record import reference_folder
         from edge.record import audit
         from edge.record.location import holds_record, require_record
 
-        controls = control_folder(self.store)
-        if not holds_record(controls):
+        inside = {"control": control_folder(self.store), "reference": reference_folder(self.store)}
+        reports = {name: audit.verify(folder) for name, folder in inside.items() if holds_record(folder)}
+        record = {name: report.as_record() for name, report in reports.items()}
+        lines = [f"{name} record: {report.text()}" for name, report in reports.items()]
+        if holds_record(self.store) or not reports:
             require_record(self.store)
-            report = audit.verify(self.store)
-            return Outcome(DONE if report.sound else ANSWER_IS_NO, record=report.as_record(), text=report.text())
-        control = audit.verify(controls)
-        if not holds_record(self.store):  # controls were taken before the first run
-            text = f"{self.store}: no record yet\ncontrol record: {control.text()}"
-            return Outcome(DONE if control.sound else ANSWER_IS_NO, {"control": control.as_record()}, text)
-        report = audit.verify(self.store)
-        record = {**report.as_record(), "control": control.as_record()}
-        text = f"{report.text()}\ncontrol record: {control.text()}"
-        return Outcome(DONE if report.sound and control.sound else ANSWER_IS_NO, record, text)
+            reports[""] = audit.verify(self.store)
+            record, lines = {**reports[""].as_record(), **record}, [reports[""].text(), *lines]
+        else:  # controls or reference fields were taken before the first run
+            lines = [f"{self.store}: no record yet", *lines]
+        sound = all(report.sound for report in reports.values())
+        return Outcome(DONE if sound else ANSWER_IS_NO, record, "\n".join(lines))
 
 
 def verify(store: str = "", json: bool = False) -> VerifyRequest:
     """Check a record: its chain, its images and its counts. Exit code 1 when something was changed or is missing.
 
-    The control record in it (`edge control`) is checked as well.
+    The records in it of controls (`edge control`) and of reference fields (`edge collect`) are checked as well.
 
     Args:
         store: folder of the record.

@@ -12,6 +12,7 @@ from edge.record.audit import verify
 from edge.record.export import export
 from edge.record.images import ImageFolder, Place, image_path
 from edge.record.retention import Retention, apply
+from edge.record.schema import VERSION
 from edge.record.store import Store
 from tests.edge.record.records import PNG, ask, fill, later, tamper
 
@@ -78,7 +79,7 @@ def test_an_older_record_is_read_exported_swept_and_pruned(tmp_path: Path, monke
     assert len(list((record / "left-over").iterdir())) == 1
     report = verify(record)
     assert report.sound and (report.images, report.unrecorded) == (12, 0)
-    assert ask(record, "PRAGMA user_version") == [(4,)]
+    assert ask(record, "PRAGMA user_version") == [(VERSION,)]
     with Store.open(record) as store:
         assert apply(store, Retention(gigabytes=1e-9, only_exported=False), later(99)).images == 12
     assert not (record / "images/S-1").exists()

@@ -13,8 +13,7 @@ from edge.bundle.provenance import NOT_RECORDED, UNSIGNED, Provenance
 from edge.errors import StoreError
 from edge.inference.contract import InputContract
 from edge.record.chain import finite
-from edge.record.control_entry import ControlSeries, ControlTarget
-from edge.record.reference_entry import ReferenceField
+from edge.record.entry_parts import ControlSeries, ControlTarget, ReferenceField
 from edge.system.clock import Instant
 
 SLIDE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # begins with a letter or digit: never "..", never hidden

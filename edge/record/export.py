@@ -4,19 +4,19 @@ import csv
 import json as json_format
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from msgspec import UNSET, convert, to_builtins
+from msgspec import UNSET, Struct, convert, to_builtins
 
-from edge.bundle.provenance import BY_LAXER_POLICY
+from edge.bundle.provenance import BY_LAXER_POLICY, Provenance
 from edge.errors import StoreError, UsageError
 from edge.record.audit import VerifyReport, verify
 from edge.record.chain import ChainEnd
 from edge.record.entries import Body, ControlBody, Image, ReferenceBody, RunBody, VerdictBody, read_body
 from edge.record.export_cells import CONTROLS, cell, safe, write_controls
 from edge.record.export_folder import IMAGES, SUMS, Sums, check_target, new_folder, warn_of_target
-from edge.record.export_summary import ChainRecord, Removed, SlideSummary
 from edge.record.images import Place
 from edge.record.reader import Head, PrunedMeanwhile, Row
 from edge.record.store import Store
@@ -25,18 +25,88 @@ from edge.system.wording import counted
 
 _log = logging.getLogger(__name__)
 
-
 CSV, JSON_LINES, HEAD, README = "verdicts.csv", "record.jsonl", "chain.json", "README.txt"
 _BEFORE = ("field", "utc", "utc_ns", "clock_synchronized", "slide", "label", "reason", "detail")
-_AFTER = (
-    *("run", "camera", "simulated", "bundle", "bundle_digest", "certified", "runtime", "runtime_version", "kind"),
-    *("signed_by", "bundle_version", "synthetic_certificate", "ungated", "acceptance"),
-    *("sequence", "source", "monotonic_ns", "image", "image_sha256", "entry", "digest"),
-)
 _OF_RUN = (
     *("camera", "simulated", "bundle", "bundle_digest", "certified", "runtime", "runtime_version", "kind"),
     *("signed_by", "bundle_version", "synthetic_certificate", "ungated", "acceptance"),
 )
+_AFTER = ("run", *_OF_RUN, "sequence", "source", "monotonic_ns", "image", "image_sha256", "entry", "digest")
+
+
+class Removed(Struct, frozen=True):
+    """Fields of a slide that retention removed before the export, and when it last removed anything (ISO 8601).
+
+    >>> str(Removed(1, 500, "2026-11-29T12:00:00Z"))
+    'fields 1 to 500 were removed by retention on 2026-11-29T12:00:00Z or before'
+    """
+
+    first: int
+    last: int
+    by: str
+
+    def __str__(self) -> str:
+        return f"fields {self.first} to {self.last} were removed by retention on {self.by} or before"
+
+
+@dataclass
+class SlideSummary:
+    """What one pass over a slide's entries finds out, and the next needs.
+
+    Attributes:
+        first_field, last_field: of the verdicts read, 0 before the first. removed: those that are gone.
+        run: of the entry read last. carried: the beginnings of runs that were removed while their verdicts stayed.
+        problems: what is wrong with what was read, one sentence each.
+
+    >>> SlideSummary(verdicts=3, images=1).problems
+    []
+    """
+
+    verdicts: int = 0
+    entries: int = 0
+    images: int = 0
+    controls: int = 0
+    first_field: int = 0
+    last_field: int = 0
+    removed: Removed | None = None
+    run: int = 0
+    carried: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    simulated: bool = False
+    bundles: dict[Provenance, None] = field(default_factory=dict)
+    labels: dict[str, None] = field(default_factory=dict)  # in the order first seen, here and below
+    gates: dict[str, None] = field(default_factory=dict)
+    stages: dict[str, None] = field(default_factory=dict)
+    tiles: int = 0  # the most of a verdict
+    problems: list[str] = field(default_factory=list)
+
+
+class ChainRecord(Struct, frozen=True):
+    """What `chain.json` holds.
+
+    Attributes:
+        record, head: name of the record, and the end of its chain at the time of the export.
+        exported: that time, ISO 8601.
+        entries, verdicts, images, simulated, bundles: of the slide, as in `SlideSummary`.
+        sound, findings: what `edge verify` says of the record, and what the export found wrong with fields or images.
+        removed: fields that retention had removed before, or None.
+
+    >>> end, bundle = ChainEnd(3, "0" * 64), Provenance("tiny-int8", None, "unsigned")
+    >>> ChainRecord("s1", "ab" * 16, end, "2026-11-03T12:00:00Z", 3, 1, 0, True, (bundle,), True, ()).head.id
+    3
+    """
+
+    slide: str
+    record: str
+    head: ChainEnd
+    exported: str
+    entries: int
+    verdicts: int
+    images: int
+    simulated: bool
+    bundles: tuple[Provenance, ...]
+    sound: bool
+    findings: tuple[str, ...]
+    removed: Removed | None = None
 
 
 def export(folder: Path, slide: str, to: Path) -> tuple[SlideSummary, VerifyReport]:
@@ -153,11 +223,11 @@ def _count(store: Store, summary: SlideSummary, body: Body) -> None:
         _count_field(summary, body.field)
 
 
-def _count_field(summary: SlideSummary, field: int) -> None:
-    if summary.last_field and field > summary.last_field + 1:
-        summary.problems.append(_missing(summary.last_field + 1, field - 1))
-    summary.first_field = summary.first_field or field
-    summary.last_field = field
+def _count_field(summary: SlideSummary, number: int) -> None:
+    if summary.last_field and number > summary.last_field + 1:
+        summary.problems.append(_missing(summary.last_field + 1, number - 1))
+    summary.first_field = summary.first_field or number
+    summary.last_field = number
 
 
 def _count_run(summary: SlideSummary, run: RunBody) -> None:

@@ -32,9 +32,9 @@ from edge.record.entries import (
     moment,
     verdict_body,
 )
+from edge.record.entry_parts import ReferenceField
 from edge.record.images import IMAGES
 from edge.record.reader import CHUNK, Head, Reader, Row, head_of
-from edge.record.reference_entry import ReferenceField
 from edge.record.schema import DATABASE, connect, create, narrowed, roll_back
 from edge.system.clock import Clock, Instant
 from edge.system.durable import sync_path

@@ -6,6 +6,7 @@ __all__ = [
     "history",
     "light",
     "light_watch",
+    "looks",
     "magnification",
     "measure",
     "red_cells",

@@ -11,8 +11,8 @@ from edge.commissioning.control.measures import MEASURES
 from edge.commissioning.control.targets import spread, z_score, z_scores
 from edge.commissioning.control.trend import Trend, trend
 from edge.commissioning.control.westgard import one_2s, one_more_breaks
-from edge.record.control_entry import ControlSeries, ControlTarget
 from edge.record.entries import ControlBody
+from edge.record.entry_parts import ControlSeries, ControlTarget
 
 _NEAR = {
     "2-2s": "beyond 2 SD: one more on that side is rejected",

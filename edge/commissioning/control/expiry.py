@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from edge.commissioning.control.series import same_instrument
-from edge.record.control_entry import ControlSeries
 from edge.record.entries import ControlBody
+from edge.record.entry_parts import ControlSeries
 
 STAIN, LAMP, CAMERA, RESTARTED = "stain_changed", "lamp_changed", "camera_changed", "control_restarted"
 UNREADABLE = "control_unreadable"  # the control record is damaged: what it measured is not known

@@ -18,7 +18,7 @@ _WORDS = {"passed": "passed", "failed": "FAILED", "baseline": "building baseline
 def heading(control: ControlBody) -> str:
     """`QC-1: passed (control 23 ...)`.
 
-    >>> from edge.record.control_entry import ControlSeries
+    >>> from edge.record.entry_parts import ControlSeries
     >>> series = ControlSeries("QC-1", "tiny-int8", "0" * 64, "picamera2:0", lot="A7")
     >>> heading(ControlBody(run=1, slide="QC-1", utc_ns=0, series=series, fields=20, measures={}, outcome="baseline",
     ...                     number=3, baseline=20))

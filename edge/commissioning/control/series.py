@@ -1,7 +1,7 @@
 """Which series a control belongs to, and which controls are of the instrument that a run looks through."""
 
-from edge.record.control_entry import ControlSeries
 from edge.record.entries import RunInfo
+from edge.record.entry_parts import ControlSeries
 
 _OF_THE_INSTRUMENT = ("site", "camera_no")  # keys of `sim:`; the others say what lies on it
 

@@ -8,8 +8,8 @@ from msgspec import Struct
 from edge.commissioning.control.measures import MEASURES
 from edge.commissioning.control.series import same_instrument
 from edge.commissioning.control.settings import ControlSettings
-from edge.record.control_entry import ControlSeries
 from edge.record.entries import ControlBody
+from edge.record.entry_parts import ControlSeries
 from edge.system.clock import Instant
 
 OVERDUE, FAILED = "control_overdue", "control_failed"

@@ -16,8 +16,8 @@ from msgspec import Struct
 
 from edge.commissioning.control.measures import MEASURES, FieldNumbers
 from edge.commissioning.control.westgard import broken as rules_broken
-from edge.record.control_entry import ControlTarget
 from edge.record.entries import ControlBody
+from edge.record.entry_parts import ControlTarget
 
 NONE_ANSWERED, WRONG_LABEL, TOO_FEW = "none_answered", "wrong_label", "too_few_fields"
 FEWEST_FIELDS = 5

@@ -12,8 +12,8 @@ from edge.commissioning.control.settings import ControlSettings
 from edge.commissioning.control.standing import OVERDUE, Standing, finite_hours, standing
 from edge.errors import StoreError
 from edge.inference.gates.base import Reading
-from edge.record.control_entry import ControlSeries
 from edge.record.entries import ControlBody
+from edge.record.entry_parts import ControlSeries
 from edge.system.clock import Clock, boot_id
 
 PASSED = "control_passed"  # an event: frames are answered again, or from the start

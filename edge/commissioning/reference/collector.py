@@ -16,15 +16,15 @@ from edge.cameras.supervised import CameraEvent, SupervisedCamera
 from edge.commissioning.reference.quality import WARM_UP, FieldQuality, Quality
 from edge.commissioning.reference.record import camera_name, references
 from edge.commissioning.reference.tally import Tally, session_name
+from edge.commissioning.registration import FieldPrint, SlideFields
 from edge.errors import EndOfFrames, StoreError, StoreFull
 from edge.inference.images import decode_image
 from edge.record.chain import finite
 from edge.record.entries import ReferenceBody
+from edge.record.entry_parts import ReferenceField
 from edge.record.image_sampling import encode_png
 from edge.record.reader import Row
-from edge.record.reference_entry import ReferenceField
 from edge.record.store import Store
-from edge.slides.registration import FieldPrint, SlideFields
 from edge.system.clock import Clock, Instant
 from edge.system.progress import Progress
 from edge.system.wording import counted

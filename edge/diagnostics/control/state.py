@@ -10,8 +10,8 @@ from edge.commissioning.control.series import of_instrument, same_instrument
 from edge.commissioning.control.settings import ControlSettings
 from edge.commissioning.control.standing import standing
 from edge.errors import LeukoscopeError
-from edge.record.control_entry import ControlSeries
 from edge.record.entries import ControlBody
+from edge.record.entry_parts import ControlSeries
 from edge.system.clock import Clock, boot_id
 from edge.system.machine import Finding, Machine, State
 

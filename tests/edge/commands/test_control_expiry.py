@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.record.control_entry import ControlSeries
+from edge.record.entry_parts import ControlSeries
 from edge.record.store import Store
 from tests.edge.bundle.acceptances import accept
 from tests.edge.commissioning.control.controls import at, control

@@ -5,7 +5,7 @@ import pytest
 from edge.commissioning.control.expiry import expired
 from edge.commissioning.control.settings import ControlSettings
 from edge.commissioning.control.standing import FAILED, OVERDUE, age_ns, standing
-from edge.record.control_entry import ControlSeries
+from edge.record.entry_parts import ControlSeries
 from tests.edge.commissioning.control.controls import HOUR_NS, NOON, SERIES, at, control
 
 DAILY = ControlSettings(demand="daily")

@@ -15,7 +15,7 @@ from edge.commissioning.control.targets import (
     newest_z,
     z_score,
 )
-from edge.record.control_entry import ControlTarget
+from edge.record.entry_parts import ControlTarget
 from tests.edge.commissioning.control.controls import SOUND, judged
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from edge.commissioning.reference.tally import Tally, session_name
 from edge.record.entries import Image, ReferenceBody
-from edge.record.reference_entry import ReferenceField
+from edge.record.entry_parts import ReferenceField
 
 
 def field(

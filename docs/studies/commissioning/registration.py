@@ -1,6 +1,6 @@
 """Registration of fields: how many that overlap are found, and how many that do not are merged?
 
-    python -m docs.studies.slides.registration run --out docs/reference/registration.json
+    python -m docs.studies.commissioning.registration run --out docs/reference/registration.json
 
 Fields of drawn slides at random known positions, each with its own focus, light and noise, every pair compared; pairs
 across slides of different seeds have nothing in common. Plain phase correlation (whole fields, one peak, verified by
@@ -20,8 +20,8 @@ from docs.studies.command import Study, output, run
 from edge.cameras.synthetic.laboratory import Laboratory
 from edge.cameras.synthetic.smear import SyntheticSmear
 from edge.commands.command_line import Outcome
+from edge.commissioning.registration import LEAST_SCORE, FieldPrint
 from edge.inference.contract import Pixels
-from edge.slides.registration import LEAST_SCORE, FieldPrint
 from edge.system.progress import tracked
 
 SIZE, FIELDS, SPAN, SEED = (320, 240), 20, 3.0, 0

@@ -10,8 +10,8 @@ import pytest
 
 from edge.cameras.synthetic.laboratory import Laboratory
 from edge.cameras.synthetic.smear import SyntheticSmear
+from edge.commissioning.registration import FieldPrint, Overlap, SlideFields
 from edge.inference.contract import Pixels
-from edge.slides.registration import FieldPrint, Overlap, SlideFields
 
 SIZE = (320, 240)
 STEP = 0.36 * 224 / SIZE[1]

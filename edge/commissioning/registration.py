@@ -3,8 +3,8 @@
 Two fields are correlated at every displacement at once, by Fourier transforms of whitened planes as in phase
 correlation, and the correlation at each is divided by the energy of what overlaps there (Padfield 2012, IEEE Trans.
 Image Process. 21:2706, for whole rectangles). Plain phase correlation, which divides by nothing, loses most overlaps
-below a fifth of the field (`docs/studies/slides/registration.py` measures both). A field that was taken the other way
-round, after the slide was turned end for end, is tried as well.
+below a fifth of the field (`docs/studies/commissioning/registration.py` measures both). A field that was taken the
+other way round, after the slide was turned end for end, is tried as well.
 
 Lamp, white balance and vignetting drop out with the whitening. Fields must be of one magnification and one shape.
 """
@@ -27,7 +27,9 @@ _FINE, _COARSE = 0.7, 2.0  # pixels, sigmas: what lies between is kept
 _EVEN = 8  # parts of the height: contrast is evened out over such a distance
 _LARGEST = 4.0  # standard deviations: a speck of dirt must not outweigh cells
 LEAST_SHARE = 0.03  # of the field: smaller pieces are not looked for
-LEAST_SCORE = 0.18  # between what pairs with and without a common piece reach: `docs/studies/slides/registration.py`
+LEAST_SCORE = (
+    0.18  # between what pairs with and without a common piece reach: `docs/studies/commissioning/registration.py`
+)
 # What is in every frame at the same place, dirt in the camera, correlates there too: at no displacement more is asked.
 LEAST_CORRELATION_IN_PLACE = 0.5
 _IN_PLACE = 3.0 / ROWS

@@ -1,4 +1,4 @@
-"""Which fields are fit for reference, judged without the limits of any model (docs/decisions/0034-collect.md).
+"""Which fields are fit for reference, judged without the limits of any model (docs/decisions/0037-collect.md).
 
 The limits of a bundle belong to the microscope that its images came from; another one's fields they refuse. So a field
 is measured as the gates measure it, at a size of its own, and held against the camera's range and against the sharpest

@@ -9,7 +9,7 @@ from edge.commissioning.control.settings import ControlSettings
 from edge.commissioning.control.standing import why
 from edge.commissioning.control.take import LET_GO_S, control_of, started
 from edge.errors import CameraBusy
-from edge.record.control_entry import ControlSeries, ControlTarget
+from edge.record.entry_parts import ControlSeries, ControlTarget
 from tests.edge.commissioning.control.controls import at, control
 from tests.edge.commissioning.control.test_control_record import append
 from tests.edge.commissioning.control.test_targets import field

@@ -96,6 +96,7 @@ class ClassifyRequest:
         from msgspec import to_builtins
 
         from edge.bundle.trusted import TrustedKeys
+        from edge.commissioning.camera.setups_of_files import CameraSetups
         from edge.inference.images import images_in
         from edge.serving.serve import RESEARCH_USE, serve
 
@@ -112,6 +113,7 @@ class ClassifyRequest:
         if self.heat is not None:
             require_tiles(served, self.heat)
         provenance = served.provenance.as_record()
+        setups = CameraSetups()
         show_progress = sys.stderr.isatty() and not sys.stdout.isatty()
         refused = unread = turned = 0
         for number, path in enumerate(tracked(images, "images") if show_progress else images, 1):
@@ -120,7 +122,7 @@ class ClassifyRequest:
             turned += orientation != 1
             unread += image.latency_ms is None
             refused += image.label is None and image.latency_ms is not None
-            record = {**to_builtins(image), **provenance}
+            record = {**to_builtins(image), **provenance, **setups.of(path)}
             print(json_format.dumps(record, allow_nan=False) if self.json else _row(image, served), flush=True)
         if turned:
             _log.warning(f"{turned} of the images are to be shown turned (EXIF), which is ignored")

@@ -29,7 +29,7 @@ CSV, JSON_LINES, HEAD, README = "verdicts.csv", "record.jsonl", "chain.json", "R
 _BEFORE = ("field", "utc", "utc_ns", "clock_synchronized", "slide", "label", "reason", "detail")
 _OF_RUN = (
     *("camera", "simulated", "bundle", "bundle_digest", "certified", "runtime", "runtime_version", "kind"),
-    *("signed_by", "bundle_version", "synthetic_certificate", "ungated", "acceptance"),
+    *("signed_by", "bundle_version", "synthetic_certificate", "ungated", "acceptance", "camera_setup"),
 )
 _AFTER = ("run", *_OF_RUN, "sequence", "source", "monotonic_ns", "image", "image_sha256", "entry", "digest")
 

@@ -26,7 +26,7 @@ class FlatFieldRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, for
 
     Attributes:
         sha256: of its table (`edge.cameras.setup.flat_field.FlatField.digest`).
-        shift: a pixel p becomes `p + round(p * c / 2**shift)`, c the table's byte there.
+        shift: a pixel p becomes `p + (p * c + 2**(shift - 1) >> shift)`, c the table's byte there.
         frames: how many empty frames it is the mean of.
         darkest: light where it is weakest, of where it is strongest, 0..1, over pixels and channels.
         clipped: part of the pixels whose correction was cut off at the table's end, 0..1.

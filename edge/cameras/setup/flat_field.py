@@ -1,17 +1,18 @@
 """Flat field: how unevenly light, optics and dirt spread over a frame, and its division out of every frame.
 
 Dividing would need fractions. A table of one byte a pixel and channel holds instead how much is to be added: a pixel p
-becomes `min(p + round(p * c / 2**shift), 255)`, halves to the even neighbour, with 2**shift / 255 above the largest
-part that is missing. Product, shift and sum are whole numbers below 2**16, so the bytes are the same on every machine
-(DESIGN, decision 1). OpenCV computes the same product in single precision, where all of it is exact, several times
-faster; whether it does here is tried on all 65,536 products of two bytes before the first frame, and where it does not
-NumPy's whole numbers stand in.
+becomes `min(p + (p * c + half >> shift), 255)` with `half = 2**(shift - 1)`, and 255 / 2**shift is the largest part
+that can be missing. All of it are whole numbers below 2**16, so the bytes are the same on every machine (DESIGN,
+decision 1). OpenCV's product of bytes is several times faster than NumPy's, but rounds on x86-64 and cuts on aarch64
+(4.11): there is a way to the same bytes from either, and before the first frame all 65,536 pairs are tried to see which
+of them is right here; where none is, NumPy's whole numbers do it.
 
 The correction multiplies what the camera delivers, after its tone curve. For a curve that is a power of the light this
 is the division of the light itself.
 """
 
 import hashlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -55,7 +56,7 @@ class FlatField:
         width = 3 * table.shape[1]
         self._rows = max(1, _BAND // width)
         self._added = np.empty((self._rows, width), np.uint8)
-        self._exact = multiplies_exactly(width, shift)
+        self.way = exact_way(width, shift)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -84,14 +85,10 @@ class FlatField:
                 "(`edge setup-camera`)"
             )
         frame, table = (each.reshape(each.shape[0], -1) for each in (pixels, self.table))
+        add = _WAYS[self.way]
         for first in range(0, frame.shape[0], self._rows):
             part = frame[first : first + self._rows]
-            factors, added = table[first : first + self._rows], self._added[: len(part)]
-            if self._exact:
-                cv2.multiply(part, factors, dst=added, scale=2.0**-self.shift)
-            else:
-                np.copyto(added, product(part, factors, self.shift))
-            cv2.add(part, added, dst=part)
+            add(part, table[first : first + self._rows], self._added[: len(part)], self.shift)
 
     def save(self, path: Path) -> bytes:
         """The table as a PNG's bytes, as `read_flat_field` reads them; `path` names it in an error only."""
@@ -140,17 +137,54 @@ def flat_field_of(light: npt.NDArray[np.float64]) -> tuple[FlatField, float, flo
     return FlatField(table, shift), level, max(weakest / level, 1e-3), float((parts > 255).any(axis=2).mean())
 
 
-def product(pixels: Pixels, factors: Pixels, shift: int) -> Pixels:
-    """`min(round(pixels * factors / 2**shift), 255)` by whole numbers, halves to the even neighbour; uint8."""
-    whole = pixels.astype(np.uint16) * factors
-    odd = (whole >> shift) & 1
-    return np.minimum((whole + np.uint16(2 ** (shift - 1) - 1) + odd) >> shift, 255).astype(np.uint8)
+def corrected(pixels: Pixels, factors: Pixels, shift: int) -> Pixels:
+    """What `FlatField` makes of pixels, by whole numbers alone; uint8."""
+    added = (pixels.astype(np.uint32) * factors + 2 ** (shift - 1)) >> shift
+    return np.asarray(np.minimum(pixels + added, 255), np.uint8)
 
 
-def multiplies_exactly(width: int, shift: int) -> bool:
-    """Whether OpenCV's product of bytes, in rows of `width`, is `product` for all 65,536 pairs; 0.2 ms."""
+def exact_way(width: int, shift: int) -> str:
+    """The first of `_WAYS` that is exact on this machine for all 65,536 pairs, in rows of `width`; under 1 ms."""
     rows = -(-65_536 // width)
     pairs = np.arange(rows * width, dtype=np.uint32).reshape(rows, width)
     pixels, factors = (pairs & 255).astype(np.uint8), (pairs >> 8 & 255).astype(np.uint8)
-    found = cv2.multiply(pixels, factors, scale=2.0**-shift)
-    return np.array_equal(found, product(pixels, factors, shift))
+    wanted, scratch = corrected(pixels, factors, shift), np.empty_like(pixels)
+    for name, add in _WAYS.items():
+        found = pixels.copy()
+        add(found, factors, scratch, shift)
+        if np.array_equal(found, wanted):
+            return name
+    raise CameraSetupError("no arithmetic of this machine is exact; this is a defect of OpenCV or NumPy here")
+
+
+def _by_rounding(part: Pixels, factors: Pixels, added: Pixels, shift: int) -> None:
+    """Where OpenCV rounds: halves are nudged upwards, whichever neighbour it would take."""
+    cv2.multiply(part, factors, dst=added, scale=2.0**-shift * (1 + 2**-20))
+    cv2.add(part, added, dst=part)
+
+
+def _by_cutting(part: Pixels, factors: Pixels, added: Pixels, shift: int) -> None:
+    """Where OpenCV cuts: twice the product, and of that the half. What twice the product cannot hold is white anyway
+    for shift 8; for others it is not, and the trial says so."""
+    cv2.multiply(part, factors, dst=added, scale=2.0 ** (1 - shift))
+    odd = added & np.uint8(1)
+    np.right_shift(added, 1, out=added)
+    np.add(added, odd, out=added)
+    cv2.add(part, added, dst=part)
+
+
+def _by_whole_numbers(part: Pixels, factors: Pixels, added: Pixels, shift: int) -> None:
+    """NumPy's, on any machine."""
+    whole = np.multiply(part, factors, dtype=np.uint16)
+    whole += np.uint16(2 ** (shift - 1))
+    whole >>= np.uint16(shift)
+    np.add(whole, part, out=whole)
+    np.minimum(whole, 255, out=whole)
+    np.copyto(part, whole, casting="unsafe")
+
+
+_WAYS: Mapping[str, Callable[[Pixels, Pixels, Pixels, int], None]] = {
+    "rounding": _by_rounding,
+    "cutting": _by_cutting,
+    "whole numbers": _by_whole_numbers,
+}

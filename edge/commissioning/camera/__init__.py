@@ -10,5 +10,6 @@ __all__ = [
     "magnification",
     "measure",
     "red_cells",
+    "setups_of_files",
     "trend",
 ]

@@ -3,7 +3,8 @@
     python digests.py FOLDER      # prints one JSON object
 
 Prepared pixels and int8 outputs of every shipped bundle on every image of the folder and on the bundle's own
-golden inputs, and the RGB that every camera format of `edge.cameras.pixel_formats` gives for the same bytes.
+golden inputs, the RGB that every camera format of `edge.cameras.pixel_formats` gives for the same bytes, and what
+flat fields make of them.
 """
 
 import hashlib
@@ -19,6 +20,7 @@ import numpy as np
 
 from edge.bundle import bundle as bundles
 from edge.cameras.pixel_formats import FORMATS, ToRGB
+from edge.cameras.setup.flat_field import SHIFTS, FlatField, exact_way
 from edge.inference.images import read_image
 from edge.inference.runtime.interpreters import open_interpreter
 from edge.settings.trusted_keys import machine_keys
@@ -83,6 +85,18 @@ def of_formats() -> dict[str, str]:
     return found
 
 
+def of_flat_fields() -> dict[str, str]:
+    """All 65,536 pairs of a pixel and a correction, by shift."""
+    pairs = np.arange(256 * 256 * 3, dtype=np.uint32).reshape(256, 256, 3)
+    pixels, table = (pairs // 3 & 255).astype(np.uint8), (pairs // 3 >> 8 & 255).astype(np.uint8)
+    found = {}
+    for shift in SHIFTS:
+        frame = pixels.copy()
+        FlatField(table, shift).apply(frame)
+        found[str(shift)] = digest(frame)
+    return found
+
+
 def main(folder: Path) -> dict[str, Any]:
     """The record: `machine` says where it was made; everything else must be the same everywhere."""
     cv2.setNumThreads(1)
@@ -94,10 +108,12 @@ def main(folder: Path) -> dict[str, Any]:
             "python": platform.python_version(),
             "numpy": np.__version__,
             "opencv": cv2.__version__,
+            "flat_fields": {str(shift): exact_way(768, shift) for shift in SHIFTS},
             "kinds": {path.name: of_kinds(path) for path in shipped},
         },
         "decoded": {name: digest(frame) for name, frame in images.items()},
         "formats": of_formats(),
+        "flat_fields": of_flat_fields(),
         "bundles": {path.name: of_bundle(path, images) for path in shipped},
     }
 

@@ -1,5 +1,6 @@
 """The flat field: exact on all bytes, even afterwards, and refused where it is another's."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,44 +9,73 @@ import pytest
 from edge.cameras.setup.flat_field import (
     SHIFTS,
     FlatField,
+    corrected,
+    exact_way,
     flat_field_of,
-    multiplies_exactly,
-    product,
     read_flat_field,
 )
 from edge.errors import CameraSetupError
 
 
 def whole(pixels: np.ndarray, factors: np.ndarray, shift: int) -> np.ndarray:
-    """p + round half even (p c / 2**shift), cut at 255, by Python's own whole numbers and fractions."""
-    table = np.array([[min(p + min(round(p * c / 2**shift), 255), 255) for c in range(256)] for p in range(256)])
+    """p + p c / 2**shift, halves upwards, cut at 255, by Python's own whole numbers."""
+    half = 2 ** (shift - 1)
+    table = np.array([[min(p + (p * c + half) // 2**shift, 255) for c in range(256)] for p in range(256)])
     return table[pixels, factors].astype(np.uint8)
 
 
+def pairs(width: int) -> tuple[np.ndarray, np.ndarray]:
+    """All 65,536 pairs of a pixel and a correction and some more, uint8 (H, width, 3) each."""
+    numbers = np.arange(65_536 + 9 * width)
+    numbers = numbers[: len(numbers) // (3 * width) * 3 * width].reshape(-1, width, 3)
+    return (numbers % 256).astype(np.uint8), (numbers // 256 % 256).astype(np.uint8)
+
+
+@pytest.mark.parametrize("width", [59, 64, 320])
 @pytest.mark.parametrize("shift", SHIFTS)
-@pytest.mark.parametrize("exact", [True, False])
-def test_every_pair_of_bytes_is_corrected_as_whole_numbers_say(shift: int, exact: bool) -> None:
-    """Python's `round` of a fraction with a power of two below is exact, halves to even."""
-    pairs = np.arange(65_536 + 3 * 59)  # rows of 177 bytes: no multiple of a vector's width
-    pixels, factors = ((pairs % 256).astype(np.uint8), (pairs // 256 % 256).astype(np.uint8))
-    pixels, factors = (each[: len(each) // 177 * 177].reshape(-1, 59, 3) for each in (pixels, factors))
-    flat = FlatField(factors, shift)
-    assert flat._exact, "OpenCV's product of bytes is exact on this machine"
-    flat._exact = exact
-    frame = pixels.copy()
-    flat.apply(frame)
-    assert np.array_equal(frame, whole(pixels, factors, shift))
+def test_every_pair_of_bytes_is_corrected_as_whole_numbers_say(shift: int, width: int) -> None:
+    pixels, factors = pairs(width)
+    for way in (None, "whole numbers"):
+        flat = FlatField(factors, shift)
+        flat.way = way or flat.way
+        frame = pixels.copy()
+        flat.apply(frame)
+        assert np.array_equal(frame, whole(pixels, factors, shift))
 
 
-def test_an_opencv_that_rounds_otherwise_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Negative control: halves upwards, as some libraries round."""
-    assert multiplies_exactly(192, 8)
+@pytest.mark.parametrize(
+    ("arithmetic", "ways"),
+    [
+        (lambda x: np.floor(x + 0.5), ("rounding", "rounding")),
+        (np.rint, ("rounding", "rounding")),  # halves to the even neighbour, as x86-64's OpenCV
+        (np.floor, ("cutting", "whole numbers")),  # as aarch64's
+        (np.ceil, ("whole numbers", "whole numbers")),
+        (lambda x: np.floor(x + 0.49), ("whole numbers", "whole numbers")),
+    ],
+)
+def test_whatever_opencv_does_with_halves_the_bytes_are_the_same(
+    monkeypatch: pytest.MonkeyPatch, arithmetic: Callable[[np.ndarray], np.ndarray], ways: tuple[str, str]
+) -> None:
+    """Other libraries under `cv2.multiply`; one that is wrong by one in a few products is not used."""
 
-    def upwards(pixels: np.ndarray, factors: np.ndarray, scale: float) -> np.ndarray:
-        return np.minimum(np.floor(pixels * np.float64(scale) * factors + 0.5), 255).astype(np.uint8)
+    def multiply(pixels: np.ndarray, factors: np.ndarray, dst: np.ndarray, scale: float) -> None:
+        dst[:] = np.clip(arithmetic(pixels.astype(np.float64) * factors * scale), 0, 255)
 
-    monkeypatch.setattr("edge.cameras.setup.flat_field.cv2.multiply", upwards)
-    assert not multiplies_exactly(192, 8)
+    monkeypatch.setattr("edge.cameras.setup.flat_field.cv2.multiply", multiply)
+    assert (exact_way(177, 8), exact_way(177, 7)) == ways
+    pixels, factors = pairs(59)
+    for shift in SHIFTS:
+        frame = pixels.copy()
+        FlatField(factors, shift).apply(frame)
+        assert np.array_equal(frame, whole(pixels, factors, shift))
+
+
+def test_the_trial_would_find_a_wrong_byte() -> None:
+    """Negative control: a pair of bytes that is off by one makes a way wrong."""
+    pixels, factors = pairs(64)
+    wanted = corrected(pixels, factors, 8)
+    assert np.array_equal(wanted, whole(pixels, factors, 8))
+    assert not np.array_equal(wanted, whole(pixels, factors, 7))
 
 
 def light(darkest: float, size: tuple[int, int] = (160, 120)) -> np.ndarray:
@@ -100,5 +130,5 @@ def test_frames_of_another_size_are_refused() -> None:
         flat.apply(np.zeros((48, 32, 3), np.uint8))
 
 
-def test_the_product_saturates() -> None:
-    assert product(np.array([255], np.uint8), np.array([255], np.uint8), 6).tolist() == [255]
+def test_the_sum_saturates() -> None:
+    assert corrected(np.array([255], np.uint8), np.array([255], np.uint8), 6).tolist() == [255]

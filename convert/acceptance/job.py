@@ -148,7 +148,7 @@ def _benign(bundle: Bundle) -> tuple[str, ...]:
         raise AcceptanceRefused(
             "no_benign_label",
             f"{bundle.path}: no label of its contract ({', '.join(bundle.contract.labels)}) is benign, so that nothing "
-            "says which slides are leukemic; convert it again with --benign LABEL",
+            "says which slides are leukemic; adapt or convert it again with --benign LABEL",
         )
     return benign
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from edge.bundle.provenance import Provenance
+from edge.inference.decision import LOW_CONFIDENCE
+from edge.inference.licence import NOT_LICENSED, Finding, slide_finding
 from edge.record.entries import Stored
 from edge.record.formatting import heading, stored_line, stored_record
 from edge.system.line_writer import LineWriter
@@ -73,6 +75,18 @@ class VerdictOutput:
     def summary(self) -> str:
         """How often each answer was given."""
         return ", ".join(f"{name} {number}" for name, number in sorted(self._answers.items())) or "no verdict"
+
+    def finding(self, benign: Sequence[str]) -> Finding | None:
+        """What the run's fields make of the slide, by the rule that acceptance goes by; None without a field."""
+        fields = self._answers.total()
+        unsure = sum(self._answers[f"refused: {reason}"] for reason in (LOW_CONFIDENCE, NOT_LICENSED))
+        refused = sum(number for name, number in self._answers.items() if name.startswith("refused: "))
+        as_benign = sum(self._answers[label] for label in benign)
+        return (
+            slide_finding(fields, fields - refused + unsure, as_benign, fields - refused - as_benign)
+            if fields
+            else None
+        )
 
     def _line(self, stored: Stored) -> str:
         if not self._json:

@@ -32,6 +32,7 @@ from edge.errors import (
     StoreFull,
     UpdateError,
 )
+from edge.inference.licence import RULE
 from edge.pipeline.counters import Counts
 from edge.pipeline.housekeeping import Housekeeping
 from edge.pipeline.pipeline import Pipeline
@@ -262,6 +263,9 @@ class _Run:
             counts = self._close_run(why)
         text = f"{counts.stored} stored of {counts.captured} captured ({counts.dropped} dropped for newer ones); "
         text += self._verdicts.summary()
+        finding = self._verdicts.finding(self._served.bundle.contract.benign_labels)
+        if self._served.licence.accepted and finding is not None:
+            text += f"; slide {self._request.slide}: {finding} by the rule {RULE}"
         if self._housekeeping.held_back:
             text += f"; retention: {self._housekeeping.held_back}"
         if counts.unstored:

@@ -151,6 +151,16 @@ def test_above_29_the_bound_stands_on_every_verdict(slides: int, missed: int, pe
         assert device(name, SITE)[1].count(f"  ({bound})") == 2
 
 
+def test_a_run_ends_with_the_finding_that_the_bound_is_of(device: Device) -> None:
+    assert "by the rule" not in device("run")[1], "nothing was accepted"
+    accept(device.bundle, leukemic=29, healthy=5)
+    assert "; slide s1: suspicious by the rule tenth-1" in device("run", SITE)[1]
+    (device.images / OTHER).unlink()
+    assert "; slide s1: benign by the rule tenth-1" in device("run", SITE)[1]
+    accept(device.bundle, leukemic=12, healthy=5)
+    assert "; slide s1: undecided by the rule tenth-1" in device("run", SITE)[1]
+
+
 def test_the_record_and_the_export_keep_it(device: Device, tmp_path: Path) -> None:
     accept(device.bundle, leukemic=29, healthy=5)
     device("run", SITE)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edge.inference.benign import recorded
+from edge.inference.benign import check_named, recorded
 from edge.inference.contract import InputContract
 from edge.inference.domain import SMEAR
 from edge.system.files import write_whole
@@ -33,10 +33,11 @@ from models.adaptation.adaptation_record import (
 )
 from models.adaptation.judging.baselines import batch_norm_statistics, method, network_as_it_is, six_colours
 from models.adaptation.judging.learning_curve import learning_curve
+from models.adaptation.judging.linear_head import one_thread
 from models.adaptation.judging.selection import START, STRENGTHS, Labelled, Nested, Setting, nested, settings_of
 from models.adaptation.judging.site_decision import SiteDecision, decide
 from models.adaptation.judging.site_gates import SiteGates, fit_site_gates
-from models.adaptation.network.backbone import Backbone, open_backbone
+from models.adaptation.network.backbone import Backbone, check_start, open_backbone
 from models.adaptation.network.features import CACHE_FOLDER, SiteFeatures, site_features
 from models.adaptation.network.network_file import network_bytes
 from models.adaptation.network.tiling import Tiling, tiled, tiling_of
@@ -132,7 +133,15 @@ def adapt(site: SiteFields, plan: Plan, out: Path) -> Adapted:
         AdaptationError, NetworkError, ContractError, DatasetError: the request cannot be met.
         KeyboardInterrupt: features that were calculated are kept.
     """
+    with one_thread():
+        return _adapt(site, plan, out)
+
+
+def _adapt(site: SiteFields, plan: Plan, out: Path) -> Adapted:
     watch = Watch()
+    check_start(plan.start, plan.weights)
+    if plan.benign:
+        check_named(site.labels, plan.benign)
     require_passed(audit_site(site, seed=SEED), by_features=False)
     if not plan.mixed_cameras:
         require_one_camera(site)

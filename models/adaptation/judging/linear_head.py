@@ -6,6 +6,7 @@ share their tile's weight.
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -22,7 +23,7 @@ Indices = npt.NDArray[np.intp]
 # Added to every feature's spread, as a part of their root mean square. Plainly standardized, features that hardly vary
 # get the largest weights: they are noise on the next slide, they lie below a step of the int8 tensor, and they take the
 # range of the dense layer's weights, which are quantized together. On drawn slides a third of the int8 answers turned,
-# with this none, and the float loss fell from 0.98 to 0.17 as well (docs/decisions/0030-adaptation.md).
+# with this none, and the float loss fell from 0.98 to 0.17 as well (docs/decisions/0038-adaptation.md).
 SPREAD_FLOOR = 0.5
 TOLERANCE, MOST_STEPS = 1e-6, 5000
 
@@ -92,7 +93,7 @@ def fit_heads(
     found = {}
     for strength in strengths:
         model = LogisticRegression(C=strength, tol=TOLERANCE, max_iter=MOST_STEPS)
-        with _one_thread().limit(limits=1):
+        with one_thread():
             model.fit(standard, answers, sample_weight=weights)
         kernel = model.coef_.T if rotation is None else rotation @ model.coef_.T
         bias = model.intercept_
@@ -102,9 +103,14 @@ def fit_heads(
     return found
 
 
+def one_thread() -> AbstractContextManager[None]:
+    """BLAS and OpenMP on one thread: on few rows threads wait for one another, and sums depend on their number."""
+    found: AbstractContextManager[None] = _libraries().limit(limits=1)
+    return found
+
+
 @cache
-def _one_thread() -> Any:
-    """On few rows threads of the BLAS library wait for one another, and make sums depend on their number."""
+def _libraries() -> Any:
     from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
     return ThreadpoolController()

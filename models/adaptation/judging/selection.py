@@ -22,7 +22,7 @@ from models.adaptation.judging.linear_head import LinearHead, fit_heads
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 STRENGTHS = (0.002, 0.01, 0.05, 0.25, 1.25)
-START = 0.05  # docs/decisions: measured session against session on another laboratory's fields
+START = 0.05  # measured session against session: docs/decisions/0038-adaptation.md
 
 
 @dataclass(frozen=True)

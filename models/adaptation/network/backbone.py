@@ -141,26 +141,48 @@ def open_backbone(start: str, weights: Path | None = None) -> Backbone:
         NetworkError: weights that are missing or do not fit; a network whose head is no Dense softmax on numbers.
         ContractError: a contract that does not fit.
     """
+    check_start(start, weights)
     import_tensorflow()
     if start == IMAGENET:
+        assert weights is not None
         return _imagenet(weights)
-    if weights is not None:
-        raise NetworkError(f"--weights belongs to --from imagenet; --from {start} has weights of its own")
     from models.networks.loading import load_network
 
-    folder = trained(start) if start in TRAINED else Path(start)
-    if folder.name == "model.keras":
-        folder = folder.parent
-    if not (folder / "model.keras").is_file():
-        raise NetworkError(
-            f"--from must be imagenet, {', '.join(TRAINED)}, or a folder with model.keras and contract.json; "
-            f"got {start}"
-        )
+    folder = _folder(start)
     network, contract = load_network(folder)
     _check_head(network, folder)
     digest = hashlib.sha256((folder / "model.keras").read_bytes()).hexdigest()
     contract = replace(contract, decision=None)
     return Backbone(start if start in TRAINED else folder.name, network, contract, digest, None, contract.labels)
+
+
+def check_start(start: str, weights: Path | None = None) -> None:
+    """What can be refused before TensorFlow is loaded and a field is read.
+
+    Raises:
+        NetworkError: no such network, or weights that are missing or too much.
+    """
+    if start == IMAGENET:
+        if weights is None:
+            raise NetworkError(
+                "--from imagenet needs --weights FILE.h5, MobileNetV2's backbone weights (keras.applications); without "
+                "it leave --from out: the shipped network's features serve"
+            )
+        if not weights.is_file():
+            raise NetworkError(f"--weights must be a file of backbone weights (.h5); {weights} is not one")
+        return
+    if weights is not None:
+        raise NetworkError(f"--weights belongs to --from imagenet; --from {start} has weights of its own")
+    if not (_folder(start) / "model.keras").is_file():
+        raise NetworkError(
+            f"--from must be imagenet, {', '.join(TRAINED)}, or a folder with model.keras and contract.json; "
+            f"got {start}"
+        )
+
+
+def _folder(start: str) -> Path:
+    path = trained(start) if start in TRAINED else Path(start)
+    return path.parent if path.name == "model.keras" else path
 
 
 def softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -173,14 +195,9 @@ def softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float64)
 
 
-def _imagenet(weights: Path | None) -> Backbone:
+def _imagenet(weights: Path) -> Backbone:
     from models.networks.architectures import ArchitectureError, mobilenet_v2
 
-    if weights is None:
-        raise NetworkError(
-            "--from imagenet needs --weights FILE.h5, MobileNetV2's backbone weights (keras.applications); without it "
-            "leave --from out: the shipped network's features serve"
-        )
     reason: ArchitectureError | None = None
     for width in WIDTHS:
         try:

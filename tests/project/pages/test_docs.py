@@ -66,7 +66,7 @@ def placeholders_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Paths in the documents lead nowhere here: what looks at them while parsing is told that they do."""
     monkeypatch.setattr(network_options, "model_folder", lambda path: path)
     for command in (convert.commands.quantize, convert.commands.parity):
-        monkeypatch.setattr(command, "named_policy", lambda policy, data: Policy.default())
+        monkeypatch.setattr(command, "named_policy", lambda *words: Policy.default())
 
 
 @pytest.mark.parametrize("line", command_lines(), ids=str)

@@ -6,10 +6,11 @@ calibration, parity, certificate and device all cut and pool here. The gates loo
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import UNSET, Struct, UnsetType
 
 from edge.errors import FrameError
 from edge.inference.benign import indices
@@ -19,6 +20,34 @@ from edge.inference.shrinking import Scratch
 MOST_ENLARGED = 2  # a tile is enlarged at most so much a side to the network's size; beyond, it holds too few pixels
 Box = tuple[int, int, int, int]  # left, top, right, bottom; pixels, right and bottom exclusive
 Probabilities = npt.NDArray[np.float32]
+
+
+class Tiling(Struct, frozen=True):
+    """How the run's bundle cuts a field: its contract's tiles, pooling, size and aspect, so that a verdict's tiles can
+    be found in its image without the bundle, and which labels are benign.
+
+    >>> Tiling(3, 2, "mean-1", (224, 224), "squeeze").columns
+    3
+    """
+
+    columns: int
+    rows: int
+    pooling: str
+    size: tuple[int, int]
+    aspect: Literal["squeeze", "crop"]
+    benign: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, contract: InputContract) -> "Tiling | UnsetType":
+        """Of a bundle's contract; UNSET without tiles."""
+        if contract.tiles is None:
+            return UNSET
+        return cls(*contract.tiles, contract.pooling, contract.size, contract.aspect, contract.benign_labels)
+
+    def contract(self, labels: tuple[str, ...]) -> InputContract:
+        """A contract that cuts fields so; what else the bundle's says is not here."""
+        tiles = self.columns, self.rows
+        return InputContract(self.size, labels, aspect=self.aspect, tiles=tiles, pooling=self.pooling)
 
 
 def tile_boxes(size: tuple[int, int], tiles: tuple[int, int]) -> list[Box]:

@@ -11,41 +11,13 @@ from msgspec import UNSET, Struct, UnsetType
 
 from edge.bundle.provenance import NOT_RECORDED, UNSIGNED, Provenance
 from edge.errors import StoreError
-from edge.inference.contract import InputContract
+from edge.inference.tiles import Tiling
 from edge.record.chain import finite
 from edge.record.entry_parts import ControlSeries, ControlTarget, ReferenceField
 from edge.system.clock import Instant
 
 SLIDE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # begins with a letter or digit: never "..", never hidden
 SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
-
-
-class Tiling(Struct, frozen=True):
-    """How the run's bundle cuts a field: its contract's tiles, pooling, size and aspect, so that a verdict's tiles can
-    be found in its image without the bundle, and which labels are benign.
-
-    >>> Tiling(3, 2, "mean-1", (224, 224), "squeeze").columns
-    3
-    """
-
-    columns: int
-    rows: int
-    pooling: str
-    size: tuple[int, int]
-    aspect: Literal["squeeze", "crop"]
-    benign: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, contract: InputContract) -> "Tiling | UnsetType":
-        """Of a bundle's contract; UNSET without tiles."""
-        if contract.tiles is None:
-            return UNSET
-        return cls(*contract.tiles, contract.pooling, contract.size, contract.aspect, contract.benign_labels)
-
-    def contract(self, labels: tuple[str, ...]) -> InputContract:
-        """A contract that cuts fields so; what else the bundle's says is not here."""
-        tiles = self.columns, self.rows
-        return InputContract(self.size, labels, aspect=self.aspect, tiles=tiles, pooling=self.pooling)
 
 
 class RunInfo(Struct, frozen=True):

@@ -7,7 +7,8 @@ from msgspec import UNSET
 
 from edge.cameras.base import Camera
 from edge.cameras.setup.set_up_camera import setup_digest
-from edge.record.entries import RunInfo, Tiling
+from edge.inference.tiles import Tiling
+from edge.record.entries import RunInfo
 from edge.serving.serve import Served
 from edge.settings.profile import Settings
 

@@ -16,9 +16,10 @@ from edge.diagnostics.benchmark.timing import raw_interpreter
 from edge.errors import StoreError
 from edge.inference.contract import Pixels
 from edge.inference.gates.base import GateReport, Gates
+from edge.inference.tiles import Tiling
 from edge.pipeline.pipeline import Pipeline
 from edge.pipeline.recorder import Recorder
-from edge.record.entries import Entry, Event, RunInfo, Stored, Tiling
+from edge.record.entries import Entry, Event, RunInfo, Stored
 from edge.record.image_sampling import ImageSampler
 from edge.record.store import Store
 from edge.serving.serve import Served

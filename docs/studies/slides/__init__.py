@@ -1,0 +1,1 @@
+"""Studies of what slides show: the audit on drawn sites with known truth."""

@@ -34,9 +34,8 @@ class RunInfo(Struct, frozen=True):
             the version that they signed; None where unsigned. Runs recorded before bundles were signed hold neither.
         synthetic_certificate: synthetic images certified the bundle. Older runs do not hold it. lax_policy: of the
             bundle's certificate; left out where it allows no more than the shipped one. ungated: no gate is asked; left
-            out where one is. camera_setup: digest of the camera's set-up (`edge.cameras.setup.camera_setup`); left out
-            where it has none. tiling: how fields are cut; left out where they are not. acceptance: what the bundle may
-            say where it ran (`edge.inference.licence.Licence`); older runs do not hold it.
+            out where one is. camera_setup: digest of the camera's set-up, tiling: how fields are cut; left out without.
+            acceptance: what the bundle may say where it ran (`Licence`); older runs do not hold it.
 
     >>> bundle, interpreter = ("tiny-int8", "0" * 64, True), ("litert", "2.3", "xnnpack")
     >>> RunInfo("s1", "sim:", True, *bundle, *interpreter, ("Benign", "Pre"), "leukoscope 1", "{}").signed_by
@@ -114,8 +113,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened beside the verdicts: a stalled camera, a clock that was set, a full disk; and what was
-    measured then, a number by name, where something was.
+    """Something that happened beside the verdicts, such as a stalled camera, and numbers measured then, if any.
 
     >>> event_body(1, "s1", Event(Instant(0, 0, None), "clock_jump", "the clock moved by +3.0 s")).kind
     'clock_jump'
@@ -354,10 +352,7 @@ def verdict_body(run: int, slide: str, field: int, entry: Entry, image: Image | 
         field=field,
         **moment(entry.captured),
         sequence=int(entry.sequence),
-        source=entry.source,
-        label=entry.label,
-        reason=entry.reason,
-        detail=entry.detail,
+        **{name: getattr(entry, name) for name in ("source", "label", "reason", "detail")},
         probabilities=None if probabilities is None else tuple(float(p) for p in probabilities),
         gates={name: finite(value) for name, value in entry.gates.items()},
         latency_ms={name: finite(value) for name, value in entry.latency_ms.items()},

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from convert.acceptance.limits import SlideLimits
 from edge.bundle.acceptance import MOST_SLIDES, AcceptedSlide, Verdict, percent, slides_needed, tier_of
+from edge.system.wording import counted
 from models.statistics.intervals import exact_lower, exact_upper
 
 
@@ -50,7 +51,12 @@ class Check(Struct, frozen=True):
         """Why it does not pass, one sentence."""
         if self.verdict == "fail":
             return f"{self.name}: {self.measured}, {self.limit}: surely beyond the limit"
-        return f"{self.name}: {self.measured}, {self.limit}: {self.more} more {self.kind} without an error would do"
+        return f"{self.name}: {self.measured}, {self.limit}: {self.cure}"
+
+    @property
+    def cure(self) -> str:
+        """How many more slides would do."""
+        return f"{counted(self.more, f'more {self.kind}')} without an error would do"
 
 
 class Figures(Struct, frozen=True):
@@ -102,7 +108,7 @@ def checks_of(found: Figures, limits: SlideLimits) -> tuple[Check, ...]:
             failed=missed.lower > limits.max_missed,
             bound=f"at most {percent(missed.upper)}",
             more=lambda: slides_needed(limits.max_missed, missed.count) - missed.of,
-            kind="leukemic slides",
+            kind="leukemic slide",
         ),
         _check(
             "benign slides found benign",
@@ -112,7 +118,7 @@ def checks_of(found: Figures, limits: SlideLimits) -> tuple[Check, ...]:
             failed=right.upper < limits.min_specificity,
             bound=f"at least {percent(right.lower)}",
             more=lambda: _more(lambda n: Counted(right.count + n, right.of + n).lower >= limits.min_specificity),
-            kind="benign slides",
+            kind="benign slide",
         ),
         _check(
             "slides refused by the gates",
@@ -122,7 +128,7 @@ def checks_of(found: Figures, limits: SlideLimits) -> tuple[Check, ...]:
             failed=refused.lower > limits.max_refused,
             bound=f"at most {percent(refused.upper)}",
             more=lambda: _more(lambda n: Counted(refused.count, refused.of + n).upper <= limits.max_refused),
-            kind="slides",
+            kind="slide",
         ),
     )
 

@@ -6,6 +6,7 @@ from edge.inference.licence import Licence
 from edge.settings.site import SiteSettings
 
 CAMERA_SETUP_CHANGED = "camera_setup_changed"
+GATES_OFF = "gates_off"  # slides were judged with the bundle's gates, and not all of them are asked
 ANYWHERE = SiteSettings()
 
 

@@ -19,7 +19,7 @@ from edge.inference.classifier import Classifier
 from edge.inference.gates.base import Gates
 from edge.inference.licence import Licence
 from edge.inference.runtime.interpreters import Interpreter, open_interpreter
-from edge.serving.licensing import ANYWHERE, expired, licence_of, under_setup
+from edge.serving.licensing import ANYWHERE, GATES_OFF, expired, licence_of, under_setup
 from edge.settings.model import ModelSettings
 from edge.settings.site import SiteSettings
 from edge.settings.trusted_keys import machine_keys
@@ -125,7 +125,8 @@ def serve(
     interpreter, instead = _interpreter(bundle, model)
     classifier = Classifier(bundle.contract, interpreter)
     replay = bundles.require_golden(bundle, interpreter) if prove else None
-    return Served(bundle, classifier, gates, replay, instead, off, model.ungated, licence)
+    served = Served(bundle, classifier, gates, replay, instead, off, model.ungated, licence)
+    return served.changed(GATES_OFF if bundle.gates is not None and (off or model.ungated) else "")
 
 
 def gates_of(bundle: Bundle, *, ungated: bool = False, off: Collection[str] = ()) -> tuple[Gates, tuple[str, ...]]:

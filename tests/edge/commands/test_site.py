@@ -77,7 +77,7 @@ class Device:
             "classify": ["classify", str(self.images)],
             "run": ["run", "--camera", f"replay:{self.images}", "--store", str(store), "--slide", "s1"],
         }[name]
-        words += ["--bundle", str(self.bundle), "--allow-unsigned", "--ungated", "--config", str(path), *more]
+        words += ["--bundle", str(self.bundle), "--allow-unsigned", "--config", str(path), *more]
         self.capsys.readouterr()
         code = main("edge", COMMANDS, words)
         said = self.capsys.readouterr()
@@ -179,7 +179,7 @@ def test_another_set_up_of_the_camera_expires_it(device: Device, tmp_path: Path)
     accept(device.bundle, leukemic=29, healthy=5, camera_setups=("a" * 64,))
     (tmp_path / "edge.toml").write_text(SITE)
     words = ["run", "--camera", "sim:?fps=200", "--store", str(tmp_path / "record"), "--frames", "6", "--json"]
-    words += ["--bundle", str(device.bundle), "--allow-unsigned", "--ungated", "--config", str(tmp_path / "edge.toml")]
+    words += ["--bundle", str(device.bundle), "--allow-unsigned", "--config", str(tmp_path / "edge.toml")]
     device.capsys.readouterr()
     assert main("edge", COMMANDS, words) == 0
     said = device.capsys.readouterr()
@@ -190,6 +190,15 @@ def test_another_set_up_of_the_camera_expires_it(device: Device, tmp_path: Path)
     with Store.open(tmp_path / "record", read_only=True) as store:
         event = store.last_event(["acceptance_expired"])
     assert event is not None and event.detail == CAMERA_SETUP_CHANGED
+
+
+@pytest.mark.parametrize("name", ["classify", "run"])
+def test_gates_that_are_not_asked_expire_it(name: str, device: Device) -> None:
+    accept(device.bundle, leukemic=29, healthy=5)
+    code, out, error = device(name, SITE, "--ungated")
+    assert code == 0 and out.count("(lab-3: acceptance expired: gates_off)") >= 1 and "Benign" not in out
+    assert "warning: lab-3: acceptance expired: gates_off: benign is not answered" in error
+    assert "expired" not in device(name, SITE)[1]
 
 
 def test_the_licence_by_set_up_and_reason(bundle: Path) -> None:

@@ -22,13 +22,13 @@ from edge.record.entries import (
     ControlBody,
     EndBody,
     EventBody,
-    Image,
     PrunedBody,
     ReferenceBody,
     RunBody,
     VerdictBody,
     read_body,
 )
+from edge.record.entry_parts import Image
 from edge.record.images import IMAGES, LEFT_OVER, NAME, image_path, is_partial, older_path
 from edge.record.reader import PrunedMeanwhile, Row
 from edge.record.schema import DATABASE

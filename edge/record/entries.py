@@ -13,7 +13,7 @@ from edge.bundle.provenance import NOT_RECORDED, UNSIGNED, Provenance
 from edge.errors import StoreError
 from edge.inference.tiles import Tiling
 from edge.record.chain import finite
-from edge.record.entry_parts import ControlSeries, ControlTarget, ReferenceField
+from edge.record.entry_parts import ControlSeries, ControlTarget, Image, ReferenceField
 from edge.system.clock import Instant
 
 SLIDE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # begins with a letter or digit: never "..", never hidden
@@ -123,18 +123,6 @@ class Event:
     kind: str
     detail: str
     measures: Mapping[str, float] | None = None
-
-
-class Image(Struct, frozen=True):
-    """An image that was kept: path relative to the record's folder, its sha256 (hex) and size.
-
-    >>> Image("images/s1/000001.png", "0" * 64, bytes=1200).bytes
-    1200
-    """
-
-    path: str
-    sha256: str
-    bytes: int
 
 
 @dataclass(frozen=True)

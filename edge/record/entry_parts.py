@@ -1,8 +1,20 @@
-"""Parts of the entries of controls and of reference fields."""
+"""Parts of entries: the image that was kept, and what controls and reference fields say."""
 
 from typing import Any
 
 from msgspec import Struct
+
+
+class Image(Struct, frozen=True):
+    """An image that was kept: path relative to the record's folder, its sha256 (hex) and size.
+
+    >>> Image("images/s1/000001.png", "0" * 64, bytes=1200).bytes
+    1200
+    """
+
+    path: str
+    sha256: str
+    bytes: int
 
 
 class ControlSeries(Struct, frozen=True, omit_defaults=True):

@@ -3,7 +3,7 @@
 import csv
 import json as json_format
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -14,7 +14,8 @@ from edge.bundle.provenance import BY_LAXER_POLICY, Provenance
 from edge.errors import StoreError, UsageError
 from edge.record.audit import VerifyReport, verify
 from edge.record.chain import ChainEnd
-from edge.record.entries import Body, ControlBody, Image, ReferenceBody, RunBody, VerdictBody, read_body
+from edge.record.entries import Body, ControlBody, ReferenceBody, RunBody, VerdictBody, read_body
+from edge.record.entry_parts import Image
 from edge.record.export_cells import CONTROLS, cell, safe, write_controls
 from edge.record.export_folder import IMAGES, SUMS, Sums, check_target, new_folder, warn_of_target
 from edge.record.images import Place
@@ -392,9 +393,6 @@ def _near(slide: str, known: Mapping[str, int]) -> str:
 
     if not known:
         return "it has none"
-    near: Sequence[str] = difflib.get_close_matches(slide, known, n=1)
-    return (
-        f"did you mean {near[0]}?"
-        if near
-        else f"it has {', '.join(list(known)[:10])}{' ...' if len(known) > 10 else ''}"
-    )
+    if near := difflib.get_close_matches(slide, known, n=1):
+        return f"did you mean {near[0]}?"
+    return f"it has {', '.join(list(known)[:10])}{' ...' if len(known) > 10 else ''}"

@@ -14,7 +14,6 @@ from msgspec import Meta
 from edge.record.entries import (
     Body,
     Event,
-    Image,
     PrunedBody,
     ReferenceBody,
     VerdictBody,
@@ -22,6 +21,7 @@ from edge.record.entries import (
     moment,
     read_body,
 )
+from edge.record.entry_parts import Image
 from edge.record.reader import KnownTime, Row
 from edge.record.store import Store, Transaction
 from edge.system.clock import Instant

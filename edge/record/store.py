@@ -23,7 +23,6 @@ from edge.record.entries import (
     EndBody,
     Entry,
     Event,
-    Image,
     ReferenceBody,
     RunBody,
     RunInfo,
@@ -32,7 +31,7 @@ from edge.record.entries import (
     moment,
     verdict_body,
 )
-from edge.record.entry_parts import ReferenceField
+from edge.record.entry_parts import Image, ReferenceField
 from edge.record.images import IMAGES
 from edge.record.reader import CHUNK, Head, Reader, Row, head_of
 from edge.record.schema import DATABASE, connect, create, narrowed, roll_back

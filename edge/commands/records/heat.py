@@ -13,7 +13,8 @@ from edge.system.wording import counted
 
 if TYPE_CHECKING:
     from edge.inference.contract import Pixels
-    from edge.record.entries import Image, RunBody, VerdictBody
+    from edge.record.entries import RunBody, VerdictBody
+    from edge.record.entry_parts import Image
     from edge.record.store import Store
 
 _log = logging.getLogger(__name__)

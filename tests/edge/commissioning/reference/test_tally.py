@@ -3,8 +3,8 @@
 import pytest
 
 from edge.commissioning.reference.tally import Tally, session_name
-from edge.record.entries import Image, ReferenceBody
-from edge.record.entry_parts import ReferenceField
+from edge.record.entries import ReferenceBody
+from edge.record.entry_parts import Image, ReferenceField
 
 
 def field(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from convert.errors import PolicyError
-from convert.parity.policy import DEFAULT_POLICY, Policy
+from convert.parity.policy import DEFAULT_POLICY, SITE_POLICY, Policy
 
 TEXT = DEFAULT_POLICY.read_text(encoding="utf-8")
 
@@ -77,3 +77,11 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         Policy.load(binary)
     with pytest.raises(PolicyError, match="recall must be a table"):
         Policy.from_record({**Policy.default().to_record(), "recall": 1})
+
+
+def test_the_policy_of_a_site_lets_no_decided_answer_change() -> None:
+    """It is laxer where few images cannot say more, and nowhere else."""
+    site, shipped = Policy.load(SITE_POLICY), Policy.default()
+    assert site.max_malignant_to_benign == 0 and site.decided_margin == shipped.decided_margin
+    assert site.min_decided_agreement_percent >= 99 and site.min_images < shipped.min_images
+    assert site.device is not None and site.device.min_answered_alike_percent >= 99

@@ -230,9 +230,9 @@ def test_a_bundle_swapped_on_disk_is_noticed_and_the_run_goes_on_with_the_old_on
     bundle = Path(words[words.index("--bundle") + 1])
     digest = bundles.load(bundle, trust=machine_keys(), allow_unsigned=True).digest
 
-    def swapped(stored, labels, *, simulated, provenance):
+    def swapped(stored, labels, **told):
         (bundle / "manifest.json").write_text("{}")
-        return stored_record(stored, labels, simulated=simulated, provenance=provenance)
+        return stored_record(stored, labels, **told)
 
     monkeypatch.setattr("edge.commands.run_output.stored_record", swapped)
     monkeypatch.setattr("edge.commands.run_session._TICK_S", 0.02)

@@ -1,5 +1,7 @@
 """Which rule pools tiles so that few blasts are not lost? Fields of drawn tiles, most of them benign, some with blasts.
 
+    python -m docs.studies.decision.tile_pooling run --out FILE
+
 A network answers drawn fields of its own view, which here are tiles. Fields are put together of them: n tiles, k of
 which are of a leukemic recipe. A rule makes one score of n tiles; up to some score "Benign" is answered. That score is
 chosen on one half of the tiles, in two ways: so that `ANSWERED` of the benign fields get the answer, or as thresholds

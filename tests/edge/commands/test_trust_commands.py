@@ -171,7 +171,8 @@ def test_a_run_records_who_signed_its_bundle(
     }
     assert run(*words) == 0
     heading, columns, *_ = capsys.readouterr().out.splitlines()
-    assert heading == f"custom_cnn-int8, version {VERSION}, signed by {key[:12]}" and "verdict" in columns
+    assert heading == f"custom_cnn-int8, version {VERSION}, signed by {key[:12]}, not accepted at any site"
+    assert "verdict" in columns
     assert ask(record, "SELECT DISTINCT signed_by, bundle_version FROM runs") == [(key, VERSION)]
     assert ask(record, "SELECT count(*) FROM events WHERE kind = 'unsigned'") == [(0,)]
     assert run("export", "--slide", "unnamed", "--to", tmp_path / "out", "--store", record) == 0
@@ -180,7 +181,8 @@ def test_a_run_records_who_signed_its_bundle(
     assert len(rows) == 6 and {(row["signed_by"], row["bundle_version"]) for row in rows} == {(key, str(VERSION))}
     chain = json.loads((tmp_path / "out" / "chain.json").read_text())
     named = {"bundle": "custom_cnn-int8", "bundle_version": VERSION, "signed_by": key}
-    assert chain["bundles"] == [{**named, "synthetic_certificate": False}]
+    acceptance = "not accepted at any site"
+    assert chain["bundles"] == [{**named, "synthetic_certificate": False, "acceptance": acceptance}]
     assert f"Judged by {heading}." in (tmp_path / "out" / "README.txt").read_text()
     report = verify(record)
     assert report.sound and report.signers == {key: 2} and f"signed their bundle: {key[:12]} 2" in report.text()
@@ -195,12 +197,12 @@ def test_a_run_that_was_allowed_an_unsigned_bundle_shows_it_everywhere(
     assert run(*words, "--allow-unsigned", "--json") == 0
     assert {line["signed_by"] for line in entries(capsys)} == {"unsigned"}
     assert run(*words, "--allow-unsigned") == 0
-    assert capsys.readouterr().out.startswith("custom_cnn-int8, unsigned\n")
+    assert capsys.readouterr().out.startswith("custom_cnn-int8, unsigned, not accepted at any site\n")
     assert ask(record, "SELECT signed_by, bundle_version FROM runs") == [("unsigned", None)] * 2
     [(detail,), _] = ask(record, "SELECT detail FROM events WHERE kind = 'unsigned'")
     assert detail == "--allow-unsigned: no trusted key signed custom_cnn-int8"
     assert run("export", "--slide", "unnamed", "--to", tmp_path / "out", "--store", record) == 0
-    assert "Judged by custom_cnn-int8, unsigned." in (tmp_path / "out" / "README.txt").read_text()
+    assert "Judged by custom_cnn-int8, unsigned, not accepted at any site." in (tmp_path / "out" / "README.txt").read_text()
     assert verify(record).signers == {"unsigned": 2}
 
 

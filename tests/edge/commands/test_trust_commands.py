@@ -202,7 +202,8 @@ def test_a_run_that_was_allowed_an_unsigned_bundle_shows_it_everywhere(
     [(detail,), _] = ask(record, "SELECT detail FROM events WHERE kind = 'unsigned'")
     assert detail == "--allow-unsigned: no trusted key signed custom_cnn-int8"
     assert run("export", "--slide", "unnamed", "--to", tmp_path / "out", "--store", record) == 0
-    assert "Judged by custom_cnn-int8, unsigned, not accepted at any site." in (tmp_path / "out" / "README.txt").read_text()
+    readme = (tmp_path / "out" / "README.txt").read_text()
+    assert "Judged by custom_cnn-int8, unsigned, not accepted at any site." in readme
     assert verify(record).signers == {"unsigned": 2}
 
 

@@ -61,8 +61,8 @@ def test_heavy_imports_live_inside_functions(package: str) -> None:
 
 
 # What a module may import beyond that, where it is there: the Pi's own packages, what verifies signatures and fetches
-# updates, what pages are written with, and what an option of `edge bench` compares with and draws with. `tf.lite` is
-# reached by name, through importlib, and only when asked for.
+# updates, what pages are written with, and what options of `edge bench` and `edge control` compare with and
+# draw with. `tf.lite` is reached by name, through importlib, and only when asked for.
 BEYOND = {
     "edge/bundle/keys.py": {"cryptography", "securesystemslib"},
     "edge/bundle/envelope.py": {"securesystemslib"},
@@ -73,6 +73,7 @@ BEYOND = {
     "edge/page/rendering.py": {"jinja2"},
     "edge/diagnostics/cameras.py": {"picamera2", "libcamera"},
     "edge/diagnostics/benchmark/figure.py": {"matplotlib"},
+    "edge/diagnostics/control/figure.py": {"matplotlib"},
     "edge/diagnostics/benchmark/timing.py": {"mediapipe"},
 }
 

@@ -56,7 +56,7 @@ def fit_site_gates(
     samples = [field.sample for field in fields]
     labels = np.array([field.label for field in fields], np.str_)
     slides = np.array([field.slide for field in fields], np.str_)
-    images = GateImages(load_pixels(samples, contract), labels, slides)
+    images = GateImages(load_pixels(samples, contract.untiled()), labels, slides)
     own = measure(domain, images)
     file = fit_measured(domain, contract.size, own, command)
     passed = np.ones(len(fields), np.bool_)

@@ -368,5 +368,5 @@ class _Run:
 def _control_watch(served: Served, camera: Camera, folder: Path, settings: Settings, clock: Clock) -> ControlWatch:
     bundle = served.bundle
     under = of_instrument(bundle.name, bundle.digest, camera.uri, setup_digest(camera) or "")
-    accepted = bundle.acceptance.created if bundle.acceptance and served.licence.accepted else ""
-    return ControlWatch(ControlRecord(control_folder(folder)), settings.control, under, clock, accepted=accepted)
+    record = ControlRecord(control_folder(folder))
+    return ControlWatch(record, settings.control, under, clock, accepted=served.licence.accepted)

@@ -68,7 +68,7 @@ def acceptance(machine: Machine, loaded: "Bundle") -> Finding:
     """What the bundle may say at the site that the settings name, under the camera's set-up."""
     from edge.cameras.setup.set_up_camera import open_set_up, setup_digest
     from edge.errors import AcceptanceError, EdgeError
-    from edge.serving.licensing import licence_of, under_setup
+    from edge.serving.licensing import GATES_OFF, expired, licence_of, under_setup
     from edge.settings.site import SiteSettings
 
     judge = f"`convert accept {loaded.path} --data DIR` judges held-back slides of this site"
@@ -76,6 +76,9 @@ def acceptance(machine: Machine, loaded: "Bundle") -> Finding:
         licence = licence_of(loaded, SiteSettings(machine.site, machine.study))
     except AcceptanceError as error:
         return Finding("acceptance", "missing", str(error), judge)
+    own = () if loaded.gates is None else loaded.gates.gates().names
+    if own and (machine.ungated or set(machine.gates_off) & set(own)):
+        licence = expired(licence, loaded, GATES_OFF)
     with suppress(EdgeError):  # what is wrong with the camera or its set-up is another finding
         camera = open_set_up(machine.camera, machine.camera_setup) if machine.camera else None
         if camera is not None and camera.kind != "replay":

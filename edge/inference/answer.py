@@ -7,7 +7,7 @@ for many frames are there already.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -129,10 +129,16 @@ def answer(report: GateReport, verdict: Verdict | None, licence: Licence = UNBOU
     reason = _reason(None, not verdict.abstains)
     if reason is not None:
         return Answer(None, reason, verdict.detail, verdict.probabilities, report.values, verdict.tiles)
-    label = licence.answered(verdict.label)
-    if label is None:
-        return Answer(None, NOT_LICENSED, licence.why, verdict.probabilities, report.values, verdict.tiles)
-    return Answer(label, None, None, verdict.probabilities, report.values, verdict.tiles)
+    called = Answer(verdict.label, None, None, verdict.probabilities, report.values, verdict.tiles)
+    return licensed(called, licence)
+
+
+def licensed(found: Answer, licence: Licence) -> Answer:
+    """What may be said of an answer that nothing licensed yet."""
+    if found.label is None:
+        return found
+    label = licence.answered(found.label)
+    return replace(found, label=label, **({} if label else {"reason": NOT_LICENSED, "detail": licence.why}))
 
 
 def answer_batch(

@@ -38,8 +38,8 @@ def draw_heat(
     """The field, enlarged or shrunk, with each tile's probability, and a legend below.
 
     A tile's colour and large number are the network's own probability that it shows no benign class; where no label is
-    benign, that of the class most likely over all tiles. Its likeliest class stands beside where there is room. None of
-    it is calibrated: the field's answer is.
+    benign, that of the class most likely over all tiles. Its likeliest class stands beside where there is room, unless
+    it is benign: no tile says that, whatever the field's answer may. None of it is calibrated: the field's answer is.
 
     Args:
         frame: uint8 (H, W, 3) RGB. boxes: of the tiles in it (`edge.inference.tiles.field_boxes`).
@@ -74,7 +74,8 @@ def draw_heat(
         part[:] = (part * (1 - _TINT) + np.array(colour) * _TINT).astype(np.uint8)
         wide = max(3, round(min(right - left, bottom - top) * 0.02))
         cv2.rectangle(over, (left + wide, top + wide), (right - wide, bottom - wide), colour, 2 * wide - 1)
-        named = f"{_plain(labels[int(np.argmax(row))])} {max(row):.2f}"
+        called = labels[int(np.argmax(row))]
+        named = "" if called in benign else f"{_plain(called)} {max(row):.2f}"
         _chip(over, (left + 3 * wide, top + 3 * wide), right - left - 6 * wide, f"{value:.2f}", named)
     return np.vstack([over, _legend(over.shape[1], what, answer)])
 
@@ -105,7 +106,7 @@ def _colour(value: float) -> Colour:
 def _chip(picture: Pixels, at: tuple[int, int], room: int, number: str, named: str) -> None:
     """The number, and where a tile is large enough its likeliest class, on a dark ground no wider than `room`."""
     lines = [(number, _scale(number, min(22, room * 0.14), room * 0.9))]
-    if room >= _TWO_LINES:
+    if named and room >= _TWO_LINES:
         lines.append((named, _scale(named, min(15, room * 0.1), room * 0.9)))
     sizes = [cv2.getTextSize(text, _FONT, scale, _heavy(scale))[0] for text, scale in lines]
     pad = max(2, round(sizes[0][1] * 0.35))

@@ -93,7 +93,7 @@ class ControlRequest:
         return Outcome(code, report.record(row, control, slide), report.text(control, slide))
 
     def _take(self, store: "Store", served: "Served", before: Sequence["ControlBody"]) -> int:
-        from edge.cameras.setup.set_up_camera import open_set_up
+        from edge.cameras.setup.set_up_camera import open_set_up, setup_digest
         from edge.cameras.supervised import SupervisedCamera
         from edge.commissioning.control.camera_lease import wanted
         from edge.commissioning.control.series import same_instrument, series_of
@@ -105,6 +105,8 @@ class ControlRequest:
         camera = open_set_up(settings.camera_uri, settings.camera_setup)
         if camera.notice:
             _log.warning(camera.notice)
+        if camera.kind != "replay":  # as in a run: its files were taken elsewhere
+            served = served.under(setup_digest(camera) or "")
         info = run_info(served, camera, self.slide, settings)
         under = series_of(info)
         expected, lot = self._as_before([each for each in before if same_instrument(each.series, under)])
@@ -287,7 +289,7 @@ def _judges(served: "Served") -> "Judges":
     from edge.inference.gates.base import Gates
 
     gates = served.bundle.gates
-    return Judges(served.gates, Gates(()) if gates is None else gates.gates(), served.classifier)
+    return Judges(served.gates, Gates(()) if gates is None else gates.gates(), served.classifier, served.licence)
 
 
 def _require_name(slide: str) -> None:

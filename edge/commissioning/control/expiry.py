@@ -11,28 +11,27 @@ UNREADABLE = "control_unreadable"  # the control record is damaged: what it meas
 _POINTS_TO = {"stain": STAIN, "brightness": LAMP, "white": LAMP, "focus": CAMERA}
 
 
-def expired(controls: Sequence[ControlBody], under: ControlSeries, accepted_utc_ns: int) -> str | None:
+def expired(controls: Sequence[ControlBody], under: ControlSeries) -> str | None:
     """The name of what changed since a bundle was accepted, as its controls measured it; None where nothing did.
 
     A control that failed by a rule says that stain, lamp or camera are not as they were; one that passes again, by the
-    same targets, says that they are. Where a baseline was begun after the acceptance while an older one was failing,
-    nothing can be said to be as it was (RESTARTED): the new targets may be of the changed microscope.
+    same targets, says that they are. Where a baseline was begun while an older one was failing, nothing can be said to
+    be as it was (RESTARTED): the new targets may be of the changed microscope. No clock is asked: controls of this
+    bundle's digest are later than its acceptance, which is part of what the digest is of.
 
     Args:
         controls: all that were recorded, oldest first.
         under: bundle, camera and set-up; its slide, lot and label are not looked at.
-        accepted_utc_ns: when the bundle was accepted, by the wall clock.
     """
     last: dict[str, ControlBody] = {}
     for control in controls:
         if same_instrument(control.series, under):
             before = last.get(control.slide)
-            restarted = before is not None and before.series != control.series and control.utc_ns > accepted_utc_ns
-            if restarted and before is not None and before.broken:
+            if before is not None and before.series != control.series and before.broken:
                 return RESTARTED
             last[control.slide] = control
     for control in last.values():
         for measure in control.broken:
-            if measure in _POINTS_TO and control.utc_ns > accepted_utc_ns:
+            if measure in _POINTS_TO:
                 return _POINTS_TO[measure]
     return None

@@ -16,10 +16,11 @@ from edge.commissioning.control.settings import ControlSettings
 from edge.commissioning.control.standing import age_ns
 from edge.commissioning.control.targets import checks_of, judge, newest_z
 from edge.errors import CameraBusy, EndOfFrames
-from edge.inference.answer import answer_field
+from edge.inference.answer import answer_field, licensed
 from edge.inference.classifier import Classifier
 from edge.inference.contract import Pixels
 from edge.inference.gates.base import Gates
+from edge.inference.licence import UNBOUND, Licence
 from edge.record.entries import ControlBody, Entry, RunInfo, moment
 from edge.record.store import Store
 from edge.system.clock import Clock, Instant, boot_id
@@ -40,11 +41,13 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Judges:
-    """What answers a field: the gates that are asked, all gates of the bundle for measuring, and the network."""
+    """What answers a field: the gates that are asked, all gates of the bundle for measuring, the network, and what the
+    record may say of its answer. The measures are of the network's own."""
 
     gates: Gates
     measuring: Gates
     classifier: Classifier
+    licence: Licence = UNBOUND
 
 
 @contextmanager
@@ -104,14 +107,15 @@ def take_fields(
             at, captured = clock.now(), perf_counter()
             answer = answer_field(judges.gates, judges.classifier, frame.pixels)
             milliseconds = {"capture": (captured - start) * 1e3, "answer": (perf_counter() - captured) * 1e3}
+            said = licensed(answer, judges.licence)
             entries.append(
                 Entry(
                     captured=at,
                     sequence=frame.sequence,
                     source=frame.source,
-                    label=answer.label,
-                    reason=answer.reason,
-                    detail=answer.detail,
+                    label=said.label,
+                    reason=said.reason,
+                    detail=said.detail,
                     probabilities=answer.probabilities,
                     gates=answer.gates,
                     tiles=answer.tiles,

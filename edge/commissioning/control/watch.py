@@ -1,8 +1,6 @@
 """The demand of controls while a run goes on: asked for every frame, and read anew when another process controls."""
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from datetime import datetime
 from time import monotonic
 
 from edge.commissioning.control.control_record import ControlRecord
@@ -27,7 +25,7 @@ class ControlWatch:
 
     Args:
         record: of controls. under: bundle, camera and set-up of the run.
-        accepted: when the bundle was accepted at this site, ISO 8601; "" where no acceptance can expire.
+        accepted: this site accepted the bundle: an acceptance can expire.
         boot: id of the machine's start. now: seconds, monotonic.
 
     Attributes:
@@ -42,7 +40,7 @@ class ControlWatch:
         under: ControlSeries,
         clock: Clock,
         *,
-        accepted: str = "",
+        accepted: bool = False,
         boot: str | None = None,
         now: Callable[[], float] = monotonic,
     ) -> None:
@@ -52,7 +50,7 @@ class ControlWatch:
         self._latest: tuple[ControlBody, ...] = ()  # one a slide, of this bundle, camera and set-up
         self._unreadable = ""
         self._told: str | None = "nothing yet"
-        self._accepted_ns = _nanoseconds(accepted) if accepted else None
+        self._accepted = accepted
         self.expired = ""
         self._look_now()
 
@@ -87,21 +85,21 @@ class ControlWatch:
 
     def _look_now(self) -> None:
         """If it is time to, and anybody asks."""
-        if self._now() >= self._due and (self._settings.demanded or self._accepted_ns is not None):
+        if self._now() >= self._due and (self._settings.demanded or self._accepted):
             self._due = self._now() + LOOK_EVERY_S
             self._read()
 
     def _read(self) -> None:
         try:
             if self._record.look() or self._unreadable:
-                if self._accepted_ns is not None:
-                    self.expired = expired(self._record.bodies, self._under, self._accepted_ns) or ""
+                if self._accepted:
+                    self.expired = expired(self._record.bodies, self._under) or ""
                 last = {each.slide: each for each in self._record.bodies if same_instrument(each.series, self._under)}
                 self._latest = tuple(last.values())
                 self._unreadable = ""
         except (StoreError, OSError) as error:
             self._unreadable = str(error)
-            if self._accepted_ns is not None:
+            if self._accepted:
                 self.expired = UNREADABLE
 
     def _named(self) -> str:
@@ -110,10 +108,3 @@ class ControlWatch:
             return ""
         row, body = self._record.controls[-1]
         return f"; last in the control record: entry {row.id} of {body.slide}, {body.outcome}, digest {row.digest[:16]}"
-
-
-def _nanoseconds(utc: str) -> int:
-    """Of ISO 8601, since 1970; 0, before every control, where it cannot be read."""
-    with suppress(ValueError):
-        return round(datetime.fromisoformat(utc).timestamp()) * 10**9
-    return 0

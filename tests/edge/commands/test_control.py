@@ -18,6 +18,7 @@ from edge.diagnostics.control.state import control as doctors_finding
 from edge.record.store import Store
 from edge.system.machine import Machine
 from tests.commands import in_this_process
+from tests.edge.bundle.acceptances import accept
 from tests.edge.record.records import tamper
 from tests.page_checks import faults
 from tests.paths import ROOT
@@ -342,3 +343,20 @@ def test_history_prints_every_control_and_draws_the_charts(device, tmp_path):
     assert html.count("data:image/svg+xml") == len(charts)
     picture = cv2.imread(str(tmp_path / "charts" / "control.png"))
     assert picture is not None and picture.shape[1] > 1200
+
+
+def test_the_record_of_a_control_says_no_benign_that_a_device_may_not(tmp_path, capsys):
+    bundle = shutil.copytree(ROOT / "models" / "bundles" / "mobilenet_v2-int8", tmp_path / "mobilenet_v2-int8")
+    device = Device(tmp_path, capsys, bundle)  # the smaller one calls no drawn slide benign
+    camera = SLIDE.replace("Early", "Benign")
+    said = []
+    for slides in (12, 60):
+        accept(device.bundle, leukemic=slides, healthy=5)
+        assert device.control("--expected", "Benign", camera=camera, slide=f"QC-{slides}").code == 0
+        with Store.open(device.store / "control", read_only=True) as record:
+            rows = [json.loads(row.body) for row in record.slide_entries(f"QC-{slides}", through=record.head().id)]
+        control = next(row for row in rows if row["type"] == "control")
+        assert control["measures"]["agreement"] > 0.5  # the network's own answers are what is followed
+        said.append({row.get("label") or row.get("reason") for row in rows if row["type"] == "verdict"})
+    withheld, licensed = said
+    assert "not_accepted" in withheld and "Benign" not in withheld and "Benign" in licensed

@@ -231,6 +231,7 @@ def test_doctor_says_what_the_bundle_may_say(bundle: Path) -> None:
     accept(bundle, leukemic=29, healthy=5, camera_setups=("a" * 64,))
     assert finding("lab-3")[0] == "ok"
     assert finding("lab-3", camera="replay:/srv")[0] == "ok"
+    assert "gates_off" in trust.acceptance(Machine(site="lab-3", ungated=True), load(bundle)).found
     assert "acceptance expired: camera_setup_changed" in finding("lab-3", camera="sim:")[1]
 
 

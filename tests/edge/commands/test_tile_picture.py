@@ -46,3 +46,11 @@ def test_what_no_tile_saw_is_dimmed_and_sizes_stay_in_bounds() -> None:
 def test_one_row_a_tile() -> None:
     with pytest.raises(ValueError, match="one a box"):
         drawn([(1.0, 0.0, 0.0)], 2)
+
+
+def test_no_tile_is_named_benign() -> None:
+    def letters(tile: tuple[float, ...]) -> int:
+        return int((drawn([tile], 1)[:300, :300].min(axis=2) > 240).sum())
+
+    benign, unlabelled = letters((0.9, 0.06, 0.04)), letters((0.04, 0.9, 0.06))
+    assert 0 < benign < unlabelled  # the number alone, and number and class

@@ -89,8 +89,6 @@ def test_across_a_start_only_a_clock_that_is_kept_tells():
 
 # --- acceptance ------------------------------------------------------------------------------------------------
 
-ACCEPTED = at(-24).utc_ns
-
 
 @pytest.mark.parametrize(
     ("measure", "name"),
@@ -103,27 +101,31 @@ ACCEPTED = at(-24).utc_ns
 )
 def test_a_measured_change_expires_the_acceptance_until_it_is_measured_away(measure, name):
     failed = control(at(1), outcome="failed", broken={measure: ("1-3s",)})
-    assert expired([control(), failed], SERIES, ACCEPTED) == name
-    assert expired([control(), failed, control(at(2))], SERIES, ACCEPTED) is None
+    assert expired([control(), failed], SERIES) == name
+    assert expired([control(), failed, control(at(2))], SERIES) is None
 
 
 def test_what_expires_nothing():
-    assert expired([], SERIES, ACCEPTED) is None
-    assert expired([control()], SERIES, ACCEPTED) is None
+    assert expired([], SERIES) is None
+    assert expired([control()], SERIES) is None
     wrong = control(outcome="failed", checks={"wrong_label": "0 of 20"})
-    assert expired([wrong], SERIES, ACCEPTED) is None  # another slide lay there
+    assert expired([wrong], SERIES) is None  # another slide lay there
     answers = control(outcome="failed", broken={"probability": ("1-3s",)})
-    assert expired([answers], SERIES, ACCEPTED) is None  # the answers changed, and neither stain, lamp nor camera
-    before = control(at(-48), outcome="failed", broken={"stain": ("1-3s",)})
-    assert expired([before], SERIES, ACCEPTED) is None
+    assert expired([answers], SERIES) is None  # the answers changed, and neither stain, lamp nor camera
     elsewhere = ControlSeries("QC-1", "other", "cd" * 32, SERIES.camera)
-    assert expired([control(series=elsewhere, **OTHER_LAMP)], SERIES, ACCEPTED) is None
+    assert expired([control(series=elsewhere, **OTHER_LAMP)], SERIES) is None
 
 
 def test_a_new_lot_does_not_hide_what_failed():
     failed = control(at(1), **OTHER_LAMP)
     lot = ControlSeries("QC-1", SERIES.bundle, SERIES.bundle_digest, SERIES.camera, lot="B")
     fresh = [control(at(2 + n), series=lot, outcome="baseline", number=n) for n in range(3)]
-    assert expired([control(), failed, *fresh], SERIES, ACCEPTED) == "control_restarted"
-    assert expired([control(), *fresh], SERIES, ACCEPTED) is None
-    assert expired([control(), failed, *fresh], SERIES, at(50).utc_ns) is None  # accepted anew since
+    assert expired([control(), failed, *fresh], SERIES) == "control_restarted"
+    assert expired([control(), *fresh], SERIES) is None
+
+
+def test_a_clock_that_was_set_back_hides_no_failed_control():
+    dead_battery = control(at(-24.0 * 365 * 20, synchronized=False), **OTHER_LAMP)
+    assert expired([dead_battery], SERIES) == "lamp_changed"
+    accepted_anew = ControlSeries("QC-1", SERIES.bundle, "cd" * 32, SERIES.camera)
+    assert expired([dead_battery], accepted_anew) is None  # another acceptance, another digest

@@ -138,7 +138,9 @@ def licensed(found: Answer, licence: Licence) -> Answer:
     if found.label is None:
         return found
     label = licence.answered(found.label)
-    return replace(found, label=label, **({} if label else {"reason": NOT_LICENSED, "detail": licence.why}))
+    if label is None:
+        return replace(found, label=None, reason=NOT_LICENSED, detail=licence.why)
+    return replace(found, label=label)
 
 
 def answer_batch(

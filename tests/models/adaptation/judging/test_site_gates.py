@@ -5,6 +5,7 @@ import pytest
 
 from edge.inference.contract import InputContract
 from edge.inference.domain import SMEAR
+from models.adaptation.judging.linear_head import one_thread
 from models.adaptation.judging.site_gates import fit_site_gates
 from models.errors import TooFewFieldsError
 from models.site.fields import load_site
@@ -17,7 +18,8 @@ def test_gates_look_at_whole_frames_whatever_the_network_sees() -> None:
     fold_of = slide_folds(site, 5)
     folds = np.array([fold_of[each.slide] for each in site.fields])
     contract = InputContract((112, 112), site.labels, tiles=(2, 2))
-    found = fit_site_gates(SMEAR, site.fields, contract, folds, "models adapt")
+    with one_thread():
+        found = fit_site_gates(SMEAR, site.fields, contract, folds, "models adapt")
     assert found.file.size == (112, 112) and found.file.judged is not None
     assert found.judged.refused.of == 40 and found.judged.refused.count == int((~found.passed).sum()) < 12
     assert found.file.gates().check(np.zeros((112, 112, 3), np.uint8)).refusal is not None

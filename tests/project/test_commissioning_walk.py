@@ -184,27 +184,35 @@ def test_each_picture_is_drawn_and_shown() -> None:
     assert sorted(shown) == sorted(PICTURES) == sorted(drawn)
 
 
-@pytest.mark.slow
-def test_every_command_of_the_page_works(bench: Bench) -> None:
+@pytest.fixture(scope="module")
+def walked(bench: Bench) -> Bench:
+    """The page's commands, run in their order; each step says what it expects."""
     for line, step in STEPS.items():
         step(bench, line)
+    return bench
 
 
 @pytest.mark.slow
-def test_another_laboratorys_fields_are_refused(bench: Bench) -> None:
+def test_every_command_of_the_page_works(walked: Bench) -> None:
+    bundle = walked.folder / "build" / "bundles" / "ours-int8"
+    assert {"acceptance.json", "adaptation.json", "manifest.sig"} <= {path.name for path in bundle.iterdir()}
+
+
+@pytest.mark.slow
+def test_another_laboratorys_fields_are_refused(walked: Bench) -> None:
     """The site's own new slides are not: the control."""
-    assert bench.refused("abroad", "build/bundles/ours-int8") >= LEAST_REFUSED
-    assert bench.refused("held_back", "build/bundles/ours-int8") < 0.3
+    assert walked.refused("abroad", "build/bundles/ours-int8") >= LEAST_REFUSED
+    assert walked.refused("held_back", "build/bundles/ours-int8") < 0.3
 
 
 @pytest.mark.slow
-def test_slides_that_took_part_cannot_accept(bench: Bench) -> None:
+def test_slides_that_took_part_cannot_accept(walked: Bench) -> None:
     again = clean(4, 2, first=3000)
-    write_site(bench.folder / "one_slide", HERE, share_a_slide(FITTED, again))
-    write_site(bench.folder / "same_images", HERE, again)
-    share_images(bench.folder / "site", bench.folder / "same_images")
+    write_site(walked.folder / "one_slide", HERE, share_a_slide(FITTED, again))
+    write_site(walked.folder / "same_images", HERE, again)
+    share_images(walked.folder / "site", walked.folder / "same_images")
     for folder, words in (("one_slide", FITTED[0].name), ("same_images", "image")):
-        done = bench.run(f"convert accept build/bundles/ours-int8 --data {folder} --site lab-3", 1)
+        done = walked.run(f"convert accept build/bundles/ours-int8 --data {folder} --site lab-3", 1)
         assert words in done.stderr.splitlines()[-1]
 
 

@@ -79,22 +79,24 @@ class DrawnSites(Study):
         }
         lines = [f"clean sites accused: {accused} of {self.clean}; with {FEW} fields a slide {few}"]
         lines += [f"{name}: {found[name]} of {self.planted} found as {named(name)}" for name in CONFOUNDED]
-        lines.append(f"own new slides' fields refused: at most {max(gates['own'].values()):.0%} of a site")
+        lines.append(f"own new slides' fields refused: at most {gates['own_most']:.0%} of a site")
         lines.append(f"other sites' fields refused: at least {gates['others_least']:.0%} of a pair")
         return self.finished(record, "\n".join(lines))
 
     def _gates(self) -> dict[str, Any]:
         """Which part of each site's new fields the gates of each site refuse."""
         seeds = range(1, self.gated + 1)
-        shares = {str(fitted): self._refused(fitted, seeds) for fitted in seeds}
+        shares = {str(fitted): self.refused(fitted, seeds) for fitted in seeds}
         others = [share for one, row in shares.items() for other, share in row.items() if one != other]
         return {
             "own": {seed: shares[seed][seed] for seed in shares},
+            "own_most": max(shares[seed][seed] for seed in shares),
             "others_least": min(others, default=1.0),
             "refused": shares,
         }
 
-    def _refused(self, fitted: int, seeds: range) -> dict[str, float]:
+    def refused(self, fitted: int, seeds: range) -> dict[str, float]:
+        """Which part of the new fields of each laboratory the gates of one of them refuse."""
         kept = self.work / f"gates-{fitted}-of-{len(seeds)}.json"
         if kept.is_file():
             known: dict[str, float] = json_format.loads(kept.read_text(encoding="utf-8"))

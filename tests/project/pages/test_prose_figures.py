@@ -17,6 +17,7 @@ REFERENCE = "docs/reference"
 DATA, MEASURED = "explanation/data", "reference/measurements"
 EXPECTED, STUDY = "explanation/decision", "decision_study"
 AUDIT = "audit_published"
+SLIDES, DRAWN = "explanation/slides", "drawn_sites"
 BLOCKS = "schemes.blocks.pooled"
 DECISION = "models/trained/mobilenet_v2/contract"
 MOBILENET_ALONE, MOBILENET_BOTH, CUSTOM_ALONE, CUSTOM_BOTH = (
@@ -48,6 +49,10 @@ FIGURES = (  # page, words around the figure, record, path in it, format
     (EXPECTED, "**The custom CNN**: {} % and", STUDY, f"{CUSTOM_ALONE}.unanswered.share", "percent"),
     (EXPECTED, "% and {} %, where at most 3 %", STUDY, f"{CUSTOM_BOTH}.unanswered.share", "percent"),
     (EXPECTED, "alone {} malignant forms of fields", STUDY, f"{CUSTOM_ALONE}.missed_forms", "d"),
+    (SLIDES, "four fields a slide it accused {};", DRAWN, "falsely_accused", "d"),
+    (SLIDES, "two fields a slide it accused {}, of", DRAWN, "falsely_accused_of_few_fields", "d"),
+    (SLIDES, "refused at least {} % of any other's", DRAWN, "gates.others_least", "percent"),
+    (SLIDES, "between none and {} %. The record", DRAWN, "gates.own_most", "percent"),
     (MEASURED, "{} times as fast for MobileNetV2", "mobilenet_v2-int8", "latency.ratio", ".1f"),
     (MEASURED, "and {} times for the custom CNN in", "custom_cnn-int8", "latency.ratio", ".1f"),
     (MEASURED, "1x1 convolutions gain {} times", "kernel_benchmark", "layers.1x1.ratio", ".1f"),

@@ -88,7 +88,9 @@ LICENCE = ("low_confidence", "not_accepted")  # no gate said these
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     folder = tmp_path_factory.mktemp("commissioning")
     (folder / "edge.toml").write_text(f'[camera]\nuri = "{EMPTY}"\n', encoding="utf-8")
-    (folder / "lab.toml").write_text(f'[site]\nname = "lab-3"\n[trust]\nkeys = "{folder / "keys"}"\n', encoding="utf-8")
+    (folder / "lab.toml").write_text(
+        f'[site]\nname = "lab-3"\n[trust]\nkeys = "{folder / "trusted"}"\n', encoding="utf-8"
+    )
     yield Bench(folder)
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -140,16 +142,27 @@ def accepted(bench: Bench, line: str) -> None:
 
 
 def ran(bench: Bench, line: str) -> None:
-    for slide, label in ((4000, "leukemic"), (4001, "healthy")):
-        answers = bench.answers(line, f"sim:{label}?site={HERE}&slide={slide}&session=1&{SMEAR}")
-        assert [answer["label"] for answer in answers].count(label) > 20
-        assert "lab-3: at most 10 % of leukemic slides" in answers[0]["acceptance"]
+    sick, well = (
+        bench.answers(line, f"sim:{label}?site={HERE}&slide={slide}&session=1&{SMEAR}")
+        for slide, label in ((4000, "leukemic"), (4001, "healthy"))
+    )
+    assert [answer["label"] for answer in sick].count("leukemic") > 20
+    assert "healthy" not in [answer["label"] for answer in sick]
+    assert {answer["reason"] for answer in well} <= {None, "low_confidence"}, "its own slides pass the gates"
+    assert "lab-3: at most 10 % of leukemic slides" in sick[0]["acceptance"]
     abroad = bench.answers(line, f"sim:leukemic?site={ABROAD}&slide=5&{SMEAR}")
-    assert {answer["reason"] for answer in abroad} == {"unlike_training"}
+    assert {answer["label"] for answer in abroad} == {None}
+    assert {"unlike_training"} <= {answer["reason"] for answer in abroad} <= {"unlike_training", "out_of_focus"}
 
 
-def plain(bench: Bench, line: str) -> None:
+def keys_made(bench: Bench, line: str) -> None:
     bench.run(line)
+    (bench.folder / "trusted").mkdir()
+    shutil.copy(bench.folder / "keys" / "quality-2026.pub", bench.folder / "trusted")
+
+
+def signed(bench: Bench, line: str) -> None:
+    assert "accepted at lab-3" in bench.run(line).stdout
 
 
 def controlled(bench: Bench, line: str) -> None:
@@ -167,8 +180,8 @@ STEPS: dict[str, Step] = {
     "models adapt --data site --out ours --benign healthy": adapted,
     "convert quantize --int8 ours/model.keras --data site": quantized,
     "convert accept build/bundles/ours-int8 --data held_back --site lab-3": accepted,
-    "convert keygen quality-2026 --to keys": plain,
-    "convert sign build/bundles/ours-int8 --key keys/quality-2026.key": plain,
+    "convert keygen quality-2026 --to keys": keys_made,
+    "convert sign build/bundles/ours-int8 --key keys/quality-2026.key": signed,
     "edge run --slide S-0713": ran,
     "edge control --slide QC-1 --expected healthy": controlled,
 }

@@ -83,12 +83,12 @@ def require_untouched(site: SiteFields, bundle: Bundle, adaptation: Adaptation |
             if (name := each.images.get(field.sample.sha256)) is not None:
                 said = f"{field.sample.name} is {name}, which {each.did}"
                 raise AcceptanceRefused(each.rule, f"{said}; judge by slides that had no part in it")
-    slides = {} if adaptation is None else {image.slide: image for image in adaptation.images}
+    slides = {} if adaptation is None else {image.slide.casefold(): image for image in adaptation.images}
     for slide in site.slides:
-        if slide in slides:
+        if (known_as := slides.get(slide.casefold())) is not None:
             raise AcceptanceRefused(
                 "slide_trained",
-                f"slide {slide} has other fields that the network was made with ({slides[slide].name}); one slide is "
+                f"slide {slide} has other fields that the network was made with ({known_as.name}); one slide is "
                 "one patient: hold whole slides back",
             )
     evaluated = _evaluation(bundle.certificate)

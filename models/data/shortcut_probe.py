@@ -121,12 +121,12 @@ def guess(
     names = np.array(truth)
     said = names.copy()
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        # joblib 1.6 warns of every tree that scikit-learn 1.9 grows in a thread
-        warnings.filterwarnings("ignore", message=".*sklearn.utils.parallel.delayed")
-        for train, test in folds.split(features, names, np.array(groups)):
-            forest = kind(TREES, random_state=seed, n_jobs=2)
-            said[test] = forest.fit(features[train], names[train]).predict(features[test])
+    # joblib 1.6 warns of every tree that scikit-learn 1.9 grows in a thread. Not within `catch_warnings`: fields are
+    # probed side by side, and one thread's end would take the filter from another.
+    warnings.filterwarnings("ignore", message=".*sklearn.utils.parallel.delayed")
+    for train, test in folds.split(features, names, np.array(groups)):
+        forest = kind(TREES, random_state=seed, n_jobs=2)
+        said[test] = forest.fit(features[train], names[train]).predict(features[test])
     right = said == names
     labels = sorted(set(truth))
     return {

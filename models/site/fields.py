@@ -5,12 +5,13 @@ what those before left open.
 """
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from msgspec.structs import replace
@@ -26,6 +27,7 @@ from models.site.name_patterns import NamePattern
 
 _log = logging.getLogger(__name__)
 _READERS = 4
+_UNREADABLE = (*REASONS, "misnamed")  # text named .png; an image without the suffix of one
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def require_one_camera(site: SiteFields) -> None:
 
 
 def _require_readable(images: ImageSet) -> None:
-    unreadable = [problem for problem in images.problems if problem.kind in REASONS and not problem.used]
+    unreadable = [problem for problem in images.problems if problem.kind in _UNREADABLE and not problem.used]
     if unreadable:
         more = f" (and {counted(len(unreadable) - 1, 'other')})" if len(unreadable) > 1 else ""
         raise DatasetError(f"data must hold images that can be read; replace or remove {unreadable[0]}{more}")
@@ -140,6 +142,8 @@ def _require_readable(images: ImageSet) -> None:
 def _table(root: Path, images: ImageSet, names: NamePattern | None) -> Mapping[str, FieldRow]:
     """The rows of `fields.csv` by file; none where a pattern names the slides instead."""
     table = root / TABLE_NAME
+    if os.path.lexists(table) and not table.is_file():
+        raise DatasetError(f"{table} must be a table, a regular file that is there; it is none")
     if not table.is_file():
         if names is None or "slide" not in names.places:
             raise DatasetError(
@@ -189,11 +193,14 @@ def _row(sample: Sample, row: FieldRow | None, names: NamePattern | None, facts:
 
 
 def _refuse_patients(fields: Sequence[SiteField]) -> None:
-    """DatasetError for a slide or session that looks like a patient: it would go on into every record and page."""
+    """DatasetError for a slide, session or file that looks like a patient: it would go on into every record, page and
+    bundle. A file's name may hold its class and the day it was taken."""
     slides = Counter(field.slide for field in fields)
     sessions = Counter(field.row.session for field in fields)
     hints = [patient_hint("slide", name) for name in slides]
     hints += [patient_hint("session", name, dates=False) for name in sessions]
+    files = sorted({PurePosixPath(f.row.file).stem.replace(f.label, "") for f in fields})
+    hints += [patient_hint("file", name, dates=False) for name in files]
     if found := [hint for hint in hints if hint]:
         raise DatasetError(found[0])
 

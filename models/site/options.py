@@ -1,6 +1,7 @@
 """The options that say how a site's fields are read: the same words for `models audit`, `models adapt` and `convert
 accept`."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,8 +30,8 @@ class SiteOptions:
     mixed_cameras: bool = False
 
     def names_slides(self) -> bool:
-        """True where a table lies beside the images, or a pattern reads slides from their names."""
-        return (self.data / TABLE_NAME).is_file() or "{slide}" in self.pattern
+        """True where a table lies beside the images, whatever is wrong with it, or a pattern reads slides."""
+        return os.path.lexists(self.data / TABLE_NAME) or "{slide}" in self.pattern
 
     def load(self) -> SiteFields:
         """The fields, whatever cameras took them: what an audit reads.

@@ -11,6 +11,8 @@ from edge.errors import DONE, NOT_ENOUGH_EVIDENCE, UsageError
 from edge.system.option_values import optional_path, whole_number
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from edge.cameras.base import Camera
     from edge.commissioning.reference.collector import Collector, Plan
     from edge.commissioning.reference.quality import FieldQuality
@@ -69,6 +71,8 @@ class CollectRequest:
                 f"--reference must be the slide's class: {plan.slide} has fields of {known}, and {plan.label} was "
                 "given; a slide has one class, so name another slide or the class it has"
             )
+        _require_one_spelling("--slide", plan.slide, tally.labels)
+        _require_one_spelling("--reference", plan.label, tally.classes)
         with (
             stop_on(signal.SIGINT, signal.SIGTERM) as stop,
             Store.open(reference_folder(settings.store)) as store,
@@ -159,6 +163,14 @@ class _Said:
             if (each.name, each.label) not in self._giveaways:
                 self._giveaways.add((each.name, each.label))
                 _log.warning(each.detail)
+
+
+def _require_one_spelling(option: str, name: str, known: "Iterable[str]") -> None:
+    """UsageError where `name` is a known one in other letters: as two slides one patient would judge itself, and a
+    stick that makes no difference between capitals would write one file over the other."""
+    near = next((each for each in known if each != name and each.casefold() == name.casefold()), None)
+    if near is not None:
+        raise UsageError(f"{option} must be written as before, {near}; got {name!r}, which differs in capitals only")
 
 
 def _ends(tally: "Tally") -> list[str]:

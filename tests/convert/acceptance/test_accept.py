@@ -152,7 +152,7 @@ def spoilt(name: str, bundle: Path, site: Path) -> None:
     if name == "image_compared":
         image |= {"sha256": row.sha256, "use": "parity"}
     if name == "slide_trained":
-        image["slide"] = row.slide
+        image["slide"] = row.slide.lower()
     parts = bundles.parts_of(read(bundle))
     extra = {**parts["extra_files"], "adaptation.json": json.dumps({"site": "lab-3", "images": [image]}).encode()}
     calibration = parts["calibration"]

@@ -143,6 +143,39 @@ def test_a_patients_name_is_refused(tmp_path: Path, name: str) -> None:
         load_site(site(tmp_path, (f"sick/{name}", "well/S-1_1.png")), pattern=PATTERN)
 
 
+@pytest.mark.parametrize("name", ["Jane Doe 7", "doe_DoeJane_1"])
+def test_a_patients_name_in_a_files_name_is_refused(tmp_path: Path, name: str) -> None:
+    site(tmp_path, (f"Hairy Cell/{name}.png", "well/S-1_1.png", "well/Snap-7 2026-11-30.png"))
+    rows = [FieldRow(f"Hairy Cell/{name}.png", "S-2", "Hairy Cell")]
+    rows += [FieldRow(f"well/{file}.png", "S-1", "well") for file in ("S-1_1", "Snap-7 2026-11-30")]
+    (tmp_path / TABLE_NAME).write_text(table_text(rows))
+    with pytest.raises(DatasetError, match="file must not name a patient"):
+        load_site(tmp_path)
+    (tmp_path / f"Hairy Cell/{name}.png").rename(tmp_path / "Hairy Cell/Hairy Cell 7.png")
+    (tmp_path / TABLE_NAME).write_text(
+        table_text([FieldRow("Hairy Cell/Hairy Cell 7.png", "S-2", "Hairy Cell"), *rows[1:]])
+    )
+    assert len(load_site(tmp_path).fields) == 3
+
+
+def test_text_that_is_named_like_an_image_is_no_missing_field(tmp_path: Path) -> None:
+    site(tmp_path)
+    (tmp_path / "well/S-4_1.png").write_text("x")
+    with pytest.raises(DatasetError, match=r"replace or remove well/S-4_1.png: misnamed: text named .png"):
+        load_site(tmp_path, pattern=PATTERN)
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_table_that_is_no_file_is_no_missing_table(tmp_path: Path, *, link: bool) -> None:
+    site(tmp_path)
+    assert not site_options(str(tmp_path)).names_slides()
+    table = tmp_path / TABLE_NAME
+    table.symlink_to("nowhere") if link else table.mkdir()
+    assert site_options(str(tmp_path)).names_slides()
+    with pytest.raises(DatasetError, match="must be a table, a regular file"):
+        load_site(tmp_path, pattern=PATTERN)
+
+
 def test_sources_that_disagree_are_an_error(tmp_path: Path) -> None:
     site(tmp_path)
     rows = [FieldRow("sick/S-1_1.png", "S-9", "sick"), FieldRow("sick/S-2_1.png", "S-2", "sick")]

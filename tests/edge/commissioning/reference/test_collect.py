@@ -134,7 +134,14 @@ def test_a_slide_has_one_class(edge: Run, fields: Path, tmp_path: Path) -> None:
     assert edge("collect", *words, "--reference", "healthy").code == 0
     wrong = edge("collect", *words, "--reference", "leukemic")
     wrong.refused(2, "S-1 has fields of healthy, and leukemic was given", "a slide has one class")
+    same = ["--camera", f"replay:{fields}", "--fields", 1]
+    edge("collect", "--slide", "s-1", *same, "--reference", "leukemic").refused(
+        2, "--slide must be written as before, S-1"
+    )
+    capital = edge("collect", "--slide", "S-2", *same, "--reference", "Healthy")
+    capital.refused(2, "--reference must be written as before, healthy; got 'Healthy', which differs in capitals only")
     assert len(collected(tmp_path / "record")) == 1
+    assert edge("collect", "--slide", "S-2", *same, "--reference", "healthy").code == 0
 
 
 @pytest.mark.parametrize(

@@ -111,14 +111,15 @@ def _draw(axes: Any, chart: Chart) -> None:
         )
     before: tuple[str, ...] = ()
     for point in points:
-        _name_rules(axes, point, [rule for rule in point.rules if rule not in before])
+        if rules := [rule for rule in point.rules if rule not in before]:
+            _name_rules(axes, point, rules)
         before = point.rules
     unit = f", {chart.unit}" if chart.unit else ""
     axes.set_title(f"{chart.words}{unit}", fontsize=10, loc="left", color=_INK)
     axes.set_xlabel("control", fontsize=9)
     axes.tick_params(labelsize=9)
     axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.margins(x=0.04, y=0.22)
+    axes.margins(x=0.04, y=0.42)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
 
@@ -148,12 +149,11 @@ def _draw_limits(axes: Any, mean: float, sd: float, is_share: bool) -> None:
 
 def _name_rules(axes: Any, point: Point, rules: Sequence[str]) -> None:
     """The rules that reject a control and did not reject the one before it: as many names as can be read."""
-    if not rules:
-        return
     above = (point.z or 0) > 0
     axes.annotate(
-        "\n".join(rules),
+        "  ".join(rules),
         (point.number, point.value),
+        rotation=90,  # beside each other the names of neighbours would overprint
         xytext=(0, 7 if above else -7),
         textcoords="offset points",
         fontsize=8,

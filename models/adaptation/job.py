@@ -36,7 +36,7 @@ from models.adaptation.judging.learning_curve import learning_curve
 from models.adaptation.judging.linear_head import one_thread
 from models.adaptation.judging.selection import START, STRENGTHS, Labelled, Nested, Setting, nested, settings_of
 from models.adaptation.judging.site_decision import SiteDecision, decide
-from models.adaptation.judging.site_gates import SiteGates, fit_site_gates
+from models.adaptation.judging.site_gates import SiteGates, fit_site_gates, require_frames
 from models.adaptation.network.backbone import Backbone, check_start, open_backbone
 from models.adaptation.network.features import CACHE_FOLDER, SiteFeatures, site_features
 from models.adaptation.network.network_file import network_bytes
@@ -145,6 +145,7 @@ def _adapt(site: SiteFields, plan: Plan, out: Path) -> Adapted:
     require_passed(audit_site(site, seed=SEED), by_features=False)
     if not plan.mixed_cameras:
         require_one_camera(site)
+    require_frames(site.fields)
     watch.step("audit")
     _log.info("  loading the network, which takes some seconds the first time")
     backbone = open_backbone(plan.start, plan.weights)

@@ -36,6 +36,15 @@ class SiteGates:
     judged: GatesJudged
 
 
+def require_frames(fields: Sequence[SiteField]) -> None:
+    """TooFewFieldsError where there are too few fields for gates; to be asked before anything that takes minutes."""
+    if len(fields) < FEWEST_FRAMES:
+        raise TooFewFieldsError(
+            f"data must hold {FEWEST_FRAMES} fields or more: with fewer nobody can say when the network must not be "
+            f"asked; got {len(fields)}"
+        )
+
+
 def fit_site_gates(
     domain: Domain, fields: Sequence[SiteField], contract: InputContract, folds: npt.NDArray[np.intp], command: str
 ) -> SiteGates:
@@ -48,11 +57,7 @@ def fit_site_gates(
     Raises:
         TooFewFieldsError: fewer than 40 fields.
     """
-    if len(fields) < FEWEST_FRAMES:
-        raise TooFewFieldsError(
-            f"data must hold {FEWEST_FRAMES} fields or more: with fewer nobody can say when the network must not be "
-            f"asked; got {len(fields)}"
-        )
+    require_frames(fields)
     samples = [field.sample for field in fields]
     labels = np.array([field.label for field in fields], np.str_)
     slides = np.array([field.slide for field in fields], np.str_)

@@ -208,6 +208,12 @@ def test_a_class_that_goes_with_the_camera_is_refused_by_name(run: Run, tmp_path
     assert not (tmp_path / "model.keras").exists()
 
 
+def test_too_few_fields_for_gates_are_said_before_the_network_is_asked(run: Run, tmp_path: Path) -> None:
+    few = drawn_site(SEED, clean(slides=6, fields=3))
+    run("--data", few, "--out", tmp_path).refused(3, "data must hold 40 fields or more", "got 36")
+    assert not any(tmp_path.glob("features/*"))
+
+
 def test_labels_at_chance_bind_once_the_networks_features_are_asked() -> None:
     """Colours and simple measures may see no disease where a network does."""
     audit = audit_site(load_site(drawn_site(5, CONFOUNDED["labels_shuffled"](clean(slides=6, fields=2)))))

@@ -76,17 +76,17 @@ class VerdictOutput:
         """How often each answer was given."""
         return ", ".join(f"{name} {number}" for name, number in sorted(self._answers.items())) or "no verdict"
 
-    def finding(self, benign: Sequence[str]) -> Finding | None:
-        """What the run's fields make of the slide, by the rule that acceptance goes by; None without a field."""
+    def finding(self, benign: Sequence[str], fewest: int) -> Finding | None:
+        """What the run's fields make of the slide, by the rule that acceptance goes by; None without a field, and where
+        a slide would be benign by fewer than `fewest`, which accepted slides had: nobody counted what that misses."""
         fields = self._answers.total()
         unsure = sum(self._answers[f"refused: {reason}"] for reason in (LOW_CONFIDENCE, NOT_LICENSED))
         refused = sum(number for name, number in self._answers.items() if name.startswith("refused: "))
         as_benign = sum(self._answers[label] for label in benign)
-        return (
-            slide_finding(fields, fields - refused + unsure, as_benign, fields - refused - as_benign)
-            if fields
-            else None
-        )
+        if not fields:
+            return None
+        found = slide_finding(fields, fields - refused + unsure, as_benign, fields - refused - as_benign)
+        return None if found == "benign" and fields < fewest else found
 
     def _line(self, stored: Stored) -> str:
         if not self._json:

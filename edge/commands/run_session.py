@@ -263,8 +263,10 @@ class _Run:
             counts = self._close_run(why)
         text = f"{counts.stored} stored of {counts.captured} captured ({counts.dropped} dropped for newer ones); "
         text += self._verdicts.summary()
-        finding = self._verdicts.finding(self._served.bundle.contract.benign_labels)
-        if self._served.licence.accepted and finding is not None:
+        accepted = self._served.bundle.acceptance if self._served.licence.accepted else None
+        fewest = min((slide.fields for slide in accepted.slides), default=1) if accepted else 1
+        finding = self._verdicts.finding(self._served.bundle.contract.benign_labels, fewest)
+        if accepted and finding is not None:
             text += f"; slide {self._request.slide}: {finding} by the rule {RULE}"
         if self._housekeeping.held_back:
             text += f"; retention: {self._housekeeping.held_back}"

@@ -156,6 +156,9 @@ def test_a_run_ends_with_the_finding_that_the_bound_is_of(device: Device) -> Non
     accept(device.bundle, leukemic=29, healthy=5)
     assert "; slide s1: suspicious by the rule tenth-1" in device("run", SITE)[1]
     (device.images / OTHER).unlink()
+    assert "by the rule" not in device("run", SITE)[1], "one field, where accepted slides had four"
+    for number in range(3):
+        shutil.copy(device.images / BENIGN, device.images / f"{number}.png")
     assert "; slide s1: benign by the rule tenth-1" in device("run", SITE)[1]
     accept(device.bundle, leukemic=12, healthy=5)
     assert "; slide s1: undecided by the rule tenth-1" in device("run", SITE)[1]

@@ -51,11 +51,12 @@ class AcceptRequest:
         from convert.acceptance.limits import Limits
         from convert.acceptance.page import acceptance_page, acceptance_text
         from convert.acceptance.published import read_published
-        from edge.system.files import write_whole
+        from edge.system.files import require_writable, write_whole
 
         published = () if self.published is None else read_published(self.published)
         if self.repeats is not None and not self.repeats.is_dir():
             raise UsageError(f"--repeats must be a folder; got {str(self.repeats)!r}")
+        require_writable(self.out if self.out.exists() else self.out.parent, "--out")
         found = accept(
             self.bundle,
             self.data,

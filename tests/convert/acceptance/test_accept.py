@@ -143,6 +143,18 @@ def test_the_signature_is_void_and_said(tiny_bundle: Path, patches: Patches, tmp
     assert "Judged 2 times" in (tiny_bundle.parent / "tiny-int8-acceptance/acceptance.html").read_text()
 
 
+def test_a_page_that_cannot_be_written_is_said_before_a_slide_is_judged(
+    tiny_bundle: Path, patches: Patches, tmp_path: Path, run: Run
+) -> None:
+    held_back = write_site(tmp_path / "held_back", patches, healthy=2, leukemic=2)
+    (tmp_path / "page").write_text("")
+    code, text, error = run(tiny_bundle, "--data", held_back, "--site", "lab-3", "--out", tmp_path / "page")
+    assert (code, text) == (2, "") and "page: File exists; --out must be in a folder that can be written" in error
+    assert read(tiny_bundle).acceptance is None
+    assert run(tiny_bundle, "--data", held_back, "--site", "lab-3", "--out", tmp_path / "new")[0] in (1, 3)
+    assert read(tiny_bundle).acceptance is not None
+
+
 def spoilt(name: str, bundle: Path, site: Path) -> None:
     """Make one image or slide of the site one that had a part in the bundle."""
     row = read_table(site / TABLE_NAME)[-1]

@@ -61,6 +61,21 @@ class Counted(Struct, frozen=True, kw_only=True):
     classes: dict[str, ExactShare] | None
 
 
+class Comparison(Struct, frozen=True, kw_only=True):
+    """One way of making against another, paired by slide.
+
+    Attributes:
+        against: name of the other. gain: by how many nats the loss by slide is lower, mean over slides, classes alike.
+        p: how often a gain as large would come about if neither were better: exact test over the signs of the slides'
+            differences, one-sided. taken: whether the network was made so.
+    """
+
+    against: str
+    gain: float
+    p: float
+    taken: bool
+
+
 class Method(Struct, frozen=True, kw_only=True):
     """One way to name the site's fields, tried in the same slide-disjoint folds as all others.
 
@@ -68,6 +83,7 @@ class Method(Struct, frozen=True, kw_only=True):
         name: stable. text: what it is, a sentence.
         slides, fields: a slide's score is the mean of its fields', a field's the mean of its tiles'; None if not tried.
         log_loss: mean over slides, classes weighing alike, nats. why_not: why it was not tried.
+        compared: with the way it might have taken the place of; None where it is there for orientation only.
     """
 
     name: str
@@ -76,6 +92,7 @@ class Method(Struct, frozen=True, kw_only=True):
     fields: Counted | None = None
     log_loss: float | None = None
     why_not: str = ""
+    compared: Comparison | None = None
 
 
 class Start(Struct, frozen=True, kw_only=True):

@@ -31,7 +31,13 @@ from models.adaptation.adaptation_record import (
     Recipe,
     Start,
 )
-from models.adaptation.judging.baselines import batch_norm_statistics, method, network_as_it_is, six_colours
+from models.adaptation.judging.baselines import (
+    batch_norm_statistics,
+    method,
+    network_as_it_is,
+    six_colours,
+    stain_normalized,
+)
 from models.adaptation.judging.learning_curve import learning_curve
 from models.adaptation.judging.linear_head import one_thread
 from models.adaptation.judging.selection import START, STRENGTHS, Labelled, Nested, Setting, nested, settings_of
@@ -170,6 +176,7 @@ def _adapt(site: SiteFields, plan: Plan, out: Path) -> Adapted:
         six_colours(data, features),
         network_as_it_is(data, features, backbone),
         *batch_norm_statistics(data, site.fields, backbone, contract, setting),
+        stain_normalized(data, features, tried),
     )
     watch.step("baselines")
     curve = learning_curve(data, setting, tried.judged())

@@ -54,8 +54,18 @@ def carry_over(density: Floats, other: Floats, share: float) -> Floats:
         density, other: float32 (H, W, 3) optical densities.
         share: 0 changes nothing, 1 gives the other image's stain.
     """
-    mean, spread = (v.ravel() for v in cv2.meanStdDev(density))
     other_mean, other_spread = (v.ravel() for v in cv2.meanStdDev(other))
+    return moved_to(density, other_mean, other_spread, share)
+
+
+def moved_to(density: Floats, other_mean: npt.ArrayLike, other_spread: npt.ArrayLike, share: float = 1.0) -> Floats:
+    """`density` with mean and spread of each channel moved by `share`, 0..1, to given ones.
+
+    Args:
+        density: float32 (H, W, 3). other_mean, other_spread: (3,) optical densities, R, G, B.
+    """
+    other_mean, other_spread = np.asarray(other_mean, np.float64), np.asarray(other_spread, np.float64)
+    mean, spread = (v.ravel() for v in cv2.meanStdDev(density))
     gain = 1 + share * (np.clip(other_spread / np.maximum(spread, _LEAST_SPREAD), 0.4, 2.5) - 1)
     offset = mean + share * (other_mean - mean) - gain * mean
     return np.asarray(density * gain.astype(np.float32) + offset.astype(np.float32), np.float32)

@@ -1,5 +1,5 @@
-"""What an adapted head is held against, in the same slide-disjoint folds: six colours, the network as it is, and the
-network with batch-norm statistics of the site."""
+"""What an adapted head is held against, in the same slide-disjoint folds: six colours, the network as it is, it with
+batch-norm statistics of the site, and fields with their stain normalized."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,9 +11,10 @@ from edge.inference.contract import InputContract, Pixels
 from edge.inference.images import read_image
 from edge.inference.tiles import pool, prepare_tiles, rule_for
 from edge.system.progress import Progress
-from models.adaptation.adaptation_record import Method
+from models.adaptation.adaptation_record import Comparison, Method
+from models.adaptation.judging.comparison import compared
 from models.adaptation.judging.counting import Judged, mapped
-from models.adaptation.judging.selection import Labelled, Setting, nested, settings_of
+from models.adaptation.judging.selection import START, Labelled, Nested, Setting, nested, settings_of
 from models.adaptation.network.backbone import Backbone
 from models.adaptation.network.features import SiteFeatures
 from models.networks.prediction import BATCH
@@ -44,6 +45,23 @@ def network_as_it_is(data: Labelled, features: SiteFeatures, backbone: Backbone)
     if answers is None:
         return Method(name="as_it_is", text=text, why_not=_OTHER_CLASSES)
     return method("as_it_is", text, data.judged(np.ones(len(data.truth), np.bool_), answers[0], coarse=answers[1]))
+
+
+def stain_normalized(data: Labelled, features: SiteFeatures, tried: Nested) -> Method:
+    """A head on features of fields whose stain was normalized, against the same head without.
+
+    It is never taken, whatever comes out: a device would have to normalize alike, and no contract says so.
+    """
+    setting = Setting(START, False)
+    there = Labelled(data.labels, data.benign, features.normalized[:, None], data.truth, data.slides, data.folds)
+    found = np.zeros((len(data.truth), len(data.labels)))
+    for fold in sorted(set(data.folds.tolist())):
+        held = data.folds == fold
+        found[held] = there.called(held, there.heads(~held, [setting])[setting])
+    every = np.ones(len(data.truth), np.bool_)
+    judged, plain = data.judged(every, found), data.judged(every, tried.probabilities[setting])
+    text = "mean and spread of each field's optical density moved to one stain, and a linear head on the features"
+    return method("normalized", text, judged, compared(judged, plain, "without_variations"))
 
 
 def _pooled(tiles: npt.NDArray[Any], backbone: Backbone) -> npt.NDArray[np.float64]:
@@ -87,7 +105,7 @@ def batch_norm_statistics(
     return first, method(*fitted, data.judged(every, new))
 
 
-def method(name: str, text: str, judged: Judged) -> Method:
+def method(name: str, text: str, judged: Judged, against: Comparison | None = None) -> Method:
     """Slides and fields counted."""
     return Method(
         name=name,
@@ -95,6 +113,7 @@ def method(name: str, text: str, judged: Judged) -> Method:
         slides=judged.by_slide().counted(),
         fields=judged.counted(),
         log_loss=judged.log_loss(),
+        compared=against,
     )
 
 

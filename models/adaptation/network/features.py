@@ -26,7 +26,7 @@ from models.networks.prediction import BATCH
 from models.site.audit_record import FieldFeatures
 from models.site.fields import SiteField
 
-FORMAT = 1
+FORMAT = 2
 CACHE_FOLDER = "features"
 Floats = npt.NDArray[np.float32]
 
@@ -37,11 +37,13 @@ class SiteFeatures:
 
     Attributes:
         values: float32 (N, views, tiles, D): view 0 is the field as it is, the others stain variations.
+        normalized: float32 (N, tiles, D), of the field with its stain normalized.
         painted: float32 (N, D), mean over the tiles of the field with its white cells painted out.
         colours: float64 (N, 6), mean and standard deviation of R, G and B.
     """
 
     values: Floats
+    normalized: Floats
     painted: Floats
     colours: npt.NDArray[np.float64]
 
@@ -50,7 +52,7 @@ class SiteFeatures:
 
     def of(self, rows: npt.NDArray[Any]) -> "SiteFeatures":
         """Those fields that `rows` (indices or flags) names."""
-        return SiteFeatures(self.values[rows], self.painted[rows], self.colours[rows])
+        return SiteFeatures(self.values[rows], self.normalized[rows], self.painted[rows], self.colours[rows])
 
     def by_field(self, fields: Sequence[SiteField]) -> FieldFeatures:
         """The mean over a field's tiles, of each: what an audit asks about."""
@@ -77,7 +79,7 @@ def site_features(
     """
     folder = cache / _key(backbone, contract, views)
     folder.mkdir(parents=True, exist_ok=True)
-    shape = (2 + views, contract.tile_count, backbone.count)
+    shape = (3 + views, contract.tile_count, backbone.count)
     found = [_cached(folder, field, shape) for field in fields]
     missing = [number for number, each in enumerate(found) if each is None]
     at_once = max(1, BATCH // (shape[0] * shape[1]))
@@ -93,7 +95,9 @@ def site_features(
             bar.advance(len(batch))
     whole = [each for each in found if each is not None]
     values = np.stack([each[0] for each in whole])
-    return SiteFeatures(values[:, :-1], values[:, -1].mean(axis=1), np.stack([each[1] for each in whole]))
+    return SiteFeatures(
+        values[:, : 1 + views], values[:, -2], values[:, -1].mean(axis=1), np.stack([each[1] for each in whole])
+    )
 
 
 def _key(backbone: Backbone, contract: InputContract, views: int) -> str:

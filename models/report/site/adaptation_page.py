@@ -10,7 +10,7 @@ from edge.page.values import Picture, Table
 from models.adaptation.adaptation_record import FIT, AdaptationRecord, Method
 from models.report.figure_style import render
 from models.report.site.adaptation_figures import curve_figure, slides_figure
-from models.report.site.adaptation_text import METHODS, bound_text, next_text, share_text
+from models.report.site.adaptation_text import METHODS, bound_text, comparisons, next_text, share_text
 
 _LABEL_TABLE = 1
 
@@ -35,6 +35,7 @@ def adaptation_page(record: AdaptationRecord, contract: InputContract, folder: s
         gates=_gates(record),
         told=_told(record),
         bound=bound_text(record),
+        comparisons=comparisons(record),
         next=next_text(folder, data),
         pictures={
             "slides": Picture(render(slides_figure(record)), "png", "probabilities of each slide's fields"),

@@ -39,6 +39,7 @@ def to_text(record: AdaptationRecord) -> str:
     ]
     for each in (record.adapted, *record.baselines, *record.tried):
         lines.append(f"  {METHODS.get(each.name, each.name)}: {_method_text(each, benign)}")
+    lines += comparisons(record)
     lines += [f"audit: {caution}" for caution in record.audit.cautions]
     lines.append(_identity_text(record))
     expected, gates = record.expected, record.gates
@@ -53,6 +54,24 @@ def to_text(record: AdaptationRecord) -> str:
     lines.append(f"learning curve: {record.curve.forecast.text}")
     lines.append(bound_text(record))
     return "\n".join([*(line for line in lines if line), *(f"note: {note}" for note in record.notes)])
+
+
+def comparisons(record: AdaptationRecord) -> list[str]:
+    """A sentence for each way of making that stood against another: what it gained, and whether it was taken."""
+    lines = []
+    for each in (*record.baselines, *record.tried):
+        found = each.compared
+        if found is None:
+            continue
+        way = "lower" if found.gain >= 0 else "higher"
+        fate = "taken" if found.taken else "not taken"
+        if each.name == "normalized":
+            fate = "never taken, since no device normalizes stain"
+        lines.append(
+            f"{METHODS.get(each.name, each.name)}: loss by slide {abs(found.gain):.3f} {way} than "
+            f"{METHODS.get(found.against, found.against)}; chance does as well with p = {found.p:.3g}; {fate}"
+        )
+    return lines
 
 
 def bound_text(record: AdaptationRecord) -> str:
@@ -101,6 +120,7 @@ def card(record: AdaptationRecord, contract: InputContract) -> str:
             "## Figures, slide-disjoint\n\nExact 95 % intervals. Slides are what is independent; a slide's score is "
             "the mean of its fields'.\n\n| | slides named rightly | not-benign slides found | benign slides found | "
             "fields named rightly |\n|---|---|---|---|---|\n" + "\n".join(rows),
+            *(_sentence(line) for line in comparisons(record)),
             f"{_identity_text(record)}.",
             f"## More slides\n\n{_sentence(record.curve.forecast.text)} {_sentence(bound_text(record))}".rstrip(),
             f"Features: {record.start.features} of network {record.start.network_sha256[:12]}. Images with sha256 and "

@@ -5,6 +5,7 @@ import msgspec
 from edge.inference.contract import InputContract
 from models.adaptation.adaptation_record import (
     AdaptationRecord,
+    Comparison,
     Counted,
     CurvePoint,
     ExactShare,
@@ -135,6 +136,22 @@ def test_without_a_benign_label_no_figure_of_missed_slides_is_shown() -> None:
     page = adaptation_page(record, CONTRACT, "OUT", "SITE")
     assert "missed" not in page and "cannot rule out" not in page
     assert "not counted" in card(record, CONTRACT)
+
+
+def test_what_was_compared_and_not_taken_is_said_everywhere() -> None:
+    """A normalizer that wins is never taken, and all three say so; an older record knows no comparison."""
+    record = _record()
+    assert "never taken" not in adaptation_page(record, CONTRACT, "OUT", "SITE")
+    won = Comparison(against="without_variations", gain=0.21, p=0.004, taken=False)
+    row = msgspec.structs.replace(record.adapted, name="normalized", compared=won)
+    record = msgspec.structs.replace(record, baselines=(row,))
+    said = (
+        "tain normalized: loss by slide 0.210 lower than without stain variations; chance does as well with p = 0.004"
+    )
+    for text in (to_text(record), card(record, CONTRACT), adaptation_page(record, CONTRACT, "OUT", "SITE")):
+        assert said in text and "never taken, since no device normalizes stain" in text
+    older = msgspec.json.decode(msgspec.json.encode(record.adapted).replace(b',"compared":null', b""), type=Method)
+    assert older == record.adapted
 
 
 def test_terminal_and_card_follow_the_record() -> None:

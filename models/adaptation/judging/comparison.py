@@ -1,0 +1,40 @@
+"""Two ways of making a network, paired by slide: is one better by more than chance?"""
+
+import numpy as np
+import numpy.typing as npt
+
+from models.adaptation.adaptation_record import Comparison
+from models.adaptation.judging.counting import Judged
+from models.support.keyed_random import draw
+
+LEAST_P = 0.05  # a way that asks for more is taken only where chance does as well more seldom than this
+EXACT = 12  # slides up to which every choice of signs is counted
+DRAWS = 4095  # of signs beyond that
+
+
+def compared(judged: Judged, than: Judged, name: str, *, may_be_taken: bool = False) -> Comparison:
+    """The gain in loss by slide, and how often chance does as well.
+
+    Args:
+        judged, than: the same fields, each by networks made without its slide. name: of the other way.
+        may_be_taken: whether this way is taken where it wins.
+    """
+    losses, weights = judged.slide_losses()
+    gains = (than.slide_losses()[0] - losses) * weights
+    p = sign_test(gains)
+    return Comparison(against=name, gain=float(gains.sum()), p=p, taken=may_be_taken and p <= LEAST_P)
+
+
+def sign_test(gains: npt.NDArray[np.float64]) -> float:
+    """How often the sum of (S,) differences is as large if each had either sign: one-sided, exact to EXACT slides.
+
+    >>> sign_test(np.array([1.0, 2.0, 3.0]))
+    0.125
+    """
+    count = len(gains)
+    if count <= EXACT:
+        signs = 1 - 2.0 * (np.arange(2**count)[:, None] >> np.arange(count) & 1)
+    else:
+        drawn = 1 - 2.0 * draw("sign-test", str(count)).integers(0, 2, (DRAWS, count))
+        signs = np.concatenate([np.ones((1, count)), drawn])
+    return float((signs @ gains >= gains.sum() - 1e-12).mean())

@@ -111,7 +111,7 @@ class Recipe(Struct, frozen=True, kw_only=True):
         tiles: (columns, rows), None for the whole frame. red_cell_px: median diameter in the fields, None if not
             measured.
         strength: C of the L2 logistic regression, chosen in slide-disjoint folds. views: stain variations of each
-            field that it also learned from. fine_tuned: whether the backbone's last blocks learned, too.
+            field that it also learned from. fine_tuned: whether the backbone's last block learned, too.
     """
 
     tiles: tuple[int, int] | None

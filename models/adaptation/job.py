@@ -8,6 +8,7 @@ import hashlib
 import logging
 import resource
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -38,6 +39,7 @@ from models.adaptation.judging.baselines import (
     six_colours,
     stain_normalized,
 )
+from models.adaptation.judging.fine_tuning import FineTuned, block_inputs, fine_tuned
 from models.adaptation.judging.learning_curve import learning_curve
 from models.adaptation.judging.linear_head import one_thread
 from models.adaptation.judging.selection import START, STRENGTHS, Labelled, Nested, Setting, nested, settings_of
@@ -45,6 +47,7 @@ from models.adaptation.judging.site_decision import SiteDecision, decide
 from models.adaptation.judging.site_gates import SiteGates, fit_site_gates, require_frames
 from models.adaptation.network.backbone import Backbone, check_start, open_backbone
 from models.adaptation.network.features import CACHE_FOLDER, SiteFeatures, site_features
+from models.adaptation.network.last_blocks import LastBlock
 from models.adaptation.network.network_file import network_bytes
 from models.adaptation.network.tiling import Tiling, tiled, tiling_of
 from models.adaptation.site_split import parity_fold, split_of
@@ -77,6 +80,7 @@ class Plan:
         start, weights: as in `open_backbone`. benign: labels named so; () for those spelt so.
         tiles: (columns, rows); None measures red cells and cuts accordingly, (1, 1) takes the whole field.
         mixed_cameras: that several cameras took the fields is meant.
+        fine_tune: whether the network's last block may learn on, where that helps beyond chance.
         command: for the records.
     """
 
@@ -85,6 +89,7 @@ class Plan:
     benign: tuple[str, ...] = ()
     tiles: tuple[int, int] | None = None
     mixed_cameras: bool = False
+    fine_tune: bool = False
     command: str = "models adapt"
 
 
@@ -155,6 +160,7 @@ def _adapt(site: SiteFields, plan: Plan, out: Path) -> Adapted:
     watch.step("audit")
     _log.info("  loading the network, which takes some seconds the first time")
     backbone = open_backbone(plan.start, plan.weights)
+    block = LastBlock.of(backbone) if plan.fine_tune else None
     contract, tiling = site_contract(site, backbone, plan.benign, plan.tiles)
     watch.step("load")
     features = site_features(backbone, contract, site.fields, VIEWS, out / CACHE_FOLDER)
@@ -166,30 +172,40 @@ def _adapt(site: SiteFields, plan: Plan, out: Path) -> Adapted:
     watch.step("audit by features")
     data = labelled(site, contract, features, audit)
     tried = nested(data, settings_of(STRENGTHS, varied=True), Setting(START, True))
+    frozen, tuning = tried, None
     watch.step("folds")
+    if block is not None:
+        inputs = block_inputs(block, site.fields, contract, VIEWS)
+        tuning = fine_tuned(frozen, block.tuner(len(contract.labels)), inputs)
+        tried = tuning.nested
+        watch.step("fine-tuning")
     gates = fit_site_gates(contract.domain or SMEAR, site.fields, contract, data.folds, plan.command)
     watch.step("gates")
-    made = _made(site, plan, backbone, contract, tried, gates)
+    made = _made(site, plan, _network(backbone, tried, block, tuning), contract, tried, gates)
     watch.step("network and decision")
-    setting = tried.chosen[made.held]
+    setting, tuned = frozen.chosen[made.held], tried.chosen[made.held].tuned
     baselines = (
         six_colours(data, features),
         network_as_it_is(data, features, backbone),
         *batch_norm_statistics(data, site.fields, backbone, contract, setting),
-        stain_normalized(data, features, tried),
+        stain_normalized(data, features, frozen),
     )
     watch.step("baselines")
-    curve = learning_curve(data, setting, tried.judged())
+    curve = learning_curve(data, setting, tried.judged())  # of frozen features, whatever was taken
     watch.step("learning curve")
     recipe = Recipe(
         tiles=contract.tiles,
         red_cell_px=tiling.red_cell_px,
         strength=setting.strength,
-        views=VIEWS if setting.varied else 0,
+        views=VIEWS if setting.varied or tuned else 0,
         folds=len(tried.chosen),
         seed=SEED,
+        fine_tuned=tuned,
     )
-    return _assembled(site, plan, backbone, made, tried, gates, audit, baselines, curve, recipe, tiling, watch.seconds)
+    others = (_without_variations(tried), *(tuning.rows if tuning else ()))
+    return _assembled(
+        site, backbone, made, tried, gates, audit, baselines, others, curve, recipe, tiling, watch.seconds
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,14 +220,32 @@ class _Made:
     statistics: TrainingStatistics
 
 
+def _network(
+    backbone: Backbone, tried: Nested, block: LastBlock | None, tuning: FineTuned | None
+) -> Callable[[int], bytes]:
+    """The file of the network that was made without a fold."""
+
+    def made_without(fold: int) -> bytes:
+        if tried.chosen[fold].tuned and block is not None and tuning is not None:
+            return network_bytes(block.network(tuning.weights[fold]))
+        return network_bytes(backbone.with_head(*tried.heads[fold].folded()))
+
+    return made_without
+
+
 def _made(
-    site: SiteFields, plan: Plan, backbone: Backbone, contract: InputContract, tried: Nested, gates: SiteGates
+    site: SiteFields,
+    plan: Plan,
+    network_without: Callable[[int], bytes],
+    contract: InputContract,
+    tried: Nested,
+    gates: SiteGates,
 ) -> _Made:
     data = tried.labelled
     held = parity_fold(data)
     fit = data.folds != held
     split = split_of(site, data.folds, held)
-    network = network_bytes(backbone.with_head(*tried.heads[held].folded()))
+    network = network_without(held)
     decision = decide(
         contract.labels,
         contract.benign_labels,
@@ -228,13 +262,13 @@ def _made(
 
 def _assembled(
     site: SiteFields,
-    plan: Plan,
     backbone: Backbone,
     made: _Made,
     tried: Nested,
     gates: SiteGates,
     audit: SiteAudit,
     baselines: tuple[Method, ...],
+    others: tuple[Method, ...],
     curve: LearningCurve,
     recipe: Recipe,
     tiling: Tiling,
@@ -243,6 +277,7 @@ def _assembled(
     contract, fit, judged = made.contract, tried.labelled.folds != made.held, tried.judged()
     rows = [tuple(round(float(value), 6) for value in row) for row in judged.probabilities]
     decision = made.decision.fitted
+    way = "last block and head, fine-tuned," if recipe.fine_tuned else "linear head on frozen features"
     record = AdaptationRecord(
         format=RECORD_FORMAT,
         site=site.root.resolve().name,
@@ -263,9 +298,9 @@ def _assembled(
         ),
         slides=_slides(site, fit),
         parity_slides=_slides(site, ~fit),
-        adapted=method("adapted", f"linear head on frozen features of {backbone.name}", judged),
+        adapted=method("adapted", f"{way} of {backbone.name}", judged),
         baselines=baselines,
-        tried=(_without_variations(tried),),
+        tried=others,
         temperature=decision.temperature,
         answer_from=dict(zip(contract.labels, decision.point.answer_from, strict=True)),
         expected=made.decision.expected,

@@ -12,17 +12,21 @@ EXACT = 12  # slides up to which every choice of signs is counted
 DRAWS = 4095  # of signs beyond that
 
 
-def compared(judged: Judged, than: Judged, name: str, *, may_be_taken: bool = False) -> Comparison:
+def compared(judged: Judged, than: Judged, name: str, *, taken: bool = False) -> Comparison:
     """The gain in loss by slide, and how often chance does as well.
 
     Args:
         judged, than: the same fields, each by networks made without its slide. name: of the other way.
-        may_be_taken: whether this way is taken where it wins.
+        taken: for the record.
     """
     losses, weights = judged.slide_losses()
     gains = (than.slide_losses()[0] - losses) * weights
-    p = sign_test(gains)
-    return Comparison(against=name, gain=float(gains.sum()), p=p, taken=may_be_taken and p <= LEAST_P)
+    return Comparison(against=name, gain=float(gains.sum()), p=sign_test(gains), taken=taken)
+
+
+def beyond_chance(comparison: Comparison) -> bool:
+    """Whether it is better, and chance does as well in LEAST_P of cases at most."""
+    return comparison.gain > 0 and comparison.p <= LEAST_P
 
 
 def sign_test(gains: npt.NDArray[np.float64]) -> float:

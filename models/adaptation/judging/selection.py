@@ -27,10 +27,12 @@ START = 0.05  # measured session against session: docs/decisions/0038-adaptation
 
 @dataclass(frozen=True)
 class Setting:
-    """What is chosen: C of the regression, and whether stain variations are learned from."""
+    """What is chosen: C of the regression, whether stain variations are learned from, and whether the last block learns
+    on from that head (`fine_tuning`)."""
 
     strength: float
     varied: bool
+    tuned: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -61,7 +61,7 @@ class Backbone:
         Returns:
             float32 (N, count).
         """
-        batches = (self._encoded(pixels[start : start + STEP]) for start in range(0, len(pixels), STEP))
+        batches = (self.encoded(pixels[start : start + STEP]) for start in range(0, len(pixels), STEP))
         rows = [np.asarray(self._step(batch), np.float32) for batch in batches]
         return np.concatenate(rows) if rows else np.empty((0, self.count), np.float32)
 
@@ -108,7 +108,7 @@ class Backbone:
         step = _graph(network, self.contract.input_shape, training=True)
         batches = [pixels[start : start + STEP] for start in range(0, len(pixels), STEP)]
         for batch in batches:
-            step(self._encoded(batch))
+            step(self.encoded(batch))
             for layer, total in zip(norms, sums, strict=True):
                 mean = np.asarray(layer.moving_mean, np.float64)
                 np.add(total, len(batch) * np.stack([mean, np.asarray(layer.moving_variance) + mean**2]), out=total)
@@ -125,7 +125,8 @@ class Backbone:
         part = keras.Model(self.network.inputs[0], self.network.layers[-1].input)
         return _graph(part, self.contract.input_shape, training=False)
 
-    def _encoded(self, pixels: Pixels) -> Floats:
+    def encoded(self, pixels: Pixels) -> Floats:
+        """The network's input, float32 (N, height, width, 3), of prepared pixels, uint8 (N, height, width, 3) RGB."""
         return np.concatenate([self.contract.encode(image, FLOAT32) for image in pixels])
 
 

@@ -13,7 +13,8 @@ METHODS = {
     "batch_norm_own_head": "batch norms of the site, own head",
     "batch_norm_new_head": "batch norms of the site, new head",
     "without_variations": "without stain variations",
-    "fine_tuned": "last blocks fine-tuned",
+    "fine_tuned": "last block fine-tuned",
+    "frozen": "frozen features",
     "normalized": "stain normalized",
 }
 
@@ -111,9 +112,7 @@ def card(record: AdaptationRecord, contract: InputContract) -> str:
         [
             f"# Network adapted to {record.site}",
             f"**{RESEARCH_USE_ONLY}**",
-            f"A linear head (L2 logistic regression, C = {record.recipe.strength:g}) on frozen features of "
-            f"{record.start.name}, folded into its last dense layer. Classes: {labels}; benign: {benign}. Input: "
-            f"{width} x {height} pixels, {tiles}.",
+            f"{_made_how(record)}. Classes: {labels}; benign: {benign}. Input: {width} x {height} pixels, {tiles}.",
             "Made for the microscope, stain and camera of this site alone. What it may say there follows from its "
             "acceptance on slides that had no part in it (`convert accept`), not from the figures below.",
             "## Slides\n\n| class | made the network | compare float with int8 |\n|---|---|---|\n" + slides,
@@ -126,6 +125,15 @@ def card(record: AdaptationRecord, contract: InputContract) -> str:
             f"Features: {record.start.features} of network {record.start.network_sha256[:12]}. Images with sha256 and "
             "slide: `adaptation.json`. Written by `models adapt` from that record.\n",
         ]
+    )
+
+
+def _made_how(record: AdaptationRecord) -> str:
+    if record.recipe.fine_tuned:
+        return f"{record.start.name} with a new head, its last block fine-tuned"
+    return (
+        f"A linear head (L2 logistic regression, C = {record.recipe.strength:g}) on frozen features of "
+        f"{record.start.name}, folded into its last dense layer"
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.adaptation.judging.baselines import stain_normalized
-from models.adaptation.judging.comparison import compared, sign_test
+from models.adaptation.judging.comparison import beyond_chance, compared, sign_test
 from models.adaptation.judging.counting import Judged
 from models.adaptation.judging.selection import START, Labelled, Setting, nested
 from models.adaptation.network.features import SiteFeatures
@@ -29,16 +29,15 @@ def test_the_sign_test_by_hand() -> None:
     assert sign_test(many) == pytest.approx(0.0577, abs=0.012)  # binomial: 14 or more of 20
 
 
-def test_only_what_wins_by_more_than_chance_is_taken() -> None:
+def test_better_is_what_wins_by_more_than_chance() -> None:
     truth = np.arange(10) % 2
     plain, better = (np.where(truth == 1, value, 1 - value) for value in (0.6, 0.8))
-    won = compared(_judged(better), _judged(plain), "plain", may_be_taken=True)
-    assert won.taken and won.gain == pytest.approx(np.log(0.8 / 0.6)) and won.p == 1 / 1024
-    assert not compared(_judged(plain), _judged(better), "plain", may_be_taken=True).taken
+    won = compared(_judged(better), _judged(plain), "plain")
+    assert beyond_chance(won) and not won.taken and won.gain == pytest.approx(np.log(0.8 / 0.6)) and won.p == 1 / 1024
+    assert not beyond_chance(compared(_judged(plain), _judged(better), "plain"))
     one_lucky = plain.copy()
     one_lucky[1] = 0.99
-    assert not compared(_judged(one_lucky), _judged(plain), "plain", may_be_taken=True).taken
-    assert not compared(_judged(better), _judged(plain), "plain").taken, "a way that no device can go"
+    assert not beyond_chance(compared(_judged(one_lucky), _judged(plain), "plain"))
 
 
 def test_a_normalizer_that_wins_is_said_and_not_taken() -> None:

@@ -19,6 +19,8 @@ from edge.inference.contract import InputContract
 from edge.inference.gates.gates_file import GatesFile
 from models.adaptation.adaptation_record import FIT, AdaptationRecord
 from models.adaptation.job import require_passed
+from models.adaptation.judging import fine_tuning
+from models.adaptation.network import last_blocks
 from models.data.split import Split
 from models.errors import ModelsError, SiteRefusedError, TooFewFieldsError
 from models.site.audit import audit_site
@@ -103,6 +105,10 @@ def test_figures_follow_from_the_answers_in_the_record(record: AdaptationRecord)
 
 def test_the_network_answers_as_its_fold_did(adapted: Path, record: AdaptationRecord) -> None:
     """Slides that were held back to compare float with int8: the file gives the probabilities of the record."""
+    _answers_as_recorded(adapted, record)
+
+
+def _answers_as_recorded(adapted: Path, record: AdaptationRecord) -> None:
     from models.data.dataset import load_pixels
     from models.networks.loading import load_network
     from models.networks.prediction import predictor
@@ -224,6 +230,26 @@ def test_labels_at_chance_bind_once_the_networks_features_are_asked() -> None:
     few = audit_site(load_site(drawn_site(SEED, clean(slides=2, fields=2))))
     with pytest.raises(TooFewFieldsError, match="too_few_slides"):
         require_passed(few, by_features=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wins", [True, False])
+def test_a_fine_tuned_block_is_what_is_written_if_it_wins(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wins: bool
+) -> None:
+    """Two steps, and chance decided: the file answers as its fold did, and record and card say which way was gone."""
+    monkeypatch.setattr(last_blocks, "STEPS", 2)
+    monkeypatch.setattr(fine_tuning, "beyond_chance", lambda _: wins)
+    site = drawn_site(SEED, PLAN)
+    done = run("--data", site, "--out", tmp_path, "--from", "custom_cnn", "--benign", "healthy", "--fine-tune")
+    assert done.code == 0, done.err
+    record = read_record(tmp_path / "adaptation.json", AdaptationRecord, "models adapt", ModelsError)
+    rows = {each.name: each for each in record.tried}
+    assert record.recipe.fine_tuned == wins and ("frozen" in rows) == wins
+    against = rows["fine_tuned"].compared
+    assert against is not None and against.taken == wins and against.against == ("frozen" if wins else "adapted")
+    assert ("last block fine-tuned." in (tmp_path / "card.md").read_text()) == wins
+    _answers_as_recorded(tmp_path, record)
 
 
 @pytest.mark.slow

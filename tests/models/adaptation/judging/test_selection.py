@@ -55,6 +55,16 @@ def test_a_folds_labels_take_no_part_in_its_answers() -> None:
     assert not np.array_equal(one.judged().probabilities[~held], two.judged().probabilities[~held])
 
 
+def test_stain_variations_are_left_where_they_surely_harm() -> None:
+    """Variations that show the other class; negative control: variations that are the fields again stay in."""
+    data = _site(3, 0)
+    settings, first = settings_of(STRENGTHS[1:4], varied=True), Setting(START, True)
+    for other, varied in ((-data.features, False), (data.features, True)):
+        views = replace(data, features=np.concatenate([data.features, other, other], axis=1))
+        chosen = nested(views, settings, first).chosen.values()
+        assert {each.varied for each in chosen} == {varied}
+
+
 def test_inner_answers_are_by_heads_made_without_either_fold() -> None:
     data = _site(2, 1)
     rows = (data.folds != 0) & (data.folds != 3)

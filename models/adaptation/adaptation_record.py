@@ -65,7 +65,8 @@ class Comparison(Struct, frozen=True, kw_only=True):
     """One way of making against another, paired by slide.
 
     Attributes:
-        against: name of the other. gain: by how many nats the loss by slide is lower, mean over slides, classes alike.
+        against: name of the other. gain: by how many nats the loss by slide is lower, mean over slides, classes alike,
+            each way at its best temperature.
         p: how often a gain as large would come about if neither were better: exact test over the signs of the slides'
             differences, one-sided. taken: whether the network was made so.
     """

@@ -70,7 +70,8 @@ def comparisons(record: AdaptationRecord) -> list[str]:
             fate = "never taken, since no device normalizes stain"
         lines.append(
             f"{METHODS.get(each.name, each.name)}: loss by slide {abs(found.gain):.3f} {way} than "
-            f"{METHODS.get(found.against, found.against)}; chance does as well with p = {found.p:.3g}; {fate}"
+            f"{METHODS.get(found.against, found.against)}, each at its best "
+            f"temperature; chance does as well with p = {found.p:.3g}; {fate}"
         )
     return lines
 

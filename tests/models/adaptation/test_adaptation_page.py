@@ -146,7 +146,8 @@ def test_what_was_compared_and_not_taken_is_said_everywhere() -> None:
     row = msgspec.structs.replace(record.adapted, name="normalized", compared=won)
     record = msgspec.structs.replace(record, baselines=(row,))
     said = (
-        "tain normalized: loss by slide 0.210 lower than without stain variations; chance does as well with p = 0.004"
+        "tain normalized: loss by slide 0.210 lower than without stain variations, each at its best temperature; "
+        "chance does as well with p = 0.004"
     )
     for text in (to_text(record), card(record, CONTRACT), adaptation_page(record, CONTRACT, "OUT", "SITE")):
         assert said in text and "never taken, since no device normalizes stain" in text

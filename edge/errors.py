@@ -176,9 +176,10 @@ class EmptyFieldError(CameraSetupError):
     """What is in view is no field that a camera can be set up on. Cure: what the message names: another field, a
     cleaner one, less or more light.
 
-    Exit code 1: it was looked at, and the answer is no."""
+    Exit code 1: it was looked at, and the answer is no. Only the command that looks ends with it, never a run."""
 
     exit_code: ClassVar[int] = 1
+    concerns: ClassVar[str] = "request"
 
 
 class FrameCorrupt(CameraError, ValueError):  # noqa: N818

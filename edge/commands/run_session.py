@@ -19,8 +19,9 @@ from edge.commissioning.camera.changes import setup_change
 from edge.commissioning.camera.light_watch import LIGHT, LightWatch, said
 from edge.commissioning.control.camera_lease import CameraLease
 from edge.commissioning.control.control_record import ControlRecord, control_folder
+from edge.commissioning.control.expiry import UNREADABLE
 from edge.commissioning.control.series import of_instrument
-from edge.commissioning.control.watch import ControlWatch
+from edge.commissioning.control.watch import ControlWatch, lost_end
 from edge.errors import (
     ANSWER_IS_NO,
     DONE,
@@ -155,7 +156,8 @@ class _Run:
         settings, self._clock = request.settings, Clock()
         self._control = _control_watch(served, camera, store.folder, settings, self._clock)
         if camera.kind != "replay":  # its files were taken elsewhere
-            served = served.under(setup_digest(camera) or "").changed(self._control.expired)
+            gone = UNREADABLE if lost_end(store, control_folder(store.folder)) else ""
+            served = served.under(setup_digest(camera) or "").changed(self._control.expired or gone)
         self._request, self._served, self._slots, self._camera = request, served, slots, camera
         self._store, self._stop, self._notifier = store, stop, notifier
         self._output = output

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE
@@ -25,21 +26,27 @@ class VerifyRequest:
             UsageError: there is no record in that folder.
         """
         from edge.commissioning.control.control_record import control_folder
+        from edge.commissioning.control.watch import lost_end
         from edge.commissioning.reference.record import reference_folder
         from edge.record import audit
         from edge.record.location import holds_record, require_record
+        from edge.record.store import Store
 
         inside = {"control": control_folder(self.store), "reference": reference_folder(self.store)}
         reports = {name: audit.verify(folder) for name, folder in inside.items() if holds_record(folder)}
-        record = {name: report.as_record() for name, report in reports.items()}
+        record: dict[str, Any] = {name: report.as_record() for name, report in reports.items()}
         lines = [f"{name} record: {report.text()}" for name, report in reports.items()]
         if holds_record(self.store) or not reports:
             require_record(self.store)
             reports[""] = audit.verify(self.store)
             record, lines = {**reports[""].as_record(), **record}, [reports[""].text(), *lines]
+            with Store.open(self.store, read_only=True) as store:
+                if lost := lost_end(store, inside["control"]):
+                    record["controls_lost"] = lost
+                    lines.append(f"control record: {lost}")
         else:  # controls or reference fields were taken before the first run
             lines = [f"{self.store}: no record yet", *lines]
-        sound = all(report.sound for report in reports.values())
+        sound = all(report.sound for report in reports.values()) and "controls_lost" not in record
         return Outcome(DONE if sound else ANSWER_IS_NO, record, "\n".join(lines))
 
 

@@ -1,20 +1,26 @@
 """The demand of controls while a run goes on: asked for every frame, and read anew when another process controls."""
 
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from time import monotonic
 
 from edge.commissioning.control.control_record import ControlRecord
 from edge.commissioning.control.expiry import UNREADABLE, expired
 from edge.commissioning.control.series import same_instrument
 from edge.commissioning.control.settings import ControlSettings
-from edge.commissioning.control.standing import OVERDUE, Standing, finite_hours, standing
+from edge.commissioning.control.standing import FAILED, OVERDUE, Standing, finite_hours, standing
 from edge.errors import StoreError
 from edge.inference.gates.base import Reading
 from edge.record.entries import ControlBody
 from edge.record.entry_parts import ControlSeries
+from edge.record.schema import DATABASE
+from edge.record.store import Store
 from edge.system.clock import Clock, boot_id
 
 PASSED = "control_passed"  # an event: frames are answered again, or from the start
+SEEN = "control_seen"  # an event: what a run at an accepted site goes by, where no control is demanded
+_END = re.compile(r"; last in the control record: entry (\d+) of .*, digest ([0-9a-f]{16})")
 LOOK_EVERY_S = 2.0
 
 
@@ -57,10 +63,15 @@ class ControlWatch:
     def look(self) -> Iterator[tuple[str, str]]:
         """Read what another process controlled, now and then; kind and sentence of an event where the answer changed.
 
-        Once a control is demanded, the first look says how it stands.
+        Once a control is demanded, the first look says how it stands. Where none is, and an acceptance can expire, each
+        look that finds another one names it.
         """
         self._look_now()
         if not self._settings.demanded:
+            named = self._named() if self._accepted else ""
+            if named and named != self._told:
+                self._told = named
+                yield SEEN, f"controls were seen{named}"
             return
         found = self.standing()
         if found.reason != self._told:
@@ -108,3 +119,24 @@ class ControlWatch:
             return ""
         row, body = self._record.controls[-1]
         return f"; last in the control record: entry {row.id} of {body.slide}, {body.outcome}, digest {row.digest[:16]}"
+
+
+def lost_end(main: Store, controls: Path) -> str:
+    """What of the controls that the runs of a record went by is not there any more; "" where all of it is.
+
+    Args:
+        main: the record of runs. controls: folder of the control record.
+    """
+    last = main.last_event((OVERDUE, FAILED, PASSED, SEEN))
+    named = None if last is None else _END.search(last.detail)
+    if named is None:
+        return ""
+    number = int(named[1])
+    if (controls / DATABASE).exists():
+        with Store.open(controls, read_only=True) as store:
+            through = store.head().id
+            if number <= store.base().id or any(
+                row.digest.startswith(named[2]) for row in store.entries(after=number - 1, through=min(number, through))
+            ):
+                return ""
+    return f"a run went by entry {number} of the control record (digest {named[2]}...), which is not there"

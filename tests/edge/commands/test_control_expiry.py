@@ -50,6 +50,11 @@ def test_a_run_begins_without_the_acceptance_that_a_control_expired(device, tmp_
     runs = [body for body in bodies(tmp_path) if body["type"] == "run"]
     assert done.returncode == 0 and "expired" not in runs[-1]["acceptance"]
 
+    shutil.rmtree(tmp_path / "record" / "control")  # and with it what the runs went by
+    done = subprocess.run([*words, "--frames", "3"], capture_output=True, text=True, check=False, timeout=60)
+    runs = [body for body in bodies(tmp_path) if body["type"] == "run"]
+    assert done.returncode == 0 and runs[-1]["acceptance"] == "lab-3: acceptance expired: control_unreadable"
+
 
 def test_a_run_ends_in_order_when_a_control_expires_it(device, tmp_path):
     words, series = device

@@ -1,17 +1,21 @@
 """The control record as a run follows it, and the camera's hand-over."""
 
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 
+from edge.cli import COMMANDS
+from edge.commands.command_line import main
 from edge.commissioning.control.camera_lease import LOOK_EVERY_S, CameraLease, wanted
 from edge.commissioning.control.control_record import ControlRecord, control_folder
 from edge.commissioning.control.settings import ControlSettings
-from edge.commissioning.control.watch import PASSED, ControlWatch
+from edge.commissioning.control.watch import PASSED, SEEN, ControlWatch, lost_end
 from edge.errors import StoreBusy, StoreError
 from edge.record.audit import verify
+from edge.record.entries import Event
 from edge.record.store import Store
 from edge.system.clock import Clock
 from tests.edge.commissioning.control.controls import NOON, SERIES, at, control
@@ -147,6 +151,8 @@ def test_the_camera_is_wanted_as_long_as_the_other_process_lives(tmp_path):
     assert not lease.wanted()
     code = f"""
 from pathlib import Path
+from edge.cli import COMMANDS
+from edge.commands.command_line import main
 from edge.commissioning.control.camera_lease import wanted
 with wanted(Path({os.fspath(tmp_path)!r})):
     print("held", flush=True)
@@ -162,3 +168,43 @@ with wanted(Path({os.fspath(tmp_path)!r})):
     assert not lease.wanted()
     with wanted(tmp_path):
         pass
+
+
+def test_a_control_record_that_is_removed_or_begun_anew_is_missed(tmp_path, capsys):
+    """A failed control must not be forgotten with its folder: the record of runs names the last one it went by."""
+    folder, hands = control_folder(tmp_path), Hands()
+    watch = ControlWatch(
+        ControlRecord(folder),
+        ControlSettings(),
+        SERIES,
+        hands.clock,
+        accepted=True,
+        boot="b",
+        now=lambda: hands.seconds,
+    )
+    assert list(watch.look()) == []  # no control yet
+    append(folder, control(), control(at(1), outcome="failed", broken={"focus": ("1-3s",)}))
+    hands.to(1)
+    [(kind, detail)] = watch.look()
+    assert kind == SEEN and "last in the control record: entry 5 of S-1, failed, digest" in detail
+    assert list(watch.look()) == []
+
+    def verified():
+        code = main("edge", COMMANDS, ["verify", "--store", str(tmp_path)])
+        return code, capsys.readouterr().out
+
+    with Store.open(tmp_path) as store:
+        run = store.begin(INFO, NOON)
+        assert lost_end(store, folder) == ""  # no run has named one yet
+        store.write(run, [], [Event(NOON, kind, detail)])
+        store.end(run, NOON, {}, "complete")
+        assert lost_end(store, folder) == ""
+    assert verified()[0] == 0
+    append(folder, control(at(2)))
+    assert verified()[0] == 0  # another one came since
+
+    shutil.rmtree(folder)
+    code, said = verified()
+    assert code == 1 and "a run went by entry 5 of the control record" in said
+    append(folder, control(), control(at(1)))  # begun anew, without the failure
+    assert verified()[0] == 1

@@ -74,8 +74,8 @@ def _by_slide(found: Accepted) -> Table:
         _row("Leukemic slides found benign", figures.missed, f"at most {percent(tier.bound)} ({tier.bound:.4f})"),
         _row("Specificity: benign slides found benign", right, _at_least(right)),
         _row("Slides refused by the gates, of all", refused, f"at most {percent(refused.upper)} ({refused.upper:.4f})"),
-        ("Leukemic slides undecided", str(figures.undecided_leukemic), "", ""),
-        ("Benign slides undecided", str(figures.undecided_benign), "", ""),
+        ("Undecided: leukemic slides", str(figures.undecided_leukemic), "", ""),
+        ("Undecided: benign slides", str(figures.undecided_benign), "", ""),
     ]
     return Table(("By slide", "Counted", "Share", "Exact one-sided bound, 95 %"), rows, numbers=(1, 2, 3))
 

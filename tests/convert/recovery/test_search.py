@@ -146,7 +146,9 @@ def test_diagnose_names_the_search_as_the_cure_and_finds_nothing_after_it(world,
 @pytest.mark.slow  # drawing 720 fields
 def test_without_images_drawn_fields_choose_and_nothing_is_fine_tuned(world, tmp_path) -> None:
     done = shell(
-        "convert", "quantize", "--int8", world / "hard" / "model.keras", "--search", "--out", tmp_path, "--json"
+        "convert",
+        *("quantize", "--int8", world / "hard" / "model.keras", "--search", "--out", tmp_path, "--json"),
+        timeout=600,
     )
     assert done.returncode in (0, 1, 3) and done.stdout.count("\n") == 1, done.stderr
     log = log_of(tmp_path / "hard-int8")

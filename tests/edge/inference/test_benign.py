@@ -20,6 +20,7 @@ _MAY_NAME_IT = {
     "models/data/published.py",
     "models/report/card.py",
     "edge/cameras/simulation/settings.py",
+    "edge/cameras/synthetic/laboratory.py",  # which recipe healthy slides are of
     "edge/cameras/synthetic/recipes.py",
     "edge/cameras/synthetic/smear.py",
 }

@@ -1,11 +1,15 @@
 """The `edge verify` command."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE
+
+if TYPE_CHECKING:
+    from edge.record.audit import VerifyReport
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,9 @@ class VerifyRequest:
             UsageError: there is no record in that folder.
         """
         from edge.commissioning.control.control_record import control_folder
-        from edge.commissioning.control.watch import lost_end
         from edge.commissioning.reference.record import reference_folder
         from edge.record import audit
         from edge.record.location import holds_record, require_record
-        from edge.record.store import Store
 
         inside = {"control": control_folder(self.store), "reference": reference_folder(self.store)}
         reports = {name: audit.verify(folder) for name, folder in inside.items() if holds_record(folder)}
@@ -40,14 +42,23 @@ class VerifyRequest:
             require_record(self.store)
             reports[""] = audit.verify(self.store)
             record, lines = {**reports[""].as_record(), **record}, [reports[""].text(), *lines]
-            with Store.open(self.store, read_only=True) as store:
-                if lost := lost_end(store, inside["control"]):
-                    record["controls_lost"] = lost
-                    lines.append(f"control record: {lost}")
+            if lost := self._lost_controls(reports, inside["control"]):
+                record["controls_lost"] = lost
+                lines.append(f"control record: {lost}")
         else:  # controls or reference fields were taken before the first run
             lines = [f"{self.store}: no record yet", *lines]
         sound = all(report.sound for report in reports.values()) and "controls_lost" not in record
         return Outcome(DONE if sound else ANSWER_IS_NO, record, "\n".join(lines))
+
+    def _lost_controls(self, reports: "Mapping[str, VerifyReport]", controls: Path) -> str:
+        """What of the controls that runs went by is not there; "" where a record cannot be read, which was said."""
+        from edge.commissioning.control.watch import lost_end
+        from edge.record.store import Store
+
+        if any(reports[name].head is None for name in ("", "control") if name in reports):
+            return ""
+        with Store.open(self.store, read_only=True) as store:
+            return lost_end(store, controls)
 
 
 def verify(store: str = "", json: bool = False) -> VerifyRequest:

@@ -4,6 +4,7 @@ __all__ = [
     "camera_lease",
     "charts",
     "control_record",
+    "expiry",
     "measures",
     "report",
     "series",

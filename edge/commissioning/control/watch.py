@@ -122,7 +122,8 @@ class ControlWatch:
 
 
 def lost_end(main: Store, controls: Path) -> str:
-    """What of the controls that the runs of a record went by is not there any more; "" where all of it is.
+    """What of the controls that the runs of a record went by is not there any more; "" where all of it is, and where
+    the control record is damaged, which whoever reads it finds.
 
     Args:
         main: the record of runs. controls: folder of the control record.
@@ -133,10 +134,12 @@ def lost_end(main: Store, controls: Path) -> str:
         return ""
     number = int(named[1])
     if (controls / DATABASE).exists():
-        with Store.open(controls, read_only=True) as store:
-            through = store.head().id
-            if number <= store.base().id or any(
-                row.digest.startswith(named[2]) for row in store.entries(after=number - 1, through=min(number, through))
-            ):
-                return ""
+        try:
+            with Store.open(controls, read_only=True) as store:
+                last_kept = min(number, store.head().id)
+                rows = store.entries(after=number - 1, through=last_kept)
+                if number <= store.base().id or any(row.digest.startswith(named[2]) for row in rows):
+                    return ""
+        except (StoreError, OSError):
+            return ""
     return f"a run went by entry {number} of the control record (digest {named[2]}...), which is not there"

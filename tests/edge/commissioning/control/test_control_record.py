@@ -208,3 +208,7 @@ def test_a_control_record_that_is_removed_or_begun_anew_is_missed(tmp_path, caps
     assert code == 1 and "a run went by entry 5 of the control record" in said
     append(folder, control(), control(at(1)))  # begun anew, without the failure
     assert verified()[0] == 1
+    (folder / "record.sqlite").write_bytes(b"no database")
+    with Store.open(tmp_path) as store:
+        assert lost_end(store, folder) == ""  # damaged, which its own readers say
+    assert verified()[0] == 1

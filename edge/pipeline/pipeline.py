@@ -277,22 +277,7 @@ class Pipeline:
         image = None if job.pixels is None else encode_png(job.pixels)
         self._give_back_frame(job)
         self._counter.add(**{"refused" if given.label is None else "classified": 1})
-        self._recorder.add(
-            Entry(
-                captured=job.at,
-                sequence=job.sequence,
-                source=job.source,
-                label=given.label,
-                reason=given.reason,
-                detail=given.detail,
-                probabilities=given.probabilities,
-                gates=given.gates,
-                tiles=given.tiles,
-                latency_ms={name: round(ms, 3) for name, ms in job.latency_ms.items()},
-                image=image,
-                image_suffix=".png",
-            )
-        )
+        self._recorder.add(Entry.of(given, job.at, job.sequence, job.source, job.latency_ms, image))
         if not self._every and self._counter.now().judged == self._frames:
             self.stop()
 

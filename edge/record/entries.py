@@ -11,6 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from edge.bundle.provenance import NOT_RECORDED, UNSIGNED, Provenance
 from edge.errors import StoreError
+from edge.inference.answer import Answer
 from edge.inference.tiles import Tiling
 from edge.record.chain import finite
 from edge.record.entry_parts import ControlSeries, ControlTarget, Image, ReferenceField
@@ -109,6 +110,35 @@ class Entry:
                 raise ValueError(f"tiles must be probabilities in 0..1, one a label; got {tile}")
         if not SUFFIX.fullmatch(self.image_suffix):
             raise ValueError(f"image_suffix must be like .png; got {self.image_suffix!r}")
+
+    @classmethod
+    def of(
+        cls,
+        answer: Answer,
+        captured: Instant,
+        sequence: int,
+        source: str,
+        milliseconds: Mapping[str, float],
+        image: bytes | None = None,
+    ) -> "Entry":
+        """What is recorded of a frame's answer.
+
+        Args:
+            milliseconds: by stage; kept to the microsecond. image: PNG, or None.
+        """
+        return cls(
+            captured=captured,
+            sequence=sequence,
+            source=source,
+            label=answer.label,
+            reason=answer.reason,
+            detail=answer.detail,
+            probabilities=answer.probabilities,
+            gates=answer.gates,
+            latency_ms={name: round(ms, 3) for name, ms in milliseconds.items()},
+            image=image,
+            tiles=answer.tiles,
+        )
 
 
 @dataclass(frozen=True)

@@ -108,21 +108,7 @@ def take_fields(
             answer = answer_field(judges.gates, judges.classifier, frame.pixels)
             milliseconds = {"capture": (captured - start) * 1e3, "answer": (perf_counter() - captured) * 1e3}
             said = licensed(answer, judges.licence)
-            entries.append(
-                Entry(
-                    captured=at,
-                    sequence=frame.sequence,
-                    source=frame.source,
-                    label=said.label,
-                    reason=said.reason,
-                    detail=said.detail,
-                    probabilities=answer.probabilities,
-                    gates=answer.gates,
-                    tiles=answer.tiles,
-                    latency_ms={name: round(ms, 3) for name, ms in milliseconds.items()},
-                    image=None,
-                )
-            )
+            entries.append(Entry.of(said, at, frame.sequence, frame.source, milliseconds))
             view = judges.measuring.view(contract.prepare(frame.pixels))
             numbers.append(numbers_of(view, novelty, answer, expected))
             progress.advance()

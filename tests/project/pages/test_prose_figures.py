@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ DATA, MEASURED = "explanation/data", "reference/measurements"
 EXPECTED, STUDY = "explanation/decision", "decision_study"
 AUDIT = "audit_published"
 SLIDES, DRAWN = "explanation/slides", "drawn_sites"
+OWN, RESIZE, SMALL = "how-to/convert-your-own-model", "resize", "sets.fields at 96x96"
+BY_KERAS = "right.trained on keras bilinear"
 BLOCKS = "schemes.blocks.pooled"
 DECISION = "models/trained/mobilenet_v2/contract"
 MOBILENET_ALONE, MOBILENET_BOTH, CUSTOM_ALONE, CUSTOM_BOTH = (
@@ -53,6 +56,11 @@ FIGURES = (  # page, words around the figure, record, path in it, format
     (SLIDES, "two fields a slide it accused {}, of", DRAWN, "falsely_accused_of_few_fields", "d"),
     (SLIDES, "refused at least {} % of any other's", DRAWN, "gates.others_least", "percent"),
     (SLIDES, "between none and {} %. The record", DRAWN, "gates.own_most", "percent"),
+    (OWN, "to 96x96, {} (5.2 %", RESIZE, f"{SMALL}.changed.count", "d"),
+    (OWN, "36 ({} %, 3.8 to 7.1)", RESIZE, f"{SMALL}.changed.share", "percent"),
+    (OWN, "got the device's, and {} instead", RESIZE, f"{SMALL}.{BY_KERAS}.judged on contract.count", "d"),
+    (OWN, "instead of {} were named", RESIZE, f"{SMALL}.{BY_KERAS}.judged on keras bilinear.count", "d"),
+    (OWN, "device's pixels named {}.", RESIZE, f"{SMALL}.right.trained on contract.judged on contract.count", "d"),
     (MEASURED, "{} times as fast for MobileNetV2", "mobilenet_v2-int8", "latency.ratio", ".1f"),
     (MEASURED, "and {} times for the custom CNN in", "custom_cnn-int8", "latency.ratio", ".1f"),
     (MEASURED, "1x1 convolutions gain {} times", "kernel_benchmark", "layers.1x1.ratio", ".1f"),
@@ -89,6 +97,44 @@ def shown(value: float, form: str) -> str:
 def test_a_figure_in_a_sentence_is_the_record_s(page: str, words: str, name: str, path: str, form: str) -> None:
     text = " ".join((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8").split())
     assert words.format(shown(value_in(name, path), form)) in text
+
+
+def test_the_table_of_the_published_set_as_a_foreign_site_is_its_record() -> None:
+    page = (ROOT / "docs" / "decisions" / "0038-adaptation.md").read_text(encoding="utf-8")
+    found = json.loads(record_file("adaptation_published").read_text(encoding="utf-8"))
+    ways = {
+        "other field groups": "field_groups",
+        "other blocks of file numbers": "blocks",
+        "the same, six colours alone": "six_colours_by_blocks",
+    }
+    for words, key in ways.items():
+        for row in found[key]:
+            mean, low, high = (shown(row["right"][part], "percent") for part in ("mean", "low", "high"))
+            sick, well = (shown(row[part]["mean"], "percent") for part in ("sensitivity", "specificity"))
+            line = f"| {row['fields_a_class']} | {words} | {mean} ({low} to {high}) | {sick} | {well} |"
+            assert line in page
+    assert len(re.findall(r"^\| \d+ \|", page, flags=re.MULTILINE)) == sum(len(found[key]) for key in ways.values())
+
+
+def test_the_table_of_registration_is_its_record() -> None:
+    page = (ROOT / "docs" / "decisions" / "0037-collect.md").read_text(encoding="utf-8")
+    found = json.loads(record_file("registration").read_text(encoding="utf-8"))
+    columns = [each["by_share"] for each in found["altered"].values()]
+    plain = found["plain_phase_correlation"]
+    columns.append(plain.get("by_share", plain))
+    shares = {
+        "5 to 10 %": "5% to 10%",
+        "10 to 20 %": "10% to 20%",
+        "20 to 40 %": "20% to 40%",
+        "more than 40 %": "40% to 100%",
+        "2 to 5 %": "2% to 5%",
+        "nothing": "none",
+    }
+    for words, share in shares.items():
+        cells = " | ".join(f"{column[share]['found']} of {column[share]['pairs']}" for column in columns)
+        assert f"| {words} | {cells} |" in page
+    across = found["altered"]["none"]["across_slides"]
+    assert f"Of {across['pairs']} pairs of different slides {across['merged']} were merged." in page
 
 
 def test_another_figure_would_be_found() -> None:

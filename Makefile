@@ -61,9 +61,10 @@ $(STAMP): requirements/dev.lock pyproject.toml
 
 # For maintainers, with uv: resolves for Python 3.11 to 3.13, x86-64 and aarch64.
 lock:
-	for extra in dev device; do \
-	  uv pip compile --quiet --universal --python-version 3.11 --extra $$extra --generate-hashes --no-header \
-	    --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements/$$extra.lock; done
+	for extras in dev device device,page; do \
+	  uv pip compile --quiet --universal --python-version 3.11 --extra $$(echo $$extras | sed 's/,/ --extra /') \
+	    --generate-hashes --no-header --no-emit-index-url --no-emit-find-links pyproject.toml \
+	    -o requirements/$${extras#device,}.lock; done
 
 clean:
 	rm -rf $(VENV) build *.egg-info

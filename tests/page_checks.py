@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from jinja2 import Environment
 
-from edge.page import rendering
+from edge.page.html import rendering
 
 SCRIPT = "<script>alert('&')</script>"
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"

@@ -8,8 +8,8 @@ from convert.acceptance.verdict import Counted
 from edge import RESEARCH_USE_ONLY
 from edge.bundle.acceptance import RATES, percent, slides_needed
 from edge.inference.licence import RULE_IN_WORDS
-from edge.page.rendering import render_page
-from edge.page.values import Table
+from edge.page.html.rendering import render_page
+from edge.page.html.values import Table
 
 _LISTED_SLIDES = 1000
 

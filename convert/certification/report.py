@@ -21,8 +21,8 @@ from convert.parity.comparison import Changed, Parity
 from convert.recovery.search_log import SearchLog
 from edge.bundle.certified_policy import laxer_policy
 from edge.inference.benign import as_labels, in_words
-from edge.page.rendering import render_page
-from edge.page.values import Picture, Table
+from edge.page.html.rendering import render_page
+from edge.page.html.values import Picture, Table
 from models.report.figure_style import render
 from models.report.figures import confusion_figure, drift_figure, intervals_figure, reliability_figure
 from models.statistics.formatting import careful_percent, safety_count

@@ -1,7 +1,7 @@
 """The tables of a search for the int8 file, for the certificate's page: every trial, and what the test part said."""
 
 from convert.recovery.search_log import SearchLog
-from edge.page.values import Table
+from edge.page.html.values import Table
 from models.statistics.formatting import careful_percent
 
 

@@ -3,8 +3,8 @@
 from msgspec import UnsetType
 
 from convert.diagnosis.record import CauseRecord, DiagnosisRecord, LayerRecord
-from edge.page.rendering import render_page
-from edge.page.values import Picture, Table
+from edge.page.html.rendering import render_page
+from edge.page.html.values import Picture, Table
 
 WORST_SHOWN = 8
 NOTICE = "Research use only: not for diagnosis."

@@ -2,8 +2,8 @@
 
 from convert.pareto.record import Comparison, EdgeTpu
 from edge.inference.runtime.arithmetic import named
-from edge.page.rendering import render_page
-from edge.page.values import Picture, Table
+from edge.page.html.rendering import render_page
+from edge.page.html.values import Picture, Table
 from models.statistics.formatting import safety_count
 
 NOTICE = "Research use only: not for diagnosis."

@@ -23,7 +23,7 @@ from typing import Any, NoReturn, Protocol
 from edge.commands.terminal.fire_text import plain_help, usage_line
 from edge.commands.terminal.log import show_log
 from edge.errors import DONE, MACHINE_LACKS, WRONG_REQUEST, LeukoscopeError, UsageError
-from edge.pipeline.sd_notify import Notifier
+from edge.instrument.pipeline.sd_notify import Notifier
 from edge.system.interrupts import ignored, unwind_on_sigterm
 from edge.system.line_writer import LineWriter
 from edge.system.media import os_errors

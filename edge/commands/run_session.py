@@ -34,13 +34,13 @@ from edge.errors import (
     UpdateError,
 )
 from edge.inference.licence import RULE
-from edge.pipeline.counters import Counts
-from edge.pipeline.housekeeping import Housekeeping
-from edge.pipeline.pipeline import Pipeline
-from edge.pipeline.recorder import Recorder
-from edge.pipeline.sd_notify import Notifier
-from edge.pipeline.tuning import tune_process
-from edge.pipeline.watchdog import Watchdog
+from edge.instrument.pipeline.counters import Counts
+from edge.instrument.pipeline.housekeeping import Housekeeping
+from edge.instrument.pipeline.pipeline import Pipeline
+from edge.instrument.pipeline.recorder import Recorder
+from edge.instrument.pipeline.sd_notify import Notifier
+from edge.instrument.pipeline.tuning import tune_process
+from edge.instrument.pipeline.watchdog import Watchdog
 from edge.record.image_sampling import ImageSampler
 from edge.record.store import Store
 from edge.serving.boot import Start, start
@@ -51,12 +51,12 @@ from edge.serving.selftest_schedule import DailySelfTest, record_failure
 from edge.serving.serve import RESEARCH_USE, Served, serve
 from edge.serving.slot_watch import SlotWatch
 from edge.serving.trust_watch import TrustWatch
+from edge.serving.update.slots import Slots, default_slots
 from edge.settings.profile import Settings
 from edge.system.clock import Clock
 from edge.system.interrupts import stop_on
 from edge.system.line_writer import LineWriter
 from edge.system.wording import counted
-from edge.update.slots import Slots, default_slots
 
 _log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from edge.diagnostics import board, camera_setup, cameras, coral, selftest, slots, software, storage, trust
-from edge.diagnostics.control import state
+from edge.diagnostics import control as state
 from edge.inference.runtime.runtimes import RUNTIMES
 from edge.serving.isolation import examine
 from edge.system.machine import Finding, Machine, Probe

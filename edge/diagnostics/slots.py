@@ -12,8 +12,8 @@ def slots(machine: Machine) -> Sequence[Finding]:
     from edge.bundle.provenance import BY_LAXER_POLICY, ON_SYNTHETIC
     from edge.bundle.trusted import TrustedKeys
     from edge.errors import LeukoscopeError
-    from edge.update.slots import Slots, default_slots
-    from edge.update.status import status
+    from edge.serving.update.slots import Slots, default_slots
+    from edge.serving.update.status import status
 
     try:
         found = status(Slots(default_slots()), TrustedKeys.load(machine.keys))

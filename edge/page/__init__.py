@@ -1,3 +1,3 @@
-"""HTML pages: the Jinja environment, the base page with its content policy, one stylesheet, and macros."""
+"""The page: a process of its own that serves the bench in a browser, and the HTML that every report is made of."""
 
-__all__ = ["rendering", "values"]
+__all__ = []

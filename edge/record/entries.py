@@ -14,7 +14,8 @@ from edge.errors import StoreError
 from edge.inference.answer import Answer
 from edge.inference.tiles import Tiling
 from edge.record.chain import finite
-from edge.record.entry_parts import ControlSeries, ControlTarget, Image, ReferenceField
+from edge.record.entry_parts import ControlSeries, ControlTarget, EntryBody, Image, ReferenceField, moment
+from edge.record.slide_entries import CommandBody, CorrectionBody, SlideBody
 from edge.system.clock import Instant
 
 SLIDE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # begins with a letter or digit: never "..", never hidden
@@ -81,6 +82,8 @@ class Entry:
         gates: measured value by gate. latency_ms: milliseconds by stage.
         image: the encoded image to be kept, or None. image_suffix: ".png".
         tiles: the network's own outputs of each tile, one number a label, 0..1, as `Verdict.tiles`; None without tiles.
+        seen: the field of the slide, counted before, that this one shows again in part; such a one is not counted.
+        asked_by: who asked for this frame to be judged; "" where nobody did.
 
     >>> Entry(Instant(0, 0, None), 1, "", "Pre", None, None, (0.1, 0.9), {"focus": 31.0}, {"invoke": 4.1}, None).label
     'Pre'
@@ -98,6 +101,8 @@ class Entry:
     image: bytes | None
     image_suffix: str = ".png"
     tiles: tuple[tuple[float, ...], ...] | None = None
+    seen: int | None = None
+    asked_by: str = ""
 
     def __post_init__(self) -> None:
         if (self.label is None) == (self.reason is None):
@@ -178,18 +183,9 @@ def require_slide(slide: str) -> None:
         raise ValueError(f"slide must be 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit; got {slide!r}")
 
 
-class _Body(Struct, frozen=True, kw_only=True, tag_field="type"):
-    """When: by the wall clock, in nanoseconds and as text; by the monotonic clock; was the wall clock synchronized."""
-
-    utc_ns: int
-    utc: str = ""
-    monotonic_ns: int = 0
-    synchronized: bool | None = None
-
-
-class VerdictBody(_Body, frozen=True, kw_only=True, tag="verdict"):
+class VerdictBody(EntryBody, frozen=True, kw_only=True, tag="verdict"):
     """A verdict: an `Entry` as it is stored. Gates and latencies that were no finite number are None; without tiles
-    there is no key `tiles`.
+    there is no key `tiles`, and so with `seen` and `asked_by`.
 
     >>> entry = Entry(Instant(0, 0, None), 1, "", "Pre", None, None, (0.1, 0.9), {"focus": float("nan")}, {}, None)
     >>> verdict_body(1, "s1", 1, entry, None).gates
@@ -209,9 +205,11 @@ class VerdictBody(_Body, frozen=True, kw_only=True, tag="verdict"):
     latency_ms: dict[str, float | None]
     image: Image | None
     tiles: tuple[tuple[float, ...], ...] | UnsetType = UNSET
+    seen: int | UnsetType = UNSET
+    asked_by: str | UnsetType = UNSET
 
 
-class EventBody(_Body, frozen=True, kw_only=True, tag="event"):
+class EventBody(EntryBody, frozen=True, kw_only=True, tag="event"):
     """An event of a run, or of the record itself (no run, no slide). Without numbers there is no key `measures`.
 
     >>> event_body(None, None, Event(Instant(0, 0, None), "swept", "1 image moved")).run is None
@@ -225,7 +223,7 @@ class EventBody(_Body, frozen=True, kw_only=True, tag="event"):
     measures: dict[str, float] | UnsetType = UNSET
 
 
-class EndBody(_Body, frozen=True, kw_only=True, tag="end"):
+class EndBody(EntryBody, frozen=True, kw_only=True, tag="end"):
     """The entry that ends a run; a run that was killed has none.
 
     >>> EndBody(run=1, slide="s1", **moment(Instant(0, 0, None)), counters={"stored": 9}, why="complete").counters
@@ -238,7 +236,7 @@ class EndBody(_Body, frozen=True, kw_only=True, tag="end"):
     why: str
 
 
-class PrunedBody(_Body, frozen=True, kw_only=True, tag="pruned"):
+class PrunedBody(EntryBody, frozen=True, kw_only=True, tag="pruned"):
     """The checkpoint that retention leaves: where the chain begins now, and the run that goes on across it.
 
     Attributes:
@@ -256,7 +254,7 @@ class PrunedBody(_Body, frozen=True, kw_only=True, tag="pruned"):
     why: str
 
 
-class ControlBody(_Body, frozen=True, kw_only=True, tag="control"):
+class ControlBody(EntryBody, frozen=True, kw_only=True, tag="control"):
     """A control of a control slide, at the end of the run whose verdicts are its fields.
 
     Attributes:
@@ -282,9 +280,9 @@ class ControlBody(_Body, frozen=True, kw_only=True, tag="control"):
     outcome: Literal["passed", "failed", "baseline"]
     number: int
     baseline: int
-    targets: dict[str, ControlTarget] = {}
-    broken: dict[str, tuple[str, ...]] = {}
-    checks: dict[str, str] = {}
+    targets: dict[str, ControlTarget] = msgspec.field(default_factory=dict)
+    broken: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    checks: dict[str, str] = msgspec.field(default_factory=dict)
     boot: str = ""
 
     @property
@@ -293,7 +291,7 @@ class ControlBody(_Body, frozen=True, kw_only=True, tag="control"):
         return self.outcome != "failed"
 
 
-class ReferenceBody(_Body, frozen=True, kw_only=True, tag="reference"):
+class ReferenceBody(EntryBody, frozen=True, kw_only=True, tag="reference"):
     """A reference field, whose image is always kept.
 
     >>> field = ReferenceField("healthy", "monday", "uvc:0", 7, (640, 480), "relative", "leukoscope 1")
@@ -339,7 +337,18 @@ class RunBody(RunInfo, frozen=True, kw_only=True, tag_field="type", tag="run"):
         )
 
 
-Body = RunBody | VerdictBody | EventBody | EndBody | PrunedBody | ControlBody | ReferenceBody
+Body = (
+    RunBody
+    | VerdictBody
+    | EventBody
+    | EndBody
+    | PrunedBody
+    | ControlBody
+    | ReferenceBody
+    | SlideBody
+    | CorrectionBody
+    | CommandBody
+)
 
 
 def read_body(text: str) -> Body:
@@ -376,14 +385,6 @@ def verdict_body(run: int, slide: str, field: int, entry: Entry, image: Image | 
         latency_ms={name: finite(value) for name, value in entry.latency_ms.items()},
         image=image,
         tiles=UNSET if entry.tiles is None else tuple(tuple(float(p) for p in tile) for tile in entry.tiles),
+        seen=UNSET if entry.seen is None else entry.seen,
+        asked_by=entry.asked_by or UNSET,
     )
-
-
-def moment(at: Instant) -> dict[str, Any]:
-    """The keys of every body that say when."""
-    return {
-        "utc": at.utc,
-        "utc_ns": at.utc_ns,
-        "monotonic_ns": at.monotonic_ns,
-        "synchronized": at.synchronized,
-    }

@@ -1,8 +1,10 @@
-"""Parts of entries: the image that was kept, and what controls and reference fields say."""
+"""Parts of entries: when, the image that was kept, and what controls and reference fields say."""
 
 from typing import Any
 
 from msgspec import Struct
+
+from edge.system.clock import Instant
 
 
 class Image(Struct, frozen=True):
@@ -83,3 +85,22 @@ class ReferenceField(Struct, frozen=True, omit_defaults=True):
     simulated: bool = False
     source: str = ""
     measures: dict[str, float | None] = {}
+
+
+class EntryBody(Struct, frozen=True, kw_only=True, tag_field="type"):
+    """When: by the wall clock, in nanoseconds and as text; by the monotonic clock; was the wall clock synchronized."""
+
+    utc_ns: int
+    utc: str = ""
+    monotonic_ns: int = 0
+    synchronized: bool | None = None
+
+
+def moment(at: Instant) -> dict[str, Any]:
+    """The keys of every body that say when."""
+    return {
+        "utc": at.utc,
+        "utc_ns": at.utc_ns,
+        "monotonic_ns": at.monotonic_ns,
+        "synchronized": at.synchronized,
+    }

@@ -18,11 +18,11 @@ from edge.record.entries import (
     ReferenceBody,
     VerdictBody,
     event_body,
-    moment,
     read_body,
 )
-from edge.record.entry_parts import Image
+from edge.record.entry_parts import Image, moment
 from edge.record.reader import KnownTime, Row
+from edge.record.slide_entries import CorrectionBody
 from edge.record.store import Store, Transaction
 from edge.system.clock import Instant
 from edge.system.wording import counted
@@ -211,7 +211,11 @@ class _Ages:
         known = self._next_known(row.id)
         if known is None:
             return None
-        same_run = not isinstance(body, PrunedBody | ReferenceBody) and body.run is not None and body.run == known.run
+        same_run = (
+            not isinstance(body, PrunedBody | ReferenceBody | CorrectionBody)
+            and body.run is not None
+            and body.run == known.run
+        )
         return known.utc_ns - max(0, known.monotonic_ns - body.monotonic_ns) if same_run else known.utc_ns
 
     def _next_known(self, after: int) -> KnownTime | None:

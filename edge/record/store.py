@@ -28,10 +28,9 @@ from edge.record.entries import (
     RunInfo,
     Stored,
     event_body,
-    moment,
     verdict_body,
 )
-from edge.record.entry_parts import Image, ReferenceField
+from edge.record.entry_parts import Image, ReferenceField, moment
 from edge.record.images import IMAGES
 from edge.record.reader import CHUNK, Head, Reader, Row, head_of
 from edge.record.schema import DATABASE, connect, create, narrowed, roll_back

@@ -4,7 +4,7 @@
 |---|---|
 | a bundle that was confirmed | it |
 | one on trial | it, and the start is noted first, so that the next one knows of it |
-| one on trial whose earlier start did not end cleanly (`edge.update.trial`) | the other slot, switched to |
+| one on trial whose earlier start did not end cleanly (`edge.serving.update.trial`) | the other slot, switched to |
 | one that does not verify, or answers otherwise than certified | the other slot, in this same start |
 | both are bad | nothing: one line, exit code 1; the shipped bundle does not stand in for them |
 | all verify and all answer otherwise than certified | nothing, likewise: this machine fails its self-test |
@@ -19,9 +19,9 @@ from msgspec.structs import replace
 
 from edge.errors import MACHINE_LACKS, GoldenMismatchError, LeukoscopeError, SettingsError, UpdateError
 from edge.serving.serve import Served
-from edge.update.slots import Place, Slots
-from edge.update.state import NO_STATE, SLOTS, Rejected, State
-from edge.update.trial import MOST_BOOTS, RunningTrial, boot_id, held_against
+from edge.serving.update.slots import Place, Slots
+from edge.serving.update.state import NO_STATE, SLOTS, Rejected, State
+from edge.serving.update.trial import MOST_BOOTS, RunningTrial, boot_id, held_against
 
 _log = logging.getLogger(__name__)
 

@@ -20,10 +20,10 @@ from edge.inference.gates.base import Gates
 from edge.inference.licence import Licence
 from edge.inference.runtime.interpreters import Interpreter, open_interpreter
 from edge.serving.licensing import ANYWHERE, GATES_OFF, expired, licence_of, under_setup
+from edge.serving.update.slots import Slots, default_slots
 from edge.settings.model import ModelSettings
 from edge.settings.site import SiteSettings
 from edge.settings.trusted_keys import machine_keys
-from edge.update.slots import Slots, default_slots
 
 _log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from edge.errors import GoldenMismatchError, LeukoscopeError, UpdateError
 from edge.serving.boot import Start
-from edge.update.slots import Place, Slots
+from edge.serving.update.slots import Place, Slots
 
 _log = logging.getLogger(__name__)
 

@@ -109,7 +109,7 @@ class TrustSettings:
 
 @dataclass(frozen=True)
 class UpdateSettings:
-    """[update]. `root` None is `edge.update.repository.DEFAULT_ROOT`; "" for what is left out.
+    """[update]. `root` None is `edge.serving.update.repository.DEFAULT_ROOT`; "" for what is left out.
 
     >>> parse({"update": {"source": "/media/stick"}}).update.source
     '/media/stick'

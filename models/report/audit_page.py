@@ -9,8 +9,8 @@ import numpy as np
 
 from edge.inference.contract import Pixels
 from edge.inference.images import read_image
-from edge.page.rendering import render_page
-from edge.page.values import Picture, Table
+from edge.page.html.rendering import render_page
+from edge.page.html.values import Picture, Table
 from models.data.dataset import ImageSet, Sample
 from models.data.shortcut_probe import PATCH, REGIONS, SIDE
 from models.report.figure_style import GREY, ORANGE, SERIES, render

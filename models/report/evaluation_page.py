@@ -16,8 +16,8 @@ from edge.inference.benign import as_labels, in_words
 from edge.inference.gates.gates_file import GatesFile
 from edge.inference.gates.novelty import NAME as NOVELTY
 from edge.inference.gates.quality import QUALITY
-from edge.page.rendering import render_page
-from edge.page.values import Picture, Table
+from edge.page.html.rendering import render_page
+from edge.page.html.values import Picture, Table
 from models.decision.abstention_record import AbstentionRecord
 from models.decision.decision_record import DecisionRecord
 from models.evaluation.counterfactuals import CounterfactualRecord

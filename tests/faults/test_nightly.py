@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edge.record.export import export
+from edge.record.exports.export import export
 from edge.record.retention import Retention, apply
 from edge.record.store import Store
 from tests.edge.record.records import fill, later, tamper

@@ -10,7 +10,7 @@ import pytest
 from edge.cli import COMMANDS
 from edge.commands.command_line import main
 from edge.record.audit import verify
-from edge.record.export import export
+from edge.record.exports.export import export
 from edge.system import durable
 from edge.system.media import ejection, mounts
 from edge.system.media.ejection import eject

@@ -31,7 +31,7 @@ class Bundles:
     @staticmethod
     def inside(which: str) -> str:
         """A bundle's folder as a machine sees it."""
-        from tests.edge.update.world import NAME
+        from tests.edge.serving.update.world import NAME
 
         return f"{INSIDE}/{which}/{NAME}"
 
@@ -44,7 +44,7 @@ def signed_bundles() -> Bundles:
 
 
 def _make(target: Path) -> None:
-    from tests.edge.update.world import NAME, write_bundle
+    from tests.edge.serving.update.world import NAME, write_bundle
 
     def convert(*words: str) -> None:
         subprocess.run([str(Path(sys.executable).with_name("convert")), *words], check=True, capture_output=True)

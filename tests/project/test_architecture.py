@@ -50,7 +50,7 @@ def test_names_in_the_page_exist() -> None:
     assert len(dotted) > 20 and len(paths) > 20
     assert not {name for name in dotted if missing(name)}
     assert not {path for path in paths if "NAME" not in path and not (ROOT / path).exists()}
-    assert missing("edge.pipeline.pipeline.NoSuchThing") and missing("edge.no_room.module")
+    assert missing("edge.instrument.pipeline.pipeline.NoSuchThing") and missing("edge.no_room.module")
 
 
 def test_implied_arrows_are_left_out_of_the_picture(house: House) -> None:

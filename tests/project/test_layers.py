@@ -66,14 +66,14 @@ def test_heavy_imports_live_inside_functions(package: str) -> None:
 BEYOND = {
     "edge/bundle/keys.py": {"cryptography", "securesystemslib"},
     "edge/bundle/envelope.py": {"securesystemslib"},
-    "edge/update/fetch.py": {"tuf", "urllib3"},
-    "edge/update/repository.py": {"tuf"},
+    "edge/serving/update/fetch.py": {"tuf", "urllib3"},
+    "edge/serving/update/repository.py": {"tuf"},
     "edge/inference/runtime/interpreters.py": {"tensorflow"},
     "edge/cameras/picamera2.py": {"picamera2", "libcamera"},
-    "edge/page/rendering.py": {"jinja2"},
+    "edge/page/html/rendering.py": {"jinja2"},
     "edge/diagnostics/cameras.py": {"picamera2", "libcamera"},
     "edge/diagnostics/benchmark/figure.py": {"matplotlib"},
-    "edge/diagnostics/control/figure.py": {"matplotlib"},
+    "edge/page/control_report/figure.py": {"matplotlib"},
     "edge/diagnostics/benchmark/timing.py": {"mediapipe"},
 }
 

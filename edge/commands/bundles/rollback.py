@@ -10,7 +10,7 @@ from edge.errors import DONE
 from edge.system.option_values import optional_path
 
 if TYPE_CHECKING:
-    from edge.update.sandboxed_selftest import Proof
+    from edge.serving.update.sandboxed_selftest import Proof
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class RollbackRequest:
 
     def execute(self) -> Outcome:
         """Switch; UpdateError (1) where there is nothing good to go back to."""
-        from edge.update.slots import Slots
-        from edge.update.updater import roll_back
+        from edge.serving.update.slots import Slots
+        from edge.serving.update.updater import roll_back
 
         now, before = roll_back(Slots(self.slots), self.proof, why=self.why)
         record = {"action": "rolled_back", "current": str(now), "before": str(before) if before else None}
@@ -58,8 +58,8 @@ def rollback(
         trusted: folder of trusted keys; the profile's, or the machine's own, when left out.
         json: print one JSON object.
     """
+    from edge.serving.update.slots import slots_folder
     from edge.settings.profile import load
-    from edge.update.slots import slots_folder
 
     settings = load(optional_path(config)).with_options(trusted=trusted)
     proof = proof_as_served(settings, config, allow_unsigned)

@@ -10,7 +10,7 @@ from edge.system.option_values import optional_path
 from edge.system.streams import one_line
 
 if TYPE_CHECKING:
-    from edge.update.status import SlotsStatus, SlotStatus
+    from edge.serving.update.status import SlotsStatus, SlotStatus
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class SlotsRequest:
         from msgspec import to_builtins
 
         from edge.bundle.trusted import TrustedKeys
-        from edge.update.slots import Slots
-        from edge.update.status import status
+        from edge.serving.update.slots import Slots
+        from edge.serving.update.status import status
 
         found = status(Slots(self.slots), TrustedKeys.load(self.keys), allow_unsigned=self.allow_unsigned)
         code = ANSWER_IS_NO if found.populated and not found.sound else DONE
@@ -53,8 +53,8 @@ def slots(
         allow_unsigned: take a bundle that no key trusted here signed for sound.
         json: print one JSON object.
     """
+    from edge.serving.update.slots import slots_folder
     from edge.settings.profile import load
-    from edge.update.slots import slots_folder
 
     settings = load(optional_path(config)).with_options(trusted=trusted)
     return SlotsRequest(slots_folder(slots), settings.trust.keys, allow_unsigned, json)

@@ -13,11 +13,11 @@ from edge.system.streams import one_line
 
 if TYPE_CHECKING:
     from edge.bundle.bundle import Bundle
+    from edge.serving.update.candidates import Candidate
+    from edge.serving.update.sandboxed_selftest import Proof
+    from edge.serving.update.slots import Slots
+    from edge.serving.update.updater import Done
     from edge.settings.profile import Settings
-    from edge.update.candidates import Candidate
-    from edge.update.sandboxed_selftest import Proof
-    from edge.update.slots import Slots
-    from edge.update.updater import Done
 
 _log = logging.getLogger(__name__)
 
@@ -53,10 +53,10 @@ class UpdateRequest:
         """
         from edge.bundle.provenance import BY_LAXER_POLICY, ON_SYNTHETIC
         from edge.bundle.trusted import TrustedKeys
-        from edge.update.candidates import Terms
-        from edge.update.slots import Slots
-        from edge.update.sources import is_repository
-        from edge.update.updater import QUIET, QUIET_IN_A_REPOSITORY, update
+        from edge.serving.update.candidates import Terms
+        from edge.serving.update.slots import Slots
+        from edge.serving.update.sources import is_repository
+        from edge.serving.update.updater import QUIET, QUIET_IN_A_REPOSITORY, update
 
         slots, trust = Slots(self.slots), TrustedKeys.load(self.settings.trust.keys)
         for warning in trust.warnings:
@@ -90,14 +90,14 @@ class UpdateRequest:
         licence_of(bundle, self.settings.site)
 
     def _candidates(self, name: str) -> "Iterable[Candidate]":
+        from edge.serving.update.rollout import device_id
+        from edge.serving.update.sources import find, is_repository
         from edge.system.clock import kernel_synchronized
-        from edge.update.rollout import device_id
-        from edge.update.sources import find, is_repository
 
         if not is_repository(self.source):
             return find(self.source)
         try:
-            from edge.update.repository import Repository, bootstrap_root, offered
+            from edge.serving.update.repository import Repository, bootstrap_root, offered
         except ImportError as error:
             raise UpdateSourceError(
                 f"a repository needs tuf ({error}): pip install '.[device]' in a clone of Leukoscope"
@@ -144,8 +144,8 @@ def update(
         json: print one JSON object.
     """
     from edge.bundle.statement import BUNDLE_NAME
+    from edge.serving.update.slots import slots_folder
     from edge.settings.profile import load
-    from edge.update.slots import slots_folder
 
     settings = load(optional_path(config)).with_options(trusted=trusted)
     source = source or settings.update.source
@@ -171,7 +171,7 @@ def update(
 
 def proof_as_served(settings: "Settings", config: str, allow_unsigned: bool) -> "Proof":
     """The self-test of a new bundle with the profile, keys and interpreter that the service has."""
-    from edge.update.sandboxed_selftest import Proof
+    from edge.serving.update.sandboxed_selftest import Proof
 
     keys = settings.trust.keys
     return Proof(

@@ -36,7 +36,8 @@ class ExportRequest:
         from msgspec import to_builtins
 
         from edge.commissioning.control.control_record import control_folder
-        from edge.record import export, export_folder
+        from edge.record.exports import export
+        from edge.record.exports import folder as export_folder
         from edge.record.location import require_record
         from edge.system.media.ejection import eject
 
@@ -89,7 +90,7 @@ class ReferenceExportRequest:
         from msgspec import to_builtins
 
         from edge.commissioning.reference.export import export_references
-        from edge.record import export_folder
+        from edge.record.exports import folder as export_folder
         from edge.system.media.ejection import eject
 
         drive = export_folder.drive_of(self.store, self.to) if self.eject else None

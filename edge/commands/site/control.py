@@ -345,7 +345,7 @@ def _require_drawing() -> None:
 
 def _write_charts(controls: Sequence["ControlBody"], slide: str, folder: Path) -> None:
     from edge.commissioning.control.charts import slides_of
-    from edge.diagnostics.control.page import write
+    from edge.page.control_report.page import write
 
     for path in write(slides_of(controls, slide), folder):
         _log.info(f"{path} written")

@@ -21,7 +21,8 @@ from edge.inference.classifier import Classifier
 from edge.inference.contract import Pixels
 from edge.inference.gates.base import Gates
 from edge.inference.licence import UNBOUND, Licence
-from edge.record.entries import ControlBody, Entry, RunInfo, moment
+from edge.record.entries import ControlBody, Entry, RunInfo
+from edge.record.entry_parts import moment
 from edge.record.store import Store
 from edge.system.clock import Clock, Instant, boot_id
 from edge.system.progress import Progress

@@ -14,7 +14,7 @@ from edge.errors import StoreError, UsageError
 from edge.record.audit import VerifyReport, verify
 from edge.record.chain import ChainEnd
 from edge.record.entries import ReferenceBody
-from edge.record.export_folder import SUMS, Sums, check_target, new_folder, warn_of_target
+from edge.record.exports.folder import SUMS, Sums, check_target, new_folder, warn_of_target
 from edge.record.reader import Row
 from edge.record.store import Store
 from edge.system.clock import Clock

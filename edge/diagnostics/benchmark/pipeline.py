@@ -17,8 +17,8 @@ from edge.errors import StoreError
 from edge.inference.contract import Pixels
 from edge.inference.gates.base import GateReport, Gates
 from edge.inference.tiles import Tiling
-from edge.pipeline.pipeline import Pipeline
-from edge.pipeline.recorder import Recorder
+from edge.instrument.pipeline.pipeline import Pipeline
+from edge.instrument.pipeline.recorder import Recorder
 from edge.record.entries import Entry, Event, RunInfo, Stored
 from edge.record.image_sampling import ImageSampler
 from edge.record.store import Store

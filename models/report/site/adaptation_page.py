@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from edge import RESEARCH_USE_ONLY
 from edge.inference.benign import as_labels, in_words
 from edge.inference.contract import InputContract
-from edge.page.rendering import render_page
-from edge.page.values import Picture, Table
+from edge.page.html.rendering import render_page
+from edge.page.html.values import Picture, Table
 from models.adaptation.adaptation_record import FIT, AdaptationRecord, Method
 from models.report.figure_style import render
 from models.report.site.adaptation_figures import curve_figure, slides_figure

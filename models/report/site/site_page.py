@@ -1,8 +1,8 @@
 """The page of a site's audit, one self-contained HTML file; no image of the site is on it."""
 
 from edge import RESEARCH_USE_ONLY
-from edge.page.rendering import render_page
-from edge.page.values import Picture, Table
+from edge.page.html.rendering import render_page
+from edge.page.html.values import Picture, Table
 from models.report.figure_style import render
 from models.report.site.giveaways_figure import giveaways_figure
 from models.site.audit_record import SLIDES, SiteAudit, Told

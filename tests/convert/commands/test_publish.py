@@ -15,11 +15,11 @@ from tuf.api.metadata import Metadata, Root, Timestamp
 from convert.cli import COMMANDS
 from edge.commands.command_line import main
 from edge.errors import UpdateError
-from edge.update.candidates import Candidate
-from edge.update.repository import Repository, offered
-from edge.update.rollout import position
-from tests.edge.update.server import serving
-from tests.edge.update.world import NAME, World, world_of, write_bundle
+from edge.serving.update.candidates import Candidate
+from edge.serving.update.repository import Repository, offered
+from edge.serving.update.rollout import position
+from tests.edge.serving.update.server import serving
+from tests.edge.serving.update.world import NAME, World, world_of, write_bundle
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from edge.record.audit import verify
 from edge.system.machine import Machine
 from tests.edge.bundle.officer import Bench
 from tests.edge.record.records import ask
-from tests.edge.update.world import NAME
+from tests.edge.serving.update.world import NAME
 
 SHARP = "sim:Early?motion=0&focus_drift=0&empty=0&fps=200"
 SHIPPED_POLICY = Policy.default().to_record()

@@ -19,7 +19,7 @@ from edge.settings.model import ModelSettings
 from edge.system.machine import Machine
 from tests.edge.bundle.officer import Bench
 from tests.edge.record.records import ask, fill
-from tests.edge.update.world import NAME
+from tests.edge.serving.update.world import NAME
 from tests.signing import SHIPPED
 
 SHARP = "sim:Early?motion=0&focus_drift=0&empty=0&fps=200"

@@ -18,8 +18,8 @@ from edge.cameras.base import CameraSettings
 from edge.cameras.supervised import SupervisedCamera
 from edge.inference.classifier import Classifier, Verdict
 from edge.inference.contract import Pixels
-from edge.pipeline.pipeline import Pipeline
-from edge.pipeline.recorder import Recorder
+from edge.instrument.pipeline.pipeline import Pipeline
+from edge.instrument.pipeline.recorder import Recorder
 from edge.record.audit import verify
 from edge.record.entries import RunInfo
 from edge.record.image_sampling import ImageSampler

@@ -14,7 +14,7 @@ import pytest
 
 from edge.cli import COMMANDS
 from edge.commissioning.control.camera_lease import CameraLease, wanted
-from edge.diagnostics.control.state import control as doctors_finding
+from edge.diagnostics.control import control as doctors_finding
 from edge.record.store import Store
 from edge.system.machine import Machine
 from tests.commands import in_this_process

@@ -22,9 +22,9 @@ from edge.inference.licence import Licence
 from edge.record.audit import verify
 from edge.record.store import Store
 from edge.serving.licensing import CAMERA_SETUP_CHANGED, expired, licence_of, under_setup
+from edge.serving.update.status import SlotStatus
 from edge.settings.site import SiteSettings
 from edge.system.machine import Machine
-from edge.update.status import SlotStatus
 from tests.edge.bundle.acceptances import accept
 
 BENIGN, OTHER = "benign.png", "other.png"

@@ -28,7 +28,7 @@ from edge.diagnostics.benchmark.timing import (
 )
 from edge.errors import DONE, StoreError, UsageError
 from edge.inference.classifier import Classifier
-from edge.pipeline.pipeline import Pipeline
+from edge.instrument.pipeline.pipeline import Pipeline
 from edge.serving.serve import Served, serve
 from edge.settings.profile import Settings
 from edge.system.interleaved_timing import Percentiles, compare, interleaved, percentiles

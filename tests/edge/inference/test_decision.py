@@ -21,12 +21,12 @@ from edge.inference.contract import FLOAT32, InputContract, Quantization
 from edge.inference.decision import LOW_CONFIDENCE, Decision
 from edge.inference.gates.base import Gates
 from edge.inference.runtime.interpreters import TensorSpec
-from edge.pipeline.pipeline import Pipeline
-from edge.pipeline.recorder import Recorder
+from edge.instrument.pipeline.pipeline import Pipeline
+from edge.instrument.pipeline.recorder import Recorder
 from edge.record.formatting import stored_line, stored_record
 from edge.record.image_sampling import ImageSampler
 from edge.system.clock import Clock
-from tests.edge.pipeline.parts import CountingCamera, EveryThird, ListStore, NumberJudge
+from tests.edge.instrument.pipeline.parts import CountingCamera, EveryThird, ListStore, NumberJudge
 from tests.paths import ROOT
 from tests.tiny_bundle import certified
 

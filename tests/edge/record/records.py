@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edge.record.entries import EndBody, Entry, Event, RunInfo, Stored, moment
+from edge.record.entries import EndBody, Entry, Event, RunInfo, Stored
+from edge.record.entry_parts import moment
 from edge.record.store import Store
 from edge.system.clock import Instant
 

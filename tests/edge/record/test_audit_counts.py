@@ -10,7 +10,7 @@ import pytest
 from edge.cli import COMMANDS
 from edge.commands.command_line import main
 from edge.record.audit import verify
-from edge.record.export import export
+from edge.record.exports.export import export
 from edge.record.retention import Retention, apply
 from edge.record.store import Store
 from tests.edge.record.records import INFO, NOON, PNG, ask, fill, later, miscount, tamper, verdict

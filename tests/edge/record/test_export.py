@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 from edge.commands.command_line import main
 from edge.commands.records import export as export_command
-from edge.record import export as exports
 from edge.record.chain import canonical
 from edge.record.entries import Event
+from edge.record.exports import export as exports
 from edge.record.store import Store
 from tests.edge.record.records import INFO, NOON, PNG, ask, fill, tamper, verdict
 

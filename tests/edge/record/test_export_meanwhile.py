@@ -13,9 +13,9 @@ from msgspec.structs import replace
 
 from edge.cli import COMMANDS
 from edge.commands.command_line import main
-from edge.record import export as exports
 from edge.record import reader
 from edge.record.audit import verify
+from edge.record.exports import export as exports
 from edge.record.reader import Reader, Row
 from edge.record.retention import PruneReport, Retention, apply
 from edge.record.store import Store

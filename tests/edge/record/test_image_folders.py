@@ -9,7 +9,7 @@ import pytest
 
 from edge.errors import StoreError
 from edge.record.audit import verify
-from edge.record.export import export
+from edge.record.exports.export import export
 from edge.record.images import ImageFolder, Place, image_path
 from edge.record.retention import Retention, apply
 from edge.record.schema import VERSION

@@ -20,9 +20,9 @@ from edge.commands.command_line import main
 from edge.errors import GoldenMismatchError, SettingsError
 from edge.inference.classifier import Classifier
 from edge.inference.runtime.interpreters import open_interpreter
-from edge.pipeline.counters import Counts
-from edge.pipeline.pipeline import Pipeline
-from edge.pipeline.recorder import Recorder
+from edge.instrument.pipeline.counters import Counts
+from edge.instrument.pipeline.pipeline import Pipeline
+from edge.instrument.pipeline.recorder import Recorder
 from edge.record.audit import verify
 from edge.record.image_sampling import ImageSampler
 from edge.record.store import Store
@@ -33,7 +33,7 @@ from edge.serving.serve import Served
 from edge.settings.profile import parse
 from edge.settings.trusted_keys import machine_keys
 from edge.system.clock import Clock
-from tests.edge.pipeline.parts import CountingCamera, ListStore, NumberJudge, no_gates
+from tests.edge.instrument.pipeline.parts import CountingCamera, ListStore, NumberJudge, no_gates
 from tests.edge.serving.service_manager import Manager
 from tests.paths import ROOT
 from tests.tiny_bundle import certified

@@ -165,7 +165,7 @@ def test_a_bundle_from_a_stick_serves_without_anyone_restarting_anything(serving
 def test_answers_that_fail_at_the_start_bring_the_old_bundle_back_in_that_start(serving: Booted) -> None:
     """As on a machine whose arithmetic changed after the update had proven it: the proof in a child is left out."""
     blind = (
-        "import edge.update.sandboxed_selftest as p, sys; p.Proof.__call__ = lambda *_: None; "
+        "import edge.serving.update.sandboxed_selftest as p, sys; p.Proof.__call__ = lambda *_: None; "
         "from edge.cli import main; "
         f"sys.argv = ['edge', 'update', {Bundles.inside('wrong')!r}]; sys.exit(main())"
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands import shell
-from tests.edge.update.world import NAME
+from tests.edge.serving.update.world import NAME
 from tests.pi.cards.card import MIB, Card, card, tool
 from tests.pi.cards.emulated import PATIENCE, drop_ins, switched_on
 from tests.pi.debian import CannotBuildError

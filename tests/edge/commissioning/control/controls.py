@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edge.commissioning.control.targets import judge
-from edge.record.entries import ControlBody, moment
-from edge.record.entry_parts import ControlSeries
+from edge.record.entries import ControlBody
+from edge.record.entry_parts import ControlSeries, moment
 from edge.system.clock import Instant
 
 HOUR_NS = 3600 * 10**9

@@ -1,3 +1,0 @@
-"""The Levey-Jennings charts of controls: figure, page and JSON."""
-
-__all__ = ["page", "state"]

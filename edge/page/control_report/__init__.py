@@ -1,0 +1,3 @@
+"""The report of controls: Levey-Jennings charts as a figure, a page and JSON."""
+
+__all__ = ["page"]

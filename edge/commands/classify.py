@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 
 from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE, ImageFileError, UsageError
@@ -33,7 +34,8 @@ class ClassifiedImage(Struct, frozen=True):
     Attributes:
         label, reason, detail, gates: as `edge.inference.answer.Answer`; of a file that cannot be judged `reason` is one
             of `edge.inference.images.REASONS`, such as "damaged_image", and `detail` says what is wrong with it.
-        probabilities: by label. latency_ms: from decoded image to answer, milliseconds.
+        probabilities: by label; None too where the licence held the class
+            back. latency_ms: from decoded image to answer, milliseconds.
         tiles: where the bundle's contract has tiles and the network was asked: of each its box and probabilities.
         heat: path of the picture that --heat drew of them.
 
@@ -50,6 +52,13 @@ class ClassifiedImage(Struct, frozen=True):
     latency_ms: float | None = None
     tiles: tuple["ClassifiedTile", ...] | UnsetType = UNSET
     heat: str | UnsetType = UNSET
+
+    @property
+    def told(self) -> "ClassifiedImage":
+        """Without the probabilities that would say what the licence held back."""
+        from edge.inference.licence import held_back
+
+        return replace(self, probabilities=None, tiles=UNSET) if held_back(self.label, self.reason) else self
 
 
 class ClassifiedTile(Struct, frozen=True):
@@ -122,7 +131,7 @@ class ClassifyRequest:
             turned += orientation != 1
             unread += image.latency_ms is None
             refused += image.label is None and image.latency_ms is not None
-            record = {**to_builtins(image), **provenance, **setups.of(path)}
+            record = {**to_builtins(image.told), **provenance, **setups.of(path)}
             print(json_format.dumps(record, allow_nan=False) if self.json else _row(image, served), flush=True)
         if turned:
             _log.warning(f"{turned} of the images are to be shown turned (EXIF), which is ignored")

@@ -47,6 +47,17 @@ class Licence:
         return None if label in self.withheld else SUSPICIOUS
 
 
+def held_back(label: str | None, reason: str | None) -> bool:
+    """Whether the licence changed what is said of a frame: the classes' probabilities would say what it withholds.
+
+    They stay in the record, as evidence for whoever accepts the bundle later, and in its exports.
+
+    >>> held_back(SUSPICIOUS, None), held_back(None, NOT_LICENSED), held_back("Pre", None)
+    (True, True, False)
+    """
+    return label == SUSPICIOUS or reason == NOT_LICENSED
+
+
 UNBOUND = Licence()  # of who evaluates a network, and answers nobody
 
 

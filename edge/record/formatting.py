@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from edge.bundle.provenance import Provenance
+from edge.inference.licence import held_back
 from edge.record.chain import finite
 from edge.record.entries import Stored
 from edge.system.streams import one_line
@@ -33,9 +34,13 @@ def stored_line(stored: Stored, *, simulated: bool, provenance: Provenance) -> s
 def stored_record(
     stored: Stored, labels: Sequence[str], *, simulated: bool, provenance: Provenance, camera_setup: str = ""
 ) -> dict[str, Any]:
-    """The JSON object of a stored verdict (DESIGN: machine-readable output); `camera_setup` where there is one."""
+    """The JSON object of a stored verdict (DESIGN: machine-readable output); `camera_setup` where there is one.
+
+    Where the licence held the class back, neither `probabilities` nor `tiles` say it: the record has them.
+    """
     entry = stored.entry
-    probabilities = entry.probabilities
+    hidden = held_back(entry.label, entry.reason)
+    probabilities, tiles = (None, None) if hidden else (entry.probabilities, entry.tiles)
     return {
         "id": stored.id,
         "slide": stored.slide,
@@ -45,7 +50,7 @@ def stored_record(
         "reason": entry.reason,
         "detail": entry.detail,
         "probabilities": None if probabilities is None else dict(zip(labels, probabilities, strict=True)),
-        **({} if entry.tiles is None else {"tiles": [dict(zip(labels, tile, strict=True)) for tile in entry.tiles]}),
+        **({} if tiles is None else {"tiles": [dict(zip(labels, tile, strict=True)) for tile in tiles]}),
         "gates": {name: finite(value) for name, value in entry.gates.items()},
         "latency_ms": round(latency_ms(stored), 3),
         "source": entry.source or None,

@@ -16,7 +16,7 @@ from typing import Self
 from msgspec import to_builtins
 from msgspec.structs import asdict
 
-from edge.errors import StoreBusy, StoreError
+from edge.errors import StoreBusy, StoreError, UsageError
 from edge.record.chain import canonical, link
 from edge.record.entries import (
     Body,
@@ -103,6 +103,7 @@ class Store(Reader):
             StoreBusy: another process writes to it.
             StoreFull: it cannot be written now: disk full, read-only, no file handles.
             StoreError: damaged, incomplete, or written by a newer version.
+            UsageError: `folder` is a file.
         """
         folder = Path(folder)
         if read_only:
@@ -350,6 +351,8 @@ class Store(Reader):
 
 def _make_folder(folder: Path) -> None:
     if not folder.is_dir():
+        if folder.exists():
+            raise UsageError(f"--store must be a folder; {folder} is a file")
         folder.mkdir(parents=True)
         sync_path(folder.parent)
 

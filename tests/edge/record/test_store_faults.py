@@ -17,7 +17,7 @@ import pytest
 
 from edge.commands.command_line import main
 from edge.commands.records import verify as verify_command
-from edge.errors import StoreBusy, StoreError, StoreFull
+from edge.errors import StoreBusy, StoreError, StoreFull, UsageError
 from edge.record.audit import verify
 from edge.record.entries import Event
 from edge.record.store import Store
@@ -460,3 +460,11 @@ def test_what_an_interrupted_write_left_is_cleared_away(tmp_path: Path) -> None:
     report = verify(tmp_path)
     assert (report.sound, report.unrecorded, report.left_over) == (True, 0, 1)
     assert [s.field for s in fill(tmp_path, 1)] == [10]
+
+
+def test_a_file_in_place_of_the_folder_is_a_wrong_request(tmp_path: Path) -> None:
+    file = tmp_path / "record"
+    file.write_bytes(b"notes")
+    with pytest.raises(UsageError, match="--store must be a folder; .*record is a file"):
+        Store.open(file)
+    assert file.read_bytes() == b"notes"

@@ -417,9 +417,6 @@ def test_a_folder_or_file_where_the_other_should_be(name: str, tmp_path: Path) -
         (tmp_path / name).mkdir()
     with pytest.raises(StoreError, match=name):
         fill(tmp_path)
-    with pytest.raises(StoreError, match="File exists"):
-        (tmp_path / "file").write_text("")
-        Store.open(tmp_path / "file")
 
 
 def test_nothing_is_written_through_a_link_out_of_the_record(tmp_path: Path) -> None:
@@ -465,6 +462,6 @@ def test_what_an_interrupted_write_left_is_cleared_away(tmp_path: Path) -> None:
 def test_a_file_in_place_of_the_folder_is_a_wrong_request(tmp_path: Path) -> None:
     file = tmp_path / "record"
     file.write_bytes(b"notes")
-    with pytest.raises(UsageError, match="--store must be a folder; .*record is a file"):
+    with pytest.raises(UsageError, match=r"--store must be a folder; .*record is a file"):
         Store.open(file)
     assert file.read_bytes() == b"notes"

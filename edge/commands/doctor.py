@@ -117,25 +117,11 @@ def doctor(
         allow_unsigned: measure with a bundle that no key trusted here signed, with --proof.
         json: print one JSON object.
     """
+    from edge.diagnostics.profile_machine import machine_of
     from edge.settings.profile import load
 
     settings = load(optional_path(config))
-    machine = Machine(
-        store=Path(store) if store else settings.store,
-        camera=settings.camera_uri,
-        bundle=settings.model.bundle,
-        keys=settings.trust.keys,
-        gates_off=settings.gates_off,
-        ungated=settings.model.ungated,
-        camera_setup=settings.camera_setup,
-        control_demanded=settings.control.demanded,
-        control_slides=settings.control.slides,
-        control_hours=settings.control.valid_hours,
-        site=settings.site.name,
-        study=settings.site.study,
-        edgetpu=settings.model.edgetpu or "",
-        fallback=settings.model.fallback,
-    )
+    machine = machine_of(settings, Path(store) if store else None)
     if not proof:
         if power_cuts or allow_unsigned:
             raise UsageError("--power-cuts and --allow-unsigned belong to --proof FILE")

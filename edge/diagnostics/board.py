@@ -20,6 +20,7 @@ _SYSFS_THROTTLED = "sys/devices/platform/soc/soc:firmware/get_throttled"
 _VCGENCMD_TIMEOUT_S = 3.0
 HOT_C = 80.0  # where a Pi 3, 4 or 5 begins to lower its clock, same page: "between 80 and 85"
 LITTLE_MEMORY_MIB = 200  # `edge run` takes up to 140
+_SUPPLY = "use the board's own power supply (5 V, 3 A; Pi 5: 5 A) and a short cable, and a powered USB hub"
 
 
 def system(machine: Machine) -> Sequence[Finding]:
@@ -75,11 +76,24 @@ def power(machine: Machine) -> Sequence[Finding]:
     said = ", ".join(text for bit, text in THROTTLED_BITS.items() if bits >> bit & 1) or "bits of unknown meaning"
     cures = []
     if bits & 0x10001:
-        cures.append("use the board's own power supply (5 V, 3 A; Pi 5: 5 A) and a short cable, and a powered USB hub")
+        cures.append(_SUPPLY)
     if bits & 0x80008:
         cures.append("cool the board (fan, heat sink)")
     cure = "; ".join(cures) or "check power supply and cooling"
     return [Finding("power", "warning", f"{said} (0x{bits:x}, {source})", f"{cure}; then start it again")]
+
+
+def supply(machine: Machine) -> Sequence[Finding]:
+    """Under-voltage, by the kernel's sensor alone: `power` asks more, and what it reads is forgotten by being read.
+
+    Nothing where there is no such sensor.
+    """
+    alarm = _supply_alarm(machine)
+    if alarm is None:
+        return []
+    if not alarm:
+        return [Finding("power", "ok", "no under-voltage (rpi_volt)")]
+    return [Finding("power", "warning", "under-voltage (rpi_volt)", f"{_SUPPLY}; then start it again")]
 
 
 def clock(machine: Machine) -> Sequence[Finding]:
@@ -129,9 +143,17 @@ def throttled(machine: Machine) -> tuple[int | None, str]:
     bits = machine.number(_SYSFS_THROTTLED, 16)
     if bits is not None:
         return bits, "kernel"
+    alarm = _supply_alarm(machine)
+    if alarm is not None:
+        return (1 << 16 if alarm else 0), "rpi_volt: under-voltage only"
+    return None, "neither vcgencmd nor the kernel says it (only a Raspberry Pi's firmware does)"
+
+
+def _supply_alarm(machine: Machine) -> bool | None:
+    """Whether the kernel's sensor of the supply saw under-voltage; None without one."""
     for sensor in machine.folders("sys/class/hwmon"):
         if machine.text(f"sys/class/hwmon/{sensor.name}/name") == "rpi_volt":
             alarm = machine.number(f"sys/class/hwmon/{sensor.name}/in0_lcrit_alarm")
             if alarm is not None:
-                return (1 << 16 if alarm else 0), "rpi_volt: under-voltage only"
-    return None, "neither vcgencmd nor the kernel says it (only a Raspberry Pi's firmware does)"
+                return bool(alarm)
+    return None

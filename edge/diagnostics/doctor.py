@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from edge.diagnostics import board, camera_setup, cameras, coral, selftest, slots, software, storage, trust
+from edge.diagnostics import board, camera_setup, cameras, coral, page, selftest, slots, software, storage, trust
 from edge.diagnostics import control as state
 from edge.inference.runtime.runtimes import RUNTIMES
 from edge.serving.isolation import examine
@@ -34,6 +34,7 @@ PROBES: tuple[tuple[str, Probe, float], ...] = (  # name, probe, seconds it may 
     ("camera set-up", camera_setup.setup_and_trend, 30),
     ("disk", storage.disk, 20),
     ("retention", storage.retention, 20),
+    ("page", page.page, 20),
     ("memory", board.memory, 5),
     ("clock", board.clock, 10),
     ("power", board.power, 10),

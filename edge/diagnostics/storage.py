@@ -20,9 +20,7 @@ _WRITTEN_MIB, _COMMITS, _PAGE = 4, 5, 4096
 
 def disk(machine: Machine) -> Sequence[Finding]:
     """Free space, and the speed of a bounded write in the store's folder; nothing of it stays."""
-    folder = existing(machine.store.absolute())
-    where = str(machine.store) if folder == machine.store.absolute() else f"{machine.store} (to be made in {folder})"
-    free = shutil.disk_usage(folder).free // 2**20
+    folder, where, free = _where(machine)
     findings = [_room(where, free)]
     if free < 2 * _WRITTEN_MIB:
         return findings
@@ -38,6 +36,12 @@ def disk(machine: Machine) -> Sequence[Finding]:
     return [*findings, Finding("disk speed", "ok", found)]
 
 
+def room(machine: Machine) -> Sequence[Finding]:
+    """Free space alone: nothing is written."""
+    _, where, free = _where(machine)
+    return [_room(where, free)]
+
+
 def retention(machine: Machine) -> Sequence[Finding]:
     """Whether anything held retention back when it was last applied, as the record says; nothing without a record."""
     if not (machine.store / DATABASE).exists():
@@ -50,6 +54,13 @@ def retention(machine: Machine) -> Sequence[Finding]:
     if "clock" in last.detail:
         cure = "let the clock be synchronized (`timedatectl`), or set gigabytes under [retention]"
     return [Finding("retention", "warning", f"held back since {last.utc[:19]}Z: {last.detail}", cure)]
+
+
+def _where(machine: Machine) -> tuple[Path, str, int]:
+    """(a folder on the record's disk, what it is called, MiB that are free there)."""
+    folder = existing(machine.store.absolute())
+    where = str(machine.store) if folder == machine.store.absolute() else f"{machine.store} (to be made in {folder})"
+    return folder, where, shutil.disk_usage(folder).free // 2**20
 
 
 def _room(where: str, free_mib: int) -> Finding:

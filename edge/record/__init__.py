@@ -5,7 +5,6 @@ __all__ = [
     "chain",
     "entries",
     "entry_parts",
-    "exports",
     "formatting",
     "image_sampling",
     "images",

@@ -13,6 +13,11 @@ from edge.serving.serve import Served
 from edge.settings.profile import Settings
 
 
+def software() -> str:
+    """Name and version of what runs here."""
+    return f"leukoscope {metadata.version('leukoscope')}"
+
+
 def run_info(served: Served, camera: Camera, slide: str, settings: Settings) -> RunInfo:
     """The beginning of a run that looks at `slide` through `camera` with the bundle that is served."""
     bundle, interpreter = served.bundle, served.classifier.interpreter
@@ -35,6 +40,6 @@ def run_info(served: Served, camera: Camera, slide: str, settings: Settings) -> 
         kind=interpreter.kind,
         labels=bundle.contract.labels,
         tiling=Tiling.of(bundle.contract),
-        software=f"leukoscope {metadata.version('leukoscope')}",
+        software=software(),
         settings=json.dumps(settings.as_record(), sort_keys=True),
     )

@@ -44,6 +44,8 @@ class Machine:
         control_demanded: they demand controls. control_slides, control_hours: of which slides, and how long one holds.
         site: name of the laboratory, "" for none; study: what it did not accept runs all the same.
         edgetpu: the Edge TPU that the settings ask for; "" for none. fallback: the CPU may do its work.
+        bench_socket: that the instrument offers the bench at; None for none. page_certificate: of the page's TLS, PEM;
+            None for none. page_user: the account that the page runs as.
         architecture: as `platform.machine()` says it. bits: of this Python.
         user: name; uid, gids: numbers of this process.
 
@@ -70,6 +72,9 @@ class Machine:
     study: bool = False
     edgetpu: str = ""
     fallback: bool = False
+    bench_socket: Path | None = None
+    page_certificate: Path | None = None
+    page_user: str = "leukoscope-page"
     architecture: str = field(default_factory=platform.machine)
     bits: int = 64 if sys.maxsize > 2**32 else 32
     user: str = field(default_factory=lambda: os.environ.get("USER") or os.environ.get("LOGNAME") or "$USER")

@@ -75,12 +75,13 @@ def trends(points: Sequence[Point], reference: Reference) -> list[Trend]:
     Args:
         points: in order, all under one set-up.
     """
-    return [trend for name, wanted in _wanted(reference).items() if (trend := _trend(name, wanted, points)) is not None]
+    return [trend for name, value in wanted(reference).items() if (trend := _trend(name, value, points)) is not None]
 
 
-def _wanted(reference: Reference) -> dict[str, float]:
-    wanted = {"brightness": reference.brightness, "red": reference.white[0], "blue": reference.white[1]}
-    return wanted if reference.focus is UNSET else {**wanted, "focus": reference.focus}
+def wanted(reference: Reference) -> dict[str, float]:
+    """The set-up's own values, by key of LIMITS; no focus where no field of cells was looked at."""
+    light = {"brightness": reference.brightness, "red": reference.white[0], "blue": reference.white[1]}
+    return light if reference.focus is UNSET else {**light, "focus": reference.focus}
 
 
 def _trend(name: str, wanted: float, points: Sequence[Point]) -> Trend | None:

@@ -55,6 +55,16 @@ slides = []                             # the control slides that must have pass
 valid_hours = 24                        # how long a control holds
 baseline = 20                           # controls that targets are made from
 
+[page]
+host = "127.0.0.1"                      # this machine alone; an address, or 0.0.0.0 for all: https and a login
+port = 8443
+folder = "/var/lib/leukoscope-page"     # users, tokens, generated certificate; left out: the service's own
+certificate = "/etc/leukoscope/page.pem"  # of the site, its chain below it; left out: a generated one
+key = "/etc/leukoscope/page.key"        # of that certificate, without a password
+names = []                              # further names and addresses by which browsers reach the page
+idle_minutes = 30                       # a login that nobody uses ends after so long ...
+session_hours = 12                      # ... and any after so long
+
 [retention]
 days = 365                              # left out: no limit
 gigabytes = 20
@@ -82,6 +92,7 @@ from edge.record.image_sampling import KEEP, Keep
 from edge.record.location import default_store
 from edge.record.retention import Retention
 from edge.settings.model import ModelSettings, Text, WholePath
+from edge.settings.page import PageSettings
 from edge.settings.site import SiteSettings
 from edge.system.files import read_at_most
 
@@ -193,6 +204,7 @@ class Settings:
     selftest: SelfTestSettings = field(default_factory=SelfTestSettings)
     site: SiteSettings = field(default_factory=SiteSettings)
     control: ControlSettings = field(default_factory=ControlSettings)
+    page: PageSettings = field(default_factory=PageSettings)
 
     @property
     def store(self) -> Path:
@@ -283,6 +295,7 @@ def parse(table: Mapping[str, Any]) -> Settings:
         selftest=_read(table, "selftest", SelfTestSettings),
         site=_read(table, "site", SiteSettings),
         control=_read(table, "control", ControlSettings),
+        page=_read(table, "page", PageSettings),
     )
 
 
@@ -297,6 +310,7 @@ _SECTIONS: dict[str, tuple[type[_Dataclass], ...]] = {
     "selftest": (SelfTestSettings,),
     "site": (SiteSettings,),
     "control": (ControlSettings,),
+    "page": (PageSettings,),
 }
 _TYPES = {  # msgspec's names
     "array": "a list in square brackets",

@@ -150,8 +150,11 @@ def connect(folder: Path, *, read_only: bool) -> sqlite3.Connection:
         what = "is no file" if path.exists() else "is missing"
         raise StoreError(f"{path}: the record's database {what}; restore it, or name another folder")
     mode = "rw"
-    if read_only:
-        mode = "ro" if os.access(folder, os.W_OK) or _unfolded(path) else "ro&immutable=1"
+    if read_only and not os.access(folder, os.W_OK):
+        _require_index(path)
+        mode = "ro" if _unfolded(path) else "ro&immutable=1"
+    elif read_only:
+        mode = "ro"
     with narrowed(folder):
         connection = _connected(path, mode)
         try:
@@ -256,6 +259,17 @@ def _prepare_for_writing(connection: sqlite3.Connection) -> None:
 def _unfolded(path: Path) -> bool:
     """Whether a write-ahead log stands beside the database, without which it may not be complete."""
     return path.with_name(f"{path.name}-wal").exists()
+
+
+def _require_index(path: Path) -> None:
+    """StoreFull where a reader who may not write cannot tell how far the record goes: SQLite would say that it is
+    unable to open the file."""
+    index = path.with_name(f"{path.name}-shm")
+    if _unfolded(path) and not index.exists():
+        raise StoreFull(
+            f"{path}: was not closed in order, and {index.name}, by which a reader follows it, is gone; what is stored "
+            "is safe, and can be read once `edge run` or `edge prune` has opened it"
+        )
 
 
 def _version(connection: sqlite3.Connection) -> int:

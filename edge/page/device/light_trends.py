@@ -9,8 +9,8 @@ from edge.commissioning.camera.history import light_points
 from edge.commissioning.camera.trend import CALLED, LIMITS, Point, Trend, trends, wanted
 from edge.errors import LeukoscopeError
 from edge.page.device.answers import TrendOut, TrendPointOut, TrendsOut
+from edge.record.asking import ask
 from edge.record.schema import DATABASE
-from edge.record.store import Store
 from edge.system.machine import Machine
 
 NEWEST = 200  # runs that are shown
@@ -41,8 +41,7 @@ def look(machine: Machine) -> TrendsOut:
 def _points(machine: Machine, setup: CameraSetup) -> list[Point]:
     if not (machine.store / DATABASE).exists():
         return []
-    with Store.open(machine.store, read_only=True) as store:
-        return light_points(store, setup.digest)
+    return ask(machine.store, lambda record: light_points(record, setup.digest))
 
 
 def _measure(trend: Trend, points: Sequence[Point], setup: CameraSetup) -> TrendOut:

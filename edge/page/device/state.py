@@ -15,9 +15,9 @@ from msgspec import UNSET
 from edge.diagnostics import board, camera_setup, control, page, selftest, storage
 from edge.errors import LeukoscopeError
 from edge.page.device.answers import BundleOut, ClockOut, DeviceOut, DiskOut, FindingOut, SelfTestOut, State
+from edge.record.asking import ask
 from edge.record.entries import RunBody
 from edge.record.schema import DATABASE
-from edge.record.store import Store
 from edge.serving.run_info import software
 from edge.serving.selftest_state import read_state
 from edge.system.clock import Clock
@@ -80,8 +80,8 @@ def _selftest(machine: Machine) -> SelfTestOut | None:
 def _bundle(machine: Machine) -> BundleOut | None:
     run = None
     if (machine.store / DATABASE).exists():
-        with suppress(LeukoscopeError), Store.open(machine.store, read_only=True) as store:
-            run = store.last_run()
+        with suppress(LeukoscopeError):
+            run = ask(machine.store, lambda record: record.last_run())
     return None if run is None else _of_run(run)
 
 

@@ -55,6 +55,12 @@ slides = []                             # the control slides that must have pass
 valid_hours = 24                        # how long a control holds
 baseline = 20                           # controls that targets are made from
 
+[bench]
+socket = "/run/leukoscope/instrument.sock"  # commands come here, and slides are opened by them; left out: none
+group = "leukoscope-page"               # whose members may use it beside this user and root; left out: nobody else
+automatic = true                        # usable new fields are judged by themselves
+still_s = 0.4                           # ... once the view has stood still for so long
+
 [page]
 host = "127.0.0.1"                      # this machine alone; an address, or 0.0.0.0 for all: https and a login
 port = 8443
@@ -91,6 +97,7 @@ from edge.errors import SettingsError
 from edge.record.image_sampling import KEEP, Keep
 from edge.record.location import default_store
 from edge.record.retention import Retention
+from edge.settings.bench import BenchSettings
 from edge.settings.model import ModelSettings, Text, WholePath
 from edge.settings.page import PageSettings
 from edge.settings.site import SiteSettings
@@ -204,6 +211,7 @@ class Settings:
     selftest: SelfTestSettings = field(default_factory=SelfTestSettings)
     site: SiteSettings = field(default_factory=SiteSettings)
     control: ControlSettings = field(default_factory=ControlSettings)
+    bench: BenchSettings = field(default_factory=BenchSettings)
     page: PageSettings = field(default_factory=PageSettings)
 
     @property
@@ -295,6 +303,7 @@ def parse(table: Mapping[str, Any]) -> Settings:
         selftest=_read(table, "selftest", SelfTestSettings),
         site=_read(table, "site", SiteSettings),
         control=_read(table, "control", ControlSettings),
+        bench=_read(table, "bench", BenchSettings),
         page=_read(table, "page", PageSettings),
     )
 
@@ -310,6 +319,7 @@ _SECTIONS: dict[str, tuple[type[_Dataclass], ...]] = {
     "selftest": (SelfTestSettings,),
     "site": (SiteSettings,),
     "control": (ControlSettings,),
+    "bench": (BenchSettings,),
     "page": (PageSettings,),
 }
 _TYPES = {  # msgspec's names

@@ -248,6 +248,35 @@ class StoreFull(StoreError, OSError):  # noqa: N818
     exit_code: ClassVar[int] = 4
 
 
+class ProtocolError(EdgeError, ValueError):
+    """What came over the instrument's socket is no message of its protocol. Cause: a program of another version, or
+    none of ours. Cure: the same release on both sides."""
+
+    concerns: ClassVar[str] = "software"
+
+
+class InstrumentBusy(EdgeError, BlockingIOError):  # noqa: N818  (the state of a machine, not a mistake)
+    """Another instrument serves on this socket. Cure: end it, or name another path."""
+
+    exit_code: ClassVar[int] = 4
+    concerns: ClassVar[str] = "system"
+
+
+class SocketUnavailable(EdgeError, OSError):  # noqa: N818  (the state of a machine, not a mistake)
+    """The instrument's socket cannot be made or handed to its group. Cure: what the message names."""
+
+    exit_code: ClassVar[int] = 4
+    concerns: ClassVar[str] = "system"
+
+
+class InstrumentUnavailable(EdgeError, ConnectionError):  # noqa: N818  (the state of a machine, not a mistake)
+    """No instrument answers on the socket, or not in time. Cause: it is not running, was just ended, or hangs. Cure:
+    start it; a command may have been done all the same, so give it again with its id."""
+
+    exit_code: ClassVar[int] = 4
+    concerns: ClassVar[str] = "system"
+
+
 class PageUnavailable(EdgeError, ImportError):  # noqa: N818  (the state of a machine, not a mistake)
     """What pages are written with is not installed. Cure: install the extra the message names."""
 

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from msgspec import Struct
 
 from edge.errors import EdgeError
-from edge.record.entries import SLIDE
+from edge.record.entry_parts import SLIDE
 from edge.system.files import read_at_most
 
 TABLE_NAME = "fields.csv"

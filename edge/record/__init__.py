@@ -13,5 +13,6 @@ __all__ = [
     "reader",
     "retention",
     "schema",
+    "slide_entries",
     "store",
 ]

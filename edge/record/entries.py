@@ -14,11 +14,10 @@ from edge.errors import StoreError
 from edge.inference.answer import Answer
 from edge.inference.tiles import Tiling
 from edge.record.chain import finite
-from edge.record.entry_parts import ControlSeries, ControlTarget, EntryBody, Image, ReferenceField, moment
+from edge.record.entry_parts import SLIDE, ControlSeries, ControlTarget, EntryBody, Image, ReferenceField, moment
 from edge.record.slide_entries import CommandBody, CorrectionBody, SlideBody
 from edge.system.clock import Instant
 
-SLIDE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # begins with a letter or digit: never "..", never hidden
 SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
 
 

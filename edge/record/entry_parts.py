@@ -1,10 +1,13 @@
 """Parts of entries: when, the image that was kept, and what controls and reference fields say."""
 
+import re
 from typing import Any
 
 from msgspec import Struct
 
 from edge.system.clock import Instant
+
+SLIDE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # begins with a letter or digit: never "..", never hidden
 
 
 class Image(Struct, frozen=True):

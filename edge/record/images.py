@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edge.errors import StoreError
-from edge.record.entries import SLIDE, require_slide
-from edge.record.entry_parts import Image
+from edge.record.entries import require_slide
+from edge.record.entry_parts import SLIDE, Image
 from edge.system.durable import sync, sync_path
 from edge.system.media.os_errors import naming
 

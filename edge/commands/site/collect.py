@@ -253,7 +253,7 @@ def _moving(uri: str) -> str:
 def _require_names(slide: str, reference: str, session: str, operator: str) -> None:
     """UsageError for a name that no record may hold."""
     from edge.commissioning.patient_names import operator_hint, patient_hint
-    from edge.record.entries import SLIDE
+    from edge.record.entry_parts import SLIDE
 
     hints = [
         patient_hint("--slide", slide),

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from edge.record.entries import SLIDE
+from edge.record.entry_parts import SLIDE
 
 BASELINE = 20  # controls that targets are made from: CLSI C24, at least 20, on different days where that can be
 FEWEST = 5  # fewer give a standard deviation that is wrong by more than a third (chi-squared, 4 degrees of freedom)

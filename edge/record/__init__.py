@@ -14,5 +14,6 @@ __all__ = [
     "retention",
     "schema",
     "slide_entries",
+    "slide_queries",
     "store",
 ]

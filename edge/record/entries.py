@@ -36,7 +36,8 @@ class RunInfo(Struct, frozen=True):
         synthetic_certificate: synthetic images certified the bundle. Older runs do not hold it. lax_policy: of the
             bundle's certificate; left out where it allows no more than the shipped one. ungated: no gate is asked; left
             out where one is. camera_setup: digest of the camera's set-up, tiling: how fields are cut; left out without.
-            acceptance: what the bundle may say where it ran (`Licence`); older runs do not hold it.
+            acceptance: what the bundle may say where it ran (`Licence`). benign: the labels that are. Older runs hold
+            neither.
 
     >>> bundle, interpreter = ("tiny-int8", "0" * 64, True), ("litert", "2.3", "xnnpack")
     >>> RunInfo("s1", "sim:", True, *bundle, *interpreter, ("Benign", "Pre"), "leukoscope 1", "{}").signed_by
@@ -63,6 +64,7 @@ class RunInfo(Struct, frozen=True):
     camera_setup: str | UnsetType = UNSET
     tiling: Tiling | UnsetType = UNSET
     acceptance: str | UnsetType = UNSET
+    benign: tuple[str, ...] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         require_slide(self.slide)
@@ -240,7 +242,8 @@ class PrunedBody(EntryBody, frozen=True, kw_only=True, tag="pruned"):
 
     Attributes:
         through, digest: the last entry that was removed. removed: how many entries, verdicts, images and bytes.
-        carried_run: the body that began the run, exactly as it was recorded.
+        carried_run: the body that began the run, exactly as it was recorded. carried_act: of the slide that is still
+            open: `entry`, its number, and `body`. carried_verdicts: bodies by entry, of which corrections stay.
 
     >>> PrunedBody(utc_ns=0, through=7, digest="0" * 64, removed={"entries": 7}, carried_run=None, why="{}").through
     7
@@ -251,6 +254,8 @@ class PrunedBody(EntryBody, frozen=True, kw_only=True, tag="pruned"):
     removed: dict[str, int]
     carried_run: dict[str, Any] | None
     why: str
+    carried_act: dict[str, Any] | UnsetType = UNSET
+    carried_verdicts: dict[str, Any] | UnsetType = UNSET
 
 
 class ControlBody(EntryBody, frozen=True, kw_only=True, tag="control"):

@@ -116,6 +116,11 @@ class Reader:
             newest = connection.execute("SELECT coalesce(max(id), 0) FROM entries").fetchone()[0]
             return Snapshot(head_of(connection), _base(connection), newest, _slides(connection))
 
+    def select(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """The rows that a SELECT finds, all of one moment. For queries with a bounded answer."""
+        with self._reading() as connection:
+            return connection.execute(query, values).fetchall()
+
     def head(self) -> Head:
         """The end of the chain."""
         with self._reading() as connection:

@@ -1,7 +1,7 @@
 """The record's database: its tables, how an older one is brought up to date, and how it is opened.
 
 An entry is one line of JSON in `entries`, the truth that the chain covers; columns over it are generated, and
-the views `verdicts`, `events` and `runs` give them names. So a migration never touches what was recorded.
+views such as `verdicts`, `runs` and `slide_acts` give them names. So a migration never touches what was recorded.
 """
 
 import errno
@@ -116,9 +116,42 @@ MIGRATIONS = (
         json_extract(body, '$.image.path') AS image, json_extract(body, '$.image.sha256') AS image_sha256
         FROM entries WHERE type = 'reference' AND type != 'verdict';
     """,
+    """
+    DROP VIEW verdicts;
+    CREATE VIEW verdicts AS SELECT
+        id, run, slide, field,
+        json_extract(body, '$.utc') AS utc, json_extract(body, '$.utc_ns') AS utc_ns,
+        json_extract(body, '$.synchronized') AS synchronized, json_extract(body, '$.monotonic_ns') AS monotonic_ns,
+        json_extract(body, '$.sequence') AS sequence, json_extract(body, '$.source') AS source,
+        json_extract(body, '$.label') AS label, json_extract(body, '$.reason') AS reason,
+        json_extract(body, '$.detail') AS detail, json_extract(body, '$.probabilities') AS probabilities,
+        json_extract(body, '$.gates') AS gates, json_extract(body, '$.latency_ms') AS latency_ms,
+        json_extract(body, '$.image.path') AS image, json_extract(body, '$.image.sha256') AS image_sha256,
+        json_extract(body, '$.seen') AS seen, json_extract(body, '$.asked_by') AS asked_by
+        FROM entries WHERE type = 'verdict';
+    CREATE INDEX IF NOT EXISTS acts ON entries (slide) WHERE type IN ('run', 'slide');
+    CREATE INDEX IF NOT EXISTS commands ON entries (json_extract(body, '$.command'))
+        WHERE type IN ('slide', 'correction', 'command');
+    CREATE VIEW IF NOT EXISTS slide_acts AS SELECT       -- finding: NULL unless the slide was closed
+        id, slide, run, json_extract(body, '$.utc') AS utc, json_extract(body, '$.act') AS act,
+        coalesce(json_extract(body, '$.by'), '') AS by, coalesce(json_extract(body, '$.why'), '') AS why,
+        coalesce(json_extract(body, '$.command'), '') AS command,
+        json_extract(body, '$.finding.finding') AS finding, json_extract(body, '$.finding.rule') AS rule,
+        json_extract(body, '$.finding') AS finding_json
+        FROM entries WHERE type = 'slide' AND type IN ('run', 'slide');
+    CREATE VIEW IF NOT EXISTS corrections AS SELECT      -- answer: the verdict's; NULL where it had none, or was pruned
+        corrected.id, corrected.slide, json_extract(corrected.body, '$.corrects') AS field,
+        json_extract(corrected.body, '$.verdict') AS verdict, json_extract(corrected.body, '$.utc') AS utc,
+        json_extract(corrected.body, '$.by') AS by, json_extract(corrected.body, '$.label') AS label,
+        json_extract(corrected.body, '$.agrees') AS agrees,
+        coalesce(json_extract(corrected.body, '$.note'), '') AS note,
+        json_extract(judged.body, '$.label') AS answer
+        FROM entries AS corrected LEFT JOIN entries AS judged ON judged.id = json_extract(corrected.body, '$.verdict')
+        WHERE corrected.type = 'correction' AND corrected.type != 'verdict';
+    """,
 )
 VERSION = len(MIGRATIONS)
-OLDEST_READABLE = 2  # what came later are views for people; nothing here reads them
+OLDEST_READABLE = 2  # what came later are views for people, and indexes; nothing here needs them
 
 
 def create(folder: Path) -> None:

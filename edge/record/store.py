@@ -4,7 +4,6 @@ One process writes, held to it by a lock; any number read meanwhile. A verdict i
 its image first (written aside, synced, renamed), then one transaction for the whole batch.
 """
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,9 +13,9 @@ from types import TracebackType
 from typing import Self
 
 from msgspec import to_builtins
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
-from edge.errors import StoreBusy, StoreError, UsageError
+from edge.errors import StoreError
 from edge.record.chain import canonical, link
 from edge.record.entries import (
     Body,
@@ -28,16 +27,17 @@ from edge.record.entries import (
     RunInfo,
     Stored,
     event_body,
+    require_slide,
     verdict_body,
 )
 from edge.record.entry_parts import Image, ReferenceField, moment
-from edge.record.images import IMAGES
+from edge.record.location import identity, locked, make_folder, require_new
 from edge.record.reader import CHUNK, Head, Reader, Row, head_of
 from edge.record.schema import DATABASE, connect, create, narrowed, roll_back
+from edge.record.slide_entries import CommandBody, CorrectionBody, SlideBody
+from edge.record.slide_queries import require_act, require_corrects
 from edge.system.clock import Clock, Instant
-from edge.system.durable import sync_path
 
-LOCK = "record.lock"
 COLLECTING, COLLECTED = "collecting", "collected"  # events about a slide whose reference fields are being stored
 _CLOSE_S = 1.0  # that `close` waits for a write on another thread
 
@@ -88,7 +88,7 @@ class Store(Reader):
     def __init__(self, folder: Path, connection: sqlite3.Connection, lock: int | None) -> None:
         super().__init__(folder, connection)
         self._lock_file = lock
-        self._file = _identity(folder / DATABASE)
+        self._file = identity(folder / DATABASE)
         self._run: tuple[int, str] | None = None  # the open one, and its slide
         self._fields_before = 0  # of that slide, when the run began
 
@@ -109,11 +109,11 @@ class Store(Reader):
         if read_only:
             return cls(folder, connect(folder, read_only=True), None)
         with narrowed(folder):
-            _make_folder(folder)
-            lock = _locked(folder)
+            make_folder(folder)
+            lock = locked(folder)
             try:
                 if not os.path.lexists(folder / DATABASE):
-                    _require_new(folder)
+                    require_new(folder)
                     create(folder)
                 store = cls(folder, connect(folder, read_only=False), lock)
             except BaseException:
@@ -257,6 +257,42 @@ class Store(Reader):
                 transaction.append(EndBody(run=run, slide=slide, **moment(at), counters=counted, why=why))
             self._run = None
 
+    def append_slide(self, body: SlideBody) -> Row:
+        """Record what happened to a slide, within a run or beside one; durable on return.
+
+        Raises:
+            ValueError: no slide's name, its state does not allow that act, or another slide is open.
+            StoreFull, StoreError: as in `write`.
+        """
+        require_slide(body.slide)
+        with self.transaction() as transaction:
+            require_act(self, body.slide, body.act)
+            transaction.connection.execute("INSERT OR IGNORE INTO slides VALUES (?, 0)", (body.slide,))
+            return transaction.append(body)
+
+    def append_correction(self, body: CorrectionBody) -> tuple[Row, CorrectionBody]:
+        """Record an expert's word on a field, whose verdict stays as it is; durable on return.
+
+        Args:
+            body: `verdict` 0 is filled in, as the body that is returned says.
+
+        Raises:
+            ValueError: there is no such verdict, no such label, or it agrees and names another class than was answered.
+            StoreFull, StoreError: as in `write`.
+        """
+        with self.transaction() as transaction:
+            body = replace(body, verdict=require_corrects(self, body))
+            return transaction.append(body), body
+
+    def append_command(self, body: CommandBody) -> Row:
+        """Record a command that has no entry of another kind, also one that was refused; durable on return.
+
+        Raises:
+            StoreFull, StoreError: as in `write`.
+        """
+        with self.transaction() as transaction:
+            return transaction.append(body)
+
     def stored(self, run: int) -> int:
         """Verdicts of the open run that were recorded, also those that retention has removed since."""
         with self._guard, narrowed(self.folder):
@@ -268,7 +304,7 @@ class Store(Reader):
         if self._lock_file is None:
             raise StoreError(f"{self.folder}: the record is open for reading only, or closed")
         with self._guard, narrowed(self.folder):
-            if _identity(self.folder / DATABASE) != self._file:
+            if identity(self.folder / DATABASE) != self._file:
                 raise StoreError(
                     f"{self.folder / DATABASE}: was moved or replaced while in use; restore it, then start again"
                 )
@@ -347,43 +383,3 @@ class Store(Reader):
             return self._last_field(slide) < first
         except sqlite3.Error:
             return False
-
-
-def _make_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        if folder.exists():
-            raise UsageError(f"--store must be a folder; {folder} is a file")
-        folder.mkdir(parents=True)
-        sync_path(folder.parent)
-
-
-def _require_new(folder: Path) -> None:
-    """A record is only made where there is none: images without their database are a record that lost it."""
-    if (folder / IMAGES).is_dir() and any((folder / IMAGES).iterdir()):
-        raise StoreError(f"{folder / DATABASE}: is missing, while images are there; restore it, or name another folder")
-
-
-def _locked(folder: Path) -> int:
-    """A handle that holds the record's lock; it goes with the process, however that ends."""
-    path = folder / LOCK
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = os.read(lock, 20).decode("ascii", "replace").strip()
-        os.close(lock)
-        raise StoreBusy(
-            f"{folder}: process {holder or '?'} writes to this record; end it, or name another folder"
-        ) from error
-    with suppress(OSError):  # only for the message above; on a full disk it goes without
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-    return lock
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_dev, status.st_ino

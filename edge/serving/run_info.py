@@ -39,6 +39,7 @@ def run_info(served: Served, camera: Camera, slide: str, settings: Settings) -> 
         runtime_version=interpreter.version,
         kind=interpreter.kind,
         labels=bundle.contract.labels,
+        benign=bundle.contract.benign_labels,
         tiling=Tiling.of(bundle.contract),
         software=software(),
         settings=json.dumps(settings.as_record(), sort_keys=True),

@@ -193,7 +193,7 @@ def test_a_record_of_schema_1_is_brought_up_to_date(tmp_path: Path, monkeypatch:
         connection.execute("INSERT INTO entries (id, body, digest) VALUES (1, ?, ?)", (body, digest))
         connection.execute("INSERT INTO head VALUES (1, ?, 1, ?, 0)", ("0" * 32, digest))
         connection.commit()
-    with pytest.raises(StoreError, match="schema 1 of 5"):
+    with pytest.raises(StoreError, match="schema 1 of 6"):
         Store.open(tmp_path, read_only=True)
     stored = fill(tmp_path, 3)
     assert stored[0].id == 4 and ask(tmp_path, "PRAGMA user_version") == [(store_schema.VERSION,)]

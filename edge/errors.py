@@ -284,6 +284,21 @@ class PageUnavailable(EdgeError, ImportError):  # noqa: N818  (the state of a ma
     concerns: ClassVar[str] = "software"
 
 
+class PageFolderError(EdgeError, RuntimeError):
+    """The page's folder, or its users, cannot be read or written. Cure: what the message names: the owner of the
+    folder, or a copy of it; without one, move it away and make users anew."""
+
+    exit_code: ClassVar[int] = 4
+    concerns: ClassVar[str] = "system"
+
+
+class CertificateError(EdgeError, ValueError):
+    """The certificate or key of the page cannot be used: not PEM, not a pair, expired. Cure: correct [page] of the
+    profile, or leave both out for a generated one."""
+
+    concerns: ClassVar[str] = "profile"
+
+
 class TemplateValueError(EdgeError, LookupError):
     """A page's template names a value that it was not given. Cause: a fault of the program, or a record with a hole."""
 

@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 
 from edge.page.access.access import Access
 from edge.page.access.guard import require, require_roles
+from edge.page.access.installation import install
 from edge.page.device.router import device_router
 from edge.page.http import answers
 from edge.page.http.bodies import BodyLimit
@@ -29,9 +30,12 @@ def create_app(config: PageConfig) -> FastAPI:
     'Leukoscope'
     """
 
+    access = Access(config.settings, demo=config.demo)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
+        async with access.running():
+            yield
 
     app = FastAPI(
         title="Leukoscope",
@@ -49,7 +53,7 @@ def create_app(config: PageConfig) -> FastAPI:
     app.include_router(api)
     app.add_middleware(BodyLimit, most=config.limits.body_bytes)
     app.openapi = _described(app)  # type: ignore[method-assign]  # FastAPI's documented way
-    Access(config.settings, demo=config.demo).install(app)
+    install(app, access)
     require_roles(app)
     return app
 

@@ -129,7 +129,7 @@ MIGRATIONS = (
         json_extract(body, '$.image.path') AS image, json_extract(body, '$.image.sha256') AS image_sha256,
         json_extract(body, '$.seen') AS seen, json_extract(body, '$.asked_by') AS asked_by
         FROM entries WHERE type = 'verdict';
-    CREATE INDEX IF NOT EXISTS acts ON entries (slide) WHERE type IN ('run', 'slide');
+    CREATE INDEX IF NOT EXISTS acts ON entries (type, slide) WHERE type IN ('run', 'slide');
     CREATE INDEX IF NOT EXISTS commands ON entries (json_extract(body, '$.command'))
         WHERE type IN ('slide', 'correction', 'command');
     CREATE VIEW IF NOT EXISTS slide_acts AS SELECT       -- finding: NULL unless the slide was closed

@@ -77,7 +77,7 @@ def acts(store: Reader, slide: str) -> list[tuple[int, SlideBody]]:
 
 def newest_act(store: Reader, slide: str) -> tuple[int, SlideBody] | None:
     """What happened to a slide last; None where nothing did (it was only run), or retention removed it."""
-    query = f"SELECT id, body FROM entries WHERE slide = ? AND {_ACT} ORDER BY +id DESC LIMIT 1"
+    query = f"SELECT id, body FROM entries WHERE id = (SELECT max(id) FROM entries WHERE slide = ? AND {_ACT})"
     return _act(store, query, slide)
 
 
@@ -86,7 +86,7 @@ def open_slide(store: Reader) -> tuple[int, SlideBody] | None:
 
     What a start takes up again. Retention keeps it beside the checkpoint where it removes its entry.
     """
-    found = _act(store, f"SELECT id, body FROM entries WHERE {_ACT} ORDER BY +id DESC LIMIT 1")
+    found = _act(store, f"SELECT id, body FROM entries WHERE id = (SELECT max(id) FROM entries WHERE {_ACT})")
     if found is None and (checkpoint := _checkpoint(store)) is not None and checkpoint.carried_act is not UNSET:
         found = _numbered_act(checkpoint.carried_act)
     return found if found is not None and state_after(found[1]) in ("open", "paused") else None
@@ -154,7 +154,8 @@ def recent_commands(
 ) -> dict[str, tuple[int, SlideBody | CorrectionBody | CommandBody]]:
     """The newest commands by id, oldest first, each with its entry and that entry's number: what came of it."""
     found: dict[str, tuple[int, SlideBody | CorrectionBody | CommandBody]] = {}
-    query = f"SELECT id, body FROM entries WHERE {_COMMANDED} ORDER BY +id DESC LIMIT ?"
+    newest = f"SELECT id FROM entries WHERE {_COMMANDED} ORDER BY +id DESC LIMIT ?"
+    query = f"SELECT id, body FROM entries WHERE id IN ({newest}) ORDER BY id DESC"
     for number, text in reversed(store.select(query, most)):
         body = read_body(text)
         if isinstance(body, SlideBody | CorrectionBody | CommandBody) and body.command:

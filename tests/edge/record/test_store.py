@@ -240,7 +240,7 @@ def test_a_newer_schema_is_refused_in_one_line(tmp_path: Path) -> None:
         connection.execute("PRAGMA user_version = 99")
     for read_only in (False, True):
         with pytest.raises(
-            StoreError, match=r"schema 99, and this leukoscope knows 5 at most; install a newer"
+            StoreError, match=r"schema 99, and this leukoscope knows 6 at most; install a newer"
         ) as caught:
             Store.open(tmp_path, read_only=read_only)
         assert "\n" not in str(caught.value)

@@ -19,6 +19,7 @@ from edge.system.wording import counted
 _log = logging.getLogger(__name__)
 
 PATIENCE_S = 5.0  # for a reader that takes nothing, at the end of a run
+SETTLE_S = 2.0  # for the last lines to be written or lost before the record of the run is closed
 
 
 @contextmanager
@@ -38,6 +39,16 @@ def printing(stop: threading.Event) -> Iterator[LineWriter]:
             _log.warning(
                 f"{counted(output.lost, 'line')} could not be printed ({output.why}); the record has every verdict"
             )
+
+
+def lines_lost(output: LineWriter, stop: threading.Event) -> str:
+    """What could not be printed by now, one sentence; "" for nothing. Lines that are being written are waited for.
+
+    Args:
+        stop: once set, they are not waited for as long.
+    """
+    output.settle(SETTLE_S, hurry=stop)
+    return f"{counted(output.lost, 'line')} could not be printed ({output.why})" if output.lost else ""
 
 
 class VerdictOutput:

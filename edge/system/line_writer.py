@@ -64,12 +64,25 @@ class LineWriter:
             self._waiting.extend(lines[:room])
             if len(lines) > room:
                 self._lose(len(lines) - room, "nobody read them in time")
-            self._changed.notify()
+            self._changed.notify_all()
 
     def give_up(self, lines: int, why: str) -> None:
         """Count lines that cannot be left here."""
         with self._changed:
             self._lose(lines, why)
+
+    def settle(self, patience_s: float, hurry: threading.Event | None = None) -> None:
+        """Wait until every line that was left here has been written or lost; further ones may come.
+
+        Args:
+            patience_s: the longest to wait, in all. hurry: once set, `HURRIED_S` more at most.
+        """
+        give_up_at, hurried = monotonic() + patience_s, False
+        with self._changed:
+            while (self._waiting or self._in_hand) and (left := give_up_at - monotonic()) > 0:
+                if hurry is not None and hurry.is_set() and not hurried:
+                    hurried, give_up_at = True, min(give_up_at, monotonic() + HURRIED_S)
+                self._changed.wait(min(left, _LOOK_S))
 
     def close(self, patience_s: float = 1.0, hurry: threading.Event | None = None) -> None:
         """No further line; wait while those that are left are being read, then give up the rest.
@@ -80,7 +93,7 @@ class LineWriter:
         """
         with self._changed:
             self._closed = True
-            self._changed.notify()
+            self._changed.notify_all()
         writes, give_up_at, hurried = self._writes, monotonic() + patience_s, False
         while self._thread.is_alive() and monotonic() < give_up_at:
             self._thread.join(_LOOK_S)
@@ -115,6 +128,7 @@ class LineWriter:
                     self._lose(self._in_hand, why)
                 self._in_hand = 0
                 self._writes += 1
+                self._changed.notify_all()
         if self._file is not None:
             with suppress(OSError):
                 os.close(self._file)
@@ -160,6 +174,7 @@ class LineWriter:
             self._gone = True
             self._in_hand = 0
             self._waiting.clear()
+            self._changed.notify_all()
         self._on_gone()
 
 

@@ -11,6 +11,7 @@ class Counts:
     Attributes:
         captured: taken from the camera.
         dropped: given up for a newer one, or when the run ended.
+        passed_over: shown and measured, and not asked for (`edge.instrument.pipeline.selection`).
         refused: got a reason instead of a class: a gate's, or that the model was not sure enough (its verdicts
             that abstain count here, so that `classified` frames are those with a label in the record).
         classified: got a class.
@@ -24,6 +25,7 @@ class Counts:
     classified: int = 0
     stored: int = 0
     unstored: int = 0
+    passed_over: int = 0
 
     @property
     def judged(self) -> int:
@@ -36,7 +38,8 @@ class Counts:
         >>> Counts(captured=3, dropped=1, classified=2, stored=2).add_up()
         True
         """
-        return self.captured == self.dropped + self.judged and self.judged == self.stored + self.unstored
+        came_to = self.dropped + self.passed_over + self.judged
+        return self.captured == came_to and self.judged == self.stored + self.unstored
 
     def with_stored(self, stored: int) -> "Counts":
         """These, at the end of a run of which the record holds `stored` verdicts.
@@ -46,9 +49,22 @@ class Counts:
         """
         return replace(self, stored=stored, unstored=self.judged - stored)
 
+    def since(self, before: "Counts") -> "Counts":
+        """What was counted since then: the frames that came to something meanwhile, wherever they were captured.
+
+        >>> Counts(captured=9, dropped=2, passed_over=5, classified=1).since(Counts(captured=3, passed_over=2))
+        Counts(captured=6, dropped=2, refused=0, classified=1, stored=0, unstored=0, passed_over=3)
+        """
+        then = asdict(before)
+        found = Counts(**{name: number - then[name] for name, number in asdict(self).items()})
+        return replace(found, captured=found.dropped + found.passed_over + found.judged)
+
     def as_dict(self) -> dict[str, int]:
-        """The counts by name."""
-        return asdict(self)
+        """The counts by name; of frames that were passed over where there are any."""
+        counted = asdict(self)
+        if not self.passed_over:
+            del counted["passed_over"]
+        return counted
 
 
 class Counter:

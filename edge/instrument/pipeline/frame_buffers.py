@@ -7,6 +7,7 @@ import numpy as np
 from edge.inference.classifier import Verdict
 from edge.inference.contract import InputContract, Pixels
 from edge.inference.gates.base import GateReport
+from edge.instrument.pipeline.selection import Choice
 from edge.system.clock import Instant
 from edge.system.queues import Handover
 
@@ -24,6 +25,7 @@ class FrameJob:
     latency_ms: dict[str, float] = field(default_factory=dict)
     report: GateReport | None = None
     verdict: Verdict | None = None
+    choice: Choice | None = None  # by a selector, where there is one
 
 
 class FrameBuffer:

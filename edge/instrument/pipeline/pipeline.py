@@ -6,10 +6,13 @@ camera -> [newest wins] -> gate -> [newest wins] -> classify -> [waits] -> recor
 ```
 With `every` (replay, stage scans) all hand-overs wait, and every frame gets its verdict. Frames live in a few
 buffers that are used again; nothing of a frame's size is allocated once the first frames are through.
+
+With a selector the gate stage passes over the frames that it does not choose, and those it chooses wait for each other.
 """
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from time import perf_counter, sleep
 from typing import Protocol
 
@@ -26,6 +29,7 @@ from edge.inference.shrinking import Scratch
 from edge.instrument.pipeline.counters import Counter, Counts
 from edge.instrument.pipeline.frame_buffers import FrameJob, buffer_pool, prepared_pool
 from edge.instrument.pipeline.recorder import Recorder
+from edge.instrument.pipeline.selection import Look, Selector
 from edge.instrument.pipeline.stage_activity import StageActivity
 from edge.record.entries import Entry
 from edge.record.image_sampling import ImageSampler, encode_png
@@ -71,6 +75,10 @@ class Pipeline:
             network is not asked then, and the gates are, for their values.
         gated: called by the gate stage with each prepared frame, the name of the gate that refused it or "", and when
             it was taken, nanoseconds of the monotonic clock.
+        selector: chooses the frames that are judged; every one is, and kept as an image by the sampler, without one.
+
+    Attributes:
+        licence: as above; another one holds for the frames that are recorded from then on.
     """
 
     def __init__(
@@ -88,14 +96,17 @@ class Pipeline:
         between: Callable[[], None] = lambda: None,
         withheld: Callable[[], Reading | None] = lambda: None,
         gated: Callable[[Pixels, str, int], None] = lambda pixels, refused_by, at_ns: None,
+        selector: Selector | None = None,
     ) -> None:
         self._camera, self._gates, self._judge, self._recorder = camera, gates, judge, recorder
         self._sampler, self._clock, self._every, self._frames = sampler, clock, every, frames
-        self._between, self._licence, self._withheld, self._gated = between, licence, withheld, gated
+        self._between, self.licence, self._withheld, self._gated = between, licence, withheld, gated
+        self._selector = selector
         self._counter, self.activity = Counter(), StageActivity()
-        self._frame_pool, self._prepared_pool = buffer_pool(_FRAMES + sampler.active), prepared_pool(_PREPARED)
+        keeps = sampler.active or selector is not None
+        self._frame_pool, self._prepared_pool = buffer_pool(_FRAMES + keeps), prepared_pool(_PREPARED)
         self._captured: Handover[FrameJob] = Handover(1, newest_wins=not every)
-        self._passed: Handover[FrameJob] = Handover(1, newest_wins=not every)
+        self._passed: Handover[FrameJob] = Handover(1, newest_wins=not every and selector is None)
         self._judged: Handover[FrameJob] = Handover(_MOST_JUDGED)
         self._capturing = threading.Event()  # set while frames are wanted
         self._capturing.set()
@@ -135,7 +146,8 @@ class Pipeline:
         for thread in self._threads:
             thread.join(_TICK_S)
         counts = self.counts
-        self._counter.add(dropped=counts.captured - counts.dropped - counts.judged)  # left where it was
+        left = counts.captured - counts.dropped - counts.passed_over - counts.judged  # left where it was
+        self._counter.add(dropped=left)
         raise self._failure
 
     @property
@@ -207,7 +219,7 @@ class Pipeline:
                 prepared = job.prepared.whole(contract)
                 np.copyto(prepared, contract.prepare(job.pixels, scratch))
                 job.latency_ms["prepare"] = _since(start)
-                kept = self._sampler.wants(job.at.monotonic_ns)
+                kept = self._selector is not None or self._sampler.wants(job.at.monotonic_ns)
                 if not kept and contract.tiles is None:
                     self._give_back_frame(job)
                 start = perf_counter()
@@ -217,6 +229,8 @@ class Pipeline:
                 if (held := self._withheld()) is not None:
                     job.report = GateReport((held, *job.report.readings))
                 job.latency_ms["gate"] = _since(start)
+                if self._selector is not None and not self._chosen(self._selector, job, prepared):
+                    continue
                 if contract.tiles is not None:
                     if job.report.refusal is None:
                         start = perf_counter()
@@ -262,6 +276,16 @@ class Pipeline:
 
     # --- between the stages ---------------------------------------------------------------------------------
 
+    def _chosen(self, selector: Selector, job: FrameJob, prepared: Pixels) -> bool:
+        """Whether a frame is to be judged; one that is not goes no further."""
+        assert job.pixels is not None and job.report is not None
+        job.choice = selector.choose(Look(job.pixels, prepared, job.report, job.at, job.sequence))
+        if job.choice is None:
+            self._give_back_frame(job)
+            self._give_back_prepared(job)
+            self._counter.add(passed_over=1)
+        return job.choice is not None
+
     def _to_record(self, job: FrameJob) -> FrameJob | None:
         """Pass on a judged frame; what could not be passed."""
         self._give_back_prepared(job)
@@ -273,11 +297,14 @@ class Pipeline:
             self._drop(job)
             return
         assert job.report is not None
-        given = answer(job.report, job.verdict, self._licence)
+        given = answer(job.report, job.verdict, self.licence)
         image = None if job.pixels is None else encode_png(job.pixels)
         self._give_back_frame(job)
         self._counter.add(**{"refused" if given.label is None else "classified": 1})
-        self._recorder.add(Entry.of(given, job.at, job.sequence, job.source, job.latency_ms, image))
+        entry = Entry.of(given, job.at, job.sequence, job.source, job.latency_ms, image)
+        if job.choice is not None:
+            entry = replace(entry, seen=job.choice.seen, asked_by=job.choice.asked_by)
+        self._recorder.add(entry)
         if not self._every and self._counter.now().judged == self._frames:
             self.stop()
 
@@ -301,6 +328,8 @@ class Pipeline:
             self._give_back_frame(job)
             self._give_back_prepared(job)
             self._counter.add(dropped=1)
+            if self._selector is not None and job.choice is not None:
+                self._selector.given_up(job.at.monotonic_ns)
 
     def _give_back_frame(self, job: FrameJob) -> None:
         buffer, job.buffer, job.pixels = job.buffer, None, None

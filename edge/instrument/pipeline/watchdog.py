@@ -30,6 +30,7 @@ class Watchdog:
         on_hang: called once, with one sentence, when signs of life are withheld.
         timeout_s: the longest wait for a frame that the camera is asked for.
         now: seconds, monotonic.
+        says: what comes before the counts in the status, "" for nothing.
     """
 
     def __init__(
@@ -42,7 +43,9 @@ class Watchdog:
         on_hang: Callable[[str], None],
         timeout_s: float,
         now: Callable[[], float] = monotonic,
+        says: Callable[[], str] = lambda: "",
     ) -> None:
+        self._says = says
         self._notifier, self._pipeline, self._camera, self._recorder = notifier, pipeline, camera, recorder
         self._on_hang, self._now = on_hang, now
         self._limit_s = notifier.watchdog_s or UNWATCHED_S
@@ -86,6 +89,8 @@ class Watchdog:
         """One line: what was judged so far, and what keeps the run from judging."""
         counts = self._pipeline.counts
         text = f"{counts.classified} answered, {counts.refused} abstained, {counts.stored} stored"
+        if says := self._says():
+            text = f"{says}; {text}"
         if self._camera.away:
             text = f"the camera is away; {text}"
         return f"not recording; {text}" if self._recorder.full else text

@@ -235,8 +235,8 @@ def test_a_bundle_swapped_on_disk_is_noticed_and_the_run_goes_on_with_the_old_on
         return stored_record(stored, labels, **told)
 
     monkeypatch.setattr("edge.commands.run_output.stored_record", swapped)
-    monkeypatch.setattr("edge.commands.run_session._TICK_S", 0.02)
-    monkeypatch.setattr("edge.commands.run_session._LOOK_AT_BUNDLE_EVERY", 2)
+    monkeypatch.setattr("edge.instrument.session._TICK_S", 0.02)
+    monkeypatch.setattr("edge.instrument.session._LOOK_AT_BUNDLE_EVERY", 2)
     assert run(*words, "--camera", SHARP, "--frames", 150, "--json") == 0
     captured = capsys.readouterr()
     assert captured.err.count("bundle_changed: ") == 1
@@ -362,7 +362,7 @@ def test_a_clock_that_is_set_shows_and_the_order_of_entries_stays(tmp_path, word
     """The wall clock goes back an hour after the tenth time it is read."""
     wall, reads = time.time_ns, itertools.count()
     back = lambda: wall() - (3_600_000_000_000 if next(reads) > 10 else 0)  # noqa: E731
-    monkeypatch.setattr("edge.commands.run_session.Clock", lambda: Clock(wall=back))
+    monkeypatch.setattr("edge.instrument.session.Clock", lambda: Clock(wall=back))
     assert run(*words, "--camera", SHARP, "--frames", 200, "--every", "--keep", "none", "--json") == 0
     fields = [each["field"] for each in records(capsys.readouterr().out)]
     assert fields == list(range(1, 201))

@@ -243,7 +243,7 @@ def test_a_bit_that_flips_while_it_runs_ends_the_run(
     path, record, profile = tiny(bundle_parts, tmp_path / "tiny-int8"), tmp_path / "record", tmp_path / "edge.toml"
     profile.write_text(SMALL)
     monkeypatch.setattr("edge.serving.serve.open_interpreter", lambda *a, **k: Flipping(open_interpreter(*a, **k), 200))
-    monkeypatch.setattr("edge.commands.run_session.DailySelfTest", lambda *a, every_s: DailySelfTest(*a, every_s=0.3))
+    monkeypatch.setattr("edge.instrument.session.DailySelfTest", lambda *a, every_s: DailySelfTest(*a, every_s=0.3))
     words = ["run", "--bundle", path, "--store", record, "--config", profile, "--camera", CAMERA]
     words += ["--allow-unsigned", "--json", "--keep", "none"]
     assert main("edge", COMMANDS, [str(word) for word in words]) == 1
@@ -274,7 +274,7 @@ def test_a_sound_run_tests_itself_between_frames_and_loses_none(
         return opened[-1]
 
     monkeypatch.setattr("edge.serving.serve.open_interpreter", open_once)
-    monkeypatch.setattr("edge.commands.run_session.DailySelfTest", lambda *a, every_s: DailySelfTest(*a, every_s=1e-9))
+    monkeypatch.setattr("edge.instrument.session.DailySelfTest", lambda *a, every_s: DailySelfTest(*a, every_s=1e-9))
     words = ["run", "--bundle", path, "--store", record, "--config", profile, "--camera", CAMERA, "--every"]
     words += ["--allow-unsigned", "--json", "--keep", "none", "--frames", 40]
     assert main("edge", COMMANDS, [str(word) for word in words]) == 0

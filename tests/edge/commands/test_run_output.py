@@ -253,3 +253,23 @@ def test_a_thread_that_is_left_cannot_change_the_exit_code(threads):
     words = [sys.executable, "-c", program, str(threads)]
     done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT)
     assert (done.returncode, done.stdout) == (4, "said\n" if threads else "said\nPython ends\n")
+
+
+def test_a_full_disk_under_a_writer_that_is_late_is_in_the_record(tmp_path, start, monkeypatch):
+    """The run has judged its last frame before the writing thread finds out that nothing can be written."""
+    write = LineWriter._write
+
+    def late(self, piece):
+        time.sleep(0.7)
+        write(self, piece)
+
+    monkeypatch.setattr(LineWriter, "_write", late)
+    words = ["run", "--store", str(tmp_path / "record"), "--config", str(tmp_path / "edge.toml"), "--json"]
+    words += ["--bundle", str(tmp_path / "bundle"), "--allow-unsigned", "--camera", SHARP, "--every", "--frames", "5"]
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert main("edge", COMMANDS, words) == 0
+    report, entries = checked(tmp_path / "record")
+    assert (report.findings, report.verdicts) == ((), 5)
+    [lost] = [entry for entry in entries if entry.get("kind") == "output_lost"]
+    assert "could not be printed (No space left on device)" in lost["detail"]

@@ -111,7 +111,7 @@ def test_a_run_says_that_it_is_ready_lives_works_and_stops(
 
 
 HANG = """
-import edge.pipeline.pipeline, threading
+import edge.instrument.pipeline.pipeline, threading
 from edge.inference.classifier import Classifier
 real, calls = Classifier.classify_prepared, []
 def hang(self, pixels):

@@ -127,3 +127,41 @@ def test_a_stream_without_a_descriptor_and_none_at_all():
     nobody.put(LINES)
     nobody.close()
     assert nobody.lost == 0
+
+
+class Late(io.StringIO):
+    """A stream whose every write takes its time, and fails where it is full."""
+
+    def __init__(self, seconds: float, *, full: bool = False) -> None:
+        super().__init__()
+        self._seconds, self._full = seconds, full
+
+    def write(self, text: str) -> int:
+        time.sleep(self._seconds)
+        if self._full:
+            raise OSError(28, "No space left on device")
+        return super().write(text)
+
+
+def test_a_writer_that_is_late_is_waited_for_until_it_knows_what_is_lost():
+    writer = LineWriter(Late(0.3, full=True))
+    writer.put(["a line"])
+    assert writer.lost == 0, "the control: at once it knows of nothing"
+    writer.settle(5.0)
+    assert (writer.lost, writer.why) == (1, "No space left on device")
+    writer.put(["another"])
+    writer.close()
+    assert writer.lost == 2
+
+
+@pytest.mark.parametrize(("hurry", "longest_s"), [(False, 1.5), (True, HURRIED_S + 0.5)])
+def test_a_writer_that_hangs_is_not_waited_for_longer_than_said(hurry, longest_s):
+    told = threading.Event()
+    if hurry:
+        told.set()
+    writer = LineWriter(Late(3.0))
+    writer.put(["a line"])
+    began = time.monotonic()
+    writer.settle(1.0, hurry=told)
+    assert HURRIED_S - 0.1 < time.monotonic() - began < longest_s
+    assert writer.lost == 0

@@ -5,6 +5,8 @@ from pathlib import Path
 from edge.settings.profile import Settings
 from edge.system.machine import Machine
 
+GENERATED = "certificate.pem"  # in the page's folder, where the profile names none
+
 
 def machine_of(settings: Settings, store: Path | None = None) -> Machine:
     """The machine under these settings.
@@ -15,6 +17,7 @@ def machine_of(settings: Settings, store: Path | None = None) -> Machine:
     >>> machine_of(Settings(), Path("/srv/record")).store
     PosixPath('/srv/record')
     """
+    page = settings.page
     return Machine(
         store=store or settings.store,
         camera=settings.camera_uri,
@@ -30,4 +33,6 @@ def machine_of(settings: Settings, store: Path | None = None) -> Machine:
         study=settings.site.study,
         edgetpu=settings.model.edgetpu or "",
         fallback=settings.model.fallback,
+        bench_socket=settings.bench.socket,
+        page_certificate=(page.certificate or page.state / GENERATED) if page.tls else None,
     )

@@ -1,6 +1,7 @@
 """The operating system's side: files, folders, clock, streams, queues, processes; nothing about images."""
 
 __all__ = [
+    "announced_name",
     "clock",
     "durable",
     "files",

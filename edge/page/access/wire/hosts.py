@@ -8,17 +8,20 @@ from ipaddress import IPv6Address, ip_address
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edge.page.problems import Problem
+from edge.system.announced_name import announced_name
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def names_of_machine() -> list[str]:
-    """The names of this machine: the host's, the same with .local (mDNS), and the full one where it has another."""
+    """The names of this machine: the host's, the same with .local (mDNS), the full one where it has another, and what
+    avahi announces."""
     host = socket.gethostname().rstrip(".").lower()
     short = host.partition(".")[0]
     names = [host, short, f"{short}.local"]
     with suppress(OSError):
         names.append(socket.getfqdn().rstrip(".").lower())
+    names.append(announced_name())
     return [name for name in dict.fromkeys(names) if name and not name.startswith("localhost")]
 
 

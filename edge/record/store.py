@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 from msgspec import to_builtins
@@ -154,11 +154,11 @@ class Store(Reader):
 
     # --- writing ------------------------------------------------------------------------------------------
 
-    def begin(self, info: RunInfo, at: Instant) -> int:
-        """Record that a run begins, and give its number. One run at a time.
+    def begin(self, info: RunInfo, at: Instant, act: SlideBody | None = None) -> int:
+        """Record that a run begins, and give its number. One run at a time; `act`, of its slide, is the entry after.
 
         Raises:
-            StoreFull, StoreError: as in `write`.
+            StoreFull, StoreError: as in `write`. ValueError: another run is open, or of the act, as `append_slide`.
         """
         with self._guard:
             if self._run is not None:
@@ -168,11 +168,21 @@ class Store(Reader):
                 run = transaction.head.id + 1
                 transaction.append(RunBody(run=run, **moment(at), **asdict(info)))
                 transaction.connection.execute("INSERT OR IGNORE INTO slides VALUES (?, 0)", (info.slide,))
+                if act is not None:
+                    require_act(self, act.slide, act.act)
+                    transaction.append(replace(act, run=run))
             self._run, self._fields_before = (run, info.slide), self._last_field(info.slide)
             return run
 
-    def write(self, run: int, entries: Sequence[Entry], events: Sequence[Event] = ()) -> list[Stored]:
-        """Record a batch, all of it or nothing; durable on return.
+    def write(
+        self,
+        run: int,
+        entries: Sequence[Entry],
+        events: Sequence[Event] = (),
+        commands: Mapping[int, CommandBody] = MappingProxyType({}),
+    ) -> list[Stored]:
+        """Record a batch, all of it or nothing; durable on return. `commands`, by the place of what they asked for in
+        `entries`, are the entries before those verdicts.
 
         Raises:
             StoreFull: not possible now. Nothing of the batch is in the record, and the store can be used again
@@ -192,6 +202,8 @@ class Store(Reader):
                     stored = []
                     for field, entry in enumerate(entries, first):
                         image = named.get(field)
+                        if (command := commands.get(field - first)) is not None:
+                            transaction.append(command)
                         row = transaction.append(verdict_body(run, slide, field, entry, image))
                         path = image.path if image else None
                         stored.append(Stored(row.id, slide, field, entry, path, row.digest))
@@ -245,14 +257,17 @@ class Store(Reader):
         with self.transaction() as transaction:
             transaction.append(event_body(None, slide, Event(at, COLLECTED, detail)))
 
-    def end(self, run: int, at: Instant, counters: Mapping[str, int], why: str) -> None:
-        """Record that a run has ended: how many frames went where, and why it ended.
+    def end(self, run: int, at: Instant, counters: Mapping[str, int], why: str, act: SlideBody | None = None) -> None:
+        """Record that a run has ended: how many frames went where, and why it ended; `act` is the entry before.
 
         `stored` among the counters is what the record holds of the run, whatever the caller counted.
         """
         with self._guard:
             slide = self._slide_of(run)
             with self.transaction() as transaction:
+                if act is not None:
+                    require_act(self, slide, act.act)
+                    transaction.append(act)
                 counted = {**counters, "stored": self.stored(run)}
                 transaction.append(EndBody(run=run, slide=slide, **moment(at), counters=counted, why=why))
             self._run = None

@@ -215,3 +215,28 @@ def test_people_see_acts_and_corrections_as_views(tmp_path: Path) -> None:
     ]
     assert ask(tmp_path, "SELECT field, label, answer, agrees FROM corrections") == [(1, "Pro", "Pre", 0)]
     assert ask(tmp_path, "SELECT field FROM verdicts WHERE seen = 4 AND asked_by = 'reader'") == [(10,)]
+
+
+def test_a_run_and_the_act_that_begins_or_ends_it_are_recorded_together(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        run = store.begin(INFO, NOON, act("opened", command="a" * 32))
+        found = command(store, "a" * 32)
+        assert found is not None and (found[0], found[1].run) == (run + 1, run)  # type: ignore[union-attr]
+        with pytest.raises(ValueError, match="has not ended"):
+            store.begin(INFO, NOON, act("opened"))
+        with pytest.raises(ValueError, match="act must be one of paused, closed"):
+            store.end(run, later(1), {}, "wrong", act("continued"))
+        store.end(run, later(2), {}, "closed", act("closed", command="b" * 32))
+        with pytest.raises(ValueError, match="act must be one of reopened"):
+            store.begin(INFO, later(3), act("opened"))
+        assert [body.act for _, body in acts(store, "S-1")] == ["opened", "closed"]
+        assert store.begin(INFO, later(3), act("reopened")) == store.head().id - 1, "what was refused left no run"
+
+
+def test_the_command_that_asked_for_a_field_is_the_entry_before_its_verdict(tmp_path: Path) -> None:
+    asked = CommandBody(run=1, slide="S-1", **moment(NOON), command="c" * 32, name="judge", by="reader")
+    with Store.open(tmp_path) as store:
+        run = store.begin(INFO, NOON)
+        stored = store.write(run, [judged(0), judged(1, asked_by="reader")], commands={1: asked})
+        found = command(store, "c" * 32)
+        assert found is not None and found[0] == stored[1].id - 1 == stored[0].id + 1

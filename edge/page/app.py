@@ -1,41 +1,59 @@
 """The application of the page process: its rooms put together."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
-from fastapi.openapi.utils import get_openapi
 
 from edge.page.access.access import Access
 from edge.page.access.guard import require, require_roles
 from edge.page.access.installation import install
+from edge.page.api import fields, health, instrument, live, openapi, slides
 from edge.page.device.router import device_router
 from edge.page.http import answers
 from edge.page.http.bodies import BodyLimit
 from edge.page.http.config import PageConfig
+from edge.page.live.bench import Bench
+from edge.page.live.link import Link, SocketLink
+from edge.page.live.sockets import Sockets
+from edge.page.records.pictures import Pictures
+from edge.page.records.readers import Readers
+from edge.page.records.tallies import Tallies
 
 API = "/api/v1"
 _ABOUT = "The bench of a Leukoscope: slides, their fields, the instrument and the device. Research use only."
 
 
-def create_app(config: PageConfig) -> FastAPI:
+def create_app(config: PageConfig, link: Link | None = None, access: Access | None = None) -> FastAPI:
     """The page over a record and the socket of an instrument. It owns no result: it may end at any time.
 
+    Args:
+        link: to the instrument; None for the one over `config.socket`.
+        access: who may use the page; None for what `config.settings` says.
+
     Raises:
-        UsageError: as `Access`.
+        UsageError, PageFolderError, CertificateError: as `Access`.
 
     >>> from pathlib import Path
     >>> create_app(PageConfig(Path("/srv/record"), Path("/run/i.sock"), demo=True)).openapi()["info"]["title"]
     'Leukoscope'
     """
-
-    access = Access(config.settings, demo=config.demo)
+    access = access or Access(config.settings, demo=config.demo)
+    limits = config.limits
+    readers, tallies = Readers(config.store, limits.readers), Tallies()
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with access.running():
-            yield
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        bench = app.state.bench = Bench(link or SocketLink(config.socket), readers, tallies)
+        following = asyncio.create_task(bench.run())
+        try:
+            async with access.running():
+                yield
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+            readers.close()
 
     app = FastAPI(
         title="Leukoscope",
@@ -47,26 +65,17 @@ def create_app(config: PageConfig) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.config = config
-    api = APIRouter(prefix=API, responses=answers.problems(401, 403, 422))
+    app.state.config, app.state.readers, app.state.tallies = config, readers, tallies
+    app.state.pictures = Pictures(limits.image_bytes)
+    app.state.sockets = Sockets(limits.sockets, limits.sockets_of_user)
+    api = APIRouter(prefix=API, responses=answers.problems(401, 403, 413, 422, 500))
+    for room in (slides, fields, instrument, live, openapi):
+        api.include_router(room.router)
     api.include_router(device_router(config.machine), dependencies=[Depends(require("look"))])
     app.include_router(api)
-    app.add_middleware(BodyLimit, most=config.limits.body_bytes)
-    app.openapi = _described(app)  # type: ignore[method-assign]  # FastAPI's documented way
+    app.include_router(health.router)
+    openapi.describe(app)
+    app.add_middleware(BodyLimit, most=limits.body_bytes)
     install(app, access)
     require_roles(app)
     return app
-
-
-def _described(app: FastAPI) -> Callable[[], dict[str, Any]]:
-    """OpenAPI of an app, made once, with the problem that every route may answer with."""
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            schema = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-            shapes = schema.setdefault("components", {}).setdefault("schemas", {})
-            shapes[answers.SCHEMA] = answers.ProblemOut.model_json_schema()
-            app.openapi_schema = schema
-        return app.openapi_schema
-
-    return openapi

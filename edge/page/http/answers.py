@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from edge.page.problems import MEDIA_TYPE
+from edge.page.problems import MEDIA_TYPE, Problem
 
 ALWAYS_ASK = "private, no-cache"  # a browser may keep it, and asks each time whether it still holds: by its login
 SCHEMA = "Problem"
@@ -56,3 +56,8 @@ def tagged(request: Request, body: BaseModel, headers: Mapping[str, str] | None 
         return unchanged(tag)
     more = {"ETag": tag, "Cache-Control": ALWAYS_ASK, **(headers or {})}
     return Response(data, media_type="application/json", headers=more)
+
+
+def not_found(name: str, detail: str) -> Problem:
+    """404 about something that is not in the record."""
+    return Problem(404, name, detail)

@@ -1,0 +1,191 @@
+"""The server of the page: uvicorn, one worker, with connections that end when their other side does nothing."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Callable, Generator
+from types import FrameType
+from typing import Any
+
+import h11
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from edge.errors import UsageError
+from edge.instrument.pipeline.sd_notify import Notifier
+
+HEAD_S = 10.0  # for the head of a request
+STALLED_S, STALLED_BYTES = 15.0, 4096  # a client that takes less than so much in so long is let go
+CLOSE_S = 5.0  # for what is still to be sent when a connection is closed
+_MOST_CONNECTIONS = 512
+_MOST_BUFFERED = 64 * 1024
+
+_log = logging.getLogger(__name__)
+
+
+class HttpConnection(H11Protocol):
+    """A connection that must bring the head of a request within `HEAD_S`, and take its answer."""
+
+    _head: asyncio.TimerHandle | None = None
+    _stall: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        transport.set_write_buffer_limits(high=_MOST_BUFFERED)
+        self._expect_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._quiet()
+        super().connection_lost(exc)
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        self._quiet()
+        super().handle_websocket_upgrade(event)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self.loop.call_later(STALLED_S, self.transport.abort)
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self.loop.call_later(CLOSE_S, self.transport.abort)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._stall is None:
+            left = self.transport.get_write_buffer_size()
+            self._stall = self.loop.call_later(STALLED_S, self._still_stalled, left)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+
+    def _still_stalled(self, before: int) -> None:
+        left = self.transport.get_write_buffer_size()
+        if before - left < STALLED_BYTES:
+            self.transport.abort()
+        else:
+            self._stall = self.loop.call_later(STALLED_S, self._still_stalled, left)
+
+    def _expect_head(self) -> None:
+        if self.transport.get_protocol() is not self:  # it is a WebSocket now
+            return
+        awaited = self.conn.their_state is h11.IDLE and self.timeout_keep_alive_task is None
+        if awaited and self._head is None:
+            self._head = self.loop.call_later(HEAD_S, self.transport.abort)
+        elif not awaited and self._head is not None:
+            self._head.cancel()
+            self._head = None
+
+    def _quiet(self) -> None:
+        for timer in (self._head, self._stall):
+            if timer is not None:
+                timer.cancel()
+        self._head = self._stall = None
+
+
+class WebSocketConnection(WebSocketsSansIOProtocol):
+    """A WebSocket that is gone, with all that waits to be sent, soon after its route let it go."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.transport.set_write_buffer_limits(high=_MOST_BUFFERED)
+
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        super().on_task_complete(task)
+        self.loop.call_later(CLOSE_S, self.transport.abort)
+
+
+class PageServer(uvicorn.Server):
+    """Serves until SIGINT or SIGTERM, and tells the service manager that it is alive.
+
+    Args:
+        on_serving: called once, when requests are answered.
+    """
+
+    def __init__(self, config: uvicorn.Config, notifier: Notifier, on_serving: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._notifier, self._on_serving = notifier, on_serving
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_serving()
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % 10 == 0:
+            self._notifier.alive()
+        return await super().on_tick(counter)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """The first signal ends in order; another one at once. uvicorn would raise them again at the end."""
+        try:
+            before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        except ValueError:  # not the main thread
+            yield
+            return
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _stop(self, _: int, __: FrameType | None) -> None:
+        self.force_exit, self.should_exit = self.should_exit, True
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there.
+
+    Raises:
+        UsageError: no such address on this machine, or somebody else listens there.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=128)
+    except OSError as error:
+        raise UsageError(f"--host {host} --port {port}: the page cannot be served there: {error.strerror}") from error
+
+
+def server(
+    app: FastAPI,
+    notifier: Notifier,
+    on_serving: Callable[[], None] = lambda: None,
+    **tls: Any,
+) -> PageServer:
+    """A server of the page.
+
+    Args:
+        tls: `ssl_certfile`, `ssl_keyfile`, as uvicorn takes them; nothing for plain HTTP.
+    """
+    config = uvicorn.Config(
+        app,
+        http=HttpConnection,
+        ws=WebSocketConnection,
+        ws_max_size=4096,
+        ws_ping_interval=20.0,
+        ws_ping_timeout=20.0,
+        ws_per_message_deflate=False,  # JPEGs do not shrink, and each socket would keep a window
+        h11_max_incomplete_event_size=16 * 1024,
+        limit_concurrency=_MOST_CONNECTIONS,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=3,
+        server_header=False,
+        proxy_headers=False,
+        access_log=False,
+        log_config=None,
+        log_level="warning",
+        **tls,
+    )
+    return PageServer(config, notifier, on_serving)

@@ -1,7 +1,6 @@
 """The record: verdicts, events and images in a hash chain; its audit, export and retention."""
 
 __all__ = [
-    "asking",
     "audit",
     "chain",
     "entries",

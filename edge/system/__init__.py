@@ -1,7 +1,6 @@
 """The operating system's side: files, folders, clock, streams, queues, processes; nothing about images."""
 
 __all__ = [
-    "announced_name",
     "clock",
     "durable",
     "files",

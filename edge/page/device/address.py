@@ -11,8 +11,8 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from edge.page.access.wire.addresses import addresses_of_machine
+from edge.settings.announced_name import announced_name
 from edge.settings.page import PageSettings, is_address
-from edge.system.announced_name import announced_name
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from edge.cameras.setup.set_up_camera import read_setup
 from edge.commissioning.camera.history import light_points
 from edge.commissioning.camera.trend import CALLED, LIMITS, Point, Trend, trends, wanted
 from edge.errors import LeukoscopeError
+from edge.page.asking import ask
 from edge.page.device.answers import TrendOut, TrendPointOut, TrendsOut
-from edge.record.asking import ask
 from edge.record.schema import DATABASE
 from edge.system.machine import Machine
 

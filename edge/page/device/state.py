@@ -14,8 +14,8 @@ from msgspec import UNSET
 
 from edge.diagnostics import board, camera_setup, control, page, selftest, storage
 from edge.errors import LeukoscopeError
+from edge.page.asking import ask
 from edge.page.device.answers import BundleOut, ClockOut, DeviceOut, DiskOut, FindingOut, SelfTestOut, State
-from edge.record.asking import ask
 from edge.record.entries import RunBody
 from edge.record.schema import DATABASE
 from edge.serving.run_info import software

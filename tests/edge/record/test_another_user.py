@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from edge.errors import StoreError, StoreFull
-from edge.record.asking import ask
+from edge.page.asking import ask
 from edge.record.chain import link
 from edge.record.schema import DATABASE
 from edge.record.store import Store

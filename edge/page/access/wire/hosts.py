@@ -8,7 +8,7 @@ from ipaddress import IPv6Address, ip_address
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edge.page.problems import Problem
-from edge.system.announced_name import announced_name
+from edge.settings.announced_name import announced_name
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 

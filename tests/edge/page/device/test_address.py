@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from edge.page.device.address import address, qr_lines
+from edge.settings.announced_name import UNIT, announced_name
 from edge.settings.page import PageSettings
-from edge.system.announced_name import UNIT, announced_name
 
 NUMBERS = ["192.168.4.1", "10.20.0.17", "fd00::17"]
 

@@ -37,6 +37,7 @@ Problem = Literal[
     "failed",  # a fault of the instrument; its log says more
     "ended",  # the instrument is about to end
 ]
+Reason = Literal["protocol", "slow", "full", "ended"]  # of a bye
 PROBLEMS: tuple[str, ...] = Problem.__args__  # type: ignore[attr-defined]
 
 
@@ -300,7 +301,7 @@ class Bye(Message, frozen=True, kw_only=True, tag="bye"):
         detail: one sentence.
     """
 
-    reason: Literal["protocol", "slow", "full", "ended"]
+    reason: Reason
     detail: str
 
 

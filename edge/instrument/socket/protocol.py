@@ -1,6 +1,7 @@
 """Lines of the instrument's socket: messages to JSON and back, with their payloads, within limits."""
 
 from collections.abc import Callable, Iterator
+from numbers import Integral, Real
 from typing import Any, Final
 
 import msgspec
@@ -21,17 +22,36 @@ LONGEST_FROM_INSTRUMENT: Final = 1 << 20
 LARGEST_PAYLOAD: Final = 2 << 20  # a JPEG
 _LONGEST_SHOWN = 300  # characters of an error, which may quote what was sent
 
-_encoder = msgspec.json.Encoder()
+
+def _number(value: Any) -> float | int:
+    """NumPy's numbers, which are none of JSON's."""
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return float(value)
+    raise NotImplementedError(f"{type(value).__name__} cannot be told")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_number)
 
 
 def encode(message: Message) -> bytes:
-    r"""A message as a line. NaN and infinities become null.
+    r"""A message as a line. NaN and infinities become null, bytes of a name that is not UTF-8 become `\xff`.
+
+    Raises:
+        ProtocolError: longer than a line of the instrument may be.
 
     >>> from edge.instrument.socket.messages import Ready
     >>> encode(Ready())
     b'{"kind":"ready"}\n'
     """
-    return _encoder.encode(message) + b"\n"
+    try:
+        line = _encoder.encode(message) + b"\n"
+    except UnicodeEncodeError:  # surrogates: of a path, or of what others wrote
+        line = _encoder.encode(_escaped(msgspec.to_builtins(message, enc_hook=_number))) + b"\n"
+    if len(line) > LONGEST_FROM_INSTRUMENT:
+        raise ProtocolError(f"a line must be at most {LONGEST_FROM_INSTRUMENT} bytes long; got {len(line)}")
+    return line
 
 
 def from_client(line: bytes) -> FromClient:
@@ -126,6 +146,14 @@ def _decode(line: bytes, types: Any, longest: int) -> Any:
         return msgspec.convert(record, types)
     except msgspec.ValidationError as error:
         raise ProtocolError(_shown(error)) from error
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, str):
+        return one_line(value)
+    if isinstance(value, dict):
+        return {_escaped(name): _escaped(each) for name, each in value.items()}
+    return [_escaped(each) for each in value] if isinstance(value, list) else value
 
 
 def _shown(error: Exception) -> str:

@@ -5,6 +5,7 @@ from edge.commands.command_line import DEFECT, Commands, run_script
 COMMANDS = Commands(
     {
         "run": "edge.commands.run:run",
+        "page": "edge.commands.page:page",
         "classify": "edge.commands.classify:classify",
         "selftest": "edge.commands.selftest:selftest",
         "control": "edge.commands.site.control:control",

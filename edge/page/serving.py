@@ -5,9 +5,9 @@ import contextlib
 import logging
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Generator
 from types import FrameType
-from typing import Any
 
 import h11
 import uvicorn
@@ -15,8 +15,12 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from edge.errors import UsageError
+from edge.errors import PageUnavailable, UsageError
 from edge.instrument.pipeline.sd_notify import Notifier
+from edge.page.access.access import Access
+from edge.page.access.wire.listener import Listener
+from edge.page.app import create_app
+from edge.page.http.config import PageConfig
 
 HEAD_S = 10.0  # for the head of a request
 STALLED_S, STALLED_BYTES = 15.0, 4096  # a client that takes less than so much in so long is let go
@@ -158,16 +162,47 @@ def listen(host: str, port: int) -> socket.socket:
         raise UsageError(f"--host {host} --port {port}: the page cannot be served there: {error.strerror}") from error
 
 
+def serve(
+    config: PageConfig, access: Access, *, notifier: Notifier | None = None, on_serving: Callable[[int], None]
+) -> None:
+    """Serve a page until SIGINT or SIGTERM; returns when all is closed.
+
+    Args:
+        access: who may use it; closed at the end. on_serving: told the port, once requests are answered.
+
+    Raises:
+        UsageError: nobody can listen there.
+    """
+    settings = config.settings
+    try:
+        with listen("127.0.0.1" if settings.host == "localhost" else settings.host, settings.port) as plain:
+            port = plain.getsockname()[1]
+            listening = Listener.of(plain)
+            context = access.tls.context if access.tls is not None else None
+            app = create_app(config, access=access)
+            notifier = notifier or Notifier.from_environment()
+            served = server(app, notifier, lambda: on_serving(port), context)
+            try:
+                served.run([listening])
+            finally:
+                listening.close()
+            notifier.stopping("stopped")
+            if not served.started:
+                raise PageUnavailable("the page did not start; its log says why")
+    finally:
+        access.close()
+
+
 def server(
     app: FastAPI,
     notifier: Notifier,
     on_serving: Callable[[], None] = lambda: None,
-    **tls: Any,
+    context: ssl.SSLContext | None = None,
 ) -> PageServer:
     """A server of the page.
 
     Args:
-        tls: `ssl_certfile`, `ssl_keyfile`, as uvicorn takes them; nothing for plain HTTP.
+        context: of TLS; None for plain HTTP.
     """
     config = uvicorn.Config(
         app,
@@ -186,6 +221,7 @@ def server(
         access_log=False,
         log_config=None,
         log_level="warning",
-        **tls,
     )
+    config.load()
+    config.ssl = context
     return PageServer(config, notifier, on_serving)

@@ -1,0 +1,56 @@
+// The frame of every page: theme, language switch, help. `start` runs a page's own part between them.
+
+import { byId, say } from "./dom.js";
+import { begin, sayProblem } from "./session.js";
+import { load, t } from "./texts.js";
+
+const THEMES = ["", "dark", "light"]; // as the machine says first
+const YEAR_S = 31536000;
+
+export async function start(page, { login = true } = {}) {
+  await load();
+  themeSwitch();
+  for (const link of document.querySelectorAll("[data-keep-query]")) keepQuery(link);
+  try {
+    const session = login ? await begin() : null;
+    await page(session);
+  } catch (error) {
+    say(byId("announcer"), "");
+    showError(sayProblem(error));
+  }
+}
+
+// An error that leaves nothing to work with, at the top of the page.
+export function showError(text) {
+  let line = byId("page-error");
+  if (!line) {
+    line = document.createElement("p");
+    line.id = "page-error";
+    line.className = "notice-line stop";
+    line.setAttribute("role", "alert");
+    byId("content").prepend(line);
+  }
+  say(line, text);
+  line.hidden = !text;
+}
+
+function themeSwitch() {
+  const button = byId("theme");
+  const root = document.documentElement;
+  const label = () => say(button, t(`theme.${root.dataset.theme || "auto"}`));
+  label();
+  button.addEventListener("click", () => {
+    const next = THEMES[(THEMES.indexOf(root.dataset.theme ?? "") + 1) % THEMES.length];
+    if (next) root.dataset.theme = next;
+    else delete root.dataset.theme;
+    const secure = location.protocol === "https:" ? "; Secure" : "";
+    document.cookie = `leukoscope_theme=${next}; Path=/; SameSite=Strict; Max-Age=${YEAR_S}${secure}`;
+    label();
+  });
+}
+
+function keepQuery(link) {
+  const query = new URLSearchParams(location.search);
+  query.set("lang", new URL(link.href).searchParams.get("lang"));
+  link.href = `?${query}`;
+}

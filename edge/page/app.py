@@ -11,6 +11,7 @@ from edge.page.access.guard import require, require_roles
 from edge.page.access.installation import install
 from edge.page.api import fields, health, instrument, live, openapi, slides
 from edge.page.device.router import device_router
+from edge.page.front.router import front_router
 from edge.page.http import answers
 from edge.page.http.bodies import BodyLimit
 from edge.page.http.config import PageConfig
@@ -74,6 +75,7 @@ def create_app(config: PageConfig, link: Link | None = None, access: Access | No
     api.include_router(device_router(config.machine), dependencies=[Depends(require("look"))])
     app.include_router(api)
     app.include_router(health.router)
+    app.include_router(front_router())
     openapi.describe(app)
     app.add_middleware(BodyLimit, most=limits.body_bytes)
     install(app, access)

@@ -1,3 +1,3 @@
 """The pipeline of a run: capture, gates, classification and recording as concurrent stages."""
 
-__all__ = ["counters", "housekeeping", "pipeline", "recorder", "sd_notify", "tuning", "watchdog"]
+__all__ = ["counters", "housekeeping", "pipeline", "recorder", "sd_notify", "selection", "tuning", "watchdog"]

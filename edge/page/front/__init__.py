@@ -1,3 +1,3 @@
 """What the technician sees: the HTML pages, their style and scripts, and every text in English and German."""
 
-__all__ = []
+__all__ = ["router"]

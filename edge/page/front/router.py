@@ -1,12 +1,13 @@
 """The routes of the HTML pages, their styles, scripts and texts. The pages hold no data: they ask the API for it."""
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, Response
 
-from edge.page.access.guard import anyone, page_for
-from edge.page.front.addresses import Address
+from edge.page.access.guard import access_of, anyone, page_for
+from edge.page.device.address import address
 from edge.page.front.assets import assets, modules_of, version
 from edge.page.front.qr import qr_svg
 from edge.page.front.rendering import render
@@ -30,29 +31,25 @@ _YEAR_S = 365 * 24 * 3600
 _FOREVER = f"public, max-age={_YEAR_S}, immutable"
 
 
-def front_router(addresses: tuple[Address, ...] = ()) -> APIRouter:
+def front_router() -> APIRouter:
     """The routes of the pages, and `/static/`.
-
-    Args:
-        addresses: under which the page is reached, the best first, as `/device` shows them.
 
     >>> sorted(route.path for route in front_router().routes)[:4]
     ['/', '/controls', '/device', '/login']
     """
     router = APIRouter(include_in_schema=False)
 
-    def page(path: str, name: str, role: Any, **values: Any) -> None:
+    def page(path: str, name: str, role: Any, values: Callable[[Request], dict[str, Any]] = lambda _: {}) -> None:
         @router.get(path, dependencies=[Depends(role)], response_class=HTMLResponse)
-        async def _page(request: Request) -> Response:
-            return _answer(request, name, values)
+        def _page(request: Request) -> Response:
+            return _answer(request, name, values(request))
 
     page("/login", "login", anyone)
     page("/", "bench", page_for("look"))
     page("/slides", "slides", page_for("look"))
     page("/slides/{slide}", "slide", page_for("look"))
     page("/controls", "controls", page_for("look"))
-    shown = [(address, qr_svg(address.url)) for address in addresses]
-    page("/device", "device", page_for("look"), addresses=shown)
+    page("/device", "device", page_for("look"), _addresses)
     page("/users", "users", page_for("look"))  # one's own password; the rest is shown to who administers
 
     @router.get("/static/{name:path}", dependencies=[Depends(anyone)])
@@ -60,6 +57,14 @@ def front_router(addresses: tuple[Address, ...] = ()) -> APIRouter:
         return static(request, name)
 
     return router
+
+
+def _addresses(request: Request) -> dict[str, Any]:
+    """Where the page is found: the number with its code first, for a phone, then all others."""
+    settings = access_of(request).settings
+    found = address(settings, port=request.url.port)
+    others = [each for each in found.urls if each != found.by_number]
+    return {"loopback": settings.loopback, "number": found.by_number, "code": qr_svg(found.by_number), "others": others}
 
 
 def static(request: Request, name: str) -> Response:

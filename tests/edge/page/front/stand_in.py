@@ -22,12 +22,11 @@ from fastapi import FastAPI, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import JSONResponse, Response
 
 from edge.page.access.access import Access
-from edge.page.front.addresses import Address
+from edge.page.access.wire.headers import HEADERS
 from edge.page.front.router import front_router
 from edge.settings.page import PageSettings
 from tests.edge.page.front.made_up import FINDING, LABELS, TALLY, told
 
-CSP = "default-src 'self'; img-src 'self' blob:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 HELLO = {
     "kind": "hello",
     "version": 1,
@@ -162,16 +161,12 @@ def app_of(stand_in: StandIn) -> FastAPI:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     access = Access(PageSettings(), demo=True)
     app.state.access = access
-    app.include_router(
-        front_router(
-            (Address("https://192.0.2.7:8443/", "number"), Address("https://leukoscope-4f2a.local:8443/", "name"))
-        )
-    )
+    app.include_router(front_router())
 
     @app.middleware("http")
     async def headers(request: Request, go_on: Any) -> Response:
         answer: Response = await go_on(request)
-        answer.headers["Content-Security-Policy"] = CSP
+        answer.headers.update(HEADERS)
         return answer
 
     @app.get("/api/v1/session")
@@ -216,7 +211,7 @@ def app_of(stand_in: StandIn) -> FastAPI:
 
 
 async def _serve(socket: WebSocket, stand_in: StandIn, box: list[Any]) -> None:
-    credit = False
+    credit = True  # as the page's process: the first preview comes unasked
 
     async def listen() -> None:
         nonlocal credit
@@ -229,7 +224,17 @@ async def _serve(socket: WebSocket, stand_in: StandIn, box: list[Any]) -> None:
 
     listening = asyncio.create_task(listen())
     try:
-        await socket.send_json({"kind": "link", "connected": stand_in.served, "since": 0, "missed": None})
+        await socket.send_json(
+            {
+                "kind": "link",
+                "connected": stand_in.served,
+                "since": "",
+                "why": "",
+                "missed": 0,
+                "complete": True,
+                "entry": 1,
+            }
+        )
         await socket.send_json(stand_in.hello)
         number, told, drawn = 0, 0.0, 0.0
         while not listening.done():

@@ -47,7 +47,7 @@ export class Actions {
   judge() {
     if (!byId("judge") || byId("judge").disabled) return;
     this.tell(t("act.judging"));
-    this.said(() => send("POST", "/judgements"), t("act.judge_asked"));
+    this.said(() => send("POST", "/judgements", { slide: this.state.slide }), t("act.judge_asked"));
   }
 
   flip(which) {

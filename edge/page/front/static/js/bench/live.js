@@ -1,20 +1,20 @@
 // The WebSocket: messages of the instrument as JSON, previews as binary. It reconnects by itself, asks for what it missed,
-// and acknowledges a preview only after it was drawn, and only while the page is seen: nobody looking costs nothing.
+// acknowledges a preview only after it was drawn, and asks for none while nobody sees the page.
 
 const FIRST_WAIT_MS = 300;
 const LONGEST_WAIT_MS = 5000;
 const SILENT_MS = 6000; // the instrument says something each second
 const HEADER_BYTES = 16;
+const FULL = 1013; // too many pages are open
 
 export class Live {
-  // on: message(json), preview({sequence, at, jpeg}) -> Promise, link(state, sinceMs) with "open", "lost" or "refused".
+  // on: message(json), preview({sequence, at, jpeg}) -> Promise, link(state, sinceMs) with "open", "lost" or "full".
   constructor(on) {
     this.on = on;
     this.entry = 0;
     this.wait = FIRST_WAIT_MS;
-    this.owed = false;
     this.heard = 0;
-    document.addEventListener("visibilitychange", () => this.pay());
+    document.addEventListener("visibilitychange", () => this.look());
     setInterval(() => this.check(), 1000);
   }
 
@@ -29,14 +29,13 @@ export class Live {
       this.wait = FIRST_WAIT_MS;
       this.on.link("open");
       if (this.entry) this.send({ kind: "since", entry: this.entry });
-      this.owed = true;
-      this.pay();
+      if (document.hidden) this.look();
     };
     socket.onmessage = (event) => this.take(socket, event.data);
     socket.onclose = (event) => {
       if (this.socket !== socket) return;
       this.socket = null;
-      this.on.link(event.code === 1008 ? "refused" : "lost");
+      this.on.link(event.code === FULL ? "full" : "lost");
       setTimeout(() => this.open(), this.wait);
       this.wait = Math.min(this.wait * 2, LONGEST_WAIT_MS);
     };
@@ -46,25 +45,22 @@ export class Live {
     this.heard = performance.now();
     if (typeof data === "string") {
       const message = JSON.parse(data);
-      this.entry = Math.max(this.entry, message.entry ?? 0, message.kind === "verdict" ? (message.id ?? 0) : 0);
+      this.entry = Math.max(this.entry, entryOf(message));
       this.on.message(message);
       return;
     }
     const view = new DataView(data);
     await this.on.preview({ sequence: view.getUint32(0), at: view.getFloat64(8), jpeg: data.slice(HEADER_BYTES) });
     if (this.socket !== socket) return;
-    this.owed = true;
-    this.pay();
-  }
-
-  pay() {
-    if (!this.owed || document.hidden || this.socket?.readyState !== WebSocket.OPEN) return;
-    this.owed = false;
     this.send({ kind: "ready" });
   }
 
+  look() {
+    this.send({ kind: "watch", previews: !document.hidden });
+  }
+
   send(message) {
-    this.socket.send(JSON.stringify(message));
+    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
   }
 
   // A connection that is silent for long is dead, whatever the browser thinks of it.
@@ -79,4 +75,10 @@ export class Live {
       this.wait = Math.min(this.wait * 2, LONGEST_WAIT_MS);
     }
   }
+}
+
+// The newest entry of the record that a message tells of. `state` counts on ahead of what was told.
+function entryOf(message) {
+  if (["verdict", "slide", "correction", "event"].includes(message.kind)) return message.id ?? 0;
+  return message.kind === "link" ? (message.entry ?? 0) : 0;
 }

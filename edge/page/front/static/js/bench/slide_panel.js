@@ -20,7 +20,10 @@ export class SlidePanel {
   }
 
   wireForm() {
-    this.input.addEventListener("input", () => this.hint());
+    this.input.addEventListener("input", () => {
+      this.hint();
+      this.offer("");
+    });
     byId("start-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.start();
@@ -41,12 +44,33 @@ export class SlidePanel {
       this.input.focus();
       return;
     }
+    this.offer("");
     await this.said(async () => {
-      await send("POST", "/slides", { slide });
-      this.input.value = "";
-      say(byId("slide-hint"), "");
-      byId("content").focus({ preventScroll: true });
+      await send("POST", "/slides", { slide }).catch((error) => {
+        if (error.name === "wrong-state") this.offer(slide);
+        throw error;
+      });
+      this.begun();
     });
+  }
+
+  begun() {
+    this.input.value = "";
+    say(byId("slide-hint"), "");
+    this.offer("");
+    byId("content").focus({ preventScroll: true });
+  }
+
+  // A slide of that name was closed before: it may be reopened.
+  offer(slide) {
+    const button = byId("reopen-here");
+    show(byId("reopen-offer"), Boolean(slide));
+    say(button, t("start.reopen", { slide }));
+    button.onclick = () =>
+      this.said(async () => {
+        await send("POST", `/slides/${path(slide)}/reopen`);
+        this.begun();
+      });
   }
 
   act(act) {

@@ -28,7 +28,14 @@ export function may(role) {
   return Boolean(session?.user) && ROLES.indexOf(session.user.role) >= ROLES.indexOf(role);
 }
 
-export function toLogin() {
+// After a connection was lost: to the login page where the session has ended.
+export async function stillIn() {
+  const now = await get("/session");
+  if (now.user) useCsrf(now.csrf);
+  else toLogin();
+}
+
+function toLogin() {
   location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
 }
 

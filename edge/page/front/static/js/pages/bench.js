@@ -13,7 +13,7 @@ import { byId, make, say, show } from "../lib/dom.js";
 import { number } from "../lib/format.js";
 import { start } from "../lib/frame.js";
 import { help } from "../lib/help.js";
-import { may, toLogin } from "../lib/session.js";
+import { may, stillIn } from "../lib/session.js";
 import { t } from "../lib/texts.js";
 
 function bench() {
@@ -31,7 +31,6 @@ function bench() {
   let linked = false; // this page to the page's process
   let served = false; // the page's process to the instrument
   let lostAt = null;
-  let caughtUp = 0;
 
   const takes = {
     hello(message) {
@@ -59,8 +58,7 @@ function bench() {
     },
     verdict(message) {
       const isNew = feed.add(message, about);
-      if (isNew && message.missed) caughtUp += 1;
-      if (!message.missed && message.slide === state.slide) verdict.verdict(message, about);
+      if (isNew && message.slide === state.slide) verdict.verdict(message, about);
     },
     slide(message) {
       if (message.act === "closed") panel.closed(message);
@@ -72,24 +70,19 @@ function bench() {
     },
     link(message) {
       served = message.connected;
-      if (message.missed) sayMissed(message.missed);
+      sayMissed(message);
       if (!served) meters.clear();
       refresh();
     },
   };
 
   const live = new Live({
-    message(message) {
-      takes[message.kind]?.(message);
-      if (caughtUp && message.kind !== "verdict") {
-        sayMissed(caughtUp);
-        caughtUp = 0;
-      }
-    },
+    message: (message) => takes[message.kind]?.(message),
     preview: (preview) => picture.draw(preview),
     link(how) {
       linked = how === "open";
-      if (how === "refused") toLogin();
+      notices.set("full", how === "full" ? t("notice.full") : "", { grade: "care" });
+      if (!linked) stillIn().catch(() => undefined);
       if (!linked && lostAt === null) lostAt = new Date();
       if (linked && lostAt) {
         notices.set("back", t("notice.back", { seconds: Math.max(1, Math.round((Date.now() - lostAt) / 1000)) }), { grade: "news" });
@@ -100,9 +93,9 @@ function bench() {
     },
   });
 
-  function sayMissed(missed) {
-    const fields = typeof missed === "number" ? missed : (missed.fields ?? missed.verdicts ?? 0);
-    notices.set("missed", fields ? t("notice.missed", { fields }) : "", { grade: "news" });
+  function sayMissed({ missed, complete }) {
+    if (!missed && complete !== false) return;
+    notices.set("missed", t(complete === false ? "notice.missed_more" : "notice.missed", { entries: missed }), { grade: "news" });
   }
 
   function refresh() {

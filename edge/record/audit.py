@@ -7,10 +7,10 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from msgspec import Struct, to_builtins
 
@@ -32,6 +32,7 @@ from edge.record.entry_parts import Image
 from edge.record.images import IMAGES, LEFT_OVER, NAME, image_path, is_partial, older_path
 from edge.record.reader import PrunedMeanwhile, Row
 from edge.record.schema import DATABASE
+from edge.record.slide_entries import CommandBody, CorrectionBody, SlideBody
 from edge.record.store import Store
 from edge.system.progress import tracked
 from edge.system.streams import one_line
@@ -39,6 +40,16 @@ from edge.system.wording import counted
 
 MOST_FINDINGS, MOST_SIGNERS = 100, 100
 _log = logging.getLogger(__name__)
+
+
+class EntryCheck(Protocol):
+    """More that is checked of a record by who knows what its entries mean (`edge.slides.audit`)."""
+
+    def check(self, row: Row, body: Body) -> Iterable[str]:
+        """What is wrong with one entry, all of them in order; a sentence each."""
+
+    def end(self) -> Iterable[str]:
+        """What only the whole record shows."""
 
 
 class VerifyReport(Struct, frozen=True):
@@ -56,6 +67,7 @@ class VerifyReport(Struct, frozen=True):
         warnings: what changes nothing recorded, as bounded: runs whose end counts fewer verdicts than they stored.
         unrecorded: image files of a write that goes on or was interrupted; no damage, the next start clears them.
         left_over: files that a start moved to `left-over/`. references: labelled fields that were collected.
+        acts, corrections, commands: of slides at the bench.
 
     >>> VerifyReport(Path("record"), entries=3, verdicts=1, runs=1).sound
     True
@@ -81,6 +93,9 @@ class VerifyReport(Struct, frozen=True):
     left_over: int = 0
     controls: int = 0
     references: int = 0
+    acts: int = 0
+    corrections: int = 0
+    commands: int = 0
 
     @property
     def sound(self) -> bool:
@@ -99,6 +114,8 @@ class VerifyReport(Struct, frozen=True):
             lines.append(f"... and {self.found - len(self.findings)} more")
         kinds = [(self.verdicts, "verdict"), (self.events, "event"), (self.runs, "run")]
         kinds += [(self.controls, "control")] if self.controls else []
+        beside = ((self.acts, "slide act"), (self.corrections, "correction"), (self.commands, "command"))
+        kinds += [kind for kind in beside if kind[0]]
         kinds[:0] = [(self.references, "reference field")] if self.references else []
         read = (
             f"{counted(self.entries, 'entry', 'entries')} ({', '.join(counted(*kind) for kind in kinds)}, "
@@ -135,11 +152,14 @@ def _short(signer: str) -> str:
     return " and ".join(word[:12] for word in signer.split()) if re.fullmatch(r"[0-9a-f ]{64,}", signer) else signer
 
 
-def verify(folder: Path, *, images: bool = True) -> VerifyReport:
+def verify(
+    folder: Path, *, images: bool = True, also: Callable[[Store, int], EntryCheck] | None = None
+) -> VerifyReport:
     """Check the record in `folder`; whatever is wrong with it is a finding, not an exception.
 
     Args:
         images: read every image and compare its sha256; False checks the database alone.
+        also: makes a further check, from the record and the last entry that retention removed.
 
     Raises:
         StoreFull: it cannot be opened now: no access, no file handles.
@@ -147,7 +167,7 @@ def verify(folder: Path, *, images: bool = True) -> VerifyReport:
     while True:
         try:
             with Store.open(folder, read_only=True) as store:
-                return _Check(store, images).report()
+                return _Check(store, images, also).report()
         except PrunedMeanwhile:
             _log.info("retention removed entries meanwhile; beginning again")
         except StoreFull:
@@ -159,10 +179,11 @@ def verify(folder: Path, *, images: bool = True) -> VerifyReport:
 class _Check:
     """One pass over a record."""
 
-    def __init__(self, store: Store, images: bool) -> None:
+    def __init__(self, store: Store, images: bool, also: Callable[[Store, int], EntryCheck] | None) -> None:
         self._store, self._images = store, images
         start = store.snapshot()
         self._base, self._head, self._newest, self._slides = start.base, start.head, start.newest, start.slides
+        self._also = None if also is None else also(store, start.base.id)
         self._kinds: Counter[type[Body]] = Counter()
         self._entries = self._images_read = 0
         self._open_runs: dict[int, int] = {}  # verdicts read of runs whose begin was read and whose end was not yet
@@ -183,6 +204,8 @@ class _Check:
                 self._find(f"{DATABASE}: {problem}")
             self._read_chain()
             self._compare_counts()
+            for problem in self._also.end() if self._also else ():
+                self._find(problem)
             if self._images:
                 unrecorded = self._look_for_orphans()
         except StoreError as error:  # it cannot be read further
@@ -212,6 +235,9 @@ class _Check:
             left_over=sum(1 for _ in _files(self._store.folder, LEFT_OVER)),
             controls=self._kinds[ControlBody],
             references=self._kinds[ReferenceBody],
+            acts=self._kinds[SlideBody],
+            corrections=self._kinds[CorrectionBody],
+            commands=self._kinds[CommandBody],
         )
 
     def _find(self, text: str) -> None:
@@ -271,6 +297,8 @@ class _Check:
                         self._find(f"entry {row.id}: the control's run {body.run} had not begun, or had ended")
                 case PrunedBody():
                     self._checkpoint = body.through, body.digest
+            for problem in self._also.check(row, body) if self._also else ():
+                self._find(f"entry {row.id}: {problem}")
         except (StoreError, ValueError) as error:  # ValueError: a path that no file can have
             self._find(f"entry {row.id} cannot be read: {error}")
 

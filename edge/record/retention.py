@@ -9,7 +9,7 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType, to_builtins
 
 from edge.record.entries import (
     Body,
@@ -23,6 +23,7 @@ from edge.record.entries import (
 from edge.record.entry_parts import Image, moment
 from edge.record.reader import KnownTime, Row
 from edge.record.slide_entries import CorrectionBody
+from edge.record.slide_queries import carried_verdicts, open_slide
 from edge.record.store import Store, Transaction
 from edge.system.clock import Instant
 from edge.system.wording import counted
@@ -246,11 +247,19 @@ def _remove(store: Store, through: Row, now: Instant, retention: Retention) -> d
                 gone["image_bytes"] += image.bytes
                 transaction.connection.execute("INSERT OR IGNORE INTO doomed VALUES (?)", (image.path,))
         carried = _carried_run(transaction, through.id)
+        act, corrected = _carried_act(store, through.id), _carried_verdicts(store, through.id)
         transaction.connection.execute("DELETE FROM entries WHERE id <= ?", (through.id,))
         why = json_format.dumps(asdict(retention), sort_keys=True)
         transaction.append(
             PrunedBody(
-                **moment(now), through=through.id, digest=through.digest, removed=gone, carried_run=carried, why=why
+                **moment(now),
+                through=through.id,
+                digest=through.digest,
+                removed=gone,
+                carried_run=carried,
+                why=why,
+                carried_act=act,
+                carried_verdicts=corrected,
             )
         )
         transaction.connection.execute("INSERT OR REPLACE INTO pruned VALUES (1, ?, ?)", (through.id, through.digest))
@@ -272,6 +281,32 @@ def _carried_run(transaction: Transaction, through: int) -> dict[str, Any] | Non
     run: dict[str, Any] = json_format.loads(start[0])
     ended = connection.execute(f"SELECT run {latest.format('end')}", (through,)).fetchone()
     return None if ended is not None and ended[0] == run["run"] else run
+
+
+def _carried_act(store: Store, through: int) -> dict[str, Any] | UnsetType:
+    """The newest act of the slide that is not closed, where it goes: the next start takes that slide up again."""
+    opened = open_slide(store)
+    if opened is None or opened[0] > through:
+        return UNSET
+    return {"entry": opened[0], "body": to_builtins(opened[1])}
+
+
+def _carried_verdicts(store: Store, through: int) -> dict[str, Any] | UnsetType:
+    """The verdicts that go while corrections of them stay: no correction is kept without what it corrects."""
+    query = """SELECT DISTINCT json_extract(body, '$.verdict') AS verdict FROM entries
+               WHERE type = 'correction' AND type != 'verdict' AND id > ? ORDER BY verdict"""
+    corrected = [number for (number,) in store.select(query, through) if number <= through]
+    if not corrected:
+        return UNSET
+    before = carried_verdicts(store)
+    carried: dict[str, Any] = {}
+    for number in corrected:
+        found = store.select("SELECT body FROM entries WHERE id = ?", number)
+        if found:
+            carried[str(number)] = json_format.loads(found[0][0])
+        elif number in before:
+            carried[str(number)] = to_builtins(before[number])
+    return carried
 
 
 def _image(body: Body) -> Image | None:

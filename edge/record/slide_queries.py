@@ -163,6 +163,13 @@ def recent_commands(
     return found
 
 
+def commands_twice(store: Reader, most: int = 100) -> list[tuple[str, int]]:
+    """Ids of commands that stand in more than one entry of a kind, and in how many: none was to be done twice."""
+    query = f"""SELECT {_COMMAND}, count(*) FROM entries WHERE {_COMMANDED} AND {_COMMAND} != ''
+                GROUP BY 1, type HAVING count(*) > 1 LIMIT ?"""
+    return store.select(query, most)
+
+
 def history(
     store: Reader, search: str = "", *, before: SlideLine | tuple[int, str] | None = None, most: int = 50
 ) -> list[SlideLine]:

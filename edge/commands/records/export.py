@@ -39,12 +39,13 @@ class ExportRequest:
         from edge.record.exports import export
         from edge.record.exports import folder as export_folder
         from edge.record.location import require_record
+        from edge.slides.audit import SlideCheck
         from edge.system.media.ejection import eject
 
         folder = control_folder(self.store) if self.control else self.store
         require_record(folder)
         drive = export_folder.drive_of(folder, self.to) if self.eject else None
-        summary, checked = export.export(folder, self.slide, self.to)
+        summary, checked = export.export(folder, self.slide, self.to, also=SlideCheck)
         ejected = None if drive is None else eject(drive)
         findings = [*checked.findings, *summary.problems]
         record = {

@@ -33,6 +33,7 @@ class VerifyRequest:
         from edge.commissioning.reference.record import reference_folder
         from edge.record import audit
         from edge.record.location import holds_record, require_record
+        from edge.slides.audit import SlideCheck
 
         inside = {"control": control_folder(self.store), "reference": reference_folder(self.store)}
         reports = {name: audit.verify(folder) for name, folder in inside.items() if holds_record(folder)}
@@ -40,7 +41,7 @@ class VerifyRequest:
         lines = [f"{name} record: {report.text()}" for name, report in reports.items()]
         if holds_record(self.store) or not reports:
             require_record(self.store)
-            reports[""] = audit.verify(self.store)
+            reports[""] = audit.verify(self.store, also=SlideCheck)
             record, lines = {**reports[""].as_record(), **record}, [reports[""].text(), *lines]
             if lost := self._lost_controls(reports, inside["control"]):
                 record["controls_lost"] = lost

@@ -1,25 +1,27 @@
 """The export of one slide (`edge export`): a folder that stands alone, written whole or not at all."""
 
-import csv
 import json as json_format
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from msgspec import UNSET, Struct, convert, to_builtins
+from msgspec import Struct, convert, to_builtins
 
 from edge.bundle.provenance import BY_LAXER_POLICY, Provenance
 from edge.errors import StoreError, UsageError
-from edge.record.audit import VerifyReport, verify
+from edge.record.audit import EntryCheck, VerifyReport, verify
 from edge.record.chain import ChainEnd
-from edge.record.entries import Body, ControlBody, ReferenceBody, RunBody, VerdictBody, read_body
+from edge.record.entries import read_body
 from edge.record.entry_parts import Image
-from edge.record.exports.cells import CONTROLS, cell, safe, write_controls
+from edge.record.exports.cells import CONTROLS, write_controls
 from edge.record.exports.folder import IMAGES, SUMS, Sums, check_target, new_folder, warn_of_target
+from edge.record.exports.slide_tables import ACTS, CORRECTIONS, write_acts, write_corrections
+from edge.record.exports.summary import Removed, SlideSummary, count, missing
+from edge.record.exports.verdict_table import write_verdicts
 from edge.record.images import Place
 from edge.record.reader import Head, PrunedMeanwhile, Row
+from edge.record.slide_queries import carried_verdicts
 from edge.record.store import Store
 from edge.system.clock import Clock
 from edge.system.wording import counted
@@ -27,58 +29,6 @@ from edge.system.wording import counted
 _log = logging.getLogger(__name__)
 
 CSV, JSON_LINES, HEAD, README = "verdicts.csv", "record.jsonl", "chain.json", "README.txt"
-_BEFORE = ("field", "utc", "utc_ns", "clock_synchronized", "slide", "label", "reason", "detail")
-_OF_RUN = (
-    *("camera", "simulated", "bundle", "bundle_digest", "certified", "runtime", "runtime_version", "kind"),
-    *("signed_by", "bundle_version", "synthetic_certificate", "ungated", "acceptance", "camera_setup"),
-)
-_AFTER = ("run", *_OF_RUN, "sequence", "source", "monotonic_ns", "image", "image_sha256", "entry", "digest")
-
-
-class Removed(Struct, frozen=True):
-    """Fields of a slide that retention removed before the export, and when it last removed anything (ISO 8601).
-
-    >>> str(Removed(1, 500, "2026-11-29T12:00:00Z"))
-    'fields 1 to 500 were removed by retention on 2026-11-29T12:00:00Z or before'
-    """
-
-    first: int
-    last: int
-    by: str
-
-    def __str__(self) -> str:
-        return f"fields {self.first} to {self.last} were removed by retention on {self.by} or before"
-
-
-@dataclass
-class SlideSummary:
-    """What one pass over a slide's entries finds out, and the next needs.
-
-    Attributes:
-        first_field, last_field: of the verdicts read, 0 before the first. removed: those that are gone.
-        run: of the entry read last. carried: the beginnings of runs that were removed while their verdicts stayed.
-        problems: what is wrong with what was read, one sentence each.
-
-    >>> SlideSummary(verdicts=3, images=1).problems
-    []
-    """
-
-    verdicts: int = 0
-    entries: int = 0
-    images: int = 0
-    controls: int = 0
-    first_field: int = 0
-    last_field: int = 0
-    removed: Removed | None = None
-    run: int = 0
-    carried: dict[int, Mapping[str, Any]] = field(default_factory=dict)
-    simulated: bool = False
-    bundles: dict[Provenance, None] = field(default_factory=dict)
-    labels: dict[str, None] = field(default_factory=dict)  # in the order first seen, here and below
-    gates: dict[str, None] = field(default_factory=dict)
-    stages: dict[str, None] = field(default_factory=dict)
-    tiles: int = 0  # the most of a verdict
-    problems: list[str] = field(default_factory=list)
 
 
 class ChainRecord(Struct, frozen=True):
@@ -110,12 +60,17 @@ class ChainRecord(Struct, frozen=True):
     removed: Removed | None = None
 
 
-def export(folder: Path, slide: str, to: Path) -> tuple[SlideSummary, VerifyReport]:
+def export(
+    folder: Path, slide: str, to: Path, also: Callable[[Store, int], EntryCheck] | None = None
+) -> tuple[SlideSummary, VerifyReport]:
     """Write everything about `slide` in the record `folder` to the new folder `to`, while a run may go on.
 
     What is exported is the slide up to the record's head now. The entries are marked as exported unless
     something was found wrong with them: retention keeps those. Where retention removes meanwhile what was not yet
     read, the export begins again.
+
+    Args:
+        also: a further check of the record, as `verify` takes it.
 
     Raises:
         UsageError: no such slide, or `to` is not an empty or new folder outside the record, in one that exists.
@@ -125,13 +80,15 @@ def export(folder: Path, slide: str, to: Path) -> tuple[SlideSummary, VerifyRepo
     warn_of_target(folder, to)
     while True:
         try:
-            return _export_once(folder, slide, to)
+            return _export_once(folder, slide, to, also)
         except PrunedMeanwhile:
             _log.info("retention removed entries meanwhile; beginning again")
 
 
-def _export_once(folder: Path, slide: str, to: Path) -> tuple[SlideSummary, VerifyReport]:
-    checked = verify(folder, images=False)
+def _export_once(
+    folder: Path, slide: str, to: Path, also: Callable[[Store, int], EntryCheck] | None
+) -> tuple[SlideSummary, VerifyReport]:
+    checked = verify(folder, images=False, also=also)
     with Store.open(folder, read_only=True) as store:
         known = store.slides()
         if slide not in known:
@@ -160,10 +117,16 @@ def _write(store: Store, slide: str, head: Head, staging: Path, checked: VerifyR
             _read_entries(store, slide, head, summary, lines)
         _copy_images(store, staging / JSON_LINES, sums, summary)
         with sums.text(CSV) as table:
-            _write_table(staging / JSON_LINES, summary, table)
+            write_verdicts(staging / JSON_LINES, summary, table)
         if summary.controls:
             with sums.text(CONTROLS) as table:
                 write_controls(staging / JSON_LINES, table)
+        if summary.acts:
+            with sums.text(ACTS) as table:
+                write_acts(staging / JSON_LINES, table)
+        if summary.corrections:
+            with sums.text(CORRECTIONS) as table:
+                write_corrections(staging / JSON_LINES, table, summary.carried_verdicts)
         with sums.text(HEAD) as stream:
             stream.write(json_format.dumps(to_builtins(_chain_record(slide, head, summary, checked)), indent=2) + "\n")
         with sums.text(README) as stream:
@@ -182,60 +145,20 @@ def _read_entries(store: Store, slide: str, head: Head, summary: SlideSummary, l
             raise PrunedMeanwhile
         for row in store.slide_entries(slide, through=head.id):
             lines.write(f'{{"id":{row.id},"digest":"{row.digest}","entry":{row.body}}}\n')
-            _count(store, summary, read_body(row.body))
+            count(store, summary, read_body(row.body))
+        summary.carried_verdicts = carried_verdicts(store)
         following = store.next_field(slide, head.id)  # recorded since `verify`
         last = start.slides[slide] if following is None else following - 1
         if summary.last_field == 0:
             summary.first_field = last + 1
         elif summary.last_field < last:
-            summary.problems.append(_missing(summary.last_field + 1, last))
+            summary.problems.append(missing(summary.last_field + 1, last))
         if summary.first_field > 1:
             gone = 1, summary.first_field - 1
             if start.base.id:
                 summary.removed = Removed(*gone, store.last_removal() or "an unknown day")
             else:
-                summary.problems.append(_missing(*gone))
-
-
-def _missing(first: int, last: int) -> str:
-    return f"field {first} is missing" if first == last else f"fields {first} to {last} are missing"
-
-
-def _count(store: Store, summary: SlideSummary, body: Body) -> None:
-    """Take an entry into the summary."""
-    summary.entries += 1
-    if isinstance(body, RunBody):
-        _count_run(summary, body)
-    elif isinstance(body, ControlBody):
-        summary.controls += 1
-    elif isinstance(body, VerdictBody):
-        if body.run != summary.run:  # its beginning was removed: columns and warnings rest on it all the same
-            text = store.run_body(body.run)
-            summary.run, summary.carried[body.run] = body.run, json_format.loads(text or "{}")
-            if text is not None and isinstance(begun := read_body(text), RunBody):
-                _count_run(summary, begun)
-        _count_field(summary, body.field)
-        summary.verdicts += 1
-        summary.gates.update(dict.fromkeys(body.gates))
-        summary.stages.update(dict.fromkeys(body.latency_ms))
-        summary.tiles = max(summary.tiles, 0 if body.tiles is UNSET else len(body.tiles))
-    elif isinstance(body, ReferenceBody):
-        summary.simulated |= body.reference.simulated
-        _count_field(summary, body.field)
-
-
-def _count_field(summary: SlideSummary, number: int) -> None:
-    if summary.last_field and number > summary.last_field + 1:
-        summary.problems.append(_missing(summary.last_field + 1, number - 1))
-    summary.first_field = summary.first_field or number
-    summary.last_field = number
-
-
-def _count_run(summary: SlideSummary, run: RunBody) -> None:
-    summary.run = run.run
-    summary.simulated |= run.simulated
-    summary.bundles[run.provenance] = None
-    summary.labels.update(dict.fromkeys(run.labels))
+                summary.problems.append(missing(*gone))
 
 
 def _copy_images(store: Store, lines: Path, sums: Sums, summary: SlideSummary) -> None:
@@ -262,68 +185,6 @@ def _copy_images(store: Store, lines: Path, sums: Sums, summary: SlideSummary) -
                 continue
             sums.write(Place.of(image.path).exported, data)
             summary.images += 1
-
-
-# --- the table ------------------------------------------------------------------------------------------------
-
-
-def _write_table(lines: Path, summary: SlideSummary, table: IO[str]) -> None:
-    """The verdicts as CSV, read back from the lines just written, now that all columns are known."""
-    writer = csv.writer(table)  # lines end with CR LF (RFC 4180): only so are cells with either quoted
-    runs: dict[int, Mapping[str, Any]] = {}
-    columns = [
-        *_BEFORE,
-        *(f"probability_{safe(label)}" for label in summary.labels),
-        *(f"gate_{safe(gate)}" for gate in summary.gates),
-        *(f"{safe(stage)}_ms" for stage in summary.stages),
-        *_tile_columns(summary),
-        *_AFTER,
-    ]
-    writer.writerow(columns)
-    with lines.open(encoding="utf-8") as stream:
-        for line in stream:
-            record = json_format.loads(line)
-            entry = record["entry"]
-            if entry["type"] == "run":
-                runs = {entry["run"]: entry}  # one at a time
-            elif entry["type"] == "verdict":
-                if entry["run"] not in runs:
-                    runs = {entry["run"]: summary.carried.get(entry["run"], {})}
-                writer.writerow([cell(value) for value in _row(record, runs[entry["run"]], summary)])
-
-
-def _row(record: Mapping[str, Any], run: Mapping[str, Any], summary: SlideSummary) -> list[Any]:
-    entry = record["entry"]
-    probabilities = dict(zip(run.get("labels", ()), entry["probabilities"] or (), strict=False))
-    image = entry["image"] or {"path": None, "sha256": None}
-    name = None if image["path"] is None else Place.of(image["path"]).exported
-    values = {**entry, "clock_synchronized": entry["synchronized"], "image": name, "image_sha256": image["sha256"]}
-    values |= {"entry": record["id"], "digest": record["digest"], **{name: run.get(name) for name in _OF_RUN}}
-    return [
-        *(values[name] for name in _BEFORE),
-        *(probabilities.get(label) for label in summary.labels),
-        *(entry["gates"].get(gate) for gate in summary.gates),
-        *(entry["latency_ms"].get(stage) for stage in summary.stages),
-        *_tile_cells(entry, run, summary),
-        *(values[name] for name in _AFTER),
-    ]
-
-
-def _tile_columns(summary: SlideSummary) -> list[str]:
-    """`tiles`, columns x rows, and the network's own output of every tile and label; none without tiles."""
-    if not summary.tiles:
-        return []
-    return ["tiles", *(f"tile_{k}_{safe(label)}" for k in range(1, summary.tiles + 1) for label in summary.labels)]
-
-
-def _tile_cells(entry: Mapping[str, Any], run: Mapping[str, Any], summary: SlideSummary) -> list[Any]:
-    if not summary.tiles:
-        return []
-    tiling, tiles = run.get("tiling"), entry.get("tiles", ())
-    by_label = [dict(zip(run.get("labels", ()), tile, strict=False)) for tile in tiles]
-    by_label += [{}] * (summary.tiles - len(by_label))
-    shape = None if tiling is None else f"{tiling['columns']}x{tiling['rows']}"
-    return [shape, *(tile.get(label) for tile in by_label for label in summary.labels)]
 
 
 # --- what goes with it ----------------------------------------------------------------------------------------
@@ -369,6 +230,11 @@ def _readme(slide: str, head: Head, summary: SlideSummary, checked: VerifyReport
             "or unlike\nwhat the model was made from (column `ungated`).\n\n"
         )
     controls = f"{CONTROLS}     one control a row.\n" if summary.controls else ""
+    controls += (
+        f"{ACTS}         what was done to the slide, and its finding when it was closed.\n" if summary.acts else ""
+    )
+    if summary.corrections:
+        controls += f"{CORRECTIONS}  what experts say of fields, beside what was answered.\n"
     judged_by = "".join(f"Judged by {bundle}.\n" for bundle in summary.bundles)
     return f"""Slide {slide}: {counted(summary.verdicts, "verdict")}, {counted(summary.images, "image")}.
 {judged_by}
@@ -376,7 +242,7 @@ Research use only: this is no medical device, and no verdict in here is a diagno
 
 {warning}{CSV}     one verdict a row; an empty cell is "none". A text that a spreadsheet would take for a formula
                  has a ' before it. Spreadsheets may still show a slide such as 1E5 as a number: import it as text.
-{JSON_LINES}     all entries of the slide (runs, events, verdicts) exactly as recorded, one a line, with their digests.
+{JSON_LINES}     all entries of the slide (runs, events, verdicts ...) as recorded, one a line, with their digests.
 {IMAGES}/          the images that were kept, by field number, a folder for each thousand of fields.
 {controls}{SUMS}       check with `sha256sum -c {SUMS}`.
 {HEAD}       the end of the record's hash chain at the time of the export:

@@ -132,7 +132,7 @@ def test_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     def full(*anything: object) -> None:
         raise OSError(28, "No space left on device", "verdicts.csv")
 
-    monkeypatch.setattr(exports, "_write_table", full)
+    monkeypatch.setattr(exports, "write_verdicts", full)
     assert run("--store", tmp_path / "record", "--slide", "S-1", "--to", tmp_path / "to") == 4
     assert [p.name for p in tmp_path.iterdir()] == ["record"]
     assert ask(tmp_path / "record", "SELECT * FROM exports") == []

@@ -64,11 +64,11 @@ def once_before(monkeypatch: pytest.MonkeyPatch, name: str, call: int, action: C
     ("name", "call", "first"),
     [
         ("_read_entries", 1, 11),  # between the check of the chain and the reading: what is left was checked
-        ("_count", 1, 11),  # while entries are read: they are of one moment, and their images begin it again
-        ("_count", 9, 11),
-        ("_count", 25, 11),
+        ("count", 1, 11),  # while entries are read: they are of one moment, and their images begin it again
+        ("count", 9, 11),
+        ("count", 25, 11),
         ("_copy_images", 1, 11),
-        ("_write_table", 1, 1),  # all was read and copied
+        ("write_verdicts", 1, 1),  # all was read and copied
     ],
 )
 @pytest.mark.parametrize("images", [True, False])
@@ -118,7 +118,7 @@ def test_without_one_moment_the_hole_is_found(tmp_path: Path, monkeypatch: pytes
     fill(record, FIELDS, images=False)
     monkeypatch.setattr(reader, "CHUNK", 4)
     monkeypatch.setattr(Reader, "at_one_moment", lambda self: nullcontext())
-    once_before(monkeypatch, "_count", 3, lambda: prune(record, 10))
+    once_before(monkeypatch, "count", 3, lambda: prune(record, 10))
     assert export(record, to) == 1
     assert chain(to)["sound"] is False and chain(to)["findings"] == ["fields 5 to 10 are missing"]
     assert "NOT SOUND" in (to / "README.txt").read_text()

@@ -10,7 +10,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from edge.errors import StoreError
-from edge.record.entries import Body, RunBody, VerdictBody
+from edge.record.entries import Body, RunBody, VerdictBody, read_body
 from edge.record.reader import Reader, Row
 from edge.record.slide_entries import CommandBody, CorrectionBody, SlideBody
 from edge.record.slide_queries import carried_verdicts, commands_twice, may_follow, state_after
@@ -36,6 +36,7 @@ class _Slide:
     benign: set[str] = field(default_factory=set)
     other: set[str] = field(default_factory=set)
     unknown: bool = False  # a run did not say which labels are benign
+    run: int = 0  # the last whose beginning was read
 
 
 class SlideCheck:
@@ -81,12 +82,20 @@ class SlideCheck:
         return self._slides.setdefault(slide, _Slide())
 
     def _run(self, slide: _Slide, body: RunBody) -> None:
+        slide.run = body.run
         said = () if body.benign is UNSET else body.benign
         slide.unknown |= body.benign is UNSET
         slide.benign.update(said)
         slide.other.update(label for label in body.labels if label not in said)
 
     def _verdict(self, slide: _Slide, body: VerdictBody) -> Iterator[str]:
+        if body.run != slide.run:  # its beginning was removed
+            text = self._store.run_body(body.run)
+            begun = None if text is None else read_body(text)
+            slide.run, slide.unknown = body.run, True
+            if isinstance(begun, RunBody):
+                slide.unknown = False
+                self._run(slide, begun)
         slide.first_field = slide.first_field or body.field
         slide.tally.add(body)
         if body.seen is UNSET:

@@ -11,17 +11,7 @@ from edge.record.exports.cells import cell
 
 ACTS, CORRECTIONS = "acts.csv", "corrections.csv"
 _ACT = ("entry", "utc", "clock_synchronized", "slide", "act", "by", "why", "run")
-_FINDING = (
-    "finding",
-    "finding_why",
-    "rule",
-    "fields",
-    "seen",
-    "answered",
-    "not_benign",
-    "interval_low",
-    "interval_high",
-)
+_FINDING = ("finding", "finding_why", "rule", "fields", "seen", "answered", "not_benign")
 _CORRECTION = ("entry", "utc", "clock_synchronized", "slide", "field", "label", "agrees", "answer", "reason")
 _AFTER = ("command", "digest")
 

@@ -20,7 +20,8 @@ class Connection:
     """A client. All of it belongs to the server's loop.
 
     Attributes:
-        events, previews, credit: what it watches, and whether it is ready for a preview.
+        events, previews, credit: what it watches, and whether it is ready for a preview. asked: it said what it
+            watches, if only nothing. told: a state was sent since it watches events.
         greeted: hello was queued; nothing else goes out before. commands: given and not answered yet.
         resumes: monotonic seconds before which nothing is read, 0 for at once.
     """
@@ -29,7 +30,7 @@ class Connection:
         connection.setblocking(False)
         self.socket, self.peer = connection, peer
         self.outbox = Outbox()
-        self.events = self.previews = self.credit = self.greeted = False
+        self.events = self.previews = self.credit = self.greeted = self.asked = self.told = False
         self.commands = 0
         self.resumes = 0.0
         self.interest = 0  # what the loop's selector waits for
@@ -85,6 +86,6 @@ class Connection:
         quiet = now - self._heard
         if self._lines.midway and not self.resumes and quiet > PATIENCE_S:
             return "protocol", f"half a line, and nothing more for {PATIENCE_S:.0f} s"
-        if not (self.events or self.previews or self.commands) and quiet > IDLE_S:
+        if not (self.asked or self.commands) and quiet > IDLE_S:
             return "protocol", f"nothing was asked for in {IDLE_S:.0f} s"
         return None

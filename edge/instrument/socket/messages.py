@@ -153,6 +153,18 @@ class State(Message, frozen=True, kw_only=True, tag="state"):
     monotonic_ns: int
 
 
+class Watching(Message, frozen=True, kw_only=True, tag="watching"):
+    """The answer to `watch`: from now on the client is sent what it wants. Where events begin a state follows, whose
+    `entry` covers all that was not told before.
+
+    Attributes:
+        previews: as the client said. events: likewise.
+    """
+
+    previews: bool
+    events: bool
+
+
 class Meters(Message, frozen=True, kw_only=True, tag="meters"):
     """What was measured on a frame, at most 10 times a second while somebody watches.
 
@@ -341,5 +353,5 @@ class Command(Message, frozen=True, kw_only=True, tag="command"):
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
-FromInstrument = Hello | State | Meters | Verdict | SlideAct | Correction | Event | Preview | Answer | Bye
+FromInstrument = Hello | State | Watching | Meters | Verdict | SlideAct | Correction | Event | Preview | Answer | Bye
 FromClient = Watch | Ready | Command

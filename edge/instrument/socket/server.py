@@ -29,6 +29,7 @@ from edge.instrument.socket.messages import (
     Reason,
     State,
     Watch,
+    Watching,
 )
 from edge.instrument.socket.previews import Previews
 from edge.instrument.socket.protocol import encode
@@ -231,6 +232,9 @@ class SocketServer:
         if hello is not None:
             client.greeted = True
             self._put(client, hello)
+            if client.asked:
+                self._put(client, Watching(previews=client.previews, events=client.events))
+        client.told = client.events
         self._put(client, state)
 
     def _turn(self, client: Connection, ready: int) -> None:
@@ -251,8 +255,11 @@ class SocketServer:
     def _take(self, client: Connection, message: Message) -> None:
         if isinstance(message, Watch):
             begins = message.events and not client.events
-            client.events, client.previews = message.events, message.previews
-            if begins:  # what was stored since the greeting: the state tells the newest entry
+            client.events, client.previews, client.asked = message.events, message.previews, True
+            if client.greeted:
+                self._put(client, Watching(previews=client.previews, events=client.events))
+            if begins:  # the next state is made after events flow: its entry covers what was not told
+                client.told = False
                 self._pulse.ask(lambda _, state: self._call(lambda: self._greet(client, None, state)))
         elif isinstance(message, Ready):
             client.credit = True
@@ -269,9 +276,10 @@ class SocketServer:
         self._put(client, answer)
 
     def _tell(self, message: Message) -> None:
-        line, newest = (encode(message),), _replaces(message)
+        line, newest, untold = (encode(message),), _replaces(message), isinstance(message, State)
         for client in [each for each in self._clients.values() if each.events and each.greeted]:
-            self._queue(client, line, newest)
+            if client.told or not untold:
+                self._queue(client, line, newest)
 
     def _show(self, preview: Preview, jpeg: bytes) -> None:
         chunks = encode(preview), jpeg

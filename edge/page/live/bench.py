@@ -12,7 +12,17 @@ from typing import Any
 from msgspec import to_builtins
 
 from edge.errors import LeukoscopeError
-from edge.instrument.socket.messages import Answer, Bye, FromInstrument, Hello, Message, Meters, Preview, State
+from edge.instrument.socket.messages import (
+    Answer,
+    Bye,
+    FromInstrument,
+    Hello,
+    Message,
+    Meters,
+    Preview,
+    State,
+    Watching,
+)
 from edge.instrument.socket.protocol import encode
 from edge.page.live.commands import away
 from edge.page.live.link import Link
@@ -183,7 +193,7 @@ class Bench:
                 self._told.notify_all()
         elif isinstance(message, Meters):
             self._tell_newest("meters", self.text(message))
-        elif not isinstance(message, Answer | Bye | Hello):
+        elif not isinstance(message, Answer | Bye | Hello | Watching):
             if message.id is not None:
                 self._entry = max(self._entry or 0, message.id)
             self._tell(self.text(message))

@@ -20,6 +20,7 @@ from edge.instrument.socket.messages import (
     State,
     Verdict,
     Watch,
+    Watching,
 )
 
 ID = "0123456789abcdef0123456789abcdef"
@@ -68,6 +69,7 @@ SAMPLES: dict[type[Message], Message] = {
             entry=341,
             **_WHEN,
         ),
+        Watching(previews=True, events=True),
         Meters(
             sequence=912,
             gates={"focus": 31.2, "exposure": 181.0},

@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 import signal
 import socket
 import ssl
 from collections.abc import Callable, Generator
 from types import FrameType
+from typing import Any
 
 import h11
 import uvicorn
@@ -22,6 +24,7 @@ from edge.page.access.wire.listener import Listener
 from edge.page.app import create_app
 from edge.page.http.config import PageConfig
 
+HANDSHAKE_S = 10.0  # of TLS
 HEAD_S = 10.0  # for the head of a request
 STALLED_S, STALLED_BYTES = 15.0, 4096  # a client that takes less than so much in so long is let go
 CLOSE_S = 5.0  # for what is still to be sent when a connection is closed
@@ -123,6 +126,10 @@ class PageServer(uvicorn.Server):
         self._notifier, self._on_serving = notifier, on_serving
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        if self.config.ssl is not None:  # uvicorn leaves it at asyncio's minute
+            create: Any = functools.partial(loop.create_server, ssl_handshake_timeout=HANDSHAKE_S)
+            loop.create_server = create  # type: ignore[method-assign]
         await super().startup(sockets)
         self._on_serving()
 
@@ -157,7 +164,7 @@ def listen(host: str, port: int) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=128)
+        return socket.create_server((host, port), family=family, backlog=128, dualstack_ipv6=host == "::")
     except OSError as error:
         raise UsageError(f"--host {host} --port {port}: the page cannot be served there: {error.strerror}") from error
 

@@ -76,7 +76,8 @@ class AuditLog:
                 self._append({"utc": utc, "what": what, "by": by, "address": address, "detail": detail})
         except OSError as error:
             raise PageFolderError(f"{self._path}: the audit log cannot be written: {error}") from error
-        _log.info("%s: %s %s %s", what, json.dumps(by), address, json.dumps(detail))
+        # As JSON: what somebody typed into a form must not make lines of a journal.
+        _log.info(f"{what}: " + ", ".join(json.dumps(each) for each in (by, address, detail) if each))
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

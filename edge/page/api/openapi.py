@@ -19,13 +19,19 @@ async def get_description(request: Request, _: Looker) -> JSONResponse:
 
 
 def describe(app: FastAPI) -> None:
-    """Have `app.openapi()` tell of problems as what they are, and of the ways to log in."""
+    """Have `app.openapi()` tell of problems as what they are, on every route, and of the token for programs."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             schema = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+            for path, operations in schema["paths"].items():
+                for operation in operations.values():
+                    _complete(operation["responses"], api=path.startswith("/api/"))
             parts = schema.setdefault("components", {})
-            parts.setdefault("schemas", {})[answers.SCHEMA] = answers.ProblemOut.model_json_schema()
+            shapes = parts.setdefault("schemas", {})
+            shapes[answers.SCHEMA] = answers.ProblemOut.model_json_schema()
+            for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, which no route answers with
+                shapes.pop(name, None)
             parts["securitySchemes"] = {
                 "token": {"type": "http", "scheme": "bearer", "description": "A token for programs (`POST /tokens`)."},
             }
@@ -34,3 +40,13 @@ def describe(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
+
+
+def _complete(responses: dict[str, Any], *, api: bool) -> None:
+    """Any route may refuse a request: what it does not name itself is a problem too."""
+    known = answers.problems(422, 503)
+    if api or "422" in responses:
+        responses["422"] = known[422]
+    if api:
+        responses.setdefault("4XX", {**known[422], "description": "A problem of the request"})
+        responses.setdefault("503", {**known[503], "description": "Not now"})

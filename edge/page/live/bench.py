@@ -120,6 +120,8 @@ class Bench:
     def leave(self, watcher: Watcher) -> None:
         """Tell a browser no more."""
         self._watchers.discard(watcher)
+        if not self._watchers:
+            self._entry = None  # what comes while nobody looks, nobody has missed
         self._watch()
 
     def changed(self) -> None:
@@ -159,8 +161,12 @@ class Bench:
         """The instrument answers."""
         self._hello, self._awaited = hello, _NEVER
         self.connected, self.since, self.why = True, _now(), ""
-        behind = await self._caught_up()
         self._tell(self.text(hello))
+        await self.on_gap()
+
+    async def on_gap(self) -> None:
+        """Browsers are told what the record has and the instrument did not tell, or not to the page."""
+        behind = await self._caught_up()
         for message in behind.messages if behind else ():
             self._tell(self.text(message))
         self._tell(self.link_message(behind))
@@ -178,7 +184,7 @@ class Bench:
         async with self._told:
             self._told.notify_all()
 
-    async def on_message(self, message: FromInstrument, payload: bytes) -> None:
+    async def on_message(self, message: FromInstrument, line: str, payload: bytes) -> None:
         """Something that the instrument said."""
         if isinstance(message, Preview):
             self._awaited = _NEVER
@@ -188,15 +194,15 @@ class Bench:
                 watcher.put_frame(frame)
         elif isinstance(message, State):
             self._state, self._state_at = message, time.monotonic()
-            self._tell_newest("state", self.text(message))
+            self._tell_newest("state", line)
             async with self._told:
                 self._told.notify_all()
         elif isinstance(message, Meters):
-            self._tell_newest("meters", self.text(message))
+            self._tell_newest("meters", line)
         elif not isinstance(message, Answer | Bye | Hello | Watching):
             if message.id is not None:
                 self._entry = max(self._entry or 0, message.id)
-            self._tell(self.text(message))
+            self._tell(line)
         self._watch()
 
     # --- inside -------------------------------------------------------------------------------------------

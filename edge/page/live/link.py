@@ -1,10 +1,13 @@
 """The link to the instrument as the page needs it."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
-from edge.errors import InstrumentUnavailable
+from edge.instrument.socket.client import InstrumentLink
 from edge.instrument.socket.messages import Answer, FromInstrument, Hello
+from edge.instrument.socket.subscription import Gap, Received, Subscription
+from edge.instrument.socket.subscription import Link as Connection
 
 
 class Follower(Protocol):
@@ -16,8 +19,11 @@ class Follower(Protocol):
     async def on_lost(self, why: str) -> None:
         """It does not answer any more, or still does not."""
 
-    async def on_message(self, message: FromInstrument, payload: bytes) -> None:
-        """It said something; `payload` is a preview's JPEG."""
+    async def on_message(self, message: FromInstrument, line: str, payload: bytes) -> None:
+        """It said something; `line` is that as JSON, `payload` a preview's JPEG."""
+
+    async def on_gap(self) -> None:
+        """It said something that did not come; the record has it."""
 
 
 class Link(Protocol):
@@ -37,21 +43,44 @@ class Link(Protocol):
 
 
 class SocketLink:
-    """Stand-in."""
+    """The link over the instrument's socket.
 
-    def __init__(self, path: object) -> None:
-        self._path = path
+    Args:
+        path: of the socket.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._link = InstrumentLink(path)
+        self._reader: Subscription | None = None
 
     async def follow(self, follower: Follower) -> None:
-        """Nothing yet."""
-        await follower.on_lost("no instrument")
+        """As `Link`."""
+        self._link.watch(events=False)
+        async with self._link:
+            with self._link.subscribe() as self._reader:
+                async for each in self._reader:
+                    await self._told(follower, each)
 
     def watch(self, *, previews: bool, events: bool) -> None:
-        """Nothing yet."""
+        """As `Link`. Previews come by credit alone."""
+        self._link.watch(events=events)
 
     def ready(self) -> None:
-        """Nothing yet."""
+        """As `Link`."""
+        if self._reader is not None:
+            self._reader.ready()
 
     async def command(self, name: str, by: str, arguments: Mapping[str, Any], *, command_id: str) -> Answer:
-        """Nothing yet."""
-        raise InstrumentUnavailable("no instrument")
+        """As `Link`."""
+        return await self._link.command(name, by, dict(arguments), id=command_id)
+
+    async def _told(self, follower: Follower, each: Received) -> None:
+        message = each.message
+        if isinstance(message, Gap):
+            await follower.on_gap()
+        elif not isinstance(message, Connection):
+            await follower.on_message(message, each.line, each.payload)
+        elif message.connected and self._link.hello is not None:
+            await follower.on_connected(self._link.hello)
+        else:
+            await follower.on_lost(message.why)

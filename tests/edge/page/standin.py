@@ -9,6 +9,7 @@ from msgspec import structs
 from edge.errors import InstrumentUnavailable
 from edge.instrument.socket.commands import arguments as checked
 from edge.instrument.socket.messages import Answer, Command, FromInstrument, Hello, State
+from edge.instrument.socket.protocol import encode
 from edge.page.live.link import Follower
 from tests.edge.instrument.socket.samples import SAMPLES
 
@@ -57,7 +58,7 @@ class StandInLink:
     async def say(self, message: Any, payload: bytes = b"") -> None:
         assert self.follower is not None
         told: FromInstrument = message
-        await self.follower.on_message(told, payload)
+        await self.follower.on_message(told, encode(told).decode().rstrip("\n"), payload)
 
     def watch(self, *, previews: bool, events: bool) -> None:
         self.watched = (previews, events)

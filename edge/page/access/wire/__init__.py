@@ -1,3 +1,3 @@
 """The wire: what is checked of every request and connection before anybody is asked who they are; the certificate."""
 
-__all__ = ["addresses", "defects", "headers", "hosts", "origins", "tls"]
+__all__ = ["addresses", "defects", "headers", "hosts", "listener", "origins", "tls"]

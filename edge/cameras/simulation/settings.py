@@ -19,6 +19,7 @@
 | fail | none | see `Fault` | failures, such as stall@100,unplug@250:3 |
 | site | none | 0..1000000 | a drawn laboratory; seed is a place on the slide, the recipe may be healthy or leukemic |
 | places | 1 | 1..1000 | pieces of the slide that are looked at, each for 180 frames; without it always the same |
+| counter | 0 | 0 or 1 | draw frame number and time into every frame (`counter_strip`), to measure delays |
 | slide, session, camera_no | 0 | 0..1000000 | which of the laboratory's; noise is its camera's where not given |
 """
 
@@ -86,6 +87,7 @@ class SimSettings:
     session: int = 0
     camera_no: int = 0
     places: int = 1
+    counter: bool = False
 
 
 def parse(uri: str) -> SimSettings:
@@ -185,6 +187,12 @@ def _places(key: str, text: str) -> int:
     return value
 
 
+def _switch(key: str, text: str) -> bool:
+    if text not in ("0", "1"):
+        raise CameraSettingsError(f"{key} must be 0 or 1; got {text!r}")
+    return text == "1"
+
+
 _KEYS: dict[str, Callable[[str, str], Any]] = {
     "seed": _seed,
     "fps": _number(0.1, 1000),
@@ -206,4 +214,5 @@ _KEYS: dict[str, Callable[[str, str], Any]] = {
     "session": _count,
     "camera_no": _count,
     "places": _places,
+    "counter": _switch,
 }

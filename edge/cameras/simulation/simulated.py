@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 
 from edge.cameras.base import CameraMode, CameraSettings, Frame, Kind
+from edge.cameras.simulation import counter_strip
 from edge.cameras.simulation.settings import Fault, parse
 from edge.cameras.simulation.view import Specimen, View, draw_specimen
 from edge.cameras.synthetic.smear import SYNTHETIC_NOTICE
@@ -73,7 +74,7 @@ class SimulatedCamera:
         self._next = self._opened_at = 0  # frame numbers: of the next frame, of the first since opening
         self._lost = False
         self._away_until = self._stalled_until = self._frozen_until = 0.0  # time.monotonic()
-        self._frozen_at = 0
+        self._frozen_at = self._counted_ms = 0
 
     def open(self) -> None:
         """Take the microscope; CameraNotFound while it is unplugged. Nothing happens when it is open."""
@@ -152,6 +153,10 @@ class SimulatedCamera:
             raise FrameCorrupt(f"{self.uri}: frame {number - self._opened_at} is corrupt, as its script says")
         shown = self._frozen_at if time.monotonic() < self._frozen_until else number
         pixels, truth = self._take(running, shown, into)
+        if self._settings.counter:
+            if shown == number:
+                self._counted_ms = round((time.time() - time.monotonic() + due) * 1e3)
+            counter_strip.draw(pixels, shown - self._opened_at, self._counted_ms)
         if fault == "size":
             pixels = np.ascontiguousarray(pixels[::2, ::2])
         metadata = {**running.metadata, "truth": truth}

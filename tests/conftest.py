@@ -11,13 +11,21 @@ from edge.commands.terminal.log import show_log
 from tests.faults.fixtures import faults, shim, stick, stick_program
 from tests.gates import open_gates
 from tests.paths import SHARED
+from tests.project.command_log import pytest_configure
 from tests.tiny_bundle import TinyModels, certified, converted
 from tests.turns import pytest_runtest_protocol
 
 if TYPE_CHECKING:
     from tests.small_world import World
 
-__all__ = ["faults", "pytest_runtest_protocol", "shim", "stick", "stick_program"]  # a hook, and fixtures
+__all__ = [  # hooks, and fixtures
+    "faults",
+    "pytest_configure",
+    "pytest_runtest_protocol",
+    "shim",
+    "stick",
+    "stick_program",
+]
 
 show_log()  # as the commands do, for tests that read standard error of a request they execute themselves
 

@@ -9,7 +9,8 @@ import ast
 import copy
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
@@ -45,14 +46,19 @@ class Mutant:
             the module change.
         line, last: of the module, from the first line of the statement or expression to the last of it or of its
             condition. function: qualified name of the outermost function around it; "" where the line runs at import.
-        tree: of the whole module, with the fault.
+        make: the tree of the whole module, with the fault; made when it is asked for, since a module has hundreds.
     """
 
     name: str
     line: int
     last: int
     function: str
-    tree: ast.Module
+    make: Callable[[], ast.Module] = field(compare=False)
+
+    @property
+    def tree(self) -> ast.Module:
+        """Of the whole module, with the fault."""
+        return self.make()
 
     @property
     def lines(self) -> range:
@@ -72,7 +78,9 @@ def mutants(source: str) -> list[Mutant]:
             if seen[name] > 1:
                 name += f" #{seen[name]}"
             last = node.test.end_lineno if isinstance(node, ast.If | ast.While) else node.end_lineno
-            found.append(Mutant(name, node.lineno, last or node.lineno, function, _changed(tree, node, change)))
+            found.append(
+                Mutant(name, node.lineno, last or node.lineno, function, partial(_changed, tree, node, change))
+            )
     return found
 
 

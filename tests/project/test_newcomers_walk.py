@@ -21,7 +21,7 @@ import pytest
 
 from edge.cameras.synthetic.smear import synthetic_fields
 from tests.paths import ROOT
-from tests.project.pages.test_docs import fenced
+from tests.project.pages.command_lines import fenced
 from tests.small_world import trained_archive, write_images
 
 LONGEST_S = 1200  # of one step, on a busy machine

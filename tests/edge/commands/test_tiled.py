@@ -134,7 +134,7 @@ def test_heat_of_images_and_of_stored_fields(
     assert [(each["field"], each["image_kept"]) for each in said["pictures"]] == [(1, False), (2, False)]
     with_cells, plain = read(folder / "0002-b.png"), read(stored / "000002.png")
     assert plain.shape[2] == 3 and plain[:200].std() < with_cells[:200].std()  # a replay keeps no image
-    assert main("edge", COMMANDS, ["heat", "S1", str(stored), "--field", "2", "--store", str(store)]) == 0
+    assert main("edge", COMMANDS, ["heat", "S1", "--to", str(stored), "--field", "2", "--store", str(store)]) == 0
 
 
 def test_heat_over_the_kept_image_and_over_one_that_was_changed(

@@ -57,6 +57,7 @@ def test_a_clean_site_is_not_refused_and_its_cells_tell_the_class(found: SiteAud
     assert found.identity is not None and found.identity.same_class > 0.6
 
 
+@pytest.mark.slow
 def test_shuffled_labels_are_called_so_with_the_chance_level(tmp_path: Path) -> None:
     root = drawn_site(20, CONFOUNDED["labels_shuffled"](SMALL))
     done = shell("models", "audit", "--data", root, "--out", tmp_path, "--json")

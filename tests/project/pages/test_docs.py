@@ -3,8 +3,6 @@
 import importlib.util
 import json
 import re
-import shlex
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,46 +17,12 @@ from models.commands import network_options
 from models.data.published import bundles
 from tests.paths import ROOT
 from tests.project.pages import measured_targets
+from tests.project.pages.command_lines import DOCUMENTS, Line, command_lines, fenced, words_of
 from tests.project.pages.commands_reference import COMMANDS, PAGE, page
 
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MEASUREMENTS = ROOT / "docs" / "reference" / "measurements.md"
 # Hours of work, or made with the networks that ship next: their rows stand there before the files do.
 NOT_YET_MEASURED: set[str] = set()
-SCRIPT = re.compile(r"^(?:\$ )?(?:\S*/)?(?:python\S* -m )?(convert|models|edge)(?:\.cli)? ")
-
-
-@dataclass(frozen=True)
-class Line:
-    """One command line of a document."""
-
-    document: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.document}: {self.text}"
-
-
-def fenced(text: str) -> list[str]:
-    """Lines of fenced blocks that hold shell commands, continuations joined."""
-    blocks = re.findall(r"^ *```(\w*)\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
-    shell = [block for language, block in blocks if language in ("", "sh", "bash", "console", "shell")]
-    return [line.strip() for block in shell for line in block.replace("\\\n", " ").splitlines() if line.strip()]
-
-
-def command_lines() -> list[Line]:
-    found = []
-    for path in DOCUMENTS:
-        name = path.relative_to(ROOT).as_posix()
-        found += [Line(name, text) for text in fenced(path.read_text(encoding="utf-8")) if SCRIPT.match(text)]
-    return found
-
-
-def words_of(text: str) -> tuple[str, list[str]]:
-    """(console script, its words); a comment after them is no part of them."""
-    match = SCRIPT.match(text)
-    assert match is not None
-    return match[1], shlex.split(text[match.end() :], comments=True)
 
 
 @pytest.fixture(autouse=True)

@@ -20,6 +20,7 @@ EXPECTED, STUDY = "explanation/decision", "decision_study"
 AUDIT = "audit_published"
 SLIDES, DRAWN = "explanation/slides", "drawn_sites"
 OWN, RESIZE, SMALL = "how-to/convert-your-own-model", "resize", "sets.fields at 96x96"
+FAST = "quantize_benchmark_custom_cnn"
 BY_KERAS = "right.trained on keras bilinear"
 BLOCKS = "schemes.blocks.pooled"
 DECISION = "models/trained/mobilenet_v2/contract"
@@ -39,6 +40,9 @@ FIGURES = (  # page, words around the figure, record, path in it, format
     (DATA, "lower level: {} % by blocks", CUSTOM, f"{BLOCKS}.accuracy", "percent"),
     (DATA, "% by blocks with {} called Benign", CUSTOM, f"{BLOCKS}.malignant_to_benign", "d"),
     (DATA, "called Benign, {} and", CUSTOM, "schemes.fields.pooled.accuracy", "percent"),
+    (DATA, "against {} and", MOBILENET, "schemes.blocks.folds.1.accuracy", "percent"),
+    (DATA, "against 98.2 and {} % in the others", MOBILENET, "schemes.blocks.folds.2.accuracy", "percent"),
+    (DATA, "called Benign, 91.8 and {} % by fields", CUSTOM, "schemes.random.pooled.accuracy", "percent"),
     (DATA, "of ground and red cells alone at {} %", AUDIT, "told.0.accuracy", "percent"),
     (DATA, "border with its scale bars at {} %", AUDIT, "told.1.accuracy", "percent"),
     (DATA, "by six colour numbers at {} %; chance", AUDIT, "told.2.accuracy", "percent"),
@@ -66,6 +70,18 @@ FIGURES = (  # page, words around the figure, record, path in it, format
     (MEASURED, "1x1 convolutions gain {} times", "kernel_benchmark", "layers.1x1.ratio", ".1f"),
     (MEASURED, "depthwise convolutions nothing ({})", "kernel_benchmark", "layers.depthwise.ratio", ".2f"),
     (MEASURED, ": {} % beyond conversion", "quantize_benchmark_mobilenet_v2", "overhead_share", "percent"),
+    (MEASURED, "parity inference ({} s of", "quantize_benchmark_mobilenet_v2", "overhead_s", ".1f"),
+    (MEASURED, "s of {} s), at a peak of", "quantize_benchmark_mobilenet_v2", "quantize_s", ".1f"),
+    (MEASURED, "at a peak of {} MB where", "quantize_benchmark_mobilenet_v2", "quantize_peak_mb", ".0f"),
+    (MEASURED, "the bare converter takes {} MB", "quantize_benchmark_mobilenet_v2", "bare_peak_mb", ".0f"),
+    (MEASURED, "the same seconds are {} % of its run", FAST, "overhead_share", "whole percent"),
+    (MEASURED, "% of its run ({} s of", FAST, "overhead_s", ".1f"),
+    (MEASURED, "s of {} s). **Where int8", FAST, "quantize_s", ".1f"),
+    (MEASURED, "`convert diagnose` took {} s and", "diagnose_mobilenet_v2", "cpu_seconds", ".0f"),
+    (MEASURED, "s and {} s of processor time", "diagnose_custom_cnn", "cpu_seconds", ".0f"),
+    (MEASURED, "at peaks of {} and", "diagnose_mobilenet_v2", "peak_rss_mb", "d"),
+    (MEASURED, "and {} MB. <!--", "diagnose_custom_cnn", "peak_rss_mb", "d"),
+    (MEASURED, "and {} of the 64 outputs of", "diagnose_custom_cnn", "causes.0.evidence", ".0f"),
     (MEASURED, "the logits agree to {} and", "diagnose_mobilenet_v2", "logits_db", ".1f"),
     (MEASURED, "and {} dB. In MobileNetV2", "diagnose_custom_cnn", "logits_db", ".1f"),
 )  # fmt: skip
@@ -90,6 +106,8 @@ def value_in(name: str, path: str) -> Any:
 
 def shown(value: float, form: str) -> str:
     """As the pages write it: percent with one decimal, half up; other numbers by their format."""
+    if form == "whole percent":
+        return f"{int(100 * value + 0.5)}"
     return f"{int(1000 * value + 0.5) / 10:.1f}" if form == "percent" else format(value, form)
 
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 CSRF = "X-Leukoscope-CSRF"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 ANYONE = "anyone"
-STATIC = "/static"  # the one folder that needs no login: style sheets and scripts
 
 
 class LoginNeeded(Exception):  # noqa: N818  (a state of the browser)
@@ -130,18 +129,22 @@ def _roles(routes: Sequence[BaseRoute], prefix: str) -> Iterator[tuple[str, str,
     contexts = getattr(routing, "iter_route_contexts", iter)  # newer ones keep included routers as they are
     for each in contexts(routes):
         context: Any = each
-        route, path = getattr(each, "original_route", each), prefix + str(getattr(each, "path", each))
+        route, path = getattr(each, "original_route", each), prefix + _path(each)
         if isinstance(route, routing.APIRoute):
             for method in sorted(context.methods - {"HEAD"}):
                 yield method, path, _role(context.dependant)
         elif isinstance(route, routing.APIWebSocketRoute):
             yield "WEBSOCKET", path, _role(context.dependant)
-        elif isinstance(route, Mount) and route.routes:
-            yield from _roles(route.routes, path)
         elif isinstance(route, Mount):
-            yield "GET", f"{path}/{{path}}", ANYONE if path == STATIC else ""
+            within = prefix + str(context.path)
+            yield from _roles(route.routes, within) if route.routes else [("GET", f"{within}/{{path}}", "")]
         else:
             yield "GET", path, ""
+
+
+def _path(route: Any) -> str:
+    """A route's path, its parameters without the way they are converted."""
+    return str(getattr(route, "path_format", None) or getattr(route, "path", route))
 
 
 def _role(dependant: Any) -> str:

@@ -24,10 +24,10 @@ class Devices:
         """The value of a new cookie for the browser that has just logged a user in."""
         cookie, now = new_secret(), self._now()
         with self._db.change() as db:
-            db.execute("INSERT INTO devices VALUES (?, ?, ?)", [hashed(cookie), user, now])
             db.execute(
                 "DELETE FROM devices WHERE user = ? AND hash NOT IN"
                 " (SELECT hash FROM devices WHERE user = ? ORDER BY used DESC, hash LIMIT ?)",
-                [user, user, MOST_DEVICES],
+                [user, user, MOST_DEVICES - 1],
             )
+            db.execute("INSERT INTO devices VALUES (?, ?, ?)", [hashed(cookie), user, now])
         return cookie

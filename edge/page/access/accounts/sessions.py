@@ -51,12 +51,12 @@ class Sessions:
             db.execute(
                 "DELETE FROM sessions WHERE used < ? OR created < ?", [now - self._idle_s, now - self._longest_s]
             )
-            db.execute("INSERT INTO sessions VALUES (?, ?, ?, ?)", [hashed(cookie), user.id, now, now])
             db.execute(
                 "DELETE FROM sessions WHERE user = ? AND hash NOT IN"
                 " (SELECT hash FROM sessions WHERE user = ? ORDER BY used DESC, hash LIMIT ?)",
-                [user.id, user.id, MOST_SESSIONS],
+                [user.id, user.id, MOST_SESSIONS - 1],
             )
+            db.execute("INSERT INTO sessions VALUES (?, ?, ?, ?)", [hashed(cookie), user.id, now, now])
             db.execute("UPDATE users SET seen = ? WHERE id = ?", [now, user.id])
         return cookie
 

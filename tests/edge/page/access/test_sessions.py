@@ -155,6 +155,10 @@ def test_sessions_of_a_user_are_bounded(site: Site) -> None:
         site.wall += 1
         site.browser().log_in("otto")
     assert first.who() is None
+    for _ in range(MOST_SESSIONS):  # in one instant: the newest holds all the same
+        newest = site.browser()
+        newest.log_in("otto")
+        assert newest.who() == "otto"
     [(count,)] = site.access.db.rows("SELECT count(*) FROM sessions")
     assert count == MOST_SESSIONS
 

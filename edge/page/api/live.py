@@ -57,13 +57,13 @@ class Conversation:
         self._bench.join(self._watcher)
         tasks = [asyncio.create_task(each) for each in (self._send(), self._listen(), self._watch_login())]
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            code, reason = next(iter(done)).result()
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            code, reason = next(task for task in tasks if task.done()).result()
         finally:
             self._bench.leave(self._watcher)
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.wait(tasks)
         if code:
             _log.info(f"a page of {self._user.name} was let go: {reason}")
             with suppress(TimeoutError, RuntimeError, WebSocketDisconnect):

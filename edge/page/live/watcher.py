@@ -67,7 +67,7 @@ class Watcher:
     @property
     def ready(self) -> bool:
         """Whether a preview may be sent to it."""
-        return self.wants_previews and self.sent_at is None
+        return self.wants_previews and self.sent_at is None and self._frame is None
 
     def acknowledge(self) -> None:
         """The browser has shown the preview that it was sent."""
@@ -86,7 +86,7 @@ class Watcher:
         if self._newest:
             return self._newest.pop(next(iter(self._newest)))
         frame, self._frame = self._frame, None
-        if frame is None or not self.ready:
+        if frame is None or not self.wants_previews:
             return None
         self.sent_at = time.monotonic()
         return frame.data

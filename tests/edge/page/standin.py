@@ -26,13 +26,14 @@ class StandInLink:
 
     def __init__(self, up: bool = True) -> None:
         self.up = up
-        self.given: dict[str, Command] = {}
-        self.asked: list[str] = []
         self.watched = (False, False)
+        self.follower: Follower | None = None
+        self.forget()
+
+    def forget(self) -> None:
+        self.given: dict[str, Command] = {}
         self.readies = 0
         self.refuse: dict[str, str] = {}
-        self.follower: Follower | None = None
-        self._ended = asyncio.Event()
 
     async def follow(self, follower: Follower) -> None:
         """Say hello and the state, then whatever `say` is given."""
@@ -71,7 +72,6 @@ class StandInLink:
             raise InstrumentUnavailable("no instrument answers")
         command = Command(id=command_id, name=name, by=by, arguments=dict(arguments))  # type: ignore[arg-type]
         checked(command)
-        self.asked.append(name)
         if name in self.refuse:
             return Answer(id=command_id, ok=False, error=self.refuse[name], detail=f"{name} is refused")  # type: ignore[arg-type]
         done = self.given.setdefault(command_id, command)

@@ -30,16 +30,16 @@ FIRST = "S-00001"
 
 
 @pytest.fixture(scope="module")
-def page(small_record: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, FastAPI]]:
+def fuzz(small_record: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, FastAPI]]:
     with FakeInstrument(tmp_path_factory.mktemp("s") / "i.sock") as instrument:
         app = create_app(PageConfig(small_record, instrument.path, demo=True))
         with served(app) as (base, _):
             yield base, app
 
 
-def fuzzed(page: tuple[str, FastAPI], examples: int) -> int:
+def fuzzed(fuzz: tuple[str, FastAPI], examples: int) -> int:
     """How many requests were answered; each by what the description says of it."""
-    base, app = page
+    base, app = fuzz
     csrf = httpx.get(f"{base}/api/v1/session").json()["csrf"]
     schema = schemathesis.openapi.from_dict(app.openapi())
     schema.config.update(base_url=base)
@@ -62,5 +62,5 @@ def fuzzed(page: tuple[str, FastAPI], examples: int) -> int:
     return answered
 
 
-def test_no_request_ends_in_a_defect(page: tuple[str, FastAPI]) -> None:
-    assert fuzzed(page, 4) > 80
+def test_no_request_ends_in_a_defect(fuzz: tuple[str, FastAPI]) -> None:
+    assert fuzzed(fuzz, 4) > 80

@@ -47,6 +47,7 @@ def told() -> dict[str, Any]:
         "controls": {"demanded": True, "problem": "", "slides": [_control_slide()]},
         "trends": _trends(),
         "device": DEVICE,
+        "labels": {"labels": LABELS, "benign": ["Benign"], "simulated": True},
         "users": {"items": USERS, "next": None},
         "tokens": {"items": TOKENS, "next": None},
         "audit": {"items": AUDIT, "next": None},

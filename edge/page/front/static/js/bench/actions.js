@@ -9,7 +9,7 @@ const SHOWN_MS = 8000;
 
 export class Actions {
   constructor() {
-    this.state = { mode: "none" };
+    this.state = { mode: "unknown" };
     byId("judge")?.addEventListener("click", () => this.judge());
     byId("automatic")?.addEventListener("click", () => this.flip("automatic"));
     byId("lock-exposure")?.addEventListener("click", () => this.flip("lock-exposure"));

@@ -14,8 +14,9 @@ export class Meter {
     this.said = 0;
   }
 
-  // share: 0..1 along the bar; good: [from, to] of the bar; state: "good" or "bad"; text: for people.
-  put(share, { good = null, state, text, peakText = () => "" }) {
+  // share: 0..1 along the bar; good: [from, to] of it; state: "good" or "bad"; text: for people; peakText: of the best
+  // of the last seconds, which is then marked.
+  put(share, { good = null, state, text, peakText = null }) {
     const now = performance.now();
     const at = clamp(share);
     this.held = this.held.filter((each) => now - each.when < HELD_MS);
@@ -23,18 +24,17 @@ export class Meter {
     const peak = this.held.reduce((best, each) => (each.at > best.at ? each : best));
     part(this.bar, ".meter-value", 0, at);
     if (good) part(this.bar, ".meter-good", clamp(good[0]), clamp(good[1]));
-    this.bar.querySelector(".meter-peak").setAttribute("x", String(peak.at * 1000 - 4));
+    if (peakText) this.bar.querySelector(".meter-peak").setAttribute("x", String(peak.at * 1000 - 4));
     this.element.dataset.state = state;
     this.element.dataset.share = at.toFixed(3);
     this.element.dataset.peak = peak.at.toFixed(3);
     say(byId(`${this.name}-says`), text);
-    say(byId(`${this.name}-peak`), peakText(peak.share));
+    say(byId(`${this.name}-peak`), peakText ? peakText(peak.share) : "");
     if (now - this.said > SAID_EVERY_MS) {
       this.said = now;
       this.bar.setAttribute("aria-valuenow", String(Math.round(at * 100)));
       this.bar.setAttribute("aria-valuetext", text);
     }
-    return { peak: peak.at, before: this.held.length > 3 ? this.held[this.held.length - 4].at : at };
   }
 
   // Nothing is measured now.

@@ -48,7 +48,11 @@ export class Meters {
     } else if (Number.isFinite(sharpness)) {
       this.sharpest = Math.max(this.sharpest * 0.999, sharpness); // no limit is known: against the best seen so far
       const share = this.sharpest > 0 ? (sharpness / this.sharpest) * 0.9 : 0;
-      this.focus.put(share, { state: "none", text: t(`meter.focus_${this.way(share)}`, { value: number(sharpness) }) });
+      this.focus.put(share, {
+        state: "none",
+        text: t(`meter.sharp_${this.way(share)}`, { value: number(sharpness) }),
+        peakText: () => "",
+      });
     } else this.focus.clear();
   }
 

@@ -10,7 +10,7 @@ import { tallyCells } from "../view/tally.js";
 export class SlidePanel {
   constructor(said) {
     this.said = said; // shows what an action came to
-    this.state = { mode: "none" };
+    this.state = { mode: "unknown" };
     this.input = byId("slide-input");
     if (this.input) this.wireForm();
     for (const act of ["pause", "continue"]) byId(act)?.addEventListener("click", () => this.act(act));
@@ -85,10 +85,14 @@ export class SlidePanel {
   }
 
   askToClose() {
-    if (this.state.mode === "none" || byId("close-dialog").open) return;
+    if (!this.isOpen || byId("close-dialog").open) return;
     this.closing = this.state.slide;
     this.sayClosing();
     byId("close-dialog").showModal();
+  }
+
+  get isOpen() {
+    return ["open", "paused"].includes(this.state.mode);
   }
 
   sayClosing() {
@@ -108,11 +112,11 @@ export class SlidePanel {
   take(state) {
     this.state = state;
     const { mode, slide } = state;
-    const open = mode === "open" || mode === "paused";
+    const open = this.isOpen;
     say(byId("slide-name"), open ? slide : "");
     say(byId("mode"), t(`mode.${mode}`));
     byId("mode").dataset.mode = mode;
-    if (this.input) show(byId("start-form"), !open);
+    if (this.input) show(byId("start-form"), mode === "none");
     show(byId("open-slide"), open);
     if (byId("pause")) {
       show(byId("pause"), mode === "open");

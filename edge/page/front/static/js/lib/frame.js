@@ -1,6 +1,7 @@
 // The frame of every page: theme, language switch, help. `start` runs a page's own part between them.
 
-import { byId, say } from "./dom.js";
+import { get } from "./api.js";
+import { byId, say, show } from "./dom.js";
 import { begin, sayProblem } from "./session.js";
 import { load, t } from "./texts.js";
 
@@ -13,6 +14,7 @@ export async function start(page, { login = true } = {}) {
   for (const link of document.querySelectorAll("[data-keep-query]")) keepQuery(link);
   try {
     const session = login ? await begin() : null;
+    if (session && !byId("picture")) sayOfCamera();
     await page(session);
   } catch (error) {
     say(byId("announcer"), "");
@@ -32,6 +34,12 @@ export function showError(text) {
   }
   say(line, text);
   line.hidden = !text;
+}
+
+// Whether the camera is a simulated one, on pages that are not told over the socket.
+async function sayOfCamera() {
+  const found = await get("/labels").catch(() => null); // without an instrument there is no camera
+  if (found?.simulated) show(byId("simulated"), true);
 }
 
 function themeSwitch() {

@@ -27,7 +27,7 @@ function bench() {
   const panel = new SlidePanel(actions.said);
   const about = { labels: [], benign: [] };
   let hello = null;
-  let state = { mode: "none" };
+  let state = { mode: "unknown" };
   let linked = false; // this page to the page's process
   let served = false; // the page's process to the instrument
   let lostAt = null;
@@ -45,7 +45,7 @@ function bench() {
     },
     state(message) {
       served = true;
-      if (message.slide !== state.slide && message.mode !== "none") {
+      if (message.mode !== "none" && state.mode !== "unknown" && message.slide !== state.slide) {
         verdict.clear(t("verdict.none_yet"));
         say(byId("last-closed"), "");
       }

@@ -96,7 +96,7 @@ function drawHead(slide) {
   const { agreed, disagreed } = slide.tally;
   say(byId("agreement"), agreed + disagreed ? t("slide.agreement", { agreed, disagreed }) : "");
   byId("acts").replaceChildren(...slide.acts.map(actRow));
-  show(byId("simulated"), slide.simulated);
+  if (slide.simulated) show(byId("simulated"), true);
   if (byId("reopen")) show(byId("reopen"), slide.state === "closed");
   drawFilter(slide);
 }

@@ -101,8 +101,7 @@ class StandIn:
         self.served = True
         self.sockets: list[WebSocket] = []
         self.outbox: list[list[Any]] = []
-        self.unacknowledged = 0
-        self.most_unacknowledged = 0
+        self.missed: list[dict[str, Any]] = []  # what a page that asks is told
         self.role: str | None = "administer"
         self.extra: dict[str, Any] = told()  # GET path below /api/v1 -> answer
 
@@ -221,20 +220,14 @@ async def _serve(socket: WebSocket, stand_in: StandIn, box: list[Any]) -> None:
                 credit = True
             elif message["kind"] == "since":
                 stand_in.asked.append(("WS", "since", message["entry"]))
+                for each in stand_in.missed:
+                    await socket.send_json(each)
+                await socket.send_json(link(stand_in, len(stand_in.missed)))
+                stand_in.missed = []
 
     listening = asyncio.create_task(listen())
     try:
-        await socket.send_json(
-            {
-                "kind": "link",
-                "connected": stand_in.served,
-                "since": "",
-                "why": "",
-                "missed": 0,
-                "complete": True,
-                "entry": 1,
-            }
-        )
+        await socket.send_json(link(stand_in, 0))
         await socket.send_json(stand_in.hello)
         number, told, drawn = 0, 0.0, 0.0
         while not listening.done():
@@ -251,6 +244,12 @@ async def _serve(socket: WebSocket, stand_in: StandIn, box: list[Any]) -> None:
             await asyncio.sleep(0.02)
     finally:
         listening.cancel()
+
+
+def link(stand_in: StandIn, missed: int) -> dict[str, Any]:
+    """The message that says whether the instrument is there."""
+    at = {"since": "2026-11-30T08:00:00Z", "why": "", "complete": True, "entry": 100}
+    return {"kind": "link", "connected": stand_in.served, "missed": missed, **at}
 
 
 def _problem(status: int, name: str, detail: str) -> Response:

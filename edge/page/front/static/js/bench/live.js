@@ -28,7 +28,7 @@ export class Live {
       this.heard = performance.now();
       this.wait = FIRST_WAIT_MS;
       this.on.link("open");
-      if (this.entry) this.send({ kind: "since", entry: this.entry });
+      if (this.entry) this.ask(this.entry);
       if (document.hidden) this.look();
     };
     socket.onmessage = (event) => this.take(socket, event.data);
@@ -45,14 +45,19 @@ export class Live {
     this.heard = performance.now();
     if (typeof data === "string") {
       const message = JSON.parse(data);
-      this.entry = Math.max(this.entry, entryOf(message));
       this.on.message(message);
+      this.entry = Math.max(this.entry, entryOf(message));
       return;
     }
     const view = new DataView(data);
     await this.on.preview({ sequence: view.getUint32(0), at: view.getFloat64(8), jpeg: data.slice(HEADER_BYTES) });
     if (this.socket !== socket) return;
     this.send({ kind: "ready" });
+  }
+
+  // What the record has behind an entry is told, then `link` with how much that was.
+  ask(entry) {
+    this.send({ kind: "since", entry });
   }
 
   look() {

@@ -76,13 +76,14 @@ export class Meters {
     const most = this.limits.over_exposed;
     const burnt = Number.isFinite(clipped) && Number.isFinite(most) && clipped > most;
     const dark = Number.isFinite(least) && background < least;
-    const state = burnt || dark ? "bad" : "good";
+    const known = Number.isFinite(least) || Number.isFinite(most);
+    const state = burnt || dark ? "bad" : known ? "good" : "none";
     const value = number(background);
     const text = burnt
       ? t("meter.exposure_bright", { value: number(clipped, 2) })
       : dark
         ? t("meter.exposure_dark", { value })
-        : t("meter.exposure_good", { value });
+        : t(known ? "meter.exposure_good" : "meter.exposure_plain", { value });
     const good = Number.isFinite(least) ? [least / 255, 250 / 255] : null;
     this.exposure.put(burnt ? 1 : background / 255, { good, state, text });
   }

@@ -1,4 +1,7 @@
 // The newest verdict, large enough to be read from a metre, or why there is none and what to do.
+//
+// A verdict stays as long as the view does. When the view has moved on, what the gates say of the new one takes its place
+// after some seconds: a reason and what to do, the field that was seen before, or that the view can be judged.
 
 import { announce } from "../lib/announce.js";
 import { byId, say, show } from "../lib/dom.js";
@@ -6,50 +9,71 @@ import { t } from "../lib/texts.js";
 import { kindOf, likely, labelWord, reasonWord, SIGNS, share, todoOf, wordOf } from "../view/answers.js";
 import { bars } from "../view/bars.js";
 
-const KEPT_MS = 6000; // a verdict stays this long when the view moves on
+const KEPT_MS = 5000;
+const REMEMBERED = 50; // verdicts, for views that show a field again
 
 export class VerdictPanel {
-  constructor() {
+  constructor(about) {
+    this.about = about; // labels, benign
     this.box = byId("verdict");
-    this.shown = 0;
+    this.field = null; // whose verdict is shown; null where none is
+    this.shown = -Infinity;
+    this.moved = true; // the view has moved since
+    this.known = new Map();
   }
 
-  verdict(verdict, { labels, benign }) {
+  verdict(verdict) {
+    this.known.delete(verdict.field);
+    this.known.set(verdict.field, verdict);
+    if (this.known.size > REMEMBERED) this.known.delete(this.known.keys().next().value);
     this.shown = performance.now();
-    const kind = kindOf(verdict, benign);
-    const pairs = likely(verdict, labels);
-    this.put({
-      kind,
-      head: t("verdict.field", { field: verdict.field }),
-      word: wordOf(verdict),
-      detail: verdict.label ? this.sure(pairs, verdict.label) : document.documentElement.lang === "en" ? verdict.detail : "",
-      todo: verdict.label ? "" : todoOf(verdict.reason),
-      seen: verdict.seen,
-      pairs,
-    });
-    this.box.dataset.field = verdict.field;
+    this.moved = false;
+    this.draw(verdict, verdict.seen);
     const said = verdict.label ? wordOf(verdict) : `${t("verdict.no_answer")} ${wordOf(verdict)}`;
     announce(t("verdict.announced", { field: verdict.field, said }));
   }
 
-  // What the gates say of the frame in view; it takes the verdict's place once that has been read.
+  // What the gates say of the frame in view.
   meters({ refused, seen, still }, mode) {
-    show(byId("seen"), seen !== null && seen !== undefined);
-    say(byId("seen"), seen === null || seen === undefined ? "" : t("verdict.seen", { field: seen }));
-    if (performance.now() - this.shown < KEPT_MS || !refused) return;
-    const word = reasonWord(refused);
-    const head = mode === "open" ? t("verdict.now") : t("verdict.now_not_judged");
-    this.put({ kind: "refused", head, word, detail: still === false ? t("verdict.moving") : "", todo: todoOf(refused), seen, pairs: [] });
-    delete this.box.dataset.field;
+    if (still === false) this.moved = true;
+    if (this.field !== null && (!this.moved || performance.now() - this.shown < KEPT_MS)) return;
+    if (refused) {
+      const head = t(mode === "open" ? "verdict.now" : "verdict.now_not_judged");
+      const detail = still ? "" : t("verdict.moving");
+      this.put({ kind: "refused", head, word: reasonWord(refused), detail, todo: todoOf(refused) });
+    } else if (seen !== null && seen !== undefined) {
+      if (this.known.has(seen)) this.draw(this.known.get(seen), seen);
+      else this.put({ kind: "none", head: t("verdict.again"), word: t("verdict.seen", { field: seen }), todo: t("verdict.again_todo") });
+    } else if (mode === "open") {
+      this.put({ kind: "none", head: t("verdict.usable"), word: t(still ? "verdict.ready" : "verdict.hold_still") });
+    } else this.put({ kind: "none", head: t(mode === "paused" ? "verdict.paused" : "verdict.no_slide"), word: t("verdict.usable_word") });
   }
 
+  // Another slide, or none: nothing that was said holds.
   clear(text) {
-    this.shown = 0;
-    this.put({ kind: "none", head: text, word: "–", detail: "", todo: "", seen: null, pairs: [] });
-    delete this.box.dataset.field;
+    this.known.clear();
+    this.put({ kind: "none", head: text, word: "–" });
   }
 
-  put({ kind, head, word, detail, todo, seen, pairs }) {
+  draw(verdict, seen) {
+    const pairs = likely(verdict, this.about.labels);
+    const english = document.documentElement.lang === "en";
+    this.put({
+      kind: kindOf(verdict, this.about.benign),
+      head: t("verdict.field", { field: verdict.field }),
+      word: wordOf(verdict),
+      detail: verdict.label ? sure(pairs, verdict.label) : english ? verdict.detail : "",
+      todo: verdict.label ? "" : todoOf(verdict.reason),
+      seen,
+      pairs,
+    });
+    this.field = verdict.field;
+    this.box.dataset.field = verdict.field;
+  }
+
+  put({ kind, head, word, detail = "", todo = "", seen = null, pairs = [] }) {
+    this.field = null;
+    delete this.box.dataset.field;
     this.box.dataset.kind = kind;
     say(byId("verdict-field"), head);
     say(byId("verdict-sign"), SIGNS[kind]);
@@ -57,13 +81,14 @@ export class VerdictPanel {
     say(byId("verdict-detail"), detail);
     say(byId("verdict-todo"), todo);
     show(byId("verdict-todo"), Boolean(todo));
-    show(byId("seen"), seen !== null && seen !== undefined);
-    say(byId("seen"), seen === null || seen === undefined ? "" : t("verdict.seen", { field: seen }));
+    const again = seen !== null && seen !== undefined;
+    show(byId("seen"), again);
+    say(byId("seen"), again ? t("verdict.seen", { field: seen }) : "");
     byId("probabilities").replaceChildren(...bars(pairs));
   }
+}
 
-  sure(pairs, label) {
-    const own = pairs.find(([name]) => name === label);
-    return own ? t("verdict.sure", { share: share(own[1]), label: labelWord(label) }) : "";
-  }
+function sure(pairs, label) {
+  const own = pairs.find(([name]) => name === label);
+  return own ? t("verdict.sure", { share: share(own[1]), label: labelWord(label) }) : "";
 }

@@ -1,12 +1,14 @@
 // The bench: the live picture, meters, the verdict, and the slide as it adds up.
 
 import { Actions } from "../bench/actions.js";
+import { badge, noBadge } from "../bench/badge.js";
 import { Feed } from "../bench/feed.js";
 import { listen } from "../lib/keys.js";
 import { Live } from "../bench/live.js";
 import { Meters } from "../bench/meters.js";
 import { fromState, Notices } from "../bench/notices.js";
 import { Picture } from "../bench/picture.js";
+import { Presence } from "../bench/presence.js";
 import { SlidePanel } from "../bench/slide_panel.js";
 import { VerdictPanel } from "../bench/verdict.js";
 import { byId, make, say, show } from "../lib/dom.js";
@@ -16,21 +18,22 @@ import { help } from "../lib/help.js";
 import { may, stillIn } from "../lib/session.js";
 import { t } from "../lib/texts.js";
 
+const SHOWN_FIRST = 60; // entries of the record, when the page is opened
+
 function bench() {
   help();
   const picture = new Picture();
   const meters = new Meters();
-  const verdict = new VerdictPanel();
   const feed = new Feed();
   const notices = new Notices();
   const actions = new Actions();
   const panel = new SlidePanel(actions.said);
+  const presence = new Presence(notices, refresh);
   const about = { labels: [], benign: [] };
+  const verdict = new VerdictPanel(about);
   let hello = null;
   let state = { mode: "unknown" };
-  let linked = false; // this page to the page's process
-  let served = false; // the page's process to the instrument
-  let lostAt = null;
+  let catchingUp = true; // what was recorded before this page was opened goes to the list alone
 
   const takes = {
     hello(message) {
@@ -44,35 +47,36 @@ function bench() {
       refresh();
     },
     state(message) {
-      served = true;
-      if (message.mode !== "none" && state.mode !== "unknown" && message.slide !== state.slide) {
-        verdict.clear(t("verdict.none_yet"));
-        say(byId("last-closed"), "");
-      }
+      const other = message.slide !== state.slide || (message.mode === "none") !== (state.mode === "none");
+      if (other) verdict.clear(t(message.mode === "none" ? "verdict.no_slide" : "verdict.none_yet"));
+      if (message.mode !== "none") say(byId("last-closed"), "");
       state = message;
-      refresh();
+      presence.set({ served: true });
     },
     meters(message) {
       meters.take(message);
-      verdict.meters({ ...message, refused: message.refused ?? "" }, state.mode);
+      badge(message);
+      verdict.meters(message, state.mode);
     },
     verdict(message) {
       const isNew = feed.add(message, about);
-      if (isNew && message.slide === state.slide) verdict.verdict(message, about);
+      if (isNew && !catchingUp && message.slide === state.slide) {
+        verdict.verdict(message);
+        if (message.asked_by) actions.tell("");
+      }
     },
     slide(message) {
       if (message.act === "closed") panel.closed(message);
       if (message.why) notices.set("slide", t("notice.slide", { slide: message.slide, act: t(`act.${message.act}`), why: message.why }), { grade: "news" });
     },
-    bye() {
-      served = false;
-      refresh();
-    },
     link(message) {
-      served = message.connected;
-      sayMissed(message);
-      if (!served) meters.clear();
-      refresh();
+      if (catchingUp === "begun") catchingUp = false;
+      else if (catchingUp) {
+        catchingUp = "begun";
+        live.ask(Math.max(0, message.entry - SHOWN_FIRST));
+      } else sayMissed(message);
+      if (!message.connected) blind();
+      presence.set({ served: message.connected });
     },
   };
 
@@ -80,16 +84,12 @@ function bench() {
     message: (message) => takes[message.kind]?.(message),
     preview: (preview) => picture.draw(preview),
     link(how) {
-      linked = how === "open";
       notices.set("full", how === "full" ? t("notice.full") : "", { grade: "care" });
-      if (!linked) stillIn().catch(() => undefined);
-      if (!linked && lostAt === null) lostAt = new Date();
-      if (linked && lostAt) {
-        notices.set("back", t("notice.back", { seconds: Math.max(1, Math.round((Date.now() - lostAt) / 1000)) }), { grade: "news" });
-        lostAt = null;
+      if (how !== "open") {
+        blind();
+        stillIn().catch(() => undefined);
       }
-      if (!linked) meters.clear();
-      refresh();
+      presence.set({ linked: how === "open", served: false });
     },
   });
 
@@ -99,18 +99,17 @@ function bench() {
   }
 
   function refresh() {
-    const away = !linked ? t("notice.page_away") : served ? "" : t("notice.instrument_away");
-    notices.set("away", away, { grade: "stop", todo: away && t("notice.away_todo") });
-    picture.blame(!linked ? t("picture.page_away") : !served ? t("picture.instrument_away") : state.camera && state.camera !== "ok" ? state.camera : "");
+    const camera = state.camera && state.camera !== "ok" ? state.camera : "";
+    picture.blame(presence.why || camera);
     panel.take(state);
-    actions.take(state, linked && served);
-    if (linked && served) fromState(notices, state, hello);
-    say(byId("link-state"), linked && served ? t("bench.connected") : t("bench.not_connected"));
-    if (state.mode === "paused") verdictHeld();
+    actions.take(state, presence.here);
+    if (presence.here) fromState(notices, state, hello);
+    say(byId("link-state"), t(presence.here ? "bench.connected" : "bench.not_connected"));
   }
 
-  function verdictHeld() {
-    if (byId("verdict").dataset.kind === "none") verdict.clear(t("verdict.paused"));
+  function blind() {
+    meters.clear();
+    noBadge();
   }
 
   setInterval(() => {

@@ -6,16 +6,19 @@ many tries lie between them.
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from edge.cameras.base import Camera, CameraMode, CameraSettings, Frame
-from edge.errors import CameraError, CameraSetupError, CameraTimeout, EndOfFrames, FrameCorrupt
+from edge.errors import CameraError, CameraLost, CameraSetupError, CameraTimeout, EndOfFrames, FrameCorrupt
 from edge.inference.contract import Pixels
 
+T = TypeVar("T")
 EventKind = Literal[
     "stall",
     "lost",
@@ -99,6 +102,7 @@ class SupervisedCamera:
         self._down = False  # closed by us: to be opened before the next frame
         self._tries = 0
         self._gave_up = False
+        self._asked: deque[tuple[Callable[[Camera], Any], Future[Any]]] = deque()
         self.alive_at = clock()  # when the camera's driver last returned, however it did
 
     @property
@@ -146,6 +150,7 @@ class SupervisedCamera:
                 continue
             if self._down and not self._reopened():
                 continue
+            self._do_what_was_asked()
             self.alive_at = self._clock()
             try:
                 frame = self._camera.capture(self.timeout_s * (2 if self._fresh else 1), self._fitting(into))
@@ -168,6 +173,52 @@ class SupervisedCamera:
             self._gave_up = True
             self._tell("gave_up", f"{self._camera.uri}: told to stop while it was away, {self._away_for()}")
         return None
+
+    def ask(self, what: Callable[[Camera], T], timeout_s: float) -> T:
+        """Have something done with the camera between two frames, by the thread that captures; what came of it.
+
+        Raises:
+            CameraTimeout: the thread did not come to it in time; it is not done then. CameraLost: the camera is away.
+            Whatever `what` raises.
+        """
+        if self.away:
+            raise CameraLost(f"{self._camera.uri}: is away, and is being brought back")
+        asked: Future[T] = Future()
+        self._asked.append((what, asked))
+        try:
+            return asked.result(timeout_s)
+        except TimeoutError as error:
+            if asked.cancel():
+                raise CameraTimeout(f"{self._camera.uri}: was not free within {timeout_s:g} s") from error
+            return asked.result(timeout_s)  # it is being done, or that is what it raised
+
+    def reconfigure(self, settings: CameraSettings, timeout_s: float) -> CameraMode:
+        """Go on with other settings, also once the camera was away; the frames keep their size.
+
+        Raises:
+            CameraTimeout, CameraLost: as `ask`; the settings stay. CameraError: the camera does not take them; it is
+            opened again with those of before.
+        """
+
+        def change(camera: Camera) -> CameraMode:
+            try:
+                mode = camera.configure(settings)
+            except CameraError as error:
+                self._lose("lost", str(error))
+                raise
+            self._settings, self._mode, self._fresh = settings, mode, True
+            return mode
+
+        return self.ask(change, timeout_s)
+
+    def _do_what_was_asked(self) -> None:
+        while self._asked:
+            what, asked = self._asked.popleft()
+            if asked.set_running_or_notify_cancel():
+                try:
+                    asked.set_result(what(self._camera))
+                except Exception as error:  # for who asked
+                    asked.set_exception(error)
 
     def close(self) -> None:
         """End a `capture` on another thread, and give the camera back. More than once is fine."""

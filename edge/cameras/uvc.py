@@ -181,6 +181,12 @@ class UvcCamera:
             cure = 'where every frame is, ask for another format, such as fourcc = "YUYV"'
             raise FrameCorrupt(f"{self.uri}: frame {grabbed.sequence}: {error} ({cure})", error.reason) from error
 
+    def exposure_now(self) -> dict[str, float]:
+        """What the camera's automatic stands at, by the names of `CameraMode.controls`; empty where it says nothing."""
+        with self._lock:
+            units = self._capture.get(cv2.CAP_PROP_EXPOSURE) if self._capture is not None else 0.0
+        return {"ExposureTime": units * _EXPOSURE_UNIT_US} if units > 0 else {}
+
     def close(self) -> None:
         """See `Camera.close`."""
         with self._lock:

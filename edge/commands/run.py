@@ -1,6 +1,7 @@
 """The `edge run` command; its request, which does the work, is imported when it is made."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from edge.errors import UsageError
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 def run(
     camera: str = "",
     bundle: str = "",
-    slide: str = "unnamed",
+    slide: str = "",
     frames: str = "",
     every: bool = False,
     keep: str = "",
@@ -26,6 +27,7 @@ def run(
     allow_uncertified: bool = False,
     allow_unsigned: bool = False,
     ungated: bool = False,
+    socket: str = "",
 ) -> "RunRequest":
     """Judge a camera's frames and record every verdict. Research use only: no verdict here is a diagnosis.
 
@@ -35,7 +37,7 @@ def run(
     Args:
         camera: picamera2:N, uvc:/dev/videoN, replay:PATH, or sim: (a drawn slide, the default).
         bundle: folder of a model with its certificate; the shipped mobilenet_v2-int8 when left out.
-        slide: name of the slide under the microscope.
+        slide: name of the slide under the microscope; unnamed when left out. At the bench: opened at once.
         frames: judged frames to end after; until stopped when left out.
         every: judge every frame, however long it takes, instead of the newest (a replay always does).
         keep: images to store: every, second (one a second at most) or none.
@@ -48,6 +50,8 @@ def run(
         allow_uncertified: use a bundle whose certificate does not say "pass".
         allow_unsigned: use a bundle that no key trusted here signed; every record of it says so.
         ungated: judge every frame, whatever the bundle's gates say; every record says so. For a bundle without gates.
+        socket: the bench: listen there for the page's commands, which open slides and ask for fields; frames that
+            nobody asks for are shown and not judged. The profile's when left out; none: without it all the same.
     """
     from edge.cameras.backends import open_camera
     from edge.commands.run_session import RunRequest
@@ -61,11 +65,17 @@ def run(
     if keep:
         record = replace(settings.record, keep=cast(Keep, one_of(keep, "--keep", KEEP)))
         settings = replace(settings, record=record)
+    settings = replace(settings, camera_uri=camera or settings.camera_uri)
+    path = None if socket == "none" else Path(socket) if socket else settings.bench.socket
+    if path is None:
+        slide = slide or "unnamed"
+    else:
+        _require_bench(settings.camera_uri, {"--frames": bool(frames), "--every": every, "--keep": bool(keep)})
     try:
-        require_slide(slide)
+        if slide:
+            require_slide(slide)
     except ValueError as error:
         raise UsageError(f"--{error}") from None
-    settings = replace(settings, camera_uri=camera or settings.camera_uri)
     open_camera(settings.camera_uri)  # a camera that cannot be named is a wrong request: nothing is opened yet
     return RunRequest(
         settings=settings,
@@ -75,4 +85,16 @@ def run(
         json=json,
         allow_uncertified=allow_uncertified,
         allow_unsigned=allow_unsigned,
+        socket=path,
     )
+
+
+def _require_bench(camera: str, given: dict[str, bool]) -> None:
+    """UsageError for what the bench cannot be asked for."""
+    if option := next((option for option, is_given in given.items() if is_given), ""):
+        raise UsageError(
+            f"{option} is of a run without a socket: at the bench commands say which fields are judged, and each keeps "
+            "its image; --socket none runs without the profile's"
+        )
+    if camera.startswith("replay:"):
+        raise UsageError(f"--camera must be a live one at the bench; got {camera}; --socket none replays it")

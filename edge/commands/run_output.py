@@ -69,6 +69,10 @@ class VerdictOutput:
         self._camera_setup = camera_setup
         self._answers: Counter[str] = Counter()
 
+    def under(self, provenance: Provenance) -> None:
+        """What verdicts are said with from now on."""
+        self._provenance = provenance
+
     def begin(self) -> None:
         """The lines above the verdicts."""
         if not self._json:

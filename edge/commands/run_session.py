@@ -20,6 +20,8 @@ from edge.errors import (
     UpdateError,
 )
 from edge.inference.licence import RULE
+from edge.instrument.bench.desk import Desk
+from edge.instrument.bench.selector import FieldSelector
 from edge.instrument.hooks import Hooks
 from edge.instrument.pipeline.sd_notify import Notifier
 from edge.instrument.pipeline.tuning import tune_process
@@ -41,7 +43,8 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunRequest:
-    """One run. `frames` None is until stopped; `every` judges each frame, however long it takes."""
+    """One run. `frames` None is until stopped; `every` judges each frame, however long it takes. With a `socket` it is
+    the bench, at which commands open slides: `slide` is opened at once, "" for none."""
 
     settings: Settings
     slide: str
@@ -50,6 +53,7 @@ class RunRequest:
     json: bool
     allow_uncertified: bool
     allow_unsigned: bool = False
+    socket: Path | None = None
 
     def execute(self) -> Outcome:
         """Run until the frames are judged, a replay ends, or SIGINT or SIGTERM comes.
@@ -91,11 +95,14 @@ class RunRequest:
                 printing(stop) as output,
                 Store.open(folder) as store,  # closed before a reader that is slow is waited for
             ):
-                plan = Plan(self.settings, self.slide, self.frames, self.every, self.allow_unsigned)
-                session = Session(plan, started, watch, camera, store, stop, notifier)
-                printed = _Printed(session, output, as_json=self.json)
-                session.hooks = printed
-                return printed.outcome(self.slide, session.serve())
+                slide = self.slide if self.socket is None else None
+                plan = Plan(self.settings, slide, self.frames, self.every, self.allow_unsigned)
+                selector = None if self.socket is None else FieldSelector(self.settings.bench.still_s)
+                session = Session(plan, started, watch, camera, store, stop, notifier, selector=selector)
+                session.hooks = printed = _Printed(session, output, as_json=self.json)
+                if self.socket is not None and selector is not None:
+                    Desk(session, selector, self.socket, printed).take_up(self.slide)
+                return printed.outcome(session.serve())
 
     def _start(self, slots: Slots) -> Start:
         """The bundle that is named; else a slot's, the other one's where the current fails; else the shipped one."""
@@ -136,19 +143,26 @@ class _Printed(Hooks):
     def stored(self, stored: list[Stored]) -> None:
         self._verdicts.announce(stored)
 
+    def expired(self, why: str) -> bool:
+        self._verdicts.under(self._session.served.provenance)
+        return False
+
     def lost(self) -> str:
         return lines_lost(self._output, self._session.stop)
 
-    def outcome(self, slide: str, why: str) -> Outcome:
-        """What the run of a slide came to, once it has ended."""
-        session, counts = self._session, self._session.counts
+    def outcome(self, why: str) -> Outcome:
+        """What the session came to, once it has ended."""
+        session, slide = self._session, self._session.plan.slide
+        counts = session.counts if slide is not None else session.pipeline.counts
         text = f"{counts.stored} stored of {counts.captured} captured ({counts.dropped} dropped for newer ones); "
         text += self._verdicts.summary()
+        if counts.passed_over:
+            text = f"{counts.stored} stored; " + self._verdicts.summary()
         bundle = session.served.bundle
         accepted = bundle.acceptance if session.served.licence.accepted else None
         fewest = min((each.fields for each in accepted.slides), default=1) if accepted else 1
         finding = self._verdicts.finding(bundle.contract.benign_labels, fewest)
-        if accepted and finding is not None:
+        if accepted and finding is not None and slide is not None:
             text += f"; slide {slide}: {finding} by the rule {RULE}"
         if session.housekeeping.held_back:
             text += f"; retention: {session.housekeeping.held_back}"

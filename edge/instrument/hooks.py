@@ -28,6 +28,9 @@ class Hooks:
         """The acceptance has expired; whether that was dealt with. Otherwise the session ends."""
         return False
 
+    def ending(self, why: str) -> None:
+        """The session is about to end; the pipeline still runs."""
+
     def status(self) -> str:
         """One line for the service manager; "" for the counts alone."""
         return ""

@@ -182,9 +182,9 @@ class Session:
         for kind, detail in _standing(self.served, self.plan.allow_unsigned):
             self.event(kind, detail)
 
-    def change_licence(self, why: str) -> None:
-        """Go on with what the bundle may say once its acceptance has expired; while nothing is being judged."""
-        self.served = self.served.changed(why)
+    def expire(self) -> None:
+        """Go on with what the bundle may say now that the controls expired its acceptance; while nothing is judged."""
+        self.served = self.served.changed(self.control.expired)
         self.pipeline.licence = self.served.licence
 
     def serve(self) -> str:
@@ -209,6 +209,7 @@ class Session:
             raise
         finally:
             self._notifier.stopping(why)
+            self.hooks.ending(why)
             self.pipeline.stop()
             self.supervised.close()
             self.pipeline.wait_ended(_STAGES_END_S)
@@ -279,7 +280,7 @@ class Session:
             self.event(kind, detail)
         if not (self.control.expired and self.served.licence.accepted and self.camera.kind != "replay"):
             return
-        if self.hooks.expired(self.control.expired):
+        if self.hooks.expired(f"acceptance expired: {self.control.expired}"):
             return
         self._expired = f"acceptance expired: {self.control.expired}"
         self.event("acceptance_expired", f"{self.control.expired}; the run ends, and the next one goes by it")

@@ -66,7 +66,7 @@ class ReferenceField(Struct, frozen=True, omit_defaults=True):
             this frame (`frame`).
         simulated: a drawn field. sequence, source: the camera's frame number, and the file that was replayed.
         size: (width, height) of the image, pixels.
-        measures: value by gate. judged_by: whose limits they passed.
+        measures: value by gate. judged_by: whose limits they passed. command: id of the command that asked for it, "".
         software: name and version of what recorded.
 
     >>> ReferenceField("healthy", "2026-11-30-1", "picamera2:0", 7, (1280, 960), "relative", "leukoscope 1").operator
@@ -88,6 +88,7 @@ class ReferenceField(Struct, frozen=True, omit_defaults=True):
     simulated: bool = False
     source: str = ""
     measures: dict[str, float | None] = {}
+    command: str = ""
 
 
 class EntryBody(Struct, frozen=True, kw_only=True, tag_field="type"):

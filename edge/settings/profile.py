@@ -61,6 +61,11 @@ group = "leukoscope-page"               # whose members may use it beside this u
 automatic = true                        # usable new fields are judged by themselves
 still_s = 0.4                           # ... once the view has stood still for so long
 
+[slide]
+rule = "tenth-1"                        # by which a slide's finding is made, and its version
+fields = 20                             # fewer counted fields are never enough
+width = 0.3                             # nor is a wider 95 % interval of the share that is not benign
+
 [page]
 host = "127.0.0.1"                      # this machine alone; an address, or 0.0.0.0 for all: https and a login
 port = 8443
@@ -101,6 +106,7 @@ from edge.settings.bench import BenchSettings
 from edge.settings.model import ModelSettings, Text, WholePath
 from edge.settings.page import PageSettings
 from edge.settings.site import SiteSettings
+from edge.slides.settings import SlideSettings
 from edge.system.files import read_at_most
 
 DEFAULT_CAMERA = "sim:?fps=30"
@@ -212,6 +218,7 @@ class Settings:
     site: SiteSettings = field(default_factory=SiteSettings)
     control: ControlSettings = field(default_factory=ControlSettings)
     bench: BenchSettings = field(default_factory=BenchSettings)
+    slide: SlideSettings = field(default_factory=SlideSettings)
     page: PageSettings = field(default_factory=PageSettings)
 
     @property
@@ -304,6 +311,7 @@ def parse(table: Mapping[str, Any]) -> Settings:
         site=_read(table, "site", SiteSettings),
         control=_read(table, "control", ControlSettings),
         bench=_read(table, "bench", BenchSettings),
+        slide=_read(table, "slide", SlideSettings),
         page=_read(table, "page", PageSettings),
     )
 
@@ -320,6 +328,7 @@ _SECTIONS: dict[str, tuple[type[_Dataclass], ...]] = {
     "site": (SiteSettings,),
     "control": (ControlSettings,),
     "bench": (BenchSettings,),
+    "slide": (SlideSettings,),
     "page": (PageSettings,),
 }
 _TYPES = {  # msgspec's names

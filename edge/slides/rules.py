@@ -37,5 +37,5 @@ def rule_named(name: str) -> Rule:
     if name not in RULES:
         near = difflib.get_close_matches(name, RULES, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(RULES)}"
-        raise SettingsError(f"slide.rule must name a rule for a slide's finding; got {name!r}; {hint}")
+        raise SettingsError(f"rule must be a rule for a slide's finding; got {name!r}; {hint}")
     return RULES[name]

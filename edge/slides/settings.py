@@ -5,6 +5,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from edge.slides.rules import rule_named
+
 
 @dataclass(frozen=True)
 class SlideSettings:
@@ -18,3 +20,6 @@ class SlideSettings:
     rule: str = "tenth-1"
     fields: Annotated[int, Meta(ge=1, le=10_000, description="a whole number 1..10000")] = 20
     width: Annotated[float, Meta(gt=0, le=1, description="a number above 0, at most 1")] = 0.3
+
+    def __post_init__(self) -> None:
+        rule_named(self.rule)

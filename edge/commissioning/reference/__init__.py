@@ -1,3 +1,3 @@
 """Reference fields: labelled fields of a laboratory's own slides, collected at its microscope and exported."""
 
-__all__ = ["collector", "export", "quality", "record", "tally"]
+__all__ = ["collector", "export", "quality", "record", "taker", "tally"]

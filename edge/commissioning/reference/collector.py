@@ -3,29 +3,20 @@
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
 
-from edge.cameras.base import Camera, CameraSettings, Frame
-from edge.cameras.setup.set_up_camera import setup_digest
+from edge.cameras.base import Camera, CameraSettings
 from edge.cameras.supervised import CameraEvent, SupervisedCamera
-from edge.commissioning.reference.quality import WARM_UP, FieldQuality, Quality
-from edge.commissioning.reference.record import camera_name, references
-from edge.commissioning.reference.tally import Tally, session_name
-from edge.commissioning.registration import FieldPrint, SlideFields
-from edge.errors import EndOfFrames, StoreError, StoreFull
-from edge.inference.images import decode_image
-from edge.record.chain import finite
+from edge.commissioning.reference.quality import WARM_UP, FieldQuality
+from edge.commissioning.reference.taker import Captured, FieldTaker, NotTaken, Whose, day_of
+from edge.errors import EndOfFrames, StoreFull
 from edge.record.entries import ReferenceBody
-from edge.record.entry_parts import ReferenceField
-from edge.record.image_sampling import encode_png
 from edge.record.reader import Row
 from edge.record.store import Store
-from edge.system.clock import Clock, Instant
+from edge.system.clock import Clock
 from edge.system.progress import Progress
 from edge.system.wording import counted
 
@@ -110,14 +101,10 @@ class Collector:
         self._store, self._plan, self._camera, self._settings = store, plan, camera, settings
         self._quality, self._clock, self._stop, self._timeout_s = quality, clock, stop, timeout_s
         self._warm_up, self._on_stored = warm_up, on_stored
-        self.tally = Tally()
-        self._slide = SlideFields()
-        self._focus: list[float] = []  # of the slide's fields that were stored this time
+        whose = Whose(plan.slide, plan.label, plan.software, plan.session, plan.operator)
+        self._taker = FieldTaker(store, whose, camera, settings, quality)
+        self.tally = self._taker.tally
         self._said: tuple[str, float] = ("", -SAY_EVERY_S)
-        for _, body in references(store):
-            self.tally.add(body)
-            if body.slide == plan.slide:
-                self._slide.add(f"field {body.field}", FieldPrint(decode_image(self._image(body), body.image.path)))
 
     def collect(self) -> Collection:
         """Collect until the slide has its fields, the camera has no more frames, nothing new comes, or `stop` is set.
@@ -136,7 +123,7 @@ class Collector:
         try:
             supervised.start()
             if (now := self._clock.now()).synchronized is False:
-                _log.warning(f"this machine's clock is not synchronized: see that today is {_day(now)}")
+                _log.warning(f"this machine's clock is not synchronized: see that today is {day_of(now)}")
             self._store.begin_collection(plan.slide, self._clock.now(), f"{plan.fields} fields of {plan.label}")
             self._look_first(supervised)
             with Progress(f"collecting fields of {plan.slide}", plan.fields) as progress:
@@ -149,7 +136,7 @@ class Collector:
                 text = f"{why}: {done.stored} stored, the slide has {done.total}"
                 self._store.end_collection(plan.slide, self._clock.now(), text)
         limit = self._quality.bluntest
-        done.blunt = 0 if limit is None else sum(width > limit for width in self._focus)
+        done.blunt = 0 if limit is None else sum(width > limit for width in self._taker.focus)
         return done
 
     def _fill(self, camera: SupervisedCamera, done: Collection, progress: Progress) -> None:
@@ -168,53 +155,16 @@ class Collector:
                 return
             if frame is None:
                 continue
-            at = self._clock.now()
-            quality = self._quality.judge(frame.pixels)
-            if quality.reason:
-                self._refuse(done, quality.reason, quality.detail)
+            captured = Captured(frame.pixels, self._clock.now(), frame.sequence, frame.source, frame.metadata)
+            taken = self._taker.take(captured, camera.mode.controls)
+            if isinstance(taken, NotTaken):
+                self._refuse(done, taken.reason, taken.detail)
                 continue
-            field_print = FieldPrint(frame.pixels)
-            seen = self._slide.seen(field_print)
-            if seen is not None:
-                self._refuse(
-                    done, "seen_before", f"{seen[1].share:.0%} of it is on {seen[0]}: move to another part of the slide"
-                )
-                continue
-            self._keep(frame, at, quality, field_print, camera.mode.controls)
+            self._on_stored(*taken)
             done.total, done.stored = done.total + 1, done.stored + 1
             progress.advance()
             new_at = monotonic()
         done.why = "complete"
-
-    def _keep(
-        self, frame: Frame, at: Instant, quality: Quality, field_print: FieldPrint, controls: Mapping[str, Any]
-    ) -> None:
-        plan, camera = self._plan, self._camera
-        day, name, setup = _day(at), camera_name(camera.uri), setup_digest(camera)
-        session = plan.session or session_name(self.tally, day=day, camera=name, camera_setup=setup, utc_ns=at.utc_ns)
-        said = {key: value for key, value in frame.metadata.items() if key not in _NOT_OF_THE_CAMERA}
-        reference = ReferenceField(
-            label=plan.label,
-            session=session,
-            uri=camera.uri,
-            sequence=frame.sequence,
-            size=(frame.pixels.shape[1], frame.pixels.shape[0]),
-            judged_by=self._quality.judged_by,
-            software=plan.software,
-            day=day,
-            operator=plan.operator,
-            camera=name,
-            camera_setup=setup,
-            camera_settings=_plain({"asked": asdict(self._settings), "controls": dict(controls), "frame": said}),
-            simulated=bool(camera.notice),
-            source=frame.source,
-            measures={gate: finite(value) for gate, value in quality.measures.items()},
-        )
-        row, body = self._store.write_reference(plan.slide, at, reference, encode_png(frame.pixels))
-        self._slide.add(f"field {body.field}", field_print)
-        self._focus.append(quality.focus)
-        self.tally.add(body)
-        self._on_stored(row, body)
 
     def _look_first(self, camera: SupervisedCamera) -> None:
         """Find out how sharp fields of this camera are, where nothing says it; what is looked at is not stored."""
@@ -248,15 +198,6 @@ class Collector:
             self._said = reason, now
             _log.info(f"not stored: {detail}")
 
-    def _image(self, body: ReferenceBody) -> bytes:
-        try:
-            data = self._store.images.read(body.image)
-        except OSError as error:
-            raise StoreError(f"{self._store.folder / body.image.path}: {error.strerror}; see `edge verify`") from error
-        if data is None:
-            raise StoreError(f"{self._store.folder / body.image.path}: was altered; see `edge verify`")
-        return data
-
 
 def summary(done: Collection, plan: Plan) -> str:
     """How a collection went, for a person."""
@@ -281,19 +222,3 @@ _ENDED = {
 
 def _tell(event: CameraEvent) -> None:
     _log.info(f"{event.kind}: {event.detail}")
-
-
-def _day(at: Instant) -> str:
-    """The day by this machine's clock and time zone; the entry says whether the clock was synchronized."""
-    return datetime.fromtimestamp(at.utc_ns / 1e9).astimezone().date().isoformat()
-
-
-def _plain(value: Any) -> Any:
-    """JSON's form of what cameras say: tuples as lists, numbers that are none as null, the rest as text."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    return finite(value) if isinstance(value, float) else str(value)

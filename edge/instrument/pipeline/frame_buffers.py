@@ -1,6 +1,8 @@
 """The frames on their way through the pipeline, and the buffers they live in, which are used again."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +27,8 @@ class FrameJob:
     latency_ms: dict[str, float] = field(default_factory=dict)
     report: GateReport | None = None
     verdict: Verdict | None = None
+    exposed_ns: int = 0
+    metadata: Mapping[str, Any] = field(default_factory=dict)
     choice: Choice | None = None  # by a selector, where there is one
 
 

@@ -203,6 +203,7 @@ class Pipeline:
             taken += 1
             self._counter.add(captured=1)
             job = FrameJob(self._clock.now(), frame.sequence, frame.source, buffer, frame.pixels)
+            job.exposed_ns, job.metadata = frame.monotonic_ns, frame.metadata
             job.latency_ms["capture"] = _since(start)
             self._drop(self._captured.put(job))
         self._captured.close()
@@ -279,7 +280,8 @@ class Pipeline:
     def _chosen(self, selector: Selector, job: FrameJob, prepared: Pixels) -> bool:
         """Whether a frame is to be judged; one that is not goes no further."""
         assert job.pixels is not None and job.report is not None
-        job.choice = selector.choose(Look(job.pixels, prepared, job.report, job.at, job.sequence))
+        look = Look(job.pixels, prepared, job.report, job.at, job.sequence, job.exposed_ns, job.source, job.metadata)
+        job.choice = selector.choose(look)
         if job.choice is None:
             self._give_back_frame(job)
             self._give_back_prepared(job)

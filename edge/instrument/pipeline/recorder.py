@@ -67,6 +67,12 @@ class Recorder:
         return self._full_since is not None
 
     @property
+    def why_full(self) -> str:
+        """One sentence on what keeps entries from being stored; "" while nothing does."""
+        since = self._full_since
+        return "" if since is None else f"not recording: {since.detail}"
+
+    @property
     def has_room(self) -> bool:
         """Another entry may be added."""
         return len(self._entries) < self._count

@@ -1,7 +1,8 @@
 """Which frames are judged: without a selector every one that is taken, with one those that it chooses."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from edge.inference.contract import Pixels
 from edge.inference.gates.base import GateReport
@@ -14,7 +15,8 @@ class Look:
 
     Attributes:
         pixels: uint8 (H, W, 3) RGB, as captured. prepared: uint8 (height, width, 3), as the gates see it.
-        report: what the gates found. at: when it was taken. sequence: the camera's frame number.
+        report: what the gates found. at: when it was taken. exposed_ns: monotonic nanoseconds of the exposure, where
+            the camera says it. sequence, source, metadata: as of the camera's frame.
     """
 
     pixels: Pixels
@@ -22,6 +24,9 @@ class Look:
     report: GateReport
     at: Instant
     sequence: int
+    exposed_ns: int
+    source: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from fastapi import APIRouter, Depends, FastAPI
 
@@ -18,6 +18,8 @@ from edge.page.http.config import PageConfig
 from edge.page.live.bench import Bench
 from edge.page.live.link import Link, SocketLink
 from edge.page.live.sockets import Sockets
+from edge.page.problems import Problem
+from edge.page.records.order import SlideOrder
 from edge.page.records.pictures import Pictures
 from edge.page.records.readers import Readers
 from edge.page.records.tallies import Tallies
@@ -48,12 +50,14 @@ def create_app(config: PageConfig, link: Link | None = None, access: Access | No
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         bench = app.state.bench = Bench(link or SocketLink(config.socket), readers, tallies)
         following = asyncio.create_task(bench.run())
+        warming = asyncio.create_task(_warmed(app.state.order, readers))
         try:
             async with access.running():
                 yield
         finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+            for task in (following, warming):
+                task.cancel()
+            await asyncio.gather(following, warming, return_exceptions=True)
             readers.close()
 
     app = FastAPI(
@@ -67,7 +71,7 @@ def create_app(config: PageConfig, link: Link | None = None, access: Access | No
         redirect_slashes=False,
     )
     app.state.config, app.state.readers, app.state.tallies = config, readers, tallies
-    app.state.pictures = Pictures(limits.image_bytes)
+    app.state.order, app.state.pictures = SlideOrder(), Pictures(limits.image_bytes)
     app.state.sockets = Sockets(limits.sockets, limits.sockets_of_user)
     api = APIRouter(prefix=API, responses=answers.problems(401, 403, 413, 422, 500))
     for room in (slides, fields, instrument, live, openapi):
@@ -81,3 +85,9 @@ def create_app(config: PageConfig, link: Link | None = None, access: Access | No
     install(app, access)
     require_roles(app)
     return app
+
+
+async def _warmed(order: SlideOrder, readers: Readers) -> None:
+    """List the slides before somebody asks for them, if they can be read now."""
+    with suppress(Problem):
+        await readers.ask(order.warm, 0)

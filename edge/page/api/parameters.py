@@ -9,6 +9,7 @@ from edge.page.access.guard import require
 from edge.page.access.roles import Identity
 from edge.page.live.bench import Bench
 from edge.page.records.cursors import LONGEST
+from edge.page.records.order import SlideOrder
 from edge.page.records.pictures import NARROWEST, WIDEST, Pictures
 from edge.page.records.readers import Readers
 from edge.page.records.tallies import Tallies
@@ -49,6 +50,11 @@ def _tallies(connection: HTTPConnection) -> Tallies:
     return tallies
 
 
+def _order(connection: HTTPConnection) -> SlideOrder:
+    order: SlideOrder = connection.app.state.order
+    return order
+
+
 def _pictures(connection: HTTPConnection) -> Pictures:
     pictures: Pictures = connection.app.state.pictures
     return pictures
@@ -61,5 +67,6 @@ def _bench(connection: HTTPConnection) -> Bench:
 
 TheRecord = Annotated[Readers, Depends(_readers)]
 TheTallies = Annotated[Tallies, Depends(_tallies)]
+TheOrder = Annotated[SlideOrder, Depends(_order)]
 ThePictures = Annotated[Pictures, Depends(_pictures)]
 TheBench = Annotated[Bench, Depends(_bench)]

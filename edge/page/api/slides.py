@@ -15,6 +15,7 @@ from edge.page.api.parameters import (
     Operator,
     SlideName,
     TheBench,
+    TheOrder,
     TheRecord,
     TheTallies,
 )
@@ -40,12 +41,13 @@ async def get_slides(
     request: Request,
     _: Looker,
     record: TheRecord,
+    order: TheOrder,
     q: Annotated[str, Query(max_length=64, description="A part of the identifier.")] = "",
     cursor: Cursor = "",
     limit: Limit = 50,
 ) -> Response:
     """Slides, the newest first: by the run that began or the act that came last."""
-    return tagged(request, await record.ask(slides(q, cursor, limit), SlidesOut(items=[], next=None)))
+    return tagged(request, await record.ask(slides(order, q, cursor, limit), SlidesOut(items=[], next=None)))
 
 
 @router.get("/slides/{slide}", response_model=SlideOut, responses=problems(304, 404, 503), summary="One slide")

@@ -18,23 +18,24 @@ from edge.page.records.answers import (
     State,
     TallyOut,
 )
+from edge.page.records.order import SlideOrder
 from edge.page.records.tallies import Tallies
 from edge.record.entries import RunBody, read_body
 from edge.record.reader import Reader
 from edge.record.slide_entries import CorrectionBody, SlideBody
-from edge.record.slide_queries import SlideLine, acts, corrections, history, state_after
+from edge.record.slide_queries import SlideLine, acts, corrections, state_after
 from edge.slides.names import name_hint
 
 _log = logging.getLogger(__name__)
 
 
-def slides(search: str, cursor: str, limit: int) -> Callable[[Reader], SlidesOut]:
+def slides(order: SlideOrder, search: str, cursor: str, limit: int) -> Callable[[Reader], SlidesOut]:
     """The question for a piece of the history, the newest first; Problem 422 for another list's cursor."""
     before = cursors.read(cursor, tuple[cursors.Number, str]) if cursor else None
 
     def ask(store: Reader) -> SlidesOut:
         with store.at_one_moment():
-            found = history(store, search, before=before, most=limit + 1)
+            found = order.lines(store, search, before, limit + 1)
             items = [_line(store, each) for each in found[:limit]]
         last = found[limit - 1] if len(found) > limit else None
         return SlidesOut(items=items, next=None if last is None else cursors.written((last.entry, last.slide)))

@@ -1,0 +1,3 @@
+"""Studies of the page: what a login costs."""
+
+__all__: list[str] = []

@@ -1,6 +1,8 @@
 """What one verification of a password costs, by memory and passes, and what two at once take of memory.
 
-python -m docs.studies.page.login_cost run --out docs/reference/page_login.json
+    python -m docs.studies.page.login_cost run --out docs/reference/page_login.json
+
+`peak` measures memory in a process of its own.
 """
 
 import os

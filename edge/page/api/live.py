@@ -25,6 +25,7 @@ _LONGEST = 512  # characters of what a browser may say
 _MOST_A_SECOND = 50  # messages of a browser, which acknowledges 10 previews a second
 _LOOK_S = 1.0
 _CLOSE_S = 1.0
+_SILENT_S = 2.0
 _FARTHEST = 2**62  # entry
 
 router = APIRouter(tags=["live"])
@@ -70,18 +71,20 @@ class Conversation:
                 await asyncio.wait_for(self._socket.close(code, reason), _CLOSE_S)
 
     async def _send(self) -> tuple[int, str]:
-        watcher, patience = self._watcher, self._limits.acknowledge_s
+        watcher, patience, spoken = self._watcher, self._limits.acknowledge_s, time.monotonic()
         while True:
             if watcher.late(patience):
                 return SLOW, f"a preview was not acknowledged within {patience:g} s"
             if watcher.overrun:
-                watcher.overrun = 0
-                item: str | bytes | None = self._bench.link_message(None, complete=False)
-            else:
-                item = watcher.take()
+                watcher.overrun = False
+                await self._catch_up(watcher.told)
+            item = watcher.take()
+            if item is None and time.monotonic() - spoken > _SILENT_S:
+                item = self._bench.link_message(None)  # a page that hears nothing takes the connection for dead
             if item is None:
                 await watcher.wait(_LOOK_S)
                 continue
+            spoken = time.monotonic()
             try:
                 sending = self._socket.send_text(item) if isinstance(item, str) else self._socket.send_bytes(item)
                 await asyncio.wait_for(sending, patience)
@@ -111,15 +114,17 @@ class Conversation:
             self._watcher.wants_previews = said["previews"]
             self._bench.changed()
         else:
-            try:
-                behind = await self._bench.missed(said["entry"])
-            except Problem as problem:
-                _log.warning(f"what a page missed is not known: {problem.detail}")
-                self._watcher.put(self._bench.link_message(None, complete=False))
-                return
-            for message in behind.messages:
-                self._watcher.put(self._bench.text(message))
-            self._watcher.put(self._bench.link_message(behind))
+            await self._catch_up(said["entry"])
+
+    async def _catch_up(self, after: int) -> None:
+        """Tell what the record has behind an entry."""
+        try:
+            behind = await self._bench.missed(after)
+        except Problem as problem:
+            _log.warning(f"what a page missed is not known: {problem.detail}")
+            self._watcher.put(self._bench.link_message(None, complete=False))
+            return
+        self._bench.tell_missed(self._watcher, behind)
 
     async def _watch_login(self) -> tuple[int, str]:
         while True:

@@ -147,6 +147,12 @@ class Bench:
             }
         )
 
+    def tell_missed(self, watcher: Watcher, behind: Missed | None) -> None:
+        """Tell a browser what it missed, then `link`."""
+        for message in behind.messages if behind else ():
+            watcher.put(self.text(message), message.id)
+        watcher.put(self.link_message(behind))
+
     def text(self, message: Message) -> str:
         """A message as browsers get it."""
         return encode(message).decode().rstrip("\n")
@@ -167,9 +173,8 @@ class Bench:
     async def on_gap(self) -> None:
         """Browsers are told what the record has and the instrument did not tell, or not to the page."""
         behind = await self._caught_up()
-        for message in behind.messages if behind else ():
-            self._tell(self.text(message))
-        self._tell(self.link_message(behind))
+        for watcher in self._watchers:
+            self.tell_missed(watcher, behind)
         self._watch()
 
     async def on_lost(self, why: str) -> None:
@@ -200,9 +205,11 @@ class Bench:
         elif isinstance(message, Meters):
             self._tell_newest("meters", line)
         elif not isinstance(message, Answer | Bye | Hello | Watching):
-            if message.id is not None:
-                self._entry = max(self._entry or 0, message.id)
-            self._tell(line)
+            entry = message.id or 0
+            if entry:
+                self._entry = max(self._entry or 0, entry)
+            for watcher in self._watchers:
+                watcher.put(line, entry)
         self._watch()
 
     # --- inside -------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ class Frame:
 
 class Watcher:
     """The outbox of one browser. Of state and meters only the newest waits; verdicts and acts wait in order, up to
-    `MOST_MESSAGES`: a browser that is behind by more is told that it missed some, and asks for them.
+    `MOST_MESSAGES`: of a browser that is behind by more they are dropped, and told from the record later.
 
     At most one preview is with the browser and not acknowledged; while it is, none waits: it gets a fresh one.
 
@@ -33,23 +33,24 @@ class Watcher:
     """
 
     def __init__(self) -> None:
-        self._messages: deque[str] = deque()
+        self._messages: deque[tuple[str, int]] = deque()
         self._bytes = 0
         self._newest: dict[str, str] = {}
         self._frame: Frame | None = None
         self._woken = asyncio.Event()
-        self.overrun = 0  # messages that did not fit, since it was last told
+        self.overrun = False  # some did not fit
+        self.told = 0  # the newest entry of the record that it was told of
         self.wants_previews = True
         self.sent_at: float | None = None  # when the preview went out that is not acknowledged
 
-    def put(self, text: str) -> None:
-        """Something that must not be left out."""
+    def put(self, text: str, entry: int = 0) -> None:
+        """Something that must not be left out; `entry` is its number in the record, 0 without one."""
         if len(self._messages) >= MOST_MESSAGES or self._bytes + len(text) > MOST_BYTES:
-            self.overrun += len(self._messages) + 1
+            self.overrun = True
             self._messages.clear()
             self._bytes = 0
         else:
-            self._messages.append(text)
+            self._messages.append((text, entry))
             self._bytes += len(text)
         self._woken.set()
 
@@ -80,7 +81,8 @@ class Watcher:
     def take(self) -> str | bytes | None:
         """What to send next; None where nothing waits. A preview counts as sent from now on."""
         if self._messages:
-            text = self._messages.popleft()
+            text, entry = self._messages.popleft()
+            self.told = max(self.told, entry)
             self._bytes -= len(text)
             return text
         if self._newest:

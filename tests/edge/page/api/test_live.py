@@ -18,6 +18,7 @@ from edge.instrument.socket.messages import Meters, Preview, Verdict
 from edge.page.api import live
 from edge.page.app import create_app
 from edge.page.http.config import Limits, PageConfig
+from edge.page.live.watcher import MOST_MESSAGES
 from tests.edge.instrument.socket.samples import SAMPLES
 from tests.edge.page.conftest import BASE
 from tests.edge.page.served import until
@@ -126,18 +127,33 @@ def test_of_meters_only_the_newest_waits_and_of_verdicts_all(page: Page) -> None
         assert told[20]["kind"] == "meters" and told[20]["sequence"] == 19
 
 
-def test_a_browser_that_is_far_behind_is_told_that_it_missed_some(page: Page) -> None:
+def test_what_did_not_fit_is_told_from_the_record(page: Page) -> None:
+    """A browser that was told of all but the last two entries, and then of too much at once."""
+    newest = page[1].get("/api/v1/slides").json()["items"][0]["entry"]
     with browser(page) as socket:
         portal = page[1].portal
         assert portal is not None
+        say(page, structs.replace(SAMPLES[Verdict], id=newest - 2))
+        assert text(socket)["id"] == newest - 2
 
         async def too_much() -> None:
-            for number in range(300):
-                await page[2].say(structs.replace(SAMPLES[Verdict], id=2000 + number))
+            for number in range(MOST_MESSAGES + 1):
+                await page[2].say(structs.replace(SAMPLES[Verdict], id=newest + number))
 
         portal.call(too_much)
-        first = text(socket)
-        assert first["kind"] == "link" and first["complete"] is False and first["connected"] is True
+        told = [text(socket) for _ in range(3)]
+        assert [each["kind"] for each in told] == ["correction", "slide", "link"]
+        assert told[2]["missed"] == 2 and told[2]["entry"] == newest
+
+
+def test_a_page_hears_something_while_the_instrument_is_away(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "_LOOK_S", 0.05)
+    monkeypatch.setattr(live, "_SILENT_S", 0.1)
+    with browser(page) as socket:
+        call(page, "lose", "it hung up")
+        assert [text(socket)["connected"] for _ in range(3)] == [False] * 3
+        call(page, "connect")
+        until(lambda: page[0].state.bench.connected)
 
 
 def test_since_is_answered_from_the_record(page: Page) -> None:

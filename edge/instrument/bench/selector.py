@@ -210,21 +210,21 @@ class FieldSelector:
     ) -> Choice | None:
         refusal = look.report.refusal
         if ask is not None:
-            return self._take(look, memory, ask)
+            return self._take(look, memory, ask, memory.print_of(look.pixels))
         if waiting or self._judged or still_s < self._still_s:
             return None
         if refusal is not None and (self._refused or still_s < REFUSED_AFTER_S or refusal.gate in (OVERDUE, FAILED)):
             return None
+        shown = None
         if not self._compared:
-            self._again = memory.find(memory.print_of(look.pixels))
-            self._compared = True
+            shown = memory.print_of(look.pixels)
+            self._again, self._compared = memory.find(shown), True
         if self._again is not None or not self.automatic:
             return None
-        return self._take(look, memory, None)
+        return self._take(look, memory, None, shown or memory.print_of(look.pixels))
 
-    def _take(self, look: Look, memory: FieldMemory, ask: Ask | None) -> Choice | None:
+    def _take(self, look: Look, memory: FieldMemory, ask: Ask | None, shown: FieldPrint | None) -> Choice | None:
         """Choose a frame, unless judging was held meanwhile."""
-        shown = memory.print_of(look.pixels)
         seen = memory.find(shown) if ask is not None else None
         passed = look.report.refusal is None
         with self._changed:

@@ -15,7 +15,7 @@ from edge.commands.command_line import Outcome
 from edge.errors import ANSWER_IS_NO, DONE, ImageFileError, UsageError
 from edge.settings.model import ModelSettings
 from edge.settings.site import SiteSettings
-from edge.system.option_values import optional_path
+from edge.system.option_values import optional_path, whole_number
 from edge.system.progress import tracked
 from edge.system.streams import one_line
 
@@ -90,9 +90,10 @@ class ClassifyRequest:
     gates_off: tuple[str, ...] = ()
     heat: Path | None = None
     site: SiteSettings = field(default_factory=SiteSettings)
+    jobs: int | None = None
 
     def execute(self) -> Outcome:
-        """Classify every image.
+        """Classify every image, `jobs` at a time, None as many as there are cores for.
 
         Returns:
             Code 0 when every image got a class or a reason why none (a gate's, or the model was not sure enough), 1
@@ -102,11 +103,13 @@ class ClassifyRequest:
         Raises:
             UsageError: a path that does not exist, or a folder without images; nothing is classified then.
         """
+        import cv2
         from msgspec import to_builtins
 
         from edge.bundle.trusted import TrustedKeys
         from edge.commissioning.camera.setups_of_files import CameraSetups
         from edge.inference.images import images_in
+        from edge.serving.judges import Judges, jobs_for
         from edge.serving.serve import RESEARCH_USE, serve
 
         images = list(images_in(self.paths))
@@ -125,9 +128,18 @@ class ClassifyRequest:
         setups = CameraSetups()
         show_progress = sys.stderr.isatty() and not sys.stdout.isatty()
         refused = unread = turned = 0
-        for number, path in enumerate(tracked(images, "images") if show_progress else images, 1):
+        jobs = self.jobs or jobs_for(served, len(images))
+        if jobs > 1:
+            cv2.setNumThreads(1)  # images side by side use the cores better than parts of one
+
+        def judged(served: "Served", numbered: tuple[int, Path]) -> tuple[ClassifiedImage, int]:
+            number, path = numbered
             drawn = None if self.heat is None else self.heat / f"{number:04d}-{path.stem}.png"
-            image, orientation = _classified(served, path, drawn)
+            return _classified(served, path, drawn)
+
+        answers = Judges(served, jobs).each(enumerate(images, 1), judged)
+        of_each = zip(images, answers, strict=True)
+        for path, (image, orientation) in tracked(of_each, "images", len(images)) if show_progress else of_each:
             turned += orientation != 1
             unread += image.latency_ms is None
             refused += image.label is None and image.latency_ms is not None
@@ -153,6 +165,7 @@ def classify(
     allow_uncertified: bool = False,
     allow_unsigned: bool = False,
     heat: str = "",
+    jobs: str = "",
 ) -> ClassifyRequest:
     """Say what a certified model makes of images. Research use only: no verdict here is a diagnosis.
 
@@ -173,6 +186,7 @@ def classify(
         allow_unsigned: use a bundle that no key trusted here signed; every record of it says so.
         heat: folder for a picture of each image with what the network said of every tile, for a bundle whose contract
             has tiles; they show the images.
+        jobs: images judged at the same time; as many as there are cores for when left out.
     """
     from edge.settings.trusted_keys import machine_profile
 
@@ -190,6 +204,7 @@ def classify(
         gates_off=() if settings is None else settings.gates_off,
         site=SiteSettings() if settings is None else settings.site,
         heat=optional_path(heat),
+        jobs=whole_number(jobs, "--jobs", at_least=1) if jobs else None,
     )
 
 

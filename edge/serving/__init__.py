@@ -5,6 +5,7 @@ __all__ = [
     "bundle_watch",
     "interpreter",
     "isolation",
+    "judges",
     "licensing",
     "run_info",
     "selftest",

@@ -74,6 +74,21 @@ def test_json_lines(tiny_bundle: Path, images: Path, capsys: pytest.CaptureFixtu
     assert "research use only" in captured.err and "research" not in captured.out
 
 
+def test_jobs_change_neither_lines_nor_order(
+    tiny_bundle: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(5)
+    for number in range(20):
+        cv2.imwrite(str(images / f"d{number:02d}.png"), rng.integers(0, 256, (48, 64, 3), dtype=np.uint8))
+    told = []
+    for jobs in ("1", "2", "5"):
+        assert run(images, "--bundle", tiny_bundle, "--json", "--jobs", jobs) == 1
+        told.append([{**record, "latency_ms": None} for record in lines(capsys.readouterr().out)])
+    assert len(told[0]) == 23 and told[0] == told[1] == told[2]
+    assert run(images, "--bundle", tiny_bundle, "--jobs", "0") == 2
+    assert "--jobs must be at least 1; got 0" in capsys.readouterr().err
+
+
 def test_readable_images_end_with_zero(tiny_bundle: Path, images: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(images / "deeper", images / "b.png", "--bundle", tiny_bundle) == 0
     out = capsys.readouterr().out.splitlines()

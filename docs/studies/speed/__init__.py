@@ -1,0 +1,1 @@
+"""Studies of speed: commands timed beside what a user would write instead."""

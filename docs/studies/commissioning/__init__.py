@@ -1,1 +1,1 @@
-"""Studies of what a site collects."""
+"""Studies of commissioning: registration of fields, and figures of set-ups and controls."""

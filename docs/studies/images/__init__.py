@@ -1,1 +1,1 @@
-"""Studies of image files: what damage the reader finds, and what that costs."""
+"""Studies of image files: what damages them, and how fast a folder of them is judged."""

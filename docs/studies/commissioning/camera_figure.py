@@ -1,6 +1,6 @@
 """The figure of a camera's set-up: an empty field before and after, and a lamp that dims from week to week.
 
-    python -m docs.studies.camera.figure write --out docs/images/camera_setup.png
+    python -m docs.studies.commissioning.camera_figure write --out docs/images/camera_setup.png
 
 Drawn by the virtual microscope and the functions that `edge setup-camera`, `edge run` and `edge doctor` use.
 """

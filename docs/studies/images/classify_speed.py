@@ -1,6 +1,6 @@
 """`edge classify` of a folder on all cores and on one, beside a loop over OpenCV and the interpreter, in turns.
 
-    python -m docs.studies.speed.classify run [--images DIR] --out FILE
+    python -m docs.studies.images.classify_speed run [--images DIR] --out FILE
 
 Each contender is a fresh process over the same files; without DIR they are drawn fields of 1280x960 as JPEG. The loop
 judges nothing but the network: no gates, no thresholds, no checks of files or bundle. A machine that is busy with

@@ -1,6 +1,6 @@
 """The charts of a control slide under a lamp that differs from day to day and then dims, on the virtual microscope.
 
-    python -m docs.studies.camera.control_chart write --out docs/images/control.png
+    python -m docs.studies.commissioning.control_chart write --out docs/images/control.png
 
 Each control is one `edge control`; lamps are drawn by a seed.
 """

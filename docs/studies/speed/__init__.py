@@ -1,1 +1,0 @@
-"""Studies of speed: commands timed beside what a user would write instead."""

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from threading import Thread
 from typing import Any
 
@@ -65,10 +66,19 @@ class StandIn:
     Attributes:
         asked: (method, path, body) of every change that a page asked for.
         state: merged into the instrument's state. meters: the newest.
-        frames: previews a second; 0 for a picture that stands still. served: the instrument answers.
+        frames: previews a second; 0 for a picture that stands still. frozen: the number that every one of them has.
+        served: the instrument answers. quiet: meters come only by `push`. role: of who is logged in, None for nobody.
+        missed: what a page that asks is told. extra: answers to GET by path below /api/v1.
     """
 
     def __init__(self) -> None:
+        self.sockets: list[WebSocket] = []
+        self.outbox: list[list[Any]] = []
+        self.loop: asyncio.AbstractEventLoop
+        self.reset()
+
+    def reset(self) -> None:
+        """As it was made; pages that are open stay."""
         self.asked: list[tuple[str, str, Any]] = []
         self.state: dict[str, Any] = {
             "kind": "state",
@@ -98,12 +108,22 @@ class StandIn:
         }
         self.hello = json.loads(json.dumps(HELLO))
         self.frames = 10.0
+        self.frozen: int | None = None
+        self.quiet = False
         self.served = True
-        self.sockets: list[WebSocket] = []
-        self.outbox: list[list[Any]] = []
-        self.missed: list[dict[str, Any]] = []  # what a page that asks is told
+        self.missed: list[dict[str, Any]] = []
         self.role: str | None = "administer"
-        self.extra: dict[str, Any] = told()  # GET path below /api/v1 -> answer
+        self.extra: dict[str, Any] = told()
+
+    def hang_up(self) -> None:
+        """Break every page's socket, as a page process that is killed does."""
+        for socket in list(self.sockets):
+            with suppress(RuntimeError):
+                asyncio.run_coroutine_threadsafe(socket.close(1012), self.loop).result(5)
+
+    def refuse(self, change: str, status: int, name: str, detail: str) -> None:
+        """Answer a change, such as "POST slides", with a problem from now on."""
+        self.extra[change] = _problem(status, name, detail)
 
     def push(self, message: dict[str, Any]) -> None:
         """Send a message to every page that is open."""
@@ -142,6 +162,7 @@ class StandIn:
         self.push(dict(self.state))
 
 
+@cache
 def picture(number: int, width: int = 640, height: int = 480) -> bytes:
     """A JPEG of some drawn cells that move, with its number."""
     pixels = np.full((height, width, 3), (226, 214, 222), np.uint8)
@@ -198,6 +219,7 @@ def app_of(stand_in: StandIn) -> FastAPI:
     @app.websocket("/api/v1/live")
     async def live(socket: WebSocket) -> None:
         await socket.accept()
+        stand_in.loop = asyncio.get_running_loop()
         box: list[Any] = []
         stand_in.outbox.append(box)
         stand_in.sockets.append(socket)
@@ -218,6 +240,8 @@ async def _serve(socket: WebSocket, stand_in: StandIn, box: list[Any]) -> None:
             message = json.loads(await socket.receive_text())
             if message["kind"] == "ready":
                 credit = True
+            elif message["kind"] == "watch":
+                stand_in.asked.append(("WS", "watch", message["previews"]))
             elif message["kind"] == "since":
                 stand_in.asked.append(("WS", "since", message["entry"]))
                 for each in stand_in.missed:
@@ -234,14 +258,16 @@ async def _serve(socket: WebSocket, stand_in: StandIn, box: list[Any]) -> None:
             now = time.monotonic()
             while box:
                 await socket.send_json(box.pop(0))
-            if now - told > 0.5 and stand_in.served:
+            if now - told > 0.2 and stand_in.served:
                 told = now
                 await socket.send_json(stand_in.state)
-                await socket.send_json(stand_in.meters)
+                if not stand_in.quiet:
+                    await socket.send_json(stand_in.meters)
             if credit and stand_in.frames and now - drawn > 1 / stand_in.frames:
                 credit, drawn, number = False, now, number + 1
-                await socket.send_bytes(struct.pack(">IId", number, 0, time.time() * 1000) + picture(number))
-            await asyncio.sleep(0.02)
+                shown = stand_in.frozen or number
+                await socket.send_bytes(struct.pack(">IId", shown, 0, time.time() * 1000) + picture(shown % 40))
+            await asyncio.sleep(0.002 if stand_in.frames > 100 else 0.02)
     finally:
         listening.cancel()
 

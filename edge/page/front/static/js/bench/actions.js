@@ -17,11 +17,7 @@ export class Actions {
       event.preventDefault();
       this.reference(byId("reference-label").value.trim());
     });
-    // A pointer leaves the focus on what it pressed; the next space bar, or pedal, must judge and not press it again.
-    document.addEventListener("click", (event) => {
-      const pressed = event.detail > 0 && event.target.closest?.("button, summary");
-      if (pressed && !pressed.closest("dialog")) pressed.blur();
-    });
+    freeSpaceBar();
   }
 
   // Does one thing, and says how it went. Resolves to whether it did.
@@ -47,7 +43,7 @@ export class Actions {
   judge() {
     if (!byId("judge") || byId("judge").disabled) return;
     this.tell(t("act.judging"));
-    this.said(() => send("POST", "/judgements", { slide: this.state.slide }), t("act.judge_asked"));
+    this.said(() => send("POST", "/judgements", { slide: this.state.slide }));
   }
 
   flip(which) {
@@ -75,4 +71,17 @@ function put(id, on, connected) {
   button.disabled = !connected;
   button.setAttribute("aria-checked", String(Boolean(on)));
   say(byId(`${id}-word`), t(on ? "switch.on" : "switch.off"));
+}
+
+// A pointer leaves the focus on what it pressed, and a dialog gives it back there; the next space bar, or pedal, must judge
+// and not press that again. Who goes by Tab keeps the focus.
+function freeSpaceBar() {
+  let tabbing = false;
+  document.addEventListener("keydown", (event) => (tabbing ||= event.key === "Tab"), true);
+  document.addEventListener("pointerdown", () => (tabbing = false), true);
+  document.addEventListener("click", (event) => {
+    const pressed = !tabbing && event.target.closest?.("button, summary");
+    if (pressed && !pressed.closest("dialog")) pressed.blur();
+  });
+  document.addEventListener("close", () => tabbing || document.activeElement?.blur(), true);
 }

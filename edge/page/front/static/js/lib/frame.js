@@ -16,6 +16,7 @@ export async function start(page, { login = true } = {}) {
     const session = login ? await begin() : null;
     if (session && !byId("picture")) sayOfCamera();
     await page(session);
+    document.documentElement.dataset.begun = "";
   } catch (error) {
     say(byId("announcer"), "");
     showError(sayProblem(error));

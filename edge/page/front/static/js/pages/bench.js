@@ -60,10 +60,7 @@ function bench() {
     },
     verdict(message) {
       const isNew = feed.add(message, about);
-      if (isNew && !catchingUp && message.slide === state.slide) {
-        verdict.verdict(message);
-        if (message.asked_by) actions.tell("");
-      }
+      if (isNew && !catchingUp && message.slide === state.slide) verdict.verdict(message);
     },
     slide(message) {
       if (message.act === "closed") panel.closed(message);

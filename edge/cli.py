@@ -12,6 +12,7 @@ COMMANDS = Commands(
         "verify": "edge.commands.records.verify:verify",
         "collect": "edge.commands.site.collect:collect",
         "export": "edge.commands.records.export:export",
+        "slides": "edge.commands.records.slides:slides",
         "heat": "edge.commands.records.heat:heat",
         "prune": "edge.commands.records.prune:prune",
         "setup-camera": "edge.commands.site.setup_camera:setup_camera",

@@ -12,7 +12,7 @@ Lamp, white balance and vignetting drop out with the whitening. Fields must be o
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -65,7 +65,7 @@ class _Spectrum:
 
 
 class FieldPrint:
-    """What is kept of a field to compare it with others: 1.2 MB.
+    """What is kept of a field to compare it with others: 1.9 MB at most, 0.7 MB where only later ones meet it.
 
     Args:
         frame: uint8 (H, W, 3) RGB, at least 64 pixels a side, at most three times as wide as high or the reverse.
@@ -84,26 +84,41 @@ class FieldPrint:
             raise ValueError(f"frame must have sides >= 64 pixels, at most 3 to 1; got {width}x{height}")
         plane = _whitened(frame)
         self.shape = (plane.shape[0], plane.shape[1])
-        self._first = _spectrum(plane, first=True)
-        self._second = _spectrum(plane, first=False)
-        self._turned = _spectrum(np.ascontiguousarray(plane[::-1, ::-1]), first=False)
+        self._plane = plane
 
-    def overlap(self, other: "FieldPrint") -> Overlap | None:
+    @cached_property
+    def _first(self) -> _Spectrum:
+        return _spectrum(self._plane, first=True)
+
+    @cached_property
+    def _second(self) -> _Spectrum:
+        return _spectrum(self._plane, first=False)
+
+    @cached_property
+    def _turned(self) -> _Spectrum:
+        return _spectrum(np.ascontiguousarray(self._plane[::-1, ::-1]), first=False)
+
+    def overlap(self, other: "FieldPrint", *, turned: bool = True) -> Overlap | None:
         """The piece in common with another field; None where there is none.
+
+        Args:
+            turned: also look for it with the other field turned by 180 degrees, which takes twice as long.
 
         Raises:
             ValueError: fields of different shapes.
         """
-        best = self.best(other)
+        best = self.best(other, turned=turned)
         in_place = not best.turned and max(abs(best.dx), abs(best.dy)) <= _IN_PLACE
         least = LEAST_CORRELATION_IN_PLACE if in_place else 0.0
         return best if best.score >= LEAST_SCORE and best.correlation >= least else None
 
-    def best(self, other: "FieldPrint") -> Overlap:
-        """The likeliest displacement, also where it says nothing. Raises ValueError as `overlap`."""
+    def best(self, other: "FieldPrint", *, turned: bool = True) -> Overlap:
+        """The likeliest displacement, also where it says nothing. `turned` and ValueError as in `overlap`."""
         if self.shape != other.shape:
             raise ValueError(f"fields must be of one shape; got {self.shape} and {other.shape}")
-        found = [self._displaced(second, turned) for second, turned in ((other._second, False), (other._turned, True))]
+        found = [self._displaced(other._second, False)]
+        if turned:
+            found.append(self._displaced(other._turned, True))
         return max(found, key=lambda overlap: overlap.score)
 
     def _displaced(self, second: _Spectrum, turned: bool) -> Overlap:

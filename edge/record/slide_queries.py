@@ -92,6 +92,16 @@ def open_slide(store: Reader) -> tuple[int, SlideBody] | None:
     return found if found is not None and state_after(found[1]) in ("open", "paused") else None
 
 
+def newest_run(store: Reader, slide: str) -> RunBody | None:
+    """The run of a slide that began last; None where retention removed its beginning."""
+    query = """SELECT body FROM entries WHERE id = (
+                   SELECT max(id) FROM entries WHERE slide = ? AND type = 'run' AND type IN ('run', 'slide'))"""
+    for (text,) in store.select(query, slide):
+        body = read_body(text)
+        return body if isinstance(body, RunBody) else None
+    return None
+
+
 def corrections(store: Reader, slide: str) -> list[tuple[int, CorrectionBody]]:
     """Every correction of a slide's fields, in order, each with its entry's number; the newest of a field holds."""
     query = "SELECT id, body FROM entries WHERE slide = ? AND field IS NULL AND type = 'correction' ORDER BY id"
@@ -164,9 +174,12 @@ def recent_commands(
 
 
 def commands_twice(store: Reader, most: int = 100) -> list[tuple[str, int]]:
-    """Ids of commands that stand in more than one entry of a kind, and in how many: none was to be done twice."""
+    """Ids of commands that stand in more than one entry of a kind, and in how many: none is done twice.
+
+    One that was refused may be given again.
+    """
     query = f"""SELECT {_COMMAND}, count(*) FROM entries WHERE {_COMMANDED} AND {_COMMAND} != ''
-                GROUP BY 1, type HAVING count(*) > 1 LIMIT ?"""
+                AND json_extract(body, '$.refused') IS NULL GROUP BY 1, type HAVING count(*) > 1 LIMIT ?"""
     return store.select(query, most)
 
 

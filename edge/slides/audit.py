@@ -33,9 +33,7 @@ class _Slide:
     first_field: int = 0
     tally: Tally = field(default_factory=lambda: Tally(()))
     seen: set[int] = field(default_factory=set)
-    benign: set[str] = field(default_factory=set)
-    other: set[str] = field(default_factory=set)
-    unknown: bool = False  # a run did not say which labels are benign
+    benign: frozenset[str] | None = None  # to the run that was read last; None of one that does not say
     run: int = 0  # the last whose beginning was read
 
 
@@ -83,18 +81,14 @@ class SlideCheck:
 
     def _run(self, slide: _Slide, body: RunBody) -> None:
         slide.run = body.run
-        said = () if body.benign is UNSET else body.benign
-        slide.unknown |= body.benign is UNSET
-        slide.benign.update(said)
-        slide.other.update(label for label in body.labels if label not in said)
+        slide.benign = None if body.benign is UNSET else frozenset(body.benign)
 
     def _verdict(self, slide: _Slide, body: VerdictBody) -> Iterator[str]:
         if body.run != slide.run:  # its beginning was removed
             text = self._store.run_body(body.run)
             begun = None if text is None else read_body(text)
-            slide.run, slide.unknown = body.run, True
+            slide.run, slide.benign = body.run, None
             if isinstance(begun, RunBody):
-                slide.unknown = False
                 self._run(slide, begun)
         slide.first_field = slide.first_field or body.field
         slide.tally.add(body)
@@ -130,8 +124,7 @@ class SlideCheck:
         except StoreError as error:
             yield f"slide {body.slide}: {error} [{FINDING}]"
             return
-        benign = slide.benign - slide.other
-        slide.tally.benign = frozenset(found.benign) if slide.unknown else frozenset(benign)
+        slide.tally.benign = frozenset(found.benign) if slide.benign is None else slide.benign
         if wrong := contradiction(found, slide.tally):
             yield f"the finding of slide {body.slide} does not follow from its verdicts: {wrong} [{FINDING}]"
 

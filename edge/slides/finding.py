@@ -103,7 +103,7 @@ def contradiction(found: SlideFinding, tally: Tally) -> str:
     if found.rule not in RULES:
         return f"its rule {found.rule!r} is none that this version knows"
     if frozenset(found.benign) != tally.benign:
-        return f"it holds {_words(found.benign)} for benign, and the runs {_words(tally.benign)}"
+        return f"it holds {_words(found.benign)} for benign, and the run {_words(tally.benign)}"
     counted_now, said = tally.as_record(), found.tally
     for name in ("fields", "seen", "passed", "answered", "as_benign", "other", "labels", "reasons"):
         if said.get(name) != counted_now[name]:

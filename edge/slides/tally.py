@@ -1,7 +1,7 @@
 """The tally of a slide: its counted fields by answer, those that were refused by reason, and what experts correct."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Protocol
 
 from msgspec import UNSET, UnsetType
@@ -63,7 +63,7 @@ class Tally:
         """That of a slide's fields in the record, as far as retention left them.
 
         Args:
-            benign: the labels that are; None: those that every run of the slide that knows the label calls so.
+            benign: the labels that are; None: those of the newest run that judged a field of the slide.
         """
         counted = cls(() if benign is None else benign)
         runs = set()
@@ -128,15 +128,8 @@ class Tally:
         }
 
 
-def benign_labels(store: Reader, runs: Iterable[int]) -> frozenset[str]:
-    """The labels that are benign to every one of these runs that has them; runs of before do not say which are."""
-    benign: set[str] = set()
-    other: set[str] = set()
-    for number in runs:
-        text = store.run_body(number)
-        run = None if text is None else read_body(text)
-        if isinstance(run, RunBody):
-            said = () if run.benign is UNSET else run.benign
-            benign.update(said)
-            other.update(label for label in run.labels if label not in said)
-    return frozenset(benign - other)
+def benign_labels(store: Reader, runs: Collection[int]) -> frozenset[str]:
+    """The labels that are benign to the newest of these runs; none where it is one of before, which did not say."""
+    text = store.run_body(max(runs)) if runs else None
+    run = None if text is None else read_body(text)
+    return frozenset(run.benign) if isinstance(run, RunBody) and run.benign is not UNSET else frozenset()

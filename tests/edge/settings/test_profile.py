@@ -9,6 +9,7 @@ import pytest
 from edge.cameras.base import CameraSettings
 from edge.errors import SettingsError
 from edge.settings import profile as settings
+from edge.slides.settings import SlideSettings
 
 
 def _parsed(text: str) -> settings.Settings:
@@ -27,6 +28,7 @@ def test_the_profile_shown_in_the_documentation_is_valid():
     assert read.camera_setup == Path("/etc/leukoscope/camera/...")
     assert read.model.bundle == Path("/srv/mobilenet_v2-int8")
     assert read.trust.keys == Path("/etc/leukoscope/trusted")
+    assert read.slide == SlideSettings() and "[slide]" in shown
     assert (read.record.keep, read.record.commit_count, read.retention.days) == ("second", 32, 365)
 
 
@@ -57,6 +59,15 @@ def test_what_a_profile_leaves_out_has_the_default():
         ("[record]\nkeep = 'all'", "record.keep must be one of every, second, none; got 'all'"),
         ("[record]\ncommit_count = 0", "record.commit_count must be a whole number 1..1024; got 0"),
         ("[retention]\ndays = nan", "retention.days must be a number"),
+        (
+            "[slide]\nrule = 'tenth-2'",
+            "rule must be a rule for a slide's finding; got 'tenth-2'; did you mean tenth-1?",
+        ),
+        ("[slide]\nrule = 'zzz'", "got 'zzz'; there are tenth-1"),
+        ("[slide]\nrule = 1", "slide.rule must be a text in quotes; got 1"),
+        ("[slide]\nfields = 0", "slide.fields must be a whole number 1..10000; got 0"),
+        ("[slide]\nwidth = 1.5", "slide.width must be a number above 0, at most 1; got 1.5"),
+        ("[slide]\nwidht = 0.2", "no key of [slide] is called 'widht'; did you mean width?"),
         ("[gates]\noff = 'out_of_focus'", "gates.off must be a list"),
     ],
 )

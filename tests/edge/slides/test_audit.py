@@ -125,7 +125,7 @@ def _with(change: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]]
         (lambda f: f["tally"].pop("seen"), "counts seen None, and the verdicts give 1"),
         (lambda f: f.update(interval=[0.0, 0.5]), "its interval is"),
         (lambda f: f.update(interval=None), "its interval is None"),
-        (lambda f: f.update(benign=["Benign", "Pre"]), "holds Benign, Pre for benign, and the runs Benign"),
+        (lambda f: f.update(benign=["Benign", "Pre"]), "holds Benign, Pre for benign, and the run Benign"),
         (lambda f: f.update(rule="tenth-2"), "its rule 'tenth-2' is none that this version knows"),
         (lambda f: f.update(fields=100), "rule tenth-1 gives 'not_enough_fields'"),
         (lambda f: f.update(finding="healthy"), "no finding of a slide"),
@@ -158,6 +158,14 @@ def test_a_run_of_before_says_no_benign_labels_and_the_finding_is_taken_by_its_o
         found = finding_of(Tally.from_record(store, "S-1", BENIGN), SlideSettings())
         store.end(run, later(30), {}, "closed", act("closed", finding=found.as_record()))
     assert checked(tmp_path).findings == () and "benign" not in bodies(tmp_path, "run")[0]
+
+
+def test_a_command_that_was_refused_may_be_given_again(tmp_path: Path) -> None:
+    slide_read(tmp_path)
+    said = {"run": None, "slide": None, "command": "e" * 32, "name": "judge", "by": "reader"}
+    append(tmp_path, *[CommandBody(**moment(later(50)), **said, refused="the camera is away")] * 2)  # type: ignore[arg-type]
+    append(tmp_path, CommandBody(**moment(later(51)), **said))  # type: ignore[arg-type]
+    assert checked(tmp_path).findings == ()
 
 
 def test_the_command_verifies_slides_and_an_export_says_what_is_wrong(tmp_path: Path) -> None:

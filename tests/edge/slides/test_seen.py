@@ -1,0 +1,81 @@
+"""Fields that were counted before: recognized at known positions of `sim:`, and what the committed study found."""
+
+import json
+from functools import cache
+
+import numpy as np
+import pytest
+
+from docs.studies.slides.seen_fields import SAME, Placed, look_at, measured, position, share, still_frames
+from edge.slides.seen import NEWEST, SeenFields
+from tests.paths import ROOT
+
+RECORD = ROOT / "docs/reference/seen_fields.json"
+URI = "sim:Early?seed=11&places=2&empty=0&focus_drift=1&noise=3"
+
+
+@cache
+def frames() -> list[Placed]:
+    return list(still_frames(URI, 2))
+
+
+def test_a_scan_of_sim_is_told_new_from_seen() -> None:
+    milliseconds: list[float] = []
+    asked = look_at(URI, 2, milliseconds)
+    found = measured(asked)
+    assert found["recall"] == 1 and found["false_merges"] == 0, found
+    assert found["same"]["frames"] >= 9 and found["new"]["frames"] >= 2
+    assert len(milliseconds) == 18
+
+
+def test_the_field_with_the_largest_piece_is_the_one_that_is_named() -> None:
+    fields = SeenFields()
+    for number, (pixels, _) in enumerate(frames()[:-1], 1):  # all of them, whatever they share
+        fields.add(number, fields.picture(pixels))
+    last, truth = frames()[-1]
+    shares = [share(position(truth), position(before)) for _, before in frames()[:-1]]
+    assert max(shares) > SAME
+    assert fields.seen(fields.picture(last)) == int(np.argmax(shares)) + 1
+
+
+def test_another_slide_is_new_and_so_is_everything_after_clear() -> None:
+    fields = SeenFields()
+    first = frames()[0][0]
+    fields.add(1, fields.picture(first))
+    other = next(still_frames("sim:Benign?seed=12&empty=0", 1))[0]
+    assert fields.seen(fields.picture(other)) is None
+    assert fields.seen(fields.picture(first)) == 1
+    fields.clear()
+    assert fields.seen(fields.picture(first)) is None
+
+
+def test_a_flat_frame_is_never_one_that_was_seen() -> None:
+    fields = SeenFields()
+    flat = np.full((240, 320, 3), 230, np.uint8)
+    fields.add(1, fields.picture(flat))
+    assert fields.seen(fields.picture(flat)) is None
+    assert fields.seen(fields.picture(frames()[0][0])) is None
+
+
+def test_the_oldest_is_forgotten_and_another_shape_passed_over() -> None:
+    assert NEWEST == 100
+    fields = SeenFields(newest=2)
+    pictures = [fields.picture(pixels) for pixels, _ in (frames()[0], frames()[9], frames()[9])]
+    for number, picture in enumerate(pictures, 1):
+        fields.add(number, picture)
+    assert len(fields) == 2 and fields.seen(pictures[0]) is None
+    assert fields.seen(fields.picture(frames()[9][0][:160])) is None
+    with pytest.raises(ValueError, match="newest must be >= 1"):
+        SeenFields(newest=0)
+    with pytest.raises(ValueError, match="sides >= 64 pixels"):
+        fields.picture(np.zeros((63, 640, 3), np.uint8))
+
+
+def test_the_study_that_is_committed_meets_what_was_asked() -> None:
+    record = json.loads(RECORD.read_text())
+    assert record["recall"] >= 0.95 and record["false_merges"] <= 0.01
+    assert record["new"]["frames"] >= 300 and record["same"]["frames"] >= 300  # 3/n: at most 1 %
+    assert (record["newest"], record["recall"]) == (
+        NEWEST,
+        round(record["same"]["recognized"] / record["same"]["frames"], 4),
+    )

@@ -284,6 +284,14 @@ class PageUnavailable(EdgeError, ImportError):  # noqa: N818  (the state of a ma
     concerns: ClassVar[str] = "software"
 
 
+class AddressUnavailable(EdgeError, OSError):  # noqa: N818  (the state of a machine, not a mistake)
+    """The page cannot be served at its address: another program listens there, or this machine has no such address.
+    Cure: end that program, or name another port."""
+
+    exit_code: ClassVar[int] = 4
+    concerns: ClassVar[str] = "system"
+
+
 class PageFolderError(EdgeError, RuntimeError):
     """The page's folder, or its users, cannot be read or written. Cure: what the message names: the owner of the
     folder, or a copy of it; without one, move it away and make users anew."""

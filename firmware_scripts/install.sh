@@ -16,6 +16,14 @@
 #   --bundle SIGNED       a signed bundle (folder or zip) to serve, put in by `edge update`
 #   --tuf-root FILE       the root of trust of an update repository
 #   --update-source URL   where the daily update looks; written into a new /etc/leukoscope/edge.toml, likewise
+#   --page                the bench page as well (`edge page`): its packages, its account, its unit. Served to this machine
+#                         alone. Once it is there, later runs keep it without the word
+#   --page-host ADDRESS   with it: served to the network, at this address of the machine or at all of them (0.0.0.0), with TLS
+#                         and a login; written into a new /etc/leukoscope/edge.toml
+#   --page-allow NET      with --page-host: who may connect, such as 192.168.4.0/24; may be given several times; private
+#                         addresses when left out
+#   --mdns                with --page-host: the name leukoscope-XXXX.local, by avahi-daemon
+#   --kiosk               with --page: a screen on this machine shows it, by cage and Chromium
 #   --offline FOLDER      take every package from a folder that offline/collect.sh made: no network is used
 #   --digest HEX          the sha256 of that folder's SHA256SUMS, as collect.sh printed it
 #   --root DIR            work on the root file system in DIR and start nothing: for images
@@ -34,10 +42,11 @@ SOURCES=$(dirname "$HERE")
 watch_for_errors
 
 CAMERA="" SITE="" STUDY=no BUNDLE="" TUF_ROOT="" UPDATE_SOURCE="" OFFLINE="" DIGEST="" ONLY="" START=yes FIRST_VERDICT=no
-TRUST=()
+PAGE=no PAGE_HOST="" MDNS=no KIOSK=no
+TRUST=() PAGE_ALLOW=()
 while [ $# -gt 0 ]; do
   case $1 in
-    --camera | --site | --trust | --bundle | --tuf-root | --update-source | --offline | --digest | --root | --steps)
+    --camera | --site | --trust | --bundle | --tuf-root | --update-source | --offline | --digest | --root | --steps | --page-host | --page-allow)
       value_of "$@"
       case $1 in
         --camera) CAMERA=$VALUE ;;
@@ -50,10 +59,15 @@ while [ $# -gt 0 ]; do
         --digest) DIGEST=$VALUE ;;
         --root) use_root "$VALUE" ;;
         --steps) ONLY=$VALUE ;;
+        --page-host) PAGE_HOST=$VALUE ;;
+        --page-allow) PAGE_ALLOW+=("$VALUE") ;;
       esac
       shift 2
       ;;
     --study) STUDY=yes; shift ;;
+    --page) PAGE=yes; shift ;;
+    --mdns) MDNS=yes; shift ;;
+    --kiosk) KIOSK=yes; shift ;;
     --no-start) START=no; shift ;;
     --first-verdict) FIRST_VERDICT=yes; shift ;;
     --dry-run) DRY_RUN=yes; shift ;;
@@ -61,6 +75,10 @@ while [ $# -gt 0 ]; do
     *) unknown_word "$1" ;;
   esac
 done
+[ "$PAGE" = yes ] || [ "$PAGE_HOST${PAGE_ALLOW[*]-}$MDNS$KIOSK" = nono ] ||
+  refuse "--page-host, --page-allow, --mdns and --kiosk belong to --page"
+if remembered page "$PAGE_ACCOUNT"; then PAGE=yes; fi # what is there stays
+export PAGE PAGE_HOST MDNS KIOSK
 export CAMERA SITE STUDY BUNDLE TUF_ROOT UPDATE_SOURCE OFFLINE DIGEST START FIRST_VERDICT SOURCES
 
 # Each file of steps/ defines STEP_check (the request, nothing is changed) and STEP_do.
@@ -73,7 +91,10 @@ for file in "$HERE"/steps/*.sh; do
 done
 CHOSEN=()
 if [ -z "$ONLY" ]; then
-  CHOSEN=("${NAMES[@]}")
+  for name in "${NAMES[@]}"; do
+    case $name in page | address) [ "$PAGE" = yes ] || continue ;; esac
+    CHOSEN+=("$name")
+  done
 else
   for wanted in ${ONLY//,/ }; do
     case " ${NAMES[*]} " in

@@ -14,7 +14,13 @@ readonly MANIFEST=$PREFIX/changes.tsv
 readonly CONFIG=/etc/leukoscope
 readonly DATA=/var/lib/leukoscope
 readonly ACCOUNT=leukoscope
-export CONFIG DATA ACCOUNT
+# The bench page's: an account of its own, and its folder, a link to one in $DATA, which has a partition of its own where
+# the root is read-only.
+readonly PAGE_ACCOUNT=leukoscope-page
+readonly PAGE_DATA=/var/lib/leukoscope-page
+readonly PAGE_PORT=8443
+PAGE=${PAGE:-no}
+export CONFIG DATA ACCOUNT PAGE_ACCOUNT PAGE_DATA PAGE_PORT
 
 say() { printf '%s\n' "$*"; }
 note() { printf '%s\n' "$*" >&2; }

@@ -63,7 +63,7 @@ remove_file() {
 
 undo_folder() {
   case $1 in
-    "$DATA" | "$CONFIG"*)
+    "$DATA" | "$DATA"/* | "$CONFIG"*)
       [ "$PURGE" = yes ] && [ -d "$ROOT$1" ] || return 0
       act "remove the folder $1 with all that is in it" empty_folder "$ROOT$1"
       ;;
@@ -99,14 +99,14 @@ undo() {
     environment) [ ! -d "$ROOT$path" ] || act "remove $path" rm -rf "${ROOT}${path:?}" ;;
     user) [ "$PURGE" = no ] || ! grep -q "^$path:" "$ROOT/etc/passwd" || act "remove the user $path" in_root userdel "$path" ;;
     noatime) undo_noatime "$path" ;;
-    package | looked-for) ;;
+    package | looked-for | page) ;;
     *) say "  not known to this version, left: $kind $path" ;;
   esac
 }
 
 STEP=service
 if systemd_runs; then
-  act "stop the service" systemctl stop leukoscope.target leukoscope.service leukoscope-update.timer leukoscope-retention.timer
+  act "stop the service" systemctl stop leukoscope.target leukoscope.service leukoscope-update.timer leukoscope-retention.timer # the page is part of the target
 fi
 STEP=files
 while IFS=$'\t' read -r kind path detail; do

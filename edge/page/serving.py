@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import functools
 import logging
+import os
 import signal
 import socket
 import ssl
@@ -17,7 +18,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from edge.errors import PageUnavailable, UsageError
+from edge.errors import AddressUnavailable, PageUnavailable
 from edge.instrument.pipeline.sd_notify import Notifier
 from edge.page.access.access import Access
 from edge.page.access.wire.listener import Listener
@@ -160,13 +161,21 @@ def listen(host: str, port: int) -> socket.socket:
     """A socket that listens there.
 
     Raises:
-        UsageError: no such address on this machine, or somebody else listens there.
+        AddressUnavailable: no such address on this machine, or somebody else listens there.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=128, dualstack_ipv6=host == "::")
     except OSError as error:
-        raise UsageError(f"--host {host} --port {port}: the page cannot be served there: {error.strerror}") from error
+        raise AddressUnavailable(
+            f"the page cannot be served at {host}, port {port}: {_why(error)}; end what listens there, or name "
+            "another port"
+        ) from error
+
+
+def _why(error: OSError) -> str:
+    """Of the errno: Python adds the address, which is in the message already."""
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def serve(
@@ -178,7 +187,7 @@ def serve(
         access: who may use it; closed at the end. on_serving: told the port, once requests are answered.
 
     Raises:
-        UsageError: nobody can listen there.
+        AddressUnavailable: nobody can listen there. PageUnavailable: it did not start.
     """
     settings = config.settings
     try:

@@ -4,7 +4,7 @@
 # Usage: firmware_scripts/offline/collect.sh --release bookworm|trixie --arch arm64|amd64 --to FOLDER [WORDS]
 #
 # Run it in a clone, on a machine with a network and Debian's apt; it need not be a Raspberry Pi. The folder gets every
-# wheel of the device's lock (hashes checked by pip) and the wheel of this clone, every Debian package with all that it
+# wheel of the device's lock and of the bench page's (hashes checked by pip), the wheel of this clone, every Debian package with all that it
 # needs (signatures checked by apt), these scripts, and SHA256SUMS over all of it. Carry it on a stick, then:
 #
 #   sudo FOLDER/firmware_scripts/install.sh --offline FOLDER --digest DIGEST
@@ -21,7 +21,8 @@
 #                    the same Raspberry Pi OS: /usr/share/keyrings/raspberrypi-archive-keyring.pgp
 #                    (bookworm: /etc/apt/trusted.gpg.d/raspberrypi-archive-stable.gpg)
 #   --package NAME   one more package; may be given several times. Optional ones (picamera2, fake-hwclock, overlayroot)
-#                    are taken where the archive has them
+#                    are taken where the archive has them. The page's name takes avahi-daemon and avahi-utils, a kiosk
+#                    cage, chromium and openssl: some 400 MB, which nobody else wants
 #   --for-image      also the base system, so that image/build.sh can make a card of it
 #   --deb FILE       one more package that no archive has, such as the Coral's library; may be given several times
 #   --python FILE    the Python that asks pip, any version of 3.11 or newer (python3)
@@ -87,7 +88,7 @@ for file in ${KEYRINGS[@]+"${KEYRINGS[@]}"}; do
 done
 [ ${#KEYRINGS[@]} -eq 0 ] || [ ${#LISTS[@]} -gt 0 ] || refuse "--keyring belongs to --sources"
 for file in ${DEBS[@]+"${DEBS[@]}"}; do [ -r "$file" ] || refuse "--deb: there is no file '$file'"; done
-[ -r "$SOURCES/requirements/device.lock" ] || refuse "$SOURCES is no clone of Leukoscope: run collect.sh from one"
+[ -r "$SOURCES/requirements/device.lock" ] && [ -r "$SOURCES/requirements/page.lock" ] || refuse "$SOURCES is no clone of Leukoscope: run collect.sh from one"
 need_tool apt-get apt
 need_tool dpkg-deb dpkg
 need_tool "$PYTHON_HERE" python3
@@ -210,7 +211,10 @@ list_archive() {
 # pip reads a lock's markers for the Python that runs it, so the lines that hold on the device are chosen first.
 fetch_wheels() {
   mkdir -p "$TO/wheels"
-  "$PYTHON_HERE" "$HERE/offline/lines_for.py" "$SOURCES/requirements/device.lock" "$TARGET_PYTHON" "$MACHINE" > "$TO/device.lock"
+  local lock
+  for lock in device page; do
+    "$PYTHON_HERE" "$HERE/offline/lines_for.py" "$SOURCES/requirements/$lock.lock" "$TARGET_PYTHON" "$MACHINE" > "$TO/$lock.lock"
+  done
   local tag tags=()
   # glibc 2.36 is bookworm's: every tag up to it, for pip expands none by itself.
   for tag in manylinux2014 manylinux_2_17 manylinux_2_24 manylinux_2_26 manylinux_2_27 manylinux_2_28 manylinux_2_31 manylinux_2_34 manylinux_2_35; do
@@ -218,7 +222,7 @@ fetch_wheels() {
   done
   quietly "$PYTHON_HERE" -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
     --implementation cp --python-version "$TARGET_PYTHON" --abi "cp${TARGET_PYTHON/./}" --abi abi3 --abi none "${tags[@]}" \
-    --dest "$TO/wheels" -r "$TO/device.lock"
+    --dest "$TO/wheels" -r "$TO/page.lock" # which is the device's and the page's
 }
 
 make_wheel() {
@@ -239,7 +243,7 @@ finish() {
 STEP=packages
 act "fetch Debian packages with all that they need" fetch_packages
 STEP=wheels
-act "fetch the wheels of requirements/device.lock, hashes checked" fetch_wheels
+act "fetch the wheels of requirements/page.lock, hashes checked" fetch_wheels
 STEP=wheel
 act "build the wheel of this clone" make_wheel
 STEP=sums

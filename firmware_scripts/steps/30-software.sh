@@ -2,8 +2,11 @@
 # software: an environment in /opt/leukoscope, from the locked wheels with their hashes; the running one is replaced by a link
 
 software_check() {
-  if [ -n "$OFFLINE" ]; then return 0; fi
-  [ -r "$SOURCES/pyproject.toml" ] && [ -r "$SOURCES/requirements/device.lock" ] ||
+  if [ -n "$OFFLINE" ]; then
+    [ -r "$OFFLINE/$(lock)" ] || refuse "$OFFLINE holds no $(lock): it was collected before there was a page; collect it again"
+    return 0
+  fi
+  [ -r "$SOURCES/pyproject.toml" ] && [ -r "$SOURCES/requirements/$(lock)" ] ||
     refuse "$SOURCES is no clone of Leukoscope: run install.sh from one, or give --offline FOLDER"
 }
 
@@ -23,14 +26,17 @@ software_do() {
   put_link /usr/local/bin/edge "$PREFIX/venv/bin/edge"
 }
 
+# The locked wheels: the device's, or with the bench page its own as well.
+lock() { if [ "$PAGE" = yes ]; then echo page.lock; else echo device.lock; fi; }
+
 # Twelve digits over all that decides what is installed.
 recipe() {
   {
     echo "python$PYTHON $ARCHITECTURE"
     if [ -n "$OFFLINE" ]; then
-      (cd "$OFFLINE" && cat device.lock && sha256sum leukoscope-*.whl)
+      (cd "$OFFLINE" && cat "$(lock)" && sha256sum leukoscope-*.whl)
     else
-      (cd "$SOURCES" && cat pyproject.toml requirements/device.lock && list_sources | xargs -0 sha256sum)
+      (cd "$SOURCES" && cat pyproject.toml "requirements/$(lock)" && list_sources | xargs -0 sha256sum)
     fi
   } | sha256sum | cut -c 1-12
 }
@@ -42,12 +48,12 @@ make_environment() {
   rm -rf "$ROOT${target:?}"
   open_work
   if [ -n "$OFFLINE" ]; then
-    lock=$INSIDE/offline/device.lock
+    lock=$INSIDE/offline/$(lock)
     wheel=$(cd "$OFFLINE" && echo leukoscope-*.whl)
     wheel=$INSIDE/offline/$wheel
     from=(--no-index --find-links "$INSIDE/offline/wheels")
   else
-    cp "$SOURCES/requirements/device.lock" "$WORK/device.lock"
+    cp "$SOURCES/requirements/$(lock)" "$WORK/device.lock"
     lock=$INSIDE/device.lock
     build_wheel
     wheel=$INSIDE/$(cd "$WORK" && echo leukoscope-*.whl)

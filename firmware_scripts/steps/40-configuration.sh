@@ -76,12 +76,24 @@ configuration_do() {
       say "  $CONFIG/edge.toml exists and is left as it is: set the source there, under [update]"
     [ -z "$SITE" ] || stands_there "name = \"$SITE\"" ||
       say "  $CONFIG/edge.toml exists and is left as it is: set the site there, under [site]"
+    [ "$PAGE" = no ] || tell_page_settings
   fi
   for file in ${TRUST[@]+"${TRUST[@]}"}; do put_file "$file" "$CONFIG/trusted/$(basename "$file" .pub).pub"; done
   if [ -n "$TUF_ROOT" ]; then
     put_folder "$CONFIG/tuf" 755 root:root
     put_file "$TUF_ROOT" "$CONFIG/tuf/root.json"
   fi
+}
+
+# A profile from before the page: what it lacks is said, for nobody but its owner changes it.
+tell_page_settings() {
+  grep -q '^\[bench\]' "$ROOT$CONFIG/edge.toml" && grep -q '^\[page\]' "$ROOT$CONFIG/edge.toml" && return 0
+  say "  $CONFIG/edge.toml exists and is left as it is. The page needs these lines there; then run this command again:"
+  page_settings | sed 's/^/    /'
+}
+
+page_settings() {
+  HOST=${PAGE_HOST:-127.0.0.1} awk '{gsub("@HOST@", ENVIRON["HOST"])} {print}' "$HERE/config/page.toml"
 }
 
 stands_there() { grep -qF "$1" "$ROOT$CONFIG/edge.toml"; }
@@ -102,4 +114,5 @@ profile() {
   URI=$uri UPDATE=$update SITE_LINE=$site STUDY_LINE=$study awk '/@CAMERA@/ {split($0, part, "@CAMERA@"); print part[1] ENVIRON["URI"] part[2]; next}
     /^@UPDATE@$/ {print ENVIRON["UPDATE"]; next}
     /^@SITE@$/ {print ENVIRON["SITE_LINE"]; if (ENVIRON["STUDY_LINE"]) print ENVIRON["STUDY_LINE"]; next} {print}' "$HERE/config/edge-$kind.toml"
+  [ "$PAGE" = no ] || { echo && page_settings; }
 }

@@ -19,6 +19,17 @@ start_do() {
   [ "$START" = yes ] && [ "$DRY_RUN" = no ] || return 0
   systemctl --quiet is-active leukoscope.service ||
     fail "step start: leukoscope.service does not come up; look: systemctl status leukoscope; journalctl -u leukoscope -n 30"
+  [ "$PAGE" = no ] || ! grep -q '^\[page\]' "$ROOT$CONFIG/edge.toml" || await_page
+}
+
+await_page() {
+  local waited=0
+  until systemctl --quiet is-active leukoscope-page.service; do
+    waited=$((waited + 1))
+    [ "$waited" -le 60 ] ||
+      fail "step start: leukoscope-page.service does not come up; look: systemctl status leukoscope-page; journalctl -u leukoscope-page -n 30"
+    sleep 1
+  done
 }
 
 read_anew() {

@@ -11,7 +11,13 @@ verdict_do() {
     return 0
   fi
   shown=$(latest_verdict)
-  if [ -z "$shown" ] && systemd_runs && systemctl --quiet is-active leukoscope.service; then
+  if [ -z "$shown" ] && [ "$PAGE" = yes ] && systemd_runs && systemctl --quiet is-active leukoscope.service; then
+    # At the bench nothing is judged until somebody opens a slide, and the service holds the record.
+    act "stop the service for the while" systemctl stop leukoscope.service
+    judge_drawn_slide
+    act "start the service again" systemctl start leukoscope.service
+    shown=$(latest_verdict)
+  elif [ -z "$shown" ] && systemd_runs && systemctl --quiet is-active leukoscope.service; then
     say "  waiting for the service to store one ..."
     local waited=0
     while [ -z "$shown" ] && [ "$waited" -lt 60 ]; do
@@ -20,13 +26,20 @@ verdict_do() {
       shown=$(latest_verdict)
     done
   elif [ -z "$shown" ]; then
-    require_proc
-    act "judge a drawn slide" as_account "$PREFIX/venv/bin/edge" run --camera sim: --every --frames 8 --slide first-verdict \
-      --keep none --store "$DATA/record"
+    judge_drawn_slide
     shown=$(latest_verdict)
   fi
   [ -n "$shown" ] || fail "step verdict: no verdict is stored; look: systemctl status leukoscope; edge doctor"
   say "  stored: $shown"
+}
+
+# By the profile without its bench, which would wait for somebody.
+judge_drawn_slide() {
+  require_proc
+  open_work
+  awk '/^[[:space:]]*\[/ {bench = /^[[:space:]]*\[bench\]/} !bench' "$ROOT$CONFIG/edge.toml" > "$WORK/without-bench.toml"
+  act "judge a drawn slide" as_account "$PREFIX/venv/bin/edge" run --config "$INSIDE/without-bench.toml" --camera sim: --every \
+    --frames 8 --slide first-verdict --keep none --store "$DATA/record"
 }
 
 # The record's own words for its latest verdict, read by Python's sqlite3 alone. Nothing where there is no record.

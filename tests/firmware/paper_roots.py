@@ -11,6 +11,7 @@ from tests.paths import ROOT
 
 SCRIPTS = ROOT / "firmware_scripts"
 FILE_STEPS = "configuration,system,units"  # those that run no program of the root file system
+PAGE_UID = 61002  # of the page's account, and of its group
 PYTHONS = {"bookworm": "3.11", "trixie": "3.13"}
 SYSTEMD = {"bookworm": "252.39-1~deb12u2", "trixie": "257.13-1~deb13u1"}
 STANZA = "Package: {}\nStatus: install ok installed\nArchitecture: {}\nVersion: {}\n\n"
@@ -61,8 +62,11 @@ def paper_root(
     (folder / "usr/bin/python3").symlink_to(f"python{python or PYTHONS.get(release, '3.12')}")
     (folder / "etc/passwd").write_text(
         f"root:x:0:0::/root:/bin/sh\nleukoscope:x:{os.geteuid()}:{os.getegid()}::/:/bin/false\n"
+        f"leukoscope-page:x:{PAGE_UID}:{PAGE_UID}::/:/bin/false\n"
     )
-    (folder / "etc/group").write_text(f"root:x:0:\nleukoscope:x:{os.getegid()}:\nvideo:x:44:leukoscope\n")
+    (folder / "etc/group").write_text(
+        f"root:x:0:\nleukoscope:x:{os.getegid()}:leukoscope-page\nvideo:x:44:leukoscope\nleukoscope-page:x:{PAGE_UID}:\n"
+    )
     (folder / "etc/fstab").write_text(FSTAB)
     return folder
 

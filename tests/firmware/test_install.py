@@ -279,7 +279,8 @@ def collected(tmp_path: Path) -> Path:
     (folder / "debs").mkdir(parents=True)
     (folder / "debs" / "Packages").write_text("")
     (folder / "leukoscope-0.1.0-py3-none-any.whl").write_text("wheel")
-    (folder / "device.lock").write_text("numpy==1.26.4 --hash=sha256:00\n")
+    for name in ("device", "page"):
+        (folder / f"{name}.lock").write_text("numpy==1.26.4 --hash=sha256:00\n")
     (folder / "collected.txt").write_text("release=bookworm\narchitecture=arm64\npython=3.11\n")
     seal(folder)
     return folder

@@ -19,6 +19,8 @@ SERVICES = [path for path in UNITS if path.suffix == ".service"]
 MOST_EXPOSURE = 2.5
 EDGE = "/opt/leukoscope/venv/bin/edge"
 WHY = "/opt/leukoscope/why-it-ended.sh"
+PAGE = SCRIPTS / "systemd/leukoscope-page.service"
+NETWORK = "[Service]\nIPAddressAllow=10.0.0.0/8\nIPAddressAllow=192.168.0.0/16\nIPAddressAllow=fc00::/7\n"
 analyze = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed (apt install systemd)"
 )
@@ -40,7 +42,10 @@ def section(path: Path, name: str) -> dict[str, list[str]]:
 def verify(folder: Path) -> str:
     """What systemd says of units; the programs they name are not installed here, so another stands in for them."""
     for path in folder.glob("*.service"):
-        path.write_text(path.read_text(encoding="utf-8").replace(EDGE, "/bin/true").replace(WHY, "/bin/true"))
+        text = path.read_text(encoding="utf-8")
+        for program in (EDGE, WHY, "/usr/bin/cage"):
+            text = text.replace(program, "/bin/true")
+        path.write_text(text)
     names = [str(path) for path in sorted(folder.glob("*.*"))]
     done = subprocess.run(["systemd-analyze", "verify", *names], capture_output=True, text=True, check=False)
     return done.stdout + done.stderr + (f"exit code {done.returncode}" if done.returncode else "")
@@ -72,8 +77,10 @@ def test_systemd_finds_nothing_to_say(copies: Path) -> None:
 
 
 @analyze
-@pytest.mark.parametrize("path", ["image/grow-data.service", "config/root-below.service"])
-def test_systemd_finds_nothing_to_say_of_a_card_s_units(path: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "path", ["image/grow-data.service", "config/root-below.service", "page/leukoscope-kiosk.service"]
+)
+def test_systemd_finds_nothing_to_say_of_a_card_s_units_and_of_the_kiosk(path: str, tmp_path: Path) -> None:
     text = (SCRIPTS / path).read_text().replace("ExecStart=/usr/bin/mount", "ExecStart=/bin/mount")
     (tmp_path / Path(path).name).write_text(text)
     assert verify(tmp_path) == ""
@@ -97,6 +104,14 @@ def test_exposure_is_low(path: Path, record_property: Callable[[str, object], No
 
 
 @analyze
+def test_the_page_that_others_reach_is_no_more_exposed_than_that(tmp_path: Path) -> None:
+    unit = tmp_path / PAGE.name
+    unit.write_text(PAGE.read_text().replace("IPAddressAllow=localhost\n", f"IPAddressAllow=localhost\n{NETWORK[10:]}"))
+    assert exposure(unit) <= MOST_EXPOSURE
+    assert exposure(unit) > exposure(PAGE)  # it was read
+
+
+@analyze
 def test_a_weakened_unit_is_exposed(copies: Path) -> None:
     """Negative control, twice: without any hardening, and as root."""
     unit = copies / "leukoscope.service"
@@ -113,11 +128,13 @@ def test_a_weakened_unit_is_exposed(copies: Path) -> None:
     assert exposure(unit) > MOST_EXPOSURE
 
 
-def test_all_services_have_no_rights_and_one_has_a_network() -> None:
+def test_all_services_have_no_rights_and_two_have_a_network() -> None:
     networked = []
     for path in SERVICES:
         service = section(path, "Service")
-        assert service.get("User") == ["leukoscope"] or service.get("DynamicUser") == ["yes"], path.name
+        assert service.get("User") in (["leukoscope"], ["leukoscope-page"]) or service.get("DynamicUser") == ["yes"], (
+            path.name
+        )
         assert service["CapabilityBoundingSet"] == [""], path.name
         assert service["ProtectSystem"] == ["strict"], path.name
         assert service["NoNewPrivileges"] == ["yes"], path.name
@@ -126,7 +143,56 @@ def test_all_services_have_no_rights_and_one_has_a_network() -> None:
         else:
             assert service["IPAddressDeny"] == ["any"], path.name
             assert "AF_INET" not in service["RestrictAddressFamilies"][0], path.name
-    assert networked == ["leukoscope-update.service"]
+    assert networked == ["leukoscope-page.service", "leukoscope-update.service"]
+
+
+def test_the_page_has_neither_cameras_nor_keys_nor_a_way_to_write_the_record() -> None:
+    service = section(PAGE, "Service")
+    assert (service["User"], service["Group"]) == (["leukoscope-page"], ["leukoscope-page"])
+    assert "SupplementaryGroups" not in service and "DeviceAllow" not in service
+    assert (service["PrivateDevices"], service["DevicePolicy"]) == (["yes"], ["closed"])
+    assert service["ReadOnlyPaths"] == ["/var/lib/leukoscope"]
+    assert "ReadWritePaths" not in service and service["StateDirectory"] == ["leukoscope/page"]
+    hidden = {path.removeprefix("-") for path in service["InaccessiblePaths"][0].split()}
+    assert {"/sys/class/video4linux", "/etc/leukoscope/trusted", "/etc/leukoscope/tuf"} <= hidden
+    assert (service["IPAddressDeny"], service["IPAddressAllow"]) == (["any"], ["localhost"])
+    assert {"MemoryMax", "CPUWeight", "Nice", "TasksMax"} <= set(service)
+    assert int(service["CPUWeight"][0]) < 100 and int(service["Nice"][0]) > 0  # less than a service has by itself
+
+
+def test_the_instrument_offers_its_socket_and_gets_no_network() -> None:
+    dropin = section(SCRIPTS / "page/instrument-socket.conf", "Service")
+    assert set(dropin) == {"RuntimeDirectory", "RuntimeDirectoryMode", "SupplementaryGroups"}
+    assert dropin["RuntimeDirectoryMode"] == ["0750"]
+    instrument = section(SCRIPTS / "systemd/leukoscope.service", "Service")
+    assert instrument["RestrictAddressFamilies"] == ["AF_UNIX AF_NETLINK"]
+    assert instrument["PrivateNetwork"] == ["yes"]
+
+
+def test_either_may_end_without_the_other() -> None:
+    names = ("leukoscope.service", PAGE.name)
+    for name, other in zip(names, reversed(names), strict=True):
+        unit = section(SCRIPTS / "systemd" / name, "Unit")
+        for bond in (
+            "BindsTo",
+            "Requires",
+            "Requisite",
+            "PartOf",
+            "Conflicts",
+            "PropagatesStopTo",
+            "StopPropagatedFrom",
+        ):
+            assert other not in " ".join(unit.get(bond, [])), (name, bond)
+        assert unit["PartOf"] == ["leukoscope.target"]
+        assert section(SCRIPTS / "systemd" / name, "Install")["WantedBy"] == ["leukoscope.target"]
+
+
+def test_the_page_comes_back_unless_coming_back_cannot_help() -> None:
+    service = section(PAGE, "Service")
+    assert (service["Type"], service["Restart"]) == (["notify"], ["always"])
+    assert service["RestartPreventExitStatus"] == ["2"]
+    assert section(PAGE, "Unit")["StartLimitIntervalSec"] == ["0"]
+    assert int(service["WatchdogSec"][0]) > 0
 
 
 def test_what_they_run_is_understood(tmp_path: Path) -> None:
@@ -139,7 +205,7 @@ def test_what_they_run_is_understood(tmp_path: Path) -> None:
                 words = shlex.split(line.removeprefix(EDGE))
                 _parse("edge", COMMANDS["edge"], [*words, "--config", str(profile)])
                 commands.append(words[0])
-    assert sorted(commands) == ["prune", "run", "update"]
+    assert sorted(commands) == ["page", "prune", "run", "update"]
 
 
 def test_the_service_comes_back_unless_coming_back_cannot_help() -> None:
@@ -186,9 +252,10 @@ def test_the_daily_update_without_a_source_is_no_failure(tmp_path: Path) -> None
 
 
 def test_the_drop_in_for_newer_releases_is_for_the_service() -> None:
-    parser = configparser.ConfigParser()
-    parser.read(SCRIPTS / "systemd/newer/back-off.conf")
-    assert set(parser["Service"]) == {"restartsteps", "restartmaxdelaysec"}
+    for path in ("systemd/newer/back-off.conf", "page/back-off.conf"):
+        parser = configparser.ConfigParser()
+        parser.read(SCRIPTS / path)
+        assert set(parser["Service"]) == {"restartsteps", "restartmaxdelaysec"}
 
 
 RULE = re.compile(

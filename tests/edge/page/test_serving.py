@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from starlette.responses import Response
 from websockets.sync.client import connect
 
-from edge.errors import UsageError
+from edge.errors import AddressUnavailable
 from edge.page import serving
 from edge.page.api import live
 from edge.page.app import create_app
@@ -126,9 +126,9 @@ def test_the_page_ends_in_time_whoever_is_connected(bench: tuple[str, FastAPI, s
 def test_where_nobody_can_listen_is_said() -> None:
     with listen("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(UsageError, match=f"--host 127.0.0.1 --port {port}: .*in use"):
+        with pytest.raises(AddressUnavailable, match=rf"at 127\.0\.0\.1, port {port}: Address already in use;"):
             listen("127.0.0.1", port)
-    with pytest.raises(UsageError, match="cannot be served there"):
+    with pytest.raises(AddressUnavailable, match=r"cannot be served at 192\.0\.2\.1"):
         listen("192.0.2.1", 0)
 
 

@@ -1,0 +1,24 @@
+# shellcheck shell=bash
+# address: with the page, where it is found: by name and by number, with the certificate's fingerprint and a QR code
+
+address_check() { :; }
+
+address_do() {
+  [ "$PAGE" = yes ] || { say "  no page, no address"; return 0; }
+  if [ "$DRY_RUN" = yes ]; then
+    act "show the page's address" true
+    return 0
+  fi
+  if ! grep -q '^\[page\]' "$ROOT$CONFIG/edge.toml"; then
+    say "  the page has no settings yet: see above"
+    return 0
+  fi
+  [ -z "$ROOT" ] || { say "  this is no running machine: edge page --address shows it there"; return 0; }
+  as_page "$PREFIX/venv/bin/edge" page --address
+  say "  the first login is given once: sudo -u $PAGE_ACCOUNT edge page --first-secret"
+}
+
+as_page() {
+  setpriv --reuid "$PAGE_ACCOUNT" --regid "$PAGE_ACCOUNT" --init-groups --no-new-privs \
+    env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME="$PAGE_DATA" LANG=C.UTF-8 TERM="${TERM:-}" PYTHONNOUSERSITE=1 "$@"
+}

@@ -29,7 +29,6 @@ HANDSHAKE_S = 10.0  # of TLS
 HEAD_S = 10.0  # for the head of a request
 STALLED_S, STALLED_BYTES = 15.0, 4096  # a client that takes less than so much in so long is let go
 CLOSE_S = 5.0  # for what is still to be sent when a connection is closed
-_MOST_CONNECTIONS = 512
 _MOST_BUFFERED = 64 * 1024
 
 _log = logging.getLogger(__name__)
@@ -229,7 +228,6 @@ def server(
         ws_ping_timeout=20.0,
         ws_per_message_deflate=False,  # JPEGs do not shrink, and each socket would keep a window
         h11_max_incomplete_event_size=16 * 1024,
-        limit_concurrency=_MOST_CONNECTIONS,
         timeout_keep_alive=15,
         timeout_graceful_shutdown=3,
         server_header=False,

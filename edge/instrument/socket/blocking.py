@@ -12,6 +12,8 @@ from edge.errors import InstrumentUnavailable, ProtocolError
 from edge.instrument.socket.messages import Answer, Bye, Command, FromInstrument, Hello, Message, Ready, State, Watch
 from edge.instrument.socket.protocol import Lines, encode
 
+_AGAIN_S = 0.01
+
 
 class BlockingClient:
     """A connection to an instrument, greeted. For one thread.
@@ -34,8 +36,7 @@ class BlockingClient:
         self._kept: deque[tuple[FromInstrument, bytes]] = deque()  # came while an answer was awaited
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            self._socket.settimeout(timeout_s)
-            self._socket.connect(str(path))
+            self._connect(time.monotonic() + timeout_s)
             hello, state = self.receive()[0], self.receive()[0]
         except OSError as error:
             self._socket.close()
@@ -104,6 +105,18 @@ class BlockingClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _connect(self, until: float) -> None:
+        self._socket.settimeout(self._timeout_s)
+        while True:
+            try:
+                self._socket.connect(str(self.path))
+            except BlockingIOError:  # connect(2) of a Unix socket: too many wait to be accepted
+                if time.monotonic() > until:
+                    raise
+                time.sleep(_AGAIN_S)
+            else:
+                return
 
     def _next(self, timeout_s: float) -> tuple[FromInstrument, bytes]:
         until = time.monotonic() + timeout_s

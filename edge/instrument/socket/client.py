@@ -252,7 +252,7 @@ class InstrumentLink:
                 return
             case Answer():
                 _, answer = self._commands.get(message.id, (b"", None))
-                if answer is not None and not answer.done():
+                if answer is not None and not answer.done() and message.error != "ended":  # that one: when it is back
                     answer.set_result(message)
                 return
             case Preview():

@@ -79,6 +79,15 @@ class Connection:
             self.outbox.sent(count)
             left -= count
 
+    def gone(self) -> bool:
+        """It has left, and its turn to be noticed has not come yet."""
+        try:
+            return not self.socket.recv(1, socket.MSG_PEEK)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:
+            return True
+
     def overdue(self, now: float) -> tuple[Reason, str] | None:
         """(reason, sentence) of a bye to a client that hangs; None while it does not."""
         if self.outbox.waiting_s(now) > PATIENCE_S:

@@ -43,6 +43,7 @@ MOST_CLIENTS: Final = 32
 METERS_EVERY_S: Final = 0.1
 _MOST_UNSENT = 4096  # messages that were published and not yet given to clients
 _TICK_S, _FAREWELL_S = 1.0, 1.0
+_AT_ONCE = 16  # clients that are accepted before others have their turn
 _QUIET_S = 60.0  # between two lines of the log about refused users
 _IN, _OUT = selectors.EVENT_READ, selectors.EVENT_WRITE
 
@@ -160,10 +161,10 @@ class SocketServer:
                 for key, ready in self._selector.select(self._pause(ticked)):
                     if key.data is not None:
                         self._turn(key.data, ready)
-                    elif key.fileobj is self._listener.socket:
-                        self._accept()
-                    else:
+                    elif key.fileobj is self._wakes:
                         self._sleep_again()
+                    else:
+                        self._accept()
                 for _ in range(len(self._inbox)):
                     self._do(self._inbox.popleft())
                 now = time.monotonic()
@@ -200,26 +201,32 @@ class SocketServer:
 
     def _accept(self) -> None:
         assert self._listener is not None
-        try:
-            connection, _ = self._listener.socket.accept()
-        except BlockingIOError:
-            return
-        except OSError as error:  # no descriptor left: leave those who wait until the next tick
-            _log.warning(f"a client could not be accepted: {error.strerror}")
-            self._selector.unregister(self._listener.socket)
-            return
-        now = time.monotonic()
+        for _ in range(_AT_ONCE):
+            try:
+                connection, _address = self._listener.socket.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:  # no descriptor left: leave those who wait until the next tick
+                _log.warning(f"a client could not be accepted: {error.strerror}")
+                self._selector.unregister(self._listener.socket)
+                return
+            self._admit(self._listener, connection, time.monotonic())
+
+    def _admit(self, listener: Listener, connection: socket.socket, now: float) -> None:
         try:
             peer = peer_of(connection)
         except OSError:
             connection.close()
             return
-        if not self._listener.admits(peer):
+        if not listener.admits(peer):
             connection.close()
             if now - self._refused > _QUIET_S:
                 self._refused = now
                 _log.warning(f"refused a client of user {peer.uid} (process {peer.pid}), who is not in the group")
             return
+        if len(self._clients) >= MOST_CLIENTS:
+            for each in [each for each in self._clients.values() if each.gone()]:
+                self._drop(each)
         client = Connection(connection, peer, now)
         self._clients[connection] = client
         if len(self._clients) > MOST_CLIENTS:
@@ -236,6 +243,7 @@ class SocketServer:
                 self._put(client, Watching(previews=client.previews, events=client.events))
         client.told = client.events
         self._put(client, state)
+        self._count()  # it may have asked for a preview before it was greeted
 
     def _turn(self, client: Connection, ready: int) -> None:
         if client.socket not in self._clients:  # hung up on while this turn was due

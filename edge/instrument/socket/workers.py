@@ -6,6 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, Protocol
 
 from edge.errors import ProtocolError
@@ -65,6 +66,9 @@ class CommandWorker(threading.Thread):
         while (given := self._given.get()) is not None:
             command, tell = given
             tell(self._answer(command))
+        with suppress(queue.Empty):
+            while (given := self._given.get_nowait()) is not None:
+                given[1](self._answer(given[0]))
 
     def _answer(self, command: Command) -> Answer:
         if self._why:

@@ -7,6 +7,7 @@ Nothing is kept but in memory, so that `FakeInstrument(path, bench=old.bench)` i
 `python -m tests.edge.instrument.socket.fake PATH` runs one until Ctrl-C.
 """
 
+import functools
 import secrets
 import sys
 import threading
@@ -314,8 +315,9 @@ class FakeInstrument:
                 self.bench.judge()
 
 
+@functools.cache
 def drawn() -> Pixels:
-    """A drawn field, uint8 (480, 800, 3), wider than what is shown of it."""
+    """A drawn field, uint8 (480, 800, 3), wider than what is shown of it; to be read only."""
     return SyntheticSmear(seed=7, recipe="Pre").field(0.0, 0.0, (800, 480)).frame
 
 

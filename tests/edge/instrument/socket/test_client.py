@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from edge.errors import InstrumentUnavailable, ProtocolError
+from edge.instrument.socket import workers
 from edge.instrument.socket.client import InstrumentLink
 from edge.instrument.socket.messages import Preview, SlideAct, State, Verdict
 from edge.instrument.socket.subscription import MOST_WAITING, Gap, Link, Received, Subscription, received
@@ -71,7 +72,7 @@ def test_a_restart_is_seen_within_a_second_and_what_was_missed_is_said(tmp_path:
             known = link._entry
             await ended(first)
             assert "the instrument was ended" in (await until(reader, Link, connected=False)).why
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(0.4)
             first.bench.entry += 7  # stored while nobody listened
             with FakeInstrument(tmp_path / "s", bench=first.bench):
                 began = time.monotonic()
@@ -150,22 +151,24 @@ def test_previews_come_one_for_each_credit(tmp_path: Path) -> None:
                         assert each.payload[:2] == b"\xff\xd8"
                         assert len(each.payload) == each.message.bytes
                         break
-                await asyncio.sleep(0.4)
+                await asyncio.sleep(0.25)
                 assert not instrument.server.wants_preview()
                 assert not [each for each in [*looks._waiting, *idle._waiting] if isinstance(each.message, Preview)]
 
     run(work())
 
 
-def test_an_instrument_that_hangs_counts_as_gone(tmp_path: Path) -> None:
+def test_an_instrument_that_hangs_counts_as_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "HEARTBEAT_S", 0.1)
+
     async def work() -> None:
         with FakeInstrument(tmp_path / "s") as instrument:
-            async with InstrumentLink(instrument.path, patience_s=1.6) as link:
+            async with InstrumentLink(instrument.path, patience_s=0.5) as link:
                 reader = link.subscribe()
                 await until(reader, Link, connected=True)
-                await asyncio.sleep(2.0)
-                assert link.connected  # negative control: a sign of life each second is enough
                 instrument._stop.set()  # no meters
+                await asyncio.sleep(0.7)
+                assert link.connected  # negative control: a state now and then is enough
                 instrument.server._pulse.close()
                 assert "no sign of life" in (await until(reader, Link, connected=False)).why
 

@@ -35,7 +35,7 @@ def test_options_come_before_the_profile(tmp_path: Path) -> None:
     [
         ({"port": "65536"}, "--port must be at most 65535"),
         ({"port": "x"}, "--port must be a whole number"),
-        ({"first_secret": True, "reset_password": "anna"}, "not both"),
+        ({"first_secret": True, "reset_password": "anna"}, "takes one of"),
         ({"demo": True, "first_secret": True}, "needs no secret"),
     ],
 )
@@ -44,6 +44,15 @@ def test_wrong_options_are_said(tmp_path: Path, options: dict[str, object], said
         page(config=profile(tmp_path, ""), **options)  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match=r"page\.host"):
         page(config=profile(tmp_path, ""), host="lab-3")
+
+
+def test_without_the_extra_it_says_which_one(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['fastapi'] = None; import edge.cli; edge.cli.main()"
+    words = [sys.executable, "-c", code, "page", "--config", profile(tmp_path, "")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, cwd=ROOT, check=False)
+    assert done.returncode == 4
+    cure = "pip install '.[page]' in a clone of Leukoscope"
+    assert done.stderr == f"error: the page needs fastapi, which is not installed: {cure}\n"
 
 
 def test_a_page_without_a_login_is_for_this_machine_alone(tmp_path: Path) -> None:

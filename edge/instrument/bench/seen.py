@@ -5,7 +5,7 @@ from collections import deque
 
 from msgspec import UNSET
 
-from edge.commissioning.registration import FieldPrint, SlideFields
+from edge.commissioning.registration import FieldPrint
 from edge.errors import ImageFileError
 from edge.inference.contract import Pixels
 from edge.inference.images import decode_image
@@ -13,6 +13,7 @@ from edge.record.entries import VerdictBody
 from edge.record.entry_parts import Image
 from edge.record.slide_queries import verdicts
 from edge.record.store import Store
+from edge.slides.seen import SeenFields
 
 _log = logging.getLogger(__name__)
 
@@ -20,10 +21,10 @@ RECENT = 60  # counted fields of a slide that is opened again whose images are r
 
 
 class FieldMemory:
-    """The counted fields of one slide, by number."""
+    """The counted fields of one slide, as `edge.slides.seen.SeenFields` knows them, also from its images."""
 
     def __init__(self) -> None:
-        self._fields = SlideFields()
+        self._fields = SeenFields()
 
     def __len__(self) -> int:
         return len(self._fields)
@@ -31,19 +32,18 @@ class FieldMemory:
     def print_of(self, frame: Pixels) -> FieldPrint | None:
         """What is kept of a frame, uint8 (H, W, 3) RGB; None of one that cannot be compared."""
         try:
-            return FieldPrint(frame)
+            return self._fields.picture(frame)
         except ValueError:
             return None
 
     def find(self, shown: FieldPrint | None) -> int | None:
         """The counted field that a view shows again."""
-        found = None if shown is None else self._fields.seen(shown)
-        return None if found is None else int(found[0])
+        return None if shown is None else self._fields.seen(shown)
 
     def add(self, number: int, shown: FieldPrint | None) -> None:
         """One more counted field."""
         if shown is not None:
-            self._fields.add(str(number), shown)
+            self._fields.add(number, shown)
 
     @classmethod
     def of(cls, store: Store, slide: str) -> "FieldMemory":

@@ -1,11 +1,11 @@
 """Whether the view stands still: each frame against the one at which the stand began.
 
 Of a prepared frame a grey image of 56 x 56 is kept. Two views differ by the root mean square of the differences of
-their images, without the mean, so that a lamp that dims moves nothing. On `sim:` (1280x960, four slides) frames of one
-view differ by at most 0.4 grey levels at its usual noise and 2.5 at fifteen times that; a shift by one thousandth of
-the field's width makes 1.0 to 1.6, by three thousandths 3.0 to 4.6, while the stage moves 8 and more (median 44);
-`docs/studies/bench/stillness.py` measures it. A view that creeps is told from one that stands as soon as it has crept
-that far.
+their images, without the mean, so that a lamp that dims moves nothing. On `sim:` (1280x960 and 640x480) successive
+frames of one view differ by at most 0.44 grey levels at its usual noise and 2.5 at fifteen times that, frames that the
+stage moves between by 9 and more. A shift by a thousandth of the field's width makes 0.6 to 1.2, by a hundredth at
+least 7 (`docs/studies/bench/stillness.py`, `docs/reference/stillness.json`). A view that creeps is told from one that
+stands as soon as it has crept that far.
 """
 
 import cv2

@@ -4,7 +4,7 @@ Of a prepared frame a grey image of 56 x 56 is kept. Two views differ by the roo
 their images, without the mean, so that a lamp that dims moves nothing. On `sim:` (1280x960 and 640x480) successive
 frames of one view differ by at most 0.44 grey levels at its usual noise and 2.5 at fifteen times that, frames that the
 stage moves between by 9 and more. A shift by a thousandth of the field's width makes 0.6 to 1.2, by a hundredth at
-least 7 (`docs/studies/bench/stillness.py`, `docs/reference/stillness.json`). A view that creeps is told from one that
+least 7 (`docs/studies/slides/stillness.py`, `docs/reference/stillness.json`). A view that creeps is told from one that
 stands as soon as it has crept that far.
 """
 

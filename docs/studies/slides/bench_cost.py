@@ -1,6 +1,6 @@
 """The cost of the bench while nobody watches: processor time a frame, against a run that judges every frame.
 
-    python -m docs.studies.bench.cost run --out docs/reference/bench_cost.json
+    python -m docs.studies.slides.bench_cost run --out docs/reference/bench_cost.json
 
 The same drawn frame of 1280x960 goes through the pipeline from memory, in alternate slices: judged each time, as
 `edge run` does; with the bench's selector while no slide is open; and with one that is open, whose view stands still.

@@ -1,6 +1,6 @@
 """Stillness: how much two frames of one view differ by noise, and how much by motion?
 
-    python -m docs.studies.bench.stillness run --out docs/reference/stillness.json
+    python -m docs.studies.slides.stillness run --out docs/reference/stillness.json
 
 Frames of `sim:` while its stage rests and while it moves, at several noises, successive ones compared as the bench does
 it; and drawn fields against themselves, shifted.

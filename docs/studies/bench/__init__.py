@@ -1,3 +1,0 @@
-"""Studies of the bench: when a view stands still, and what the bench costs."""
-
-__all__ = []

@@ -104,6 +104,7 @@ def _smaller(data: bytes, width: int) -> Picture:
     import numpy as np
     import simplejpeg
 
+    cv2.setNumThreads(1)  # the processor is the instrument's
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if pixels is None:
         raise Problem(409, "image-unreadable", "the file that was recorded is no image that can be made smaller")

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from msgspec import UNSET
 from pydantic import ValidationError
 
 from edge.page.http.answers import not_found
@@ -25,6 +26,7 @@ from edge.record.reader import Reader
 from edge.record.slide_entries import CorrectionBody, SlideBody
 from edge.record.slide_queries import SlideLine, acts, corrections, state_after
 from edge.slides.names import name_hint
+from edge.slides.tally import Tally
 
 _log = logging.getLogger(__name__)
 
@@ -51,19 +53,18 @@ def one_slide(slide: str, tallies: Tallies) -> Callable[[Reader], SlideOut]:
             fields = last_field(store, slide)
             done = acts(store, slide)
             corrected = corrections(store, slide)
-            counted = tallies.of(store, slide)
-            run = _last_run(store, slide)
+            number, run = _last_run(store, slide)
+            closed = _closed(done, number)
+            tally = _tally(closed, corrected) if closed else _counted(tallies.of(store, slide).tally, corrected)
         newest = done[-1][1] if done else None
-        for _, correction in corrected:
-            counted.tally.correct(correction)
         return SlideOut(
             slide=slide,
             state=_state(newest),
             fields=fields,
-            tally=TallyOut(**counted.tally.as_record()),
-            finding=finding_out(newest.finding) if newest is not None and newest.act == "closed" else None,
+            tally=tally,
+            finding=closed,
             labels=list(run.labels) if run else [],
-            benign=sorted(counted.tally.benign),
+            benign=closed.benign if closed else _benign(run),
             acts=[_act(entry, body) for entry, body in done],
             corrections=[correction_out(entry, body) for entry, body in corrected],
             simulated=bool(run and run.simulated),
@@ -136,11 +137,35 @@ def _utc(store: Reader, entry: int) -> str:
     return str(found[0][0]) if found else ""
 
 
-def _last_run(store: Reader, slide: str) -> RunBody | None:
-    """The newest run of a slide."""
-    query = """SELECT body FROM entries WHERE slide = ? AND type = 'run' AND type IN ('run', 'slide')
+def _closed(done: list[tuple[int, SlideBody]], last_run: int) -> FindingOut | None:
+    """The finding of a slide that is closed; None of another one, and where it was run again without the bench."""
+    if not done or done[-1][1].act != "closed" or done[-1][0] < last_run:
+        return None
+    return finding_out(done[-1][1].finding)
+
+
+def _tally(closed: FindingOut, corrected: list[tuple[int, CorrectionBody]]) -> TallyOut:
+    """The tally that the closing recorded, which retention does not change, with the corrections of today."""
+    newest = {body.corrects: body.agrees for _, body in corrected}
+    agreed = sum(newest.values())
+    return closed.tally.model_copy(update={"agreed": agreed, "disagreed": len(newest) - agreed})
+
+
+def _counted(tally: Tally, corrected: list[tuple[int, CorrectionBody]]) -> TallyOut:
+    for _, correction in corrected:
+        tally.correct(correction)
+    return TallyOut(**tally.as_record())
+
+
+def _benign(run: RunBody | None) -> list[str]:
+    return [] if run is None or run.benign is UNSET else list(run.benign)
+
+
+def _last_run(store: Reader, slide: str) -> tuple[int, RunBody | None]:
+    """The newest run of a slide, and its entry; 0 and None where there is none."""
+    query = """SELECT id, body FROM entries WHERE slide = ? AND type = 'run' AND type IN ('run', 'slide')
                ORDER BY +id DESC LIMIT 1"""
-    for (text,) in store.select(query, slide):
+    for number, text in store.select(query, slide):
         body = read_body(text)
-        return body if isinstance(body, RunBody) else None
-    return None
+        return number, body if isinstance(body, RunBody) else None
+    return 0, None

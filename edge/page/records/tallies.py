@@ -13,7 +13,7 @@ from edge.record.reader import Reader
 from edge.slides.suspicion import suspicion
 from edge.slides.tally import Tally, benign_labels
 
-MOST_SLIDES, MOST_LINES = 64, 200_000
+MOST_SLIDES, MOST_LINES = 64, 50_000  # a line takes some 250 bytes
 _CHUNK = 2000
 
 
@@ -49,6 +49,7 @@ class Counted:
     through: int = 0
     runs: set[int] = field(default_factory=set)
     lines: list[Line] = field(default_factory=list)
+    guard: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Tallies:
@@ -58,29 +59,20 @@ class Tallies:
     """
 
     def __init__(self) -> None:
-        self._guard = threading.Lock()
+        self._guard = threading.Lock()  # of what is below; each slide has one of its own
         self._known: OrderedDict[str, Counted] = OrderedDict()
         self._labels: dict[int, tuple[str, ...]] = {}
         self._record: tuple[str, int] = ("", 0)
 
     def of(self, store: Reader, slide: str) -> Counted:
         """A slide as the record has it now."""
+        counted = self._counted(store, slide)
+        with counted.guard:
+            self._read_on(store, slide, counted)
+            copied = _copied(counted)
         with self._guard:
-            record = (store.head().record, store.base().id)
-            if record != self._record:
-                self._known.clear()
-                self._labels.clear()
-                self._record = record
-            counted = self._known.pop(slide, None) or Counted(Tally(()))
-            try:
-                self._read_on(store, slide, counted)
-            finally:
-                self._known[slide] = counted
-            while len(self._known) > 1 and (
-                len(self._known) > MOST_SLIDES or sum(len(each.lines) for each in self._known.values()) > MOST_LINES
-            ):
-                self._known.popitem(last=False)
-            return _copied(counted)
+            self._trim()
+        return copied
 
     def labels(self, store: Reader, run: int) -> tuple[str, ...]:
         """The classes of a run, in the order of its verdicts' probabilities."""
@@ -91,6 +83,25 @@ class Tallies:
             known = body.labels if isinstance(body, RunBody) else ()
             self._labels[run] = known
         return known
+
+    def _counted(self, store: Reader, slide: str) -> Counted:
+        """What is known of a slide so far."""
+        with self._guard:
+            record = (store.head().record, store.base().id)
+            if record != self._record:
+                self._known.clear()
+                self._labels.clear()
+                self._record = record
+            counted = self._known.pop(slide, None) or Counted(Tally(()))
+            self._known[slide] = counted
+            return counted
+
+    def _trim(self) -> None:
+        """Forget the slides that were not asked about for longest, where there are too many."""
+        lines = sum(len(each.lines) for each in self._known.values())
+        while len(self._known) > 1 and (len(self._known) > MOST_SLIDES or lines > MOST_LINES):
+            _, forgotten = self._known.popitem(last=False)
+            lines -= len(forgotten.lines)
 
     def _read_on(self, store: Reader, slide: str, counted: Counted) -> None:
         query = "SELECT body, field FROM entries WHERE slide = ? AND field > ? ORDER BY field LIMIT ?"

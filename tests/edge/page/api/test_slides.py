@@ -4,12 +4,19 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from msgspec import structs
 
 from edge.page.app import create_app
 from edge.page.http.config import PageConfig
+from edge.record.entries import Entry
+from edge.record.entry_parts import moment
+from edge.record.slide_entries import CorrectionBody
+from edge.record.slide_queries import verdicts
+from edge.record.store import Store
 from tests.edge.page.conftest import BASE
 from tests.edge.page.standin import StandInLink, state
-from tests.edge.slides.records import bodies
+from tests.edge.record.records import NOON
+from tests.edge.slides.records import SLIDES_INFO, bodies, large_record
 
 KEY = "0123456789abcdef0123456789abcdef"
 
@@ -52,6 +59,25 @@ def test_a_slide_tells_what_the_record_says_of_it(client: TestClient, small_reco
     assert [each["field"] for each in slide["corrections"]] == [1]
     line = client.get("/api/v1/slides", params={"q": "S-00004"}).json()["items"][0]
     assert line["finding"] == slide["finding"] and line["fields"] == slide["fields"] == 60
+
+
+def test_a_closed_slide_keeps_its_tally_and_one_that_was_run_again_is_counted(tmp_path: Path) -> None:
+    """Corrections after the closing are shown; fields that came without the bench are counted."""
+    large_record(tmp_path, 1, 20)
+    app = create_app(PageConfig(tmp_path, Path("/nowhere.sock"), demo=True), link=StandInLink())
+    with TestClient(app, base_url=BASE) as client:
+        before = client.get("/api/v1/slides/S-00001").json()
+        with Store.open(tmp_path) as store:
+            label = next(body.label for _, body in verdicts(store, "S-00001") if body.field == 2) or ""
+            word = {"corrects": 2, "verdict": 0, "by": "reader-2", "label": label, "agrees": True}
+            store.append_correction(CorrectionBody(slide="S-00001", **moment(NOON), **word))
+            after = client.get("/api/v1/slides/S-00001").json()
+            assert after["finding"] == before["finding"]
+            assert after["tally"] == {**before["tally"], "agreed": before["tally"]["agreed"] + 1}
+            run = store.begin(structs.replace(SLIDES_INFO, slide="S-00001"), NOON)
+            store.write(run, [Entry(NOON, 1, "", "Pre", None, None, (0.1, 0.1, 0.7, 0.1), {}, {}, None)])
+            again = client.get("/api/v1/slides/S-00001").json()
+            assert again["tally"]["fields"] == 21 - before["tally"]["seen"] and again["finding"] is None
 
 
 @pytest.mark.parametrize("name", ["S-99999", "s-00001", "S-0000"])

@@ -64,3 +64,8 @@ def fuzzed(fuzz: tuple[str, FastAPI], examples: int) -> int:
 
 def test_no_request_ends_in_a_defect(fuzz: tuple[str, FastAPI]) -> None:
     assert fuzzed(fuzz, 4) > 80
+
+
+@pytest.mark.slow
+def test_no_request_of_many_does(fuzz: tuple[str, FastAPI]) -> None:
+    assert fuzzed(fuzz, 60) > 1000

@@ -98,6 +98,12 @@ class FieldPrint:
     def _turned(self) -> _Spectrum:
         return _spectrum(np.ascontiguousarray(self._plane[::-1, ::-1]), first=False)
 
+    def for_later(self) -> "FieldPrint":
+        """The same, with no more than later fields need that are compared with it: `this.overlap(later)`."""
+        kept = object.__new__(FieldPrint)
+        kept.shape, kept._plane, kept._first = self.shape, self._plane, self._first
+        return kept
+
     def overlap(self, other: "FieldPrint", *, turned: bool = True) -> Overlap | None:
         """The piece in common with another field; None where there is none.
 

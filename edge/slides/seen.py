@@ -1,7 +1,7 @@
 """Fields that were counted before, recognized by their picture: each place of a slide is counted once.
 
-A field is compared with the newest counted ones by registration (`edge.commissioning.registration`), unturned: while a
-slide is open it stays on the stage as it is. `docs/studies/slides/seen_fields.py` measures it on `sim:` slides.
+A field is compared with the newest counted ones by registration (`edge.commissioning.registration`), unturned: while
+a slide is open it stays on the stage as it is. `docs/studies/slides/seen_fields.py` measures it on `sim:` slides.
 """
 
 from collections import deque
@@ -19,6 +19,7 @@ class SeenFields:
 
     Args:
         newest: how many are remembered; the oldest is forgotten for the next. It bounds memory, and time a frame.
+        turned: the slide may have been put back turned by 180 degrees, as after a reopening: twice the time.
 
     >>> import numpy as np
     >>> slide = np.random.default_rng(0).integers(0, 255, (240, 640, 3), np.uint8)
@@ -28,9 +29,10 @@ class SeenFields:
     (1, None)
     """
 
-    def __init__(self, newest: int = NEWEST) -> None:
+    def __init__(self, newest: int = NEWEST, *, turned: bool = False) -> None:
         if newest < 1:
             raise ValueError(f"newest must be >= 1; got {newest}")
+        self._turned = turned
         self._fields: deque[tuple[int, FieldPrint]] = deque(maxlen=newest)
 
     def __len__(self) -> int:
@@ -51,7 +53,7 @@ class SeenFields:
 
     def add(self, field: int, picture: FieldPrint) -> None:
         """Remember a field that was counted. One that a gate refused is better left out: sharp, it may be counted."""
-        self._fields.append((field, picture))
+        self._fields.append((field, picture.for_later()))
 
     def seen(self, picture: FieldPrint) -> int | None:
         """The number of the counted field that shows the largest piece of this one; None where none does.
@@ -62,7 +64,7 @@ class SeenFields:
         for field, before in self._fields:
             if before.shape != picture.shape:
                 continue
-            overlap = before.overlap(picture, turned=False)
+            overlap = before.overlap(picture, turned=self._turned)
             if overlap is not None and overlap.score >= LEAST_SCORE and overlap.share >= most:
                 best, most = field, overlap.share
         return best

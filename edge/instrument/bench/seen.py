@@ -21,10 +21,14 @@ RECENT = 60  # counted fields of a slide that is opened again whose images are r
 
 
 class FieldMemory:
-    """The counted fields of one slide, as `edge.slides.seen.SeenFields` knows them, also from its images."""
+    """The counted fields of one slide, by number: the newest of them, so that memory and time are bounded.
 
-    def __init__(self) -> None:
-        self._fields = SeenFields()
+    Args:
+        turned: the slide may have been put back turned by 180 degrees.
+    """
+
+    def __init__(self, *, turned: bool = False) -> None:
+        self._fields = SeenFields(turned=turned)
 
     def __len__(self) -> int:
         return len(self._fields)
@@ -32,7 +36,7 @@ class FieldMemory:
     def print_of(self, frame: Pixels) -> FieldPrint | None:
         """What is kept of a frame, uint8 (H, W, 3) RGB; None of one that cannot be compared."""
         try:
-            return self._fields.picture(frame)
+            return FieldPrint(frame)
         except ValueError:
             return None
 
@@ -48,7 +52,7 @@ class FieldMemory:
     @classmethod
     def of(cls, store: Store, slide: str) -> "FieldMemory":
         """The newest fields that were counted of a slide, by their images in the record."""
-        memory, newest = cls(), deque[tuple[int, Image]](maxlen=RECENT)
+        memory, newest = cls(turned=True), deque[tuple[int, Image]](maxlen=RECENT)
         for _, body in verdicts(store, slide):
             if _counted(body) and body.image is not None:
                 newest.append((body.field, body.image))

@@ -6,7 +6,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from docs.studies.slides.seen_fields import SAME, Placed, look_at, measured, position, share, still_frames
+from docs.studies.slides.seen_fields import SAME, SIZE, STILL, Placed, look_at, measured, position, share, still_frames
+from edge.cameras.simulation.settings import parse
+from edge.cameras.simulation.view import View, draw_specimen
 from edge.slides.seen import NEWEST, SeenFields
 from tests.paths import ROOT
 
@@ -47,6 +49,25 @@ def test_another_slide_is_new_and_so_is_everything_after_clear() -> None:
     assert fields.seen(fields.picture(first)) == 1
     fields.clear()
     assert fields.seen(fields.picture(first)) is None
+
+
+def test_the_view_that_stands_still_is_seen_whatever_its_noise() -> None:
+    settings = parse("sim:Benign?seed=5&empty=0&focus_drift=2&noise=8")
+    view, fields = View(settings, draw_specimen(settings, SIZE), SIZE), SeenFields()
+    for number in (STILL, 132):  # 132: off focus
+        first, later = (np.empty((SIZE[1], SIZE[0], 3), np.uint8) for _ in range(2))
+        view.draw(number, first)
+        assert view.draw(number + 6, later)["moving"] is False
+        fields.add(number, fields.picture(first))
+        assert fields.seen(fields.picture(later)) == number
+
+
+def test_a_slide_that_was_put_back_turned_is_known_where_that_is_asked() -> None:
+    for turned in (False, True):
+        fields = SeenFields(turned=turned)
+        fields.add(1, fields.picture(frames()[0][0]))
+        upside_down = np.ascontiguousarray(frames()[0][0][::-1, ::-1])
+        assert fields.seen(fields.picture(upside_down)) == (1 if turned else None)
 
 
 def test_a_flat_frame_is_never_one_that_was_seen() -> None:

@@ -101,13 +101,13 @@ def contradiction(found: SlideFinding, tally: Tally) -> str:
         tally: of the verdicts that the record holds of the slide up to its closing.
     """
     if found.rule not in RULES:
-        return f"its rule {found.rule!r} is none that this version knows"
+        return f"its rule {found.rule[:_SHOWN]!r} is none that this version knows"
     if frozenset(found.benign) != tally.benign:
         return f"it holds {_words(found.benign)} for benign, and the run {_words(tally.benign)}"
     counted_now, said = tally.as_record(), found.tally
     for name in ("fields", "seen", "passed", "answered", "as_benign", "other", "labels", "reasons"):
         if said.get(name) != counted_now[name]:
-            return f"it counts {name} {said.get(name)}, and the verdicts give {counted_now[name]}"
+            return f"it counts {name} {str(said.get(name))[:_SHOWN]}, and the verdicts give {counted_now[name]}"
     interval = None if found.withheld else exact_interval(tally.other, tally.answered)
     judged, _ = _judged(tally, found.rule, found.fields, found.width, interval, found.withheld)
     if judged != found.finding:
@@ -122,6 +122,7 @@ def contradiction(found: SlideFinding, tally: Tally) -> str:
 
 
 _ALIKE = 1e-6  # two machines' logarithms
+_SHOWN = 120  # characters of what somebody else wrote
 
 
 def _judged(
@@ -153,4 +154,4 @@ def _judged(
 
 
 def _words(labels: Any) -> str:
-    return ", ".join(sorted(labels)) or "no label"
+    return ", ".join(sorted(labels))[:_SHOWN] or "no label"

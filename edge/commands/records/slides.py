@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.commands.command_line import Outcome
-from edge.errors import UsageError
+from edge.errors import StoreError, UsageError
 from edge.system.option_values import whole_number
 from edge.system.streams import one_line
 
@@ -36,13 +36,19 @@ class SlidesRequest:
         """Reads and changes nothing, also while a run writes.
 
         Raises:
-            UsageError: no record in that folder, or no such slide in it.
+            UsageError: no record in that folder, or no such slide in it. StoreError: the record is damaged.
         """
         from edge.record.location import require_record
         from edge.record.store import Store
 
         require_record(self.store)
-        with Store.open(self.store, read_only=True) as store:
+        try:
+            return self._read(Store.open(self.store, read_only=True))
+        except StoreError as error:
+            raise StoreError(f"{self.store}: {error}; `edge verify` says what is wrong with the record") from error
+
+    def _read(self, opened: "Store") -> Outcome:
+        with opened as store:
             if not self.slide:
                 return self._history(store)
             known = store.slides()

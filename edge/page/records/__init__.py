@@ -1,3 +1,3 @@
 """Records: what the page reads of the record, in a few threads with a connection each, and never writes."""
 
-__all__ = ["answers", "cursors", "fields", "missed", "pictures", "readers", "slides", "tallies"]
+__all__ = ["answers", "cursors", "fields", "missed", "order", "pictures", "readers", "slides", "tallies"]

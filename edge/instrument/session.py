@@ -27,7 +27,7 @@ from edge.instrument.pipeline.sd_notify import Notifier
 from edge.instrument.pipeline.selection import Selector
 from edge.instrument.pipeline.watchdog import Watchdog
 from edge.instrument.run import Runs
-from edge.record.entries import RunInfo, Stored
+from edge.record.entries import Event, RunInfo, Stored
 from edge.record.image_sampling import ImageSampler
 from edge.record.store import Store
 from edge.serving.boot import Start
@@ -187,6 +187,15 @@ class Session:
         self.served = self.served.changed(self.control.expired)
         self.pipeline.licence = self.served.licence
 
+    def tell_light(self) -> None:
+        """Store what was measured of the light since the last time, in the run that is open; durable on return.
+
+        Raises:
+            StoreFull, StoreError: as `Store.write`.
+        """
+        if measures := self._light.taken():
+            self.runs.write(0, [], [Event(self.clock.now(), LIGHT, said(measures), measures)])
+
     def serve(self) -> str:
         """Judge until the frames are judged, a replay ends, or `stop` is set; why it ended.
 
@@ -287,7 +296,9 @@ class Session:
         self.stop.set()
 
     def _tell_light(self) -> None:
-        """Store how bright and sharp the camera has seen since the last time."""
+        """Store how bright and sharp the camera has seen since the last time; it counts for a run's set-up."""
+        if self.runs.number is None:
+            return
         if measures := self._light.taken():
             self.recorder.event(LIGHT, said(measures), measures)
         for warning in self._light.warnings(measures):

@@ -148,6 +148,7 @@ class OpenSlide:
             session.expire()
             return
         self._hold()
+        session.tell_light()
         session.runs.end(session.pipeline.counts, why)
         session.expire()
         self.act("paused", slide, why=f"{why}; benign is not answered")
@@ -180,6 +181,7 @@ class OpenSlide:
             with self._counting:
                 assert self._tally is not None
                 finding = self._finding(self._tally).as_record()
+            session.tell_light()
             session.runs.end(session.pipeline.counts, "closed", replace(body, finding=finding))
         except BaseException:
             if was == "open":

@@ -54,7 +54,7 @@ class StageCamera:
 
     kind, live, notice, uri = "sim", True, "a drawn slide", "sim:"
 
-    def __init__(self, fps: float = 60.0) -> None:
+    def __init__(self, fps: float = 100.0) -> None:
         self.place: int | None = 0
         self.defocus_um, self.shift, self.taken = 0.0, 0, 0
         self.asked: list[CameraSettings] = []

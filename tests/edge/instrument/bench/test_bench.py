@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from msgspec import UNSET
 
-from edge.errors import StoreFull
+from edge.commands.run import run
+from edge.errors import StoreFull, UsageError
 from edge.instrument.bench import slide as slide_module
 from edge.instrument.bench.modes import AT_START
 from edge.record.audit import verify
@@ -355,3 +356,54 @@ def test_the_fields_on_their_way_are_stored_before_a_slide_is_closed(tmp_path: P
         assert running.state.mode == "open"
         selector.given_up(1)
         running.done("close")
+
+
+def test_what_was_measured_of_the_light_is_of_the_run_that_ends(tmp_path: Path, monkeypatch: Any) -> None:
+    """The trend goes by the camera's set-up, which a run names: an event of no run would be lost to it."""
+    with bench(tmp_path, BY_HAND) as running:
+        measures = {"brightness": 200.0, "red": 1.0, "blue": 0.9, "frames": 9.0}
+        monkeypatch.setattr(running.session._light, "taken", lambda: measures)
+        running.session._tell_light()
+        running.done("open", slide="S-1")
+        running.done("close")
+    light = [each for each in entries(tmp_path) if each.get("kind") == "camera_light"]
+    ends = [each for each in entries(tmp_path) if each["type"] == "end"]
+    assert [each["run"] for each in light] == [each["run"] for each in ends]
+
+
+def test_the_service_manager_is_told_which_slide_is_open(tmp_path: Path) -> None:
+    with bench(tmp_path, BY_HAND) as running:
+        watchdog = running.session._watchdog
+        assert watchdog.status().startswith("no slide is open; 0 answered")
+        running.done("open", slide="S-1")
+        assert watchdog.status().startswith("slide S-1 is open; 0 answered")
+        running.done("pause")
+        assert watchdog.status().startswith("slide S-1 is paused; ")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"frames": "20"}, "--frames is of a run without a socket"),
+        ({"every": True}, "--every is of a run without a socket"),
+        ({"keep": "none"}, "--keep is of a run without a socket"),
+        ({"camera": "replay:/srv/fields"}, "--camera must be a live one at the bench"),
+        ({"slide": "../S"}, "--slide must be 1 to 64 of"),
+    ],
+)
+def test_what_the_bench_cannot_be_asked_for(tmp_path: Path, words: dict[str, Any], said: str) -> None:
+    profile = tmp_path / "edge.toml"
+    profile.write_text(f'[bench]\nsocket = "{tmp_path}/socket"\n')
+    with pytest.raises(UsageError, match=said):
+        run(**words, config=str(profile))
+    if "slide" not in words:
+        assert run(**words, config=str(profile), socket="none").socket is None
+
+
+def test_the_socket_is_the_profile_s_or_the_option_s(tmp_path: Path) -> None:
+    profile = tmp_path / "edge.toml"
+    profile.write_text('[bench]\nsocket = "/run/a"\n')
+    assert (run(config=str(profile)).socket, run(config=str(profile)).slide) == (Path("/run/a"), "")
+    assert run(config=str(profile), socket="/run/b", slide="S-1").socket == Path("/run/b")
+    profile.write_text("")
+    assert (run(config=str(profile)).socket, run(config=str(profile)).slide) == (None, "unnamed")

@@ -32,6 +32,18 @@ def test_the_profile_shown_in_the_documentation_is_valid():
     assert (read.record.keep, read.record.commit_count, read.retention.days) == ("second", 32, 365)
 
 
+def test_the_page_is_served_to_this_machine_alone_unless_the_profile_says_otherwise():
+    page = _parsed("").page
+    assert (page.host, page.port, page.loopback, page.tls) == ("127.0.0.1", 8443, True, False)
+    for host, loopback in {"::1": True, "127.1.2.3": True, "localhost": True, "::": False, "10.42.0.1": False}.items():
+        read = _parsed(f"[page]\nhost = '{host}'").page
+        assert (read.loopback, read.tls) == (loopback, not loopback), host
+    own = _parsed("[page]\ncertificate = '/c.pem'\nkey = '/k.pem'").page
+    assert own.loopback and own.tls
+    shown = _parsed((settings.__doc__ or "").split("```toml")[1].split("```")[0]).page
+    assert {name for name in type(shown).__dataclass_fields__ if name not in (settings.__doc__ or "")} == set()
+
+
 def test_what_a_profile_leaves_out_has_the_default():
     assert _parsed("[camera]\nuri = 'uvc:0'\n") == settings.Settings(camera_uri="uvc:0")
 
@@ -69,6 +81,16 @@ def test_what_a_profile_leaves_out_has_the_default():
         ("[slide]\nwidth = 1.5", "slide.width must be a number above 0, at most 1; got 1.5"),
         ("[slide]\nwidht = 0.2", "no key of [slide] is called 'widht'; did you mean width?"),
         ("[gates]\noff = 'out_of_focus'", "gates.off must be a list"),
+        ("[page]\nhost = 'lab-3'", "page.host must be an address of this machine, or localhost; got 'lab-3'"),
+        ("[page]\nport = 70000", "page.port must be a whole number 0..65535; got 70000"),
+        ("[page]\nport = '8443'", "page.port must be a whole number 0..65535; got '8443'"),
+        ("[page]\nfolder = 'page'", "page.folder must be a whole path, from / on; got 'page'"),
+        ("[page]\nkey = '/k.pem'", "page.certificate and page.key must be given together"),
+        ("[page]\ncertificate = 'c.pem'", "page.certificate must be a whole path, from / on; got 'c.pem'"),
+        ("[page]\nnames = 'bench'", "page.names must be a list of texts in square brackets; got 'bench'"),
+        ("[page]\nidle_minutes = 0", "page.idle_minutes must be a number 1..1440; got 0"),
+        ("[page]\nsession_hours = 1000", "page.session_hours must be a number 0.1..168; got 1000"),
+        ("[page]\nsession = 1", "no key of [page] is called 'session'; did you mean session_hours?"),
     ],
 )
 def test_a_wrong_profile_is_refused_by_name(text, said):

@@ -3,6 +3,7 @@
 import getpass
 import logging
 import sys
+import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,16 +85,19 @@ class PageRequest:
         return Outcome(record={"urls": found.urls, "fingerprint": found.fingerprint}, text=text)
 
     def _secret(self, access: "Access") -> Outcome:
-        by = getpass.getuser()
+        by = os.environ.get("SUDO_USER") or getpass.getuser()
         if self.first_secret:
             secret, expires = access.first_secret(by)
             what = "opens the page for the first account"
         else:
             secret, expires = access.reset_password(self.reset_password, by)
             what = f"lets {self.reset_password} set a new password"
-        minutes = round((expires - time.time()) / 60)
-        text = f"{secret}\nThis secret {what}, once, within {minutes} minutes. It is not shown again."
-        return Outcome(record={"secret": secret, "expires": expires}, text=text)
+        hours = round((expires - time.time()) / 3600)
+        lines = [secret, f"This secret {what}, once, within {hours} hours. It is not shown again."]
+        if access.fingerprint:
+            lines.append(f"The certificate's fingerprint, to be compared in the browser: SHA-256 {access.fingerprint}")
+        record = {"secret": secret, "expires": expires, "fingerprint": access.fingerprint}
+        return Outcome(record=record, text="\n".join(lines))
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,19 @@
 """Tokens for programs: shown once, stored as a hash, with a role and an end."""
 
+import re
 import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from edge.page.access.accounts.database import Database, hashed, new_secret
-from edge.page.access.accounts.users import NAME, NAME_IN_WORDS, User
+from edge.page.access.accounts.users import User
 from edge.page.access.roles import Role, covers
 from edge.page.problems import Problem
 
 PREFIX = "leukoscope_"  # so that a scanner for leaked secrets knows one
+LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,22}")
+LABEL_IN_WORDS = "1 to 23 of A-Z a-z 0-9 . _ -, the first a letter or digit"
 MOST_TOKENS = 50  # of a user
 MOST_DAYS = 366
 TOUCH_S = 3600.0
@@ -63,8 +66,8 @@ class Tokens:
     def add(self, owner: User, label: str, role: Role, days: int) -> tuple[Token, str]:
         """A new token and its secret, which is not stored. Problem 422 for a label that is none, 403 for a role above
         the owner's, 409 for a label in use or too many."""
-        if not NAME.fullmatch(label):
-            raise Problem(422, "wrong-label", f"a token's label must be {NAME_IN_WORDS}")
+        if not LABEL.fullmatch(label):
+            raise Problem(422, "wrong-label", f"a token's label must be {LABEL_IN_WORDS}")
         if not covers(owner.role, role):
             raise Problem(403, "role-required", f"a token of {owner.name} may have {owner.role} at most")
         identifier, secret, now = secrets.token_hex(8), PREFIX + new_secret(), self._now()

@@ -10,8 +10,10 @@ from edge.page.access.accounts.database import Database
 from edge.page.access.roles import Role
 from edge.page.problems import Problem
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
-NAME_IN_WORDS = "1 to 64 of A-Z a-z 0-9 . _ @ -, the first a letter or digit"
+NAME = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9._@-]{0,39}"
+)  # with a token's label at most the 64 that a command's `by` may have
+NAME_IN_WORDS = "1 to 40 of A-Z a-z 0-9 . _ @ -, the first a letter or digit"
 RESERVED = frozenset({"demo", "anyone", "instrument"})  # what the record says where no user asked
 MOST_USERS = 500
 

@@ -13,6 +13,7 @@ from edge.errors import CertificateError
 from edge.page.access.wire.addresses import addresses_of_machine
 from edge.page.access.wire.hosts import names_of_machine
 from edge.settings.page import is_address
+from edge.system.clock import kernel_synchronized
 from edge.system.durable import own_as_parent, sync_path, write_new
 from edge.system.files import read_at_most
 
@@ -39,7 +40,7 @@ class Certificate:
     Attributes:
         fingerprint: SHA-256 of the certificate, AB:CD:..., as browsers show it.
         generated: it was made here; nobody but its fingerprint vouches for it.
-        names: that it is for. expires: UTC.
+        names: that it is for. begins, expires: UTC.
         missing: names and addresses of this machine that it is not for.
     """
 
@@ -48,6 +49,7 @@ class Certificate:
     fingerprint: str
     generated: bool
     names: tuple[str, ...]
+    begins: datetime
     expires: datetime
     missing: tuple[str, ...] = ()
 
@@ -74,7 +76,7 @@ def certificate_of(settings: "PageSettings", now: datetime | None = None) -> Cer
         now: UTC; the clock's when None.
 
     Raises:
-        CertificateError: the site's is no pair, not of this time, or its key is open to everybody on this machine.
+        CertificateError: the site's is no pair, ended, or its key is open to everybody on this machine.
         OSError: it cannot be read, or a generated one cannot be stored.
     """
     now = now or datetime.now(UTC)
@@ -86,6 +88,8 @@ def certificate_of(settings: "PageSettings", now: datetime | None = None) -> Cer
                 f"{found.certificate} is not for {', '.join(found.missing)}: browsers that ask by those warn; name the "
                 "device by one of: " + ", ".join(found.names)
             )
+        if now < found.begins:
+            _log.warning(f"{found.certificate} {_begins(found, now)}")
         return found
     folder = settings.state
     certificate, key = folder / CERTIFICATE, folder / KEY
@@ -95,12 +99,31 @@ def certificate_of(settings: "PageSettings", now: datetime | None = None) -> Cer
         except CertificateError as error:
             _log.warning(f"{error}: a new certificate is made")
         else:
-            if found.expires - now > RENEWED and not found.missing:
+            why = _outdated(found, now)
+            if not why:
                 return found
-            why = f"is not for {', '.join(found.missing)}" if found.missing else f"ends {found.expires:%Y-%m-%d}"
             _log.warning(f"{certificate} {why}: a new one is made, with another fingerprint")
     generate(folder, [*wanted, "localhost", *_addresses(settings), "127.0.0.1", "::1"], now)
     return read_pair(certificate, key, now, [], generated=True)
+
+
+def _outdated(found: Certificate, now: datetime) -> str:
+    """Why a generated certificate is made anew; "" where it is not.
+
+    One that begins later than now was made by a right clock, and this one is wrong, as after a start without a network
+    and without a clock of its own; unless the kernel says that a server confirmed the time.
+    """
+    if found.missing:
+        return f"is not for {', '.join(found.missing)}"
+    if found.expires - now <= RENEWED:
+        return f"ends on {found.expires:%Y-%m-%d}"
+    if now < found.begins and kernel_synchronized():
+        return _begins(found, now)
+    return ""
+
+
+def _begins(found: Certificate, now: datetime) -> str:
+    return f"begins on {found.begins:%Y-%m-%d}, and it is {now:%Y-%m-%d} by this machine's clock"
 
 
 def read_pair(
@@ -112,7 +135,8 @@ def read_pair(
         wanted: names and addresses that it should be for; those that it is not for are told, not refused.
 
     Raises:
-        CertificateError: not PEM, not a pair, not valid now, a key that others may read.
+        CertificateError: not PEM, not a pair, expired, a key that others may read. One that is not valid yet is taken:
+            a board without a clock of its own may be behind, and the browser's clock decides.
     """
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
@@ -132,10 +156,6 @@ def read_pair(
         raise CertificateError(f"{key} is not the key of {certificate}")
     if now >= read.not_valid_after_utc:
         raise CertificateError(f"{certificate} ended on {read.not_valid_after_utc:%Y-%m-%d}, and it is {now:%Y-%m-%d}")
-    if now < read.not_valid_before_utc:
-        raise CertificateError(
-            f"{certificate} begins on {read.not_valid_before_utc:%Y-%m-%d}, and it is {now:%Y-%m-%d}"
-        )
     names = _names(read)
     return Certificate(
         certificate,
@@ -143,6 +163,7 @@ def read_pair(
         fingerprint=read.fingerprint(hashes.SHA256()).hex(":").upper(),
         generated=generated,
         names=names,
+        begins=read.not_valid_before_utc,
         expires=read.not_valid_after_utc,
         missing=tuple(each for each in dict.fromkeys(wanted) if not _is_for(each, names)),
     )

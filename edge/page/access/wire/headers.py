@@ -17,7 +17,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
 }
-HSTS = "max-age=31536000"
+HSTS = "max-age=2592000"  # 30 days: a browser that remembers it lets nobody past a certificate that ended
 _NAMES_A_PROGRAM = ("server", "x-powered-by")
 
 

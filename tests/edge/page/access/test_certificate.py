@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from edge.errors import CertificateError
+from edge.page.access.wire import certificate as module
 from edge.page.access.wire.addresses import addresses_of_machine
 from edge.page.access.wire.certificate import RENEWED, certificate_of, generate, read_pair
 from edge.page.access.wire.hosts import names_of_machine
@@ -50,11 +51,15 @@ def test_it_is_kept_until_a_month_before_its_end(network: PageSettings) -> None:
     assert renewed.key.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_new_name_or_a_clock_that_was_wrong_makes_a_new_one(network: PageSettings, caplog) -> None:
+def test_a_new_name_or_a_clock_that_was_wrong_makes_a_new_one(network: PageSettings, caplog, monkeypatch) -> None:
     first = certificate_of(network, NOW)
     more = PageSettings(host="0.0.0.0", folder=network.folder, names=("bench.example.org", "other.example.org"))
     second = certificate_of(more, NOW)
     assert second.fingerprint != first.fingerprint and "is not for other.example.org" in caplog.text
+    for confirmed in (None, False):  # a board that starts in 1970 is wrong, not its certificate
+        monkeypatch.setattr(module, "kernel_synchronized", lambda said=confirmed: said)
+        assert certificate_of(more, datetime(1970, 1, 1, tzinfo=UTC)).fingerprint == second.fingerprint
+    monkeypatch.setattr(module, "kernel_synchronized", lambda: True)  # it was made while the clock was ahead
     earlier = certificate_of(more, NOW - timedelta(days=400))
     assert earlier.fingerprint != second.fingerprint and "begins on" in caplog.text
 
@@ -86,6 +91,12 @@ def test_the_site_s_is_used_and_what_it_is_not_for_is_said(site: PageSettings, c
     assert not (site.state / "key.pem").exists()
 
 
+def test_a_site_s_that_is_not_valid_yet_is_served_and_said(site: PageSettings, caplog) -> None:
+    """A board without a clock of its own starts in the past; the browser's clock decides."""
+    assert certificate_of(site, NOW - timedelta(days=400)).certificate == site.certificate
+    assert "begins on 2026-05-31, and it is 2025-04-27 by this machine's clock" in caplog.text
+
+
 def test_names_are_compared_as_browsers_do(site: PageSettings) -> None:
     assert site.certificate is not None and site.key is not None
     wanted = [
@@ -107,7 +118,6 @@ def test_a_site_s_that_cannot_be_used_is_refused(site: PageSettings, tmp_path: P
     cases = [
         (certificate, tmp_path / "other/key.pem", NOW, "is not the key of"),
         (certificate, key, NOW + timedelta(days=500), "ended on 2027-07-02, and it is 2027-10-14"),
-        (certificate, key, NOW - timedelta(days=2), "begins on 2026-05-31, and it is 2026-05-30"),
         (key, key, NOW, "no certificate in PEM"),
         (certificate, certificate, NOW, "no private key in PEM"),
         (tmp_path / "none.pem", key, NOW, "No such file"),

@@ -180,7 +180,7 @@ def test_a_defect_tells_nothing_of_the_inside(otto: Browser, caplog) -> None:
 
 def test_over_tls_a_browser_comes_by_tls_from_then_on(tmp_path) -> None:
     site = Site(tmp_path / "page", {"host": "0.0.0.0"})
-    assert site.browser().get(f"{API}/session").headers["strict-transport-security"] == "max-age=31536000"
+    assert site.browser().get(f"{API}/session").headers["strict-transport-security"] == "max-age=2592000"
 
 
 @pytest.mark.parametrize(

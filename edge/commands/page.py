@@ -2,8 +2,8 @@
 
 import getpass
 import logging
-import sys
 import os
+import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -52,9 +52,10 @@ def test_secrets_are_printed_once_and_said_to_be_so(profile: Path, tmp_path: Pat
 def test_what_is_refused_before_anything_listens(profile: Path, tmp_path: Path, capsys) -> None:
     wrong = {
         (): "nobody can log in yet: run `edge page --first-secret` first",
-        ("--demo",): "--demo asks for no login, so it is served on loopback alone; got 0.0.0.0",
+        ("--demo",): "edge page --demo is served to this machine alone, and reads no profile",
+        ("--demo", "--socket", "/i.sock"): "--demo asks for no login, so it is served on loopback alone; got 0.0.0.0",
         ("--demo", "--first-secret"): "needs no secret",
-        ("--first-secret", "--reset-password", "anna"): "not both",
+        ("--first-secret", "--reset-password", "anna"): "takes one of --first-secret, --reset-password and --address",
         ("--host", "lab-3"): "page.host must be an address of this machine, or localhost; got 'lab-3'",
         ("--port", "99999"): "--port must be at most 65535; got 99999",
     }
@@ -77,7 +78,11 @@ def test_what_is_refused_before_anything_listens(profile: Path, tmp_path: Path, 
 def test_the_installed_command_says_it_too(profile: Path) -> None:
     command = Path(sys.executable).with_name("edge")
     done = subprocess.run(
-        [command, "page", "--config", profile, "--demo"], capture_output=True, text=True, timeout=60, check=False
+        [command, "page", "--config", profile, "--demo", "--socket", "/i.sock"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr == "error: --demo asks for no login, so it is served on loopback alone; got 0.0.0.0\n"

@@ -15,6 +15,7 @@ from edge.page.problems import Problem
 from tests.edge.page.access.site import API, PASSWORD, Site, problem
 
 
+@pytest.mark.slow
 def test_a_thousand_wrong_logins(site: Site) -> None:
     """One a second for 1,000 s: few are even looked at, none gets in, and who is known logs in meanwhile."""
     known, local, stranger = site.browser("192.0.2.1"), site.browser("127.0.0.1"), site.browser("192.0.2.66")

@@ -75,6 +75,7 @@ def test_what_is_refused_before_anything_listens(profile: Path, tmp_path: Path, 
     assert "the page's users cannot be read" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_installed_command_says_it_too(profile: Path) -> None:
     command = Path(sys.executable).with_name("edge")
     done = subprocess.run(

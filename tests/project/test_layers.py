@@ -78,7 +78,19 @@ BEYOND = {
     "edge/diagnostics/benchmark/timing.py": {"mediapipe"},
 }
 # The extra `page`: nothing else of the device may import it, and these two rooms of the page serve reports as well.
-WEB = {"fastapi", "h11", "pydantic", "starlette", "uvicorn", "websockets", "argon2", "segno", "cryptography"}
+WEB = {
+    "fastapi",
+    "h11",
+    "jinja2",
+    "markupsafe",
+    "pydantic",
+    "starlette",
+    "uvicorn",
+    "websockets",
+    "argon2",
+    "segno",
+    "cryptography",
+}
 REPORTS = ("edge/page/html/", "edge/page/control_report/")
 
 

@@ -171,16 +171,20 @@ def _account(machine: Machine) -> tuple[int, frozenset[int]] | None:
 def _needed(store: Path) -> Iterator[tuple[Path, int]]:
     """Paths with the bits that reading the record takes: 1 to enter, 4 to read, 5 to list."""
     whole = store.absolute()
-    yield from ((folder, 0o1) for folder in reversed(whole.parents))
+    yield from ((folder, 0o1) for folder in _above(whole))
     yield whole, 0o5
     for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"):
         if (whole / name).exists():
             yield whole / name, 0o4
     if (whole / IMAGES).is_dir():
         yield whole / IMAGES, 0o1
-        newest = max((path for path in (whole / IMAGES).iterdir()), key=lambda path: path.stat().st_mtime, default=None)
+        newest = max((whole / IMAGES).iterdir(), key=lambda path: path.stat().st_mtime, default=None)
         if newest is not None:
             yield newest, 0o1
+
+
+def _above(folder: Path) -> list[Path]:
+    return list(reversed(folder.parents))
 
 
 def _granted(path: Path, uid: int, gids: frozenset[int]) -> int:

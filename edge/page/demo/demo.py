@@ -22,8 +22,9 @@ from edge.settings.bench import BenchSettings
 from edge.settings.page import PageSettings
 from edge.settings.profile import RecordSettings, Settings
 
-# Small enough for a laptop's browser and a Pi's processor; the stage rests, moves on, and is off focus now and then.
-CAMERA = "sim:Pre?fps=15"
+# Small enough for a laptop's browser and a Pi's processor. The stage rests, moves on along the slide, and is off focus
+# for a fifth of the time.
+CAMERA = "sim:Pre?fps=15&focus_drift=3&empty=0.05&places=1000"
 _PROFILE = """# Of `edge page --demo`; made anew at each start.
 [camera]
 uri = {camera}

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -179,3 +180,30 @@ def test_what_does_not_belong_to_a_demonstration_is_refused() -> None:
         with pytest.raises(UsageError):
             page(**words)  # type: ignore[arg-type]
     assert isinstance(page(demo=True), DemoRequest)
+
+
+@pytest.mark.slow
+def test_bench_in_one_command(short: Path) -> None:
+    """The real instrument with the bundle that ships: a slide is opened through the page, judged, and kept."""
+    words = [EDGE, "page", "--demo", "--port", "0", "--store", str(short / "kept")]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=environment(short)) as process:
+        assert process.stderr is not None
+        said = [next(process.stderr)]
+        while "bench page: " not in said[-1]:
+            said.append(next(process.stderr))
+        url = said[-1].split("bench page: ")[1].strip()
+        csrf = str(get(f"{url}api/v1/session")["csrf"])
+        body = json.dumps({"slide": "demo-1"}).encode()
+        headers = {"X-Leukoscope-CSRF": csrf, "Content-Type": "application/json"}
+        request = urllib.request.Request(f"{url}api/v1/slides", body, headers, method="POST")
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            assert answer.status < 300
+        end = time.monotonic() + 120
+        while not get(f"{url}api/v1/slides/demo-1/fields")["items"]:
+            assert time.monotonic() < end, "no field was judged"
+            time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    done = subprocess.run([EDGE, "verify", "--store", short / "kept"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not list(short.glob("leukoscope-demo-*"))

@@ -60,6 +60,7 @@ def slide_of(store: Store, selector: Selector) -> OpenSlide:
         recorder=SimpleNamespace(why_full=""),
         info=lambda slide: INFO,
         note_standing=lambda: None,
+        tell_light=lambda: None,
     )
     return OpenSlide(session, selector, SlideSettings(fields=2), lambda message: None)  # type: ignore[arg-type]
 

@@ -17,7 +17,7 @@ from convert.recovery.search_log import SearchLog
 from models.data.published import bundles
 from models.statistics.formatting import careful_percent
 from tests.convert.certification.test_certificate import certified, facts
-from tests.page_checks import SCRIPT, check_page, scripted
+from tests.edge.page.html.page_checks import SCRIPT, check_page, scripted
 
 
 class Checker(HTMLParser):

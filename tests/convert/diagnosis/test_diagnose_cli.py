@@ -22,7 +22,7 @@ from models.data.published import bundles as shipped_bundles
 from models.support.records import record_text
 from tests.commands import Run, in_this_process, is_one_line, said_until, shell, started
 from tests.convert.keras_models import edited
-from tests.page_checks import check_page, scripted
+from tests.edge.page.html.page_checks import check_page, scripted
 from tests.paths import ROOT
 from tests.small_world import CONTRACT, World, write_images
 

@@ -38,7 +38,7 @@ from models.report.figure_style import render
 from models.support.records import record_text
 from models.training.background_swap import NO_SWAP
 from tests.convert.pareto import tables as pareto_tables
-from tests.page_checks import check_page, scripted
+from tests.edge.page.html.page_checks import check_page, scripted
 from tests.small_world import CONTRACT, LABELS, World
 
 Point = dict[str, Any]

@@ -19,8 +19,8 @@ from edge.record.store import Store
 from edge.system.machine import Machine
 from tests.commands import in_this_process
 from tests.edge.bundle.acceptances import accept
+from tests.edge.page.html.page_checks import faults
 from tests.edge.record.records import tamper
-from tests.page_checks import faults
 from tests.paths import ROOT
 
 EDGE = Path(sys.executable).with_name("edge")

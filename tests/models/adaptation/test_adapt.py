@@ -121,7 +121,7 @@ def _answers_as_recorded(adapted: Path, record: AdaptationRecord) -> None:
 
 
 def test_page_and_card_say_what_they_must(adapted: Path) -> None:
-    from tests.page_checks import faults
+    from tests.edge.page.html.page_checks import faults
 
     page, card = (adapted / "adaptation.html").read_text(), (adapted / "card.md").read_text()
     assert faults(page) == []

@@ -25,7 +25,7 @@ from models.site.audit_record import SITE_AUDIT_FORMAT, ClassCounts, SiteAudit
 from models.site.refusals import Caution
 from models.statistics.intervals import Interval
 from models.statistics.share import Share
-from tests.page_checks import check_page, faults, scripted
+from tests.edge.page.html.page_checks import check_page, faults, scripted
 
 LABELS = ("healthy", "sick")
 CONTRACT = InputContract((224, 224), LABELS, benign=("healthy",), tiles=(2, 2))

@@ -18,7 +18,7 @@ from models.data.dataset import ImageSet, scan
 from models.data.field_groups import Overlap
 from models.data.shortcut_probe import FEWEST_GROUPS, REGIONS, SIDE, enough_groups, fixed_marks, guess, judge_border
 from models.report.audit_page import page
-from tests.page_checks import SCRIPT, check_page, scripted
+from tests.edge.page.html.page_checks import SCRIPT, check_page, scripted
 
 CLASSES = ("bright & blue", "calm")
 EACH = 30

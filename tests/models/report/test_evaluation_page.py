@@ -13,7 +13,7 @@ from models.data.published import TRAINED, trained
 from models.report.evaluation_page import evaluation_page
 from models.report.model_records import FILES, ModelRecords, PageError
 from models.report.requirements import requirements
-from tests.page_checks import check_page, scripted
+from tests.edge.page.html.page_checks import check_page, scripted
 
 
 def copy(folder: Path, to: Path) -> Path:

@@ -21,8 +21,8 @@ from models.site.evidence.same_images import same_images
 from models.site.fields import SiteField, SiteFields, load_site
 from models.site.findings import site_findings
 from tests.commands import shell
+from tests.edge.page.html.page_checks import check_page, scripted
 from tests.laboratories import CONFOUNDED, clean, drawn_site, write_site
-from tests.page_checks import check_page, scripted
 
 SMALL = clean(10, 2, size=(160, 120))
 PLANTED = {  # what is planted -> the refusal that must name it

@@ -10,7 +10,7 @@ import pytest
 from edge.errors import PageUnavailable, TemplateValueError
 from edge.page.html.rendering import render_page
 from edge.page.html.values import Picture, Table
-from tests.page_checks import SCRIPT, check_page, faults
+from tests.edge.page.html.page_checks import SCRIPT, check_page, faults
 
 PAGE = """{% extends "base.html" %}
 {% from "macros.html" import banner, cards, code, fact, facts, figure, table %}

@@ -23,6 +23,8 @@ def stored_line(stored: Stored, *, simulated: bool, provenance: Provenance) -> s
     drawn = f"  ({provenance.acceptance})" if provenance.acceptance else ""
     drawn += ("  (simulated)" if simulated else "") + ("  (ungated)" if provenance.ungated else "")
     source = f"  {one_line(entry.source)}" if entry.source else ""
+    if entry.seen is not None:
+        source += f"  shows field {entry.seen} again: not counted"
     if entry.label is None:
         why = one_line(str(entry.detail))
         return f"{stored.field:>6}  {'-':<14}{'-':>6}{latency_ms(stored):>9.1f} ms{source}  {why}{drawn}"
@@ -55,6 +57,8 @@ def stored_record(
         "latency_ms": round(latency_ms(stored), 3),
         "source": entry.source or None,
         "image": stored.image,
+        **({} if entry.seen is None else {"seen": entry.seen}),
+        **({"asked_by": entry.asked_by} if entry.asked_by else {}),
         "simulated": simulated,
         **provenance.as_record(),
         **({"camera_setup": camera_setup} if camera_setup else {}),

@@ -10,10 +10,13 @@ import pytest
 from msgspec import UNSET
 
 from edge.commands.run import run
+from edge.commissioning.control.settings import ControlSettings
 from edge.errors import StoreFull, UsageError
+from edge.inference.licence import Licence
 from edge.instrument.bench import slide as slide_module
 from edge.instrument.bench.modes import AT_START
 from edge.record.audit import verify
+from edge.record.formatting import stored_line
 from edge.record.slide_entries import CommandBody
 from edge.record.slide_queries import acts, command, newest_act
 from edge.record.store import Store
@@ -67,6 +70,8 @@ def test_a_field_that_is_asked_for_is_recorded_whatever_it_is(tmp_path: Path) ->
         running.frames(5)
         again = running.done("judge")
         assert (again["field"], again["seen"]) == (2, 1), "the same view: recorded, and not counted"
+        line = stored_line(running.told.verdicts[1], simulated=False, provenance=running.session.served.provenance)
+        assert "shows field 1 again: not counted" in line
         running.camera.defocus_um = 6.0
         running.frames(5)
         blurred = running.done("judge")
@@ -249,6 +254,23 @@ def test_a_camera_that_is_away_is_said_and_a_field_that_nobody_can_take_is_refus
             assert found is not None and isinstance(found[1], CommandBody) and not found[1].refused
     refused = [each["refused"] for each in entries(tmp_path) if each["type"] == "command" and "refused" in each]
     assert refused == ["no frame came within 0.3 s"]
+
+
+def test_without_the_control_that_is_demanded_nothing_is_judged_by_itself(tmp_path: Path) -> None:
+    """And what is asked for is refused with that reason; the state says why benign is not answered."""
+    with bench(tmp_path, replace(SETTINGS, control=ControlSettings(demand="daily"))) as running:
+        running.done("open", slide="S-1")
+        running.frames(150)
+        assert running.told.verdicts == []
+        assert running.state.withheld.startswith("control overdue")
+        result = running.done("judge")
+        assert (result["label"], result["reason"]) == (None, "control_overdue")
+        held = Licence(withheld=("Benign",), why="too few leukemic slides")
+        running.session.control.withheld = lambda: None  # type: ignore[method-assign]
+        running.session.served = replace(running.session.served, licence=held)
+        assert running.state.withheld == "too few leukemic slides"
+        finding = running.state.finding
+        assert finding is not None and finding["withheld"] == "too few leukemic slides"
 
 
 def test_an_expired_acceptance_pauses_the_slide_in_a_run_of_its_own(tmp_path: Path, monkeypatch: Any) -> None:

@@ -1,6 +1,5 @@
 """A slide's fields as the API tells of them: in order of number or of suspicion, by class or by reason."""
 
-from bisect import bisect_right
 from collections.abc import Callable
 from typing import Literal
 
@@ -26,7 +25,8 @@ def fields(
 ) -> Callable[[Reader], FieldsOut]:
     """The question for a piece of a slide's fields.
 
-    A cursor names the last field that was given, so that nothing is given twice while fields arrive.
+    A cursor names the last field that was given, so that nothing is given twice while fields arrive; it holds no more,
+    since what fields are sorted by is a probability, which the licence may withhold.
 
     Raises:
         Problem: 422: a cursor of another list, or a label and a reason; 404: no such slide.
@@ -34,9 +34,9 @@ def fields(
     if label and reason:
         raise Problem(422, "label-or-reason", "a field has a label or a reason; give one of them")
     asked = (order, label, reason)
-    after: tuple[int, float, int] | None = None
+    after = 0
     if cursor:
-        *of, after = cursors.read(cursor, tuple[str, str, str, tuple[int, float, cursors.Number]])
+        *of, after = cursors.read(cursor, tuple[str, str, str, cursors.Number])
         if tuple(of) != asked:
             raise Problem(422, "cursor", "cursor must be the `next` of this list as it was given")
 
@@ -44,16 +44,16 @@ def fields(
         with store.at_one_moment():
             last_field(store, slide)
             if order == "number" and not label and not reason:
-                found = list(verdicts(store, slide, after=after[2] if after else 0, most=limit + 1))
-                keys = [(0, 0.0, body.field) for _, body in found]
+                found = list(verdicts(store, slide, after=after, most=limit + 1))
+                numbers = [body.field for _, body in found]
             else:
-                keys = _chosen(store, tallies, slide, asked, after, limit + 1)
-                found = [each for key in keys[:limit] if (each := verdict(store, slide, key[2])) is not None]
+                numbers = _chosen(store, tallies, slide, asked, after)[: limit + 1]
+                found = [each for number in numbers[:limit] if (each := verdict(store, slide, number)) is not None]
             corrected = _by_field(store, slide)
             items = [
                 _field(store, tallies, entry, body, corrected.get(body.field, [])) for entry, body in found[:limit]
             ]
-        following = cursors.written((*asked, keys[limit - 1])) if len(keys) > limit else None
+        following = cursors.written((*asked, numbers[limit - 1])) if len(numbers) > limit else None
         return FieldsOut(items=items, next=following)
 
     return ask
@@ -86,25 +86,19 @@ def probabilities(body: VerdictBody, labels: tuple[str, ...]) -> dict[str, float
     return dict(zip(labels, body.probabilities, strict=False))
 
 
-def _chosen(
-    store: Reader,
-    tallies: Tallies,
-    slide: str,
-    asked: tuple[str, str, str],
-    after: tuple[int, float, int] | None,
-    most: int,
-) -> list[tuple[int, float, int]]:
-    """The keys of the next `most` fields of a list."""
+def _chosen(store: Reader, tallies: Tallies, slide: str, asked: tuple[str, str, str], after: int) -> list[int]:
+    """The fields of a list behind field `after`; Problem 422 where that is not in it."""
     order, label, reason = asked
-    keys = [
-        line.key
+    numbers = [
+        line.key[2]
         for line in tallies.of(store, slide).lines
         if (not label or line.label == label) and (not reason or line.reason == reason)
     ]
     if order == "number":
-        keys = sorted((0, 0.0, key[2]) for key in keys)
-    first = bisect_right(keys, after) if after else 0
-    return keys[first : first + most]
+        return [number for number in sorted(numbers) if number > after]
+    if after and after not in numbers:
+        raise Problem(422, "cursor", f"field {after}, which the list was given to, is not in it any more; begin anew")
+    return numbers[numbers.index(after) + 1 if after else 0 :]
 
 
 def _by_field(store: Reader, slide: str) -> dict[int, list[CorrectionOut]]:

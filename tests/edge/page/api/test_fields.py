@@ -1,6 +1,8 @@
 """The routes on a slide's fields: lists, one field, images, corrections."""
 
+import base64
 import hashlib
+import json
 import os
 import shutil
 from pathlib import Path
@@ -9,13 +11,18 @@ import cv2
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from msgspec import structs
 
+from edge.inference.licence import NOT_LICENSED, SUSPICIOUS
 from edge.page.app import create_app
 from edge.page.http.config import PageConfig
+from edge.record.entries import Entry
+from edge.record.store import Store
 from tests.edge.page.api.test_slides import KEY, problem
 from tests.edge.page.conftest import BASE
 from tests.edge.page.standin import StandInLink
-from tests.edge.slides.records import BENIGN, LABELS, bodies
+from tests.edge.record.records import NOON
+from tests.edge.slides.records import BENIGN, LABELS, SLIDES_INFO, bodies
 
 SLIDE = "S-00005"
 FIELDS = f"/api/v1/slides/{SLIDE}/fields"
@@ -63,6 +70,55 @@ def test_the_most_suspicious_come_first(client: TestClient, recorded: list[dict[
     assert other == sorted(other, reverse=True) and any(other)
     assert found[-1]["label"] in BENIGN
     assert problem(client.get(FIELDS, params={"order": "random"})) == (422, "invalid-request")
+
+
+def test_a_licence_that_withholds_benign_answers_is_kept_also_by_lists_and_cursors(tmp_path: Path) -> None:
+    """Neither a field nor the cursor of a list says a probability; of a run that withholds nothing, a field does."""
+    probabilities = (0.8125, 0.0625, 0.0625, 0.0625)
+    with Store.open(tmp_path) as store:
+        run = store.begin(structs.replace(SLIDES_INFO, slide=SLIDE), NOON)
+        answers = [(SUSPICIOUS, None)] * 3 + [(None, NOT_LICENSED)] * 3
+        held = [Entry(NOON, 1, "", label, why, why and "held", probabilities, {}, {}, None) for label, why in answers]
+        store.write(run, [*held, Entry(NOON, 1, "", "Pre", None, None, probabilities, {}, {}, None)])
+    app = create_app(PageConfig(tmp_path, Path("/nowhere.sock"), demo=True), link=StandInLink())
+    with TestClient(app, base_url=BASE) as client:
+        given, cursor, told = [], "", ""
+        while True:
+            piece = client.get(FIELDS, params={"limit": 2, "order": "suspicious", "cursor": cursor}).json()
+            given += piece["items"]
+            if piece["next"] is None:
+                break
+            cursor = piece["next"]
+            told += base64.urlsafe_b64decode(cursor + "===").decode()
+        assert sorted(each["field"] for each in given) == list(range(1, 8))
+        assert {each["field"] for each in given if each["probabilities"] is not None} == {7}
+        assert "." not in told and "suspicious" in told
+        with client.websocket_connect("ws://127.0.0.1/api/v1/live") as socket:
+            socket.send_text('{"kind":"since","entry":0}')
+            told = [json.loads(socket.receive_text()) for _ in range(10)]
+        assert [each["probabilities"] is None for each in told if each["kind"] == "verdict"] == [True] * 6 + [False]
+
+
+@pytest.mark.parametrize("order", ["number", "suspicious"])
+def test_while_fields_arrive_none_comes_twice_and_none_of_before_is_left_out(tmp_path: Path, order: str) -> None:
+    def entry(surely: float) -> Entry:
+        rest = (1 - surely) / 3
+        return Entry(NOON, 1, "", "Pre", None, None, (rest, rest, surely, rest), {}, {}, None)
+
+    app = create_app(PageConfig(tmp_path, Path("/nowhere.sock"), demo=True), link=StandInLink())
+    with Store.open(tmp_path) as store, TestClient(app, base_url=BASE) as client:
+        run = store.begin(structs.replace(SLIDES_INFO, slide=SLIDE), NOON)
+        store.write(run, [entry(0.5 + number / 100) for number in range(12)])
+        given, cursor = [], ""
+        for piece in range(100):
+            answer = client.get(FIELDS, params={"limit": 4, "order": order, "cursor": cursor}).json()
+            given += [each["field"] for each in answer["items"]]
+            if answer["next"] is None:
+                break
+            cursor = answer["next"]
+            if piece < 5:  # one before what was given, one behind it
+                store.write(run, [entry(0.99 - piece / 1000), entry(0.3 + piece / 100)])
+        assert len(given) == len(set(given)) and set(range(1, 13)) <= set(given)
 
 
 def test_a_cursor_belongs_to_its_list(client: TestClient) -> None:

@@ -21,6 +21,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from edge.errors import AddressUnavailable, PageUnavailable
 from edge.instrument.pipeline.sd_notify import Notifier
 from edge.page.access.access import Access
+from edge.page.access.wire.headers import RAW
 from edge.page.access.wire.listener import Listener
 from edge.page.app import create_app
 from edge.page.http.config import PageConfig
@@ -65,6 +66,15 @@ class HttpConnection(H11Protocol):
     def timeout_keep_alive_handler(self) -> None:
         super().timeout_keep_alive_handler()
         self.loop.call_later(CLOSE_S, self.transport.abort)
+
+    def send_400_response(self, msg: str) -> None:
+        """As uvicorn's, with the headers of every other answer."""
+        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close"), *RAW]
+        response = h11.Response(status_code=400, headers=headers, reason=b"Bad Request")
+        with contextlib.suppress(h11.LocalProtocolError):  # an answer has begun already
+            for event in (response, h11.Data(data=msg.encode("ascii")), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def pause_writing(self) -> None:
         super().pause_writing()

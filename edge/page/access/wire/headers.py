@@ -18,6 +18,7 @@ HEADERS = {
     "Cross-Origin-Embedder-Policy": "require-corp",
 }
 HSTS = "max-age=2592000"  # 30 days: a browser that remembers it lets nobody past a certificate that ended
+RAW = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]  # for what no app answers
 _NAMES_A_PROGRAM = ("server", "x-powered-by")
 
 

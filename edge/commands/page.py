@@ -48,10 +48,12 @@ class PageRequest:
         _require_packages()
         from edge.page.access.access import Access
 
+        by = os.environ.get("SUDO_USER") or getpass.getuser()
+        _as_owner_of(self.settings.page.state)
         access = Access(self.settings.page, demo=self.demo)
         if self.first_secret or self.reset_password or self.address:
             try:
-                return self._address(access) if self.address else self._secret(access)
+                return self._address(access) if self.address else self._secret(access, by)
             finally:
                 access.close()
         access.require_ready()
@@ -84,8 +86,7 @@ class PageRequest:
         text = "\n".join(found.lines(code=sys.stdout.isatty()))
         return Outcome(record={"urls": found.urls, "fingerprint": found.fingerprint}, text=text)
 
-    def _secret(self, access: "Access") -> Outcome:
-        by = os.environ.get("SUDO_USER") or getpass.getuser()
+    def _secret(self, access: "Access", by: str) -> Outcome:
         if self.first_secret:
             secret, expires = access.first_secret(by)
             what = "opens the page for the first account"
@@ -98,6 +99,18 @@ class PageRequest:
             lines.append(f"The certificate's fingerprint, to be compared in the browser: SHA-256 {access.fingerprint}")
         record = {"secret": secret, "expires": expires, "fingerprint": access.fingerprint}
         return Outcome(record=record, text="\n".join(lines))
+
+
+def _as_owner_of(folder: Path) -> None:
+    """Where root asks, go on as the account that the page's folder belongs to, which root must not trust: it could have
+    put a link there in place of a file."""
+    if os.geteuid() != 0 or not folder.exists():
+        return
+    owner = folder.stat()
+    if owner.st_uid != 0:
+        os.setgroups([])
+        os.setresgid(owner.st_gid, owner.st_gid, owner.st_gid)
+        os.setresuid(owner.st_uid, owner.st_uid, owner.st_uid)
 
 
 @dataclass(frozen=True)

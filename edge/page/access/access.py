@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _PASSES = "argon2 passes"
+UNKNOWN = "unknown name"
 
 
 @dataclass(frozen=True)
@@ -143,12 +144,13 @@ class Access:
             Problem: 401 a wrong name or password, which takes as long; 429 too many wrong ones; 503 too many at once.
         """
         user = self.users.find(name)
-        known = await self._attempt(name, user, connection)
+        known = await self._attempt(user, connection, [f"user {name.casefold()}"])
         stored = user.password if user is not None else None
         right = await self._lane(connection, known).run(lambda: self.passwords.verify(stored, password))
         current = self.users.find(name)
         if not right or user is None or current is None or current.password != stored:
-            await run_in_threadpool(self.audit.failed, name, _address(connection), "wrong name or password")
+            why = "wrong password" if user is not None else UNKNOWN
+            await run_in_threadpool(self.audit.failed, _shown(user), _address(connection), why)
             raise Problem(401, "wrong-login", "the name or the password is wrong")
         self._forgive(known)
         if self.passwords.outdated(current.password or ""):
@@ -163,12 +165,14 @@ class Access:
             Problem: 401 a secret that is none, was used or expired, or is another user's; 409 there is an account that
                 administers; 422 a name or password that is not taken; 429, 503 as `log_in`.
         """
-        known = await self._attempt("one-time secret", None, connection)
+        # By address alone: a secret of 125 bits is not guessed, and a stranger must not hold up the first start.
+        known = await self._attempt(None, connection, [])
         pending = self.once.find(code)
         user = self._user_of(pending.user) if pending is not None and pending.user is not None else None
         named = user is None or user.name.casefold() == name.casefold()
         if pending is None or not named or (pending.user is not None and user is None):
-            await run_in_threadpool(self.audit.failed, name, _address(connection), "wrong one-time secret")
+            shown = _shown(self.users.find(name))
+            await run_in_threadpool(self.audit.failed, shown, _address(connection), "wrong one-time secret")
             raise Problem(401, "wrong-secret", "that one-time secret is none, was used, or is another user's")
         self._forgive(known)
         if user is None and self.users.administered():
@@ -271,8 +275,12 @@ class Access:
         with suppress(PageFolderError):  # a full disk logs nobody out
             await run_in_threadpool(store)
 
-    async def _attempt(self, name: str, user: User | None, connection: "HTTPConnection") -> "_Keys":
-        """The keys that an attempt to log in counts against; Problem 429 where it comes too early."""
+    async def _attempt(self, user: User | None, connection: "HTTPConnection", more: list[str]) -> "_Keys":
+        """The keys that an attempt to get in counts against; Problem 429 where it comes too early.
+
+        Args:
+            more: keys beside the address, of an attempt from a device that nobody knows.
+        """
         address = _address(connection)
         device = connection.cookies.get(self.device_cookie, "")
         if is_local(address):
@@ -280,11 +288,11 @@ class Access:
         elif user is not None and device and self.devices.knows(device, user.id):
             keys = _Keys("device", [f"device {hashed(device).hex()}"])
         else:
-            keys = _Keys("others", [f"user {name.casefold()}", f"address {network_of(address)}"])
+            keys = _Keys("others", [*more, f"address {network_of(address)}"])
         try:
             self._take(keys.keys, LONGEST_S if keys.kind == "others" else LONGEST_KNOWN_S)
         except Problem:
-            await run_in_threadpool(self.audit.failed, name, address, "too early")
+            await run_in_threadpool(self.audit.failed, _shown(user), address, "too early")
             raise
         return keys
 
@@ -326,6 +334,11 @@ class Access:
 class _Keys:
     kind: str  # local, device or others
     keys: list[str]
+
+
+def _shown(user: User | None) -> str:
+    """What the audit log says of a name that was typed: a password ends up in its field now and then."""
+    return user.name if user is not None else ""
 
 
 def _cookie_names(settings: "PageSettings") -> tuple[str, str]:

@@ -136,7 +136,7 @@ def test_a_head_that_comes_a_byte_at_a_time_ends(served: Served) -> None:
     """Slow-loris: every byte would start an idle limit anew; this one is for the whole head."""
     with served.connect() as slow:
         start = time.monotonic()
-        with pytest.raises(OSError, match="."):
+        with pytest.raises(OSError, match=r"\w"):
             for byte in b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X-a: b\r\n" * 100:
                 slow.send(bytes([byte]))
                 time.sleep(0.05)

@@ -188,6 +188,11 @@ def test_over_tls_a_browser_comes_by_tls_from_then_on(tmp_path) -> None:
     [
         '{"name": "otto"}',
         "[]",
+        "[" * 30_000,
+        '{"name": ' * 10_000,
+        '{"name": "\\ud800", "password": "x"}',
+        '{"name": "x", "password": "\\udfff"}',
+        '{"name": NaN, "password": 1e999}',
         "null",
         '{"name": 1, "password": "x"}',
         '{"name": "a", "password": "b", "role": "administer"}',

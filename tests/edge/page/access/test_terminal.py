@@ -1,8 +1,10 @@
 """`edge page` at the terminal: secrets, and what is refused before anything listens."""
 
 import json
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -87,3 +89,30 @@ def test_the_installed_command_says_it_too(profile: Path) -> None:
     )
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr == "error: --demo asks for no login, so it is served on loopback alone; got 0.0.0.0\n"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving files away needs root")
+def test_root_asks_as_the_page_s_account(tmp_path: Path) -> None:
+    """A page that was taken over puts links into its folder, and root comes with --first-secret."""
+    with tempfile.TemporaryDirectory() as text:  # whose parents let every account through
+        root = Path(text)
+        root.chmod(0o755)
+        folder, precious = root / "page", root / "precious"
+        folder.mkdir(mode=0o700)
+        os.chown(folder, 65534, 65534)
+        precious.write_text("of root alone\n")
+        precious.chmod(0o600)
+        profile = root / "edge.toml"
+        profile.write_text(f'[page]\nfolder = "{folder}"\n')
+        command = [Path(sys.executable).with_name("edge"), "page", "--config", profile, "--first-secret"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0 and len(done.stdout.splitlines()[0]) == 29
+        assert {path.stat().st_uid for path in folder.iterdir()} == {65534}
+        for name in ("access.sqlite-wal", "audit.jsonl"):
+            (folder / name).unlink(missing_ok=True)
+            (folder / name).symlink_to(precious)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+            assert done.returncode == 4 and done.stdout == "", name
+            (folder / name).unlink()
+        assert precious.read_text() == "of root alone\n" and precious.stat().st_uid == 0

@@ -71,9 +71,9 @@ class Connection:
             OSError: it is gone.
         """
         left = _WRITE_AT_ONCE
-        while left > 0 and len(head := self.outbox.head()):
+        while left > 0 and (head := self.outbox.head(left)):
             try:
-                count = self.socket.send(head[:left])
+                count = self.socket.sendmsg(head)
             except (BlockingIOError, InterruptedError):
                 return
             self.outbox.sent(count)

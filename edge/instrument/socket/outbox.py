@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 MOST_MESSAGES = 256
 MOST_BYTES = 4 << 20
+_BUFFERS = 64  # far below IOV_MAX
 
 
 @dataclass(eq=False, slots=True)
@@ -20,8 +21,8 @@ class Outbox:
     >>> box = Outbox()
     >>> [box.put((line,), now=0.0, replaces=kind) for line, kind in ((b"a1\n", "a"), (b"b\n", ""), (b"a2\n", "a"))]
     [True, True, True]
-    >>> bytes(box.head()), len(box)
-    (b'b\n', 2)
+    >>> [bytes(piece) for piece in box.head()]
+    [b'b\n', b'a2\n']
     """
 
     def __init__(self) -> None:
@@ -54,22 +55,35 @@ class Outbox:
         self._bytes += size
         return True
 
-    def head(self) -> memoryview:
-        """The bytes to be sent next; empty when there is nothing."""
-        return memoryview(self._items[0].chunks[self._chunk])[self._offset :] if self._items else memoryview(b"")
+    def head(self, most: int = 1 << 30) -> list[memoryview]:
+        """What is to be sent next, for `socket.sendmsg`: at most `_BUFFERS` pieces, and of `most` bytes or a little
+        more; empty when there is nothing."""
+        pieces: list[memoryview] = []
+        chunk, offset = self._chunk, self._offset
+        for item in self._items:
+            for each in item.chunks[chunk:]:
+                if len(pieces) == _BUFFERS or most <= 0:
+                    return pieces
+                pieces.append(memoryview(each)[offset:])
+                most -= len(pieces[-1])
+                offset = 0
+            chunk = 0
+        return pieces
 
     def sent(self, count: int) -> None:
         """`count` bytes of `head` went out."""
-        item = self._items[0]
-        self._offset += count
-        if self._offset == len(item.chunks[self._chunk]):
-            self._chunk, self._offset = self._chunk + 1, 0
-        if self._chunk == len(item.chunks):
-            self._items.popleft()
-            self._chunk = 0
-            self._bytes -= _size(item.chunks)
-            if self._newest.get(item.kind) is item:
-                del self._newest[item.kind]
+        while count > 0:
+            item = self._items[0]
+            part = min(count, len(item.chunks[self._chunk]) - self._offset)
+            self._offset, count = self._offset + part, count - part
+            if self._offset == len(item.chunks[self._chunk]):
+                self._chunk, self._offset = self._chunk + 1, 0
+            if self._chunk == len(item.chunks):
+                self._items.popleft()
+                self._chunk = 0
+                self._bytes -= _size(item.chunks)
+                if self._newest.get(item.kind) is item:
+                    del self._newest[item.kind]
 
     def waiting_s(self, now: float) -> float:
         """For how long the first message has waited."""

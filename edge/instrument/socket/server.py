@@ -63,6 +63,7 @@ class SocketServer:
         self.path = path
         self._group, self._bench = group, bench
         self._clients: dict[socket.socket, Connection] = {}
+        self._unsent: set[Connection] = set()
         self._inbox: deque[Callable[[], None]] = deque()  # what other threads want the loop to do
         self._woken = False
         self._watchers = self._waiting = 0  # clients that watch events; that wait for a preview
@@ -167,6 +168,7 @@ class SocketServer:
                         self._accept()
                 for _ in range(len(self._inbox)):
                     self._do(self._inbox.popleft())
+                self._flush()
                 now = time.monotonic()
                 if now - ticked >= _TICK_S or any(client.resumes for client in self._clients.values()):
                     ticked = now
@@ -309,11 +311,18 @@ class SocketServer:
         if not client.outbox.put(chunks, now=time.monotonic(), replaces=replaces):
             self._hang_up(client, "slow", f"{len(client.outbox)} messages wait to be read")
             return
-        try:
-            client.send()
-        except OSError:
-            self._drop(client)
-        self._listen(client)
+        self._unsent.add(client)
+
+    def _flush(self) -> None:
+        """Send what was queued in this turn, all of a client's at once."""
+        for client in self._unsent:
+            if client.socket in self._clients:
+                try:
+                    client.send()
+                except OSError:
+                    self._drop(client)
+                self._listen(client)
+        self._unsent.clear()
 
     def _tick(self, now: float) -> None:
         assert self._listener is not None
@@ -336,8 +345,6 @@ class SocketServer:
         for client in list(self._clients.values()):
             client.events = client.previews = False
             self._put(client, Bye(reason="ended", detail=one_line(why)))
-            if not len(client.outbox):
-                self._drop(client)
 
     # ---- clients ----------------------------------------------------------------------------------------------------
 

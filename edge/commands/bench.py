@@ -30,6 +30,7 @@ class BenchRequest:
     json: bool = False
     allow_uncertified: bool = False
     allow_unsigned: bool = False
+    watchers: int = 0
 
     def execute(self) -> Outcome:
         """Time stages, pipeline and contenders.
@@ -55,6 +56,7 @@ class BenchRequest:
             frames=self.frames,
             folder=self.folder,
             mediapipe=self.mediapipe,
+            watchers=self.watchers,
         )
         if self.figure is not None:
             from edge.diagnostics.benchmark.figure import draw
@@ -70,6 +72,7 @@ def bench(
     edgetpu: str = "",
     runtime: str = "",
     mediapipe: str = "",
+    watchers: str = "0",
     figure: str = "",
     config: str = "",
     json: bool = False,
@@ -86,6 +89,7 @@ def bench(
         runtime: litert, tflite_runtime or tf_lite; the first that is installed when left out.
         edgetpu: usb, pci, usb:N or pci:N: run the model compiled for the Edge TPU there; the CPU when left out.
         mediapipe: the same network as a uint8 file with metadata, to measure MediaPipe's ImageClassifier beside it.
+        watchers: clients of the instrument's socket, up to 32, to measure what watching costs the pipeline.
         figure: PNG file to draw.
         config: profile; /etc/leukoscope/edge.toml where it exists. Options here come before it.
         json: print one JSON object.
@@ -95,6 +99,7 @@ def bench(
     """
     from edge.diagnostics.benchmark.timing import FEWEST_FRAMES
     from edge.diagnostics.storage import existing
+    from edge.instrument.socket.server import MOST_CLIENTS
     from edge.settings.profile import load
     from edge.system.files import require_file
 
@@ -117,6 +122,7 @@ def bench(
         json=json,
         allow_uncertified=allow_uncertified,
         allow_unsigned=allow_unsigned,
+        watchers=whole_number(watchers, "--watchers", at_most=MOST_CLIENTS),
     )
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from edge.bundle.provenance import UNGATED
 from edge.bundle.trusted import TrustedKeys
 from edge.diagnostics import board
-from edge.diagnostics.benchmark.record import BenchDetails, BenchRecord, Temperature
+from edge.diagnostics.benchmark.record import BenchDetails, BenchRecord, Temperature, WatchersRecord
 from edge.diagnostics.benchmark.timing import contenders, drawn_frame, mediapipe_classifier, peak_rss_mb, stages
 from edge.serving.serve import Served, serve
 from edge.settings.profile import Settings
@@ -34,6 +34,7 @@ def measure(
     frames: int,
     folder: Path,
     mediapipe: Path | None,
+    watchers: int = 0,
 ) -> BenchRecord:
     """Stages, pipeline and contenders, timed in interleaved rounds.
 
@@ -42,6 +43,7 @@ def measure(
         frames: rounds, at least `FEWEST_FRAMES`.
         folder: existing folder on the disk that counts; the pipeline's record is made in it and removed.
         mediapipe: uint8 file with metadata, measured beside the bundle.
+        watchers: clients of the instrument's socket, whose cost is measured; 0 for no such measurement.
 
     Returns:
         What `edge bench --json` prints.
@@ -62,6 +64,12 @@ def measure(
     _log.info("pipeline and bare interpreter, in turns")
     rates = pipeline_rate(served, frame, frames, folder)
     peak_mb = peak_rss_mb()  # before the virtual microscope and others' packages come in
+    watched: WatchersRecord | UnsetType = UNSET
+    if watchers:
+        from edge.diagnostics.benchmark.watchers import watchers_cost
+
+        _log.info(f"pipeline without a socket, with one, and with {watchers} watchers, in turns")
+        watched = watchers_cost(served, frame, frames, folder, watchers)
     _log.info(f"stages: {frames} frames")
     timed = {**stages(classifier, served.gates, frame, frames), "store": rates.store_ms}
     inference = [ms / classifier.contract.tile_count for ms in timed["invoke"]]
@@ -90,6 +98,7 @@ def measure(
             temperature_c=Temperature(before, board.hottest_c(machine)),
             throttled=board.throttled(machine)[0],
             tiles=classifier.contract.tiles or UNSET,
+            watchers=watched,
         ),
     )
 
@@ -123,6 +132,8 @@ def table(record: BenchRecord) -> str:
         f"{record.invoke_fps:.1f} ({share:.3f})",
         f"peak memory {record.peak_rss_mb:.0f} MB",
     ]
+    if details.watchers is not UNSET:
+        lines += watchers_lines(details.watchers)
     if details.instead:
         lines.append(f"warning: these are times of the CPU: {details.instead}")
     after = details.temperature_c.after
@@ -141,6 +152,23 @@ def tiles_line(record: BenchRecord) -> str:
     field, one = record.details.stages["invoke"].p50, record.invoke_ms
     cost = f"{columns * rows} inferences a field, {field:.1f} ms of {record.frame_1280x960_ms:.1f} ms to the verdict"
     return f"tiles {columns}x{rows}: {cost}; without tiles it is one of {one:.1f} ms"
+
+
+def watchers_lines(record: WatchersRecord) -> list[str]:
+    """What the socket costs."""
+    lines = []
+    for name, kind, against in (
+        (f"{record.watchers} watchers", "watched", record.watched),
+        ("nobody", "unwatched", record.unwatched),
+    ):
+        interval = f"{against.ratio_low:.3f} to {against.ratio_high:.3f}"
+        work = record.processor_ms[kind] / record.processor_ms["alone"] - 1
+        more = record.memory_mb[kind] - record.memory_mb["alone"]
+        lines.append(
+            f"socket with {name}: {against.ratio:.3f} of the pipeline's rate ({interval}), {100 * work:+.1f} % work of "
+            f"the instrument, {more:+.1f} MB"
+        )
+    return lines
 
 
 def _sums(some: Sequence[float], others: Sequence[float]) -> list[float]:

@@ -69,7 +69,7 @@ def pipeline_rate(served: Served, frame: Pixels, frames: int, folder: Path) -> R
     engine = raw_interpreter(served.classifier.interpreter)
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=folder) as place, Store.open(Path(place)) as store:
         turns: list[tuple[Callable[[], float], list[float]]] = [
-            (lambda: _pipeline_fps(served, frame, frames, store, rates), rates.pipeline_fps),
+            (lambda: pipeline_fps(served, Memory(frame), frames, store, rates), rates.pipeline_fps),
             (lambda: _invoke_fps(engine, frames), rates.invoke_fps),
         ]
         for number in range(-1, SLICES):  # the first of each warms up
@@ -88,13 +88,25 @@ def _invoke_fps(engine: Any, frames: int) -> float:
     return frames / (time.perf_counter() - start)
 
 
-def _pipeline_fps(served: Served, frame: Pixels, frames: int, store: Store, rates: Rates) -> float:
+def pipeline_fps(
+    served: Served,
+    camera: "Memory",
+    frames: int,
+    store: Store,
+    rates: Rates,
+    on_stored: Callable[[Sequence[Stored]], None] | None = None,
+) -> float:
+    """Frames a second of the whole pipeline over `frames` frames of a camera, every verdict stored and told.
+
+    Raises:
+        StoreError: a frame was not stored.
+    """
     clock = Clock()
     run = store.begin(_info(served), clock.now())
     timed = _Timed(store, rates)
-    recorder = Recorder(timed, run, clock=clock, on_stored=_silent, on_state=_silent)
+    recorder = Recorder(timed, run, clock=clock, on_stored=on_stored or _silent, on_state=_silent)
     pipeline = Pipeline(
-        _Memory(frame),
+        camera,
         _Asked(served.gates),
         served.classifier,
         recorder,
@@ -122,7 +134,7 @@ def _pipeline_fps(served: Served, frame: Pixels, frames: int, store: Store, rate
     return frames / elapsed
 
 
-class _Memory:
+class Memory:
     """A camera whose next frame is always there, at the cost of a copy, as a driver's is."""
 
     def __init__(self, frame: Pixels) -> None:

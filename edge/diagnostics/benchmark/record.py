@@ -30,6 +30,29 @@ class Temperature(Struct, frozen=True):
     after: float | None
 
 
+class WatchersRecord(Struct, frozen=True, kw_only=True):
+    """What the instrument's socket costs: the pipeline's frames a second slice by slice, without a socket (`alone`),
+    with one that nobody watches (`unwatched`), and with `watchers` clients (`watched`), in turns.
+
+    Attributes:
+        unwatched, watched: rate against `alone`; `difference_ms` is in frames a second here.
+        processor_ms: of this process, of all its threads, for a frame, median, by kind.
+        memory_mb: resident at the end of a slice, the most of all, by kind.
+        messages, previews: that the watchers got in all.
+    """
+
+    watchers: int
+    alone_fps: list[float]
+    unwatched_fps: list[float]
+    watched_fps: list[float]
+    unwatched: Comparison
+    watched: Comparison
+    processor_ms: dict[str, float]
+    memory_mb: dict[str, float]
+    messages: int
+    previews: int
+
+
 class BenchDetails(Struct, frozen=True, kw_only=True):
     """What was measured, on what, and everything behind the medians.
 
@@ -41,6 +64,7 @@ class BenchDetails(Struct, frozen=True, kw_only=True):
         throttled: the firmware's bits, 0 where nothing throttles; None where it does not say.
         tiles: columns and rows of the bundle's contract, an inference each; left out without tiles. `invoke` is one
             inference among the contenders, all of a field's among the stages; the pipeline's rate is of fields.
+        watchers: what watching costs; only where it was asked for.
     """
 
     digest: str
@@ -68,6 +92,7 @@ class BenchDetails(Struct, frozen=True, kw_only=True):
     temperature_c: Temperature
     throttled: int | None
     tiles: tuple[int, int] | UnsetType = UNSET
+    watchers: WatchersRecord | UnsetType = UNSET
 
 
 class BenchRecord(Struct, frozen=True, kw_only=True):

@@ -157,7 +157,7 @@ class SlideFields:
 
     def add(self, name: str, field: FieldPrint) -> None:
         """One more, whatever it has in common with others."""
-        self._fields.append((name, field))
+        self._fields.append((name, field.for_later()))
 
     def seen(self, field: FieldPrint) -> tuple[str, Overlap] | None:
         """The name of the field that has most in common with this one, and the piece; None where none has.

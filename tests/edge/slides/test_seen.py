@@ -6,6 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from docs.studies.slides.record_speed import LARGEST_MS
 from docs.studies.slides.seen_fields import SAME, SIZE, STILL, Placed, look_at, measured, position, share, still_frames
 from edge.cameras.simulation.settings import parse
 from edge.cameras.simulation.view import View, draw_specimen
@@ -100,3 +101,21 @@ def test_the_study_that_is_committed_meets_what_was_asked() -> None:
         NEWEST,
         round(record["same"]["recognized"] / record["same"]["frames"], 4),
     )
+
+
+def test_the_decision_quotes_the_records() -> None:
+    text = " ".join((ROOT / "docs/decisions/0040-slides.md").read_text().split())
+    seen, speed = json.loads(RECORD.read_text()), json.loads((ROOT / "docs/reference/slides_speed.json").read_text())
+    same, new, took = seen["same"], seen["new"], seen["processor_ms_a_frame"]
+    slowest = max((each for name, each in speed["asked"].items() if "commands" not in name), key=lambda e: e["p95_ms"])
+    inserted = speed["microseconds_a_verdict"]
+    assert slowest["p95_ms"] <= LARGEST_MS and (speed["slides"], speed["fields"]) == (10_000, 10**6)
+    for quoted in (
+        f"{same['recognized']} of {same['frames']} frames were recognized",
+        f"{'none' if new['merged'] == 0 else new['merged']} of {new['frames']} that had nothing in common",
+        f"at most {3 / new['frames']:.1%}".replace("%", " %"),
+        f"{took['median']:.0f} ms of one core of an x86-64 machine at the median, {took['largest']:.0f} at most",
+        f"{slowest['processor_p95_ms']:.0f} ms of the processor and {slowest['p95_ms']:.0f} ms on a machine",
+        f"{inserted['with_indexes']} us to insert in place of {inserted['without']}",
+    ):
+        assert quoted in text, quoted

@@ -61,11 +61,11 @@ class HttpConnection(H11Protocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.transport.is_closing():
-            self.loop.call_later(STALLED_S, self.transport.abort)
+            self._watch_stall()
 
     def timeout_keep_alive_handler(self) -> None:
         super().timeout_keep_alive_handler()
-        self.loop.call_later(CLOSE_S, self.transport.abort)
+        self._watch_stall()
 
     def send_400_response(self, msg: str) -> None:
         """As uvicorn's, with the headers of every other answer."""
@@ -78,15 +78,18 @@ class HttpConnection(H11Protocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        if self._stall is None:
-            left = self.transport.get_write_buffer_size()
-            self._stall = self.loop.call_later(STALLED_S, self._still_stalled, left)
+        self._watch_stall()
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._stall is not None:
+        if self._stall is not None and not self.transport.is_closing():
             self._stall.cancel()
             self._stall = None
+
+    def _watch_stall(self) -> None:
+        if self._stall is None:
+            left = self.transport.get_write_buffer_size()
+            self._stall = self.loop.call_later(STALLED_S, self._still_stalled, left)
 
     def _still_stalled(self, before: int) -> None:
         left = self.transport.get_write_buffer_size()

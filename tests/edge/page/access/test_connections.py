@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.bench.browser import browsing
 from tests.edge.page.access.site import API, PASSWORD
 
 pytestmark = pytest.mark.slow  # a server of its own, and waits
@@ -242,3 +243,42 @@ def test_a_page_without_tls_is_not_there(served: Served) -> None:
         plain.settimeout(8)
         with suppress(OSError):
             assert b"HTTP/1.1 2" not in plain.recv(4096)
+
+
+def test_a_browser_logs_in_over_tls_and_no_page_breaks_the_policy(served: Served) -> None:
+    """In Chromium: secure cookies, no violation on any page, and a script that was slipped in does not run."""
+    base = f"https://localhost:{served.port}"
+    with browsing() as chromium:
+        context = chromium.new_context(ignore_https_errors=True)  # as a person does who compared the fingerprint
+        page, said = context.new_page(), []
+        page.on("console", lambda message: said.append(message.text))
+        page.goto(f"{base}/slides?q=S")
+        assert page.url == f"{base}/login?next=%2Fslides%3Fq%3DS"
+        page.wait_for_function("document.querySelector('[data-testid=fingerprint]').textContent.length === 95")
+        if context.request.get(f"{base}{API}/session").json()["first"]:
+            page.get_by_test_id("first-secret").fill(served.secret)
+            page.get_by_test_id("first-name").fill("anna")
+            page.get_by_test_id("first-password").fill(PASSWORD)
+            page.get_by_test_id("first-again").fill(PASSWORD)
+            page.get_by_test_id("first").click()
+        else:
+            page.get_by_test_id("login-name").fill("anna")
+            page.get_by_test_id("login-password").fill(PASSWORD)
+            page.get_by_test_id("login-password").press("Enter")
+        page.wait_for_url(f"{base}/slides?q=S")
+        for path in ("/", "/slides", "/slides/S-1", "/controls", "/device", "/users"):
+            page.goto(base + path)
+            page.wait_for_load_state("networkidle")
+        assert [each for each in said if "Content Security Policy" in each] == []
+        cookies = {each["name"]: each for each in context.cookies()}
+        assert {"__Host-leukoscope", "__Host-leukoscope-device"} <= set(cookies)
+        assert all(each["secure"] and each["httpOnly"] for name, each in cookies.items() if name.startswith("__Host"))
+        assert page.evaluate("document.cookie") == ""
+        page.evaluate(
+            "() => { const s = document.createElement('script'); s.textContent = 'window.slipped = 1';"
+            " document.body.append(s); const p = document.createElement('p');"
+            " p.innerHTML = '<img src=x onerror=\"window.slipped = 2\">'; document.body.append(p); }"
+        )
+        page.wait_for_timeout(300)
+        assert page.evaluate("window.slipped") is None
+        assert [each for each in said if "Content Security Policy" in each], "the look for violations sees one"

@@ -163,3 +163,10 @@ class AcceptanceRefused(ConvertError, ValueError):  # noqa: N818  (an answer, no
     def __init__(self, rule: str, message: str) -> None:
         super().__init__(f"{rule}: {message}")
         self.rule = rule
+
+
+class RejudgedError(ConvertError, ValueError):
+    """A bundle that stored fields speak against. Cure: look at what changed (`edge rejudge --out`), and mend the bundle
+    or the limits."""
+
+    exit_code: ClassVar[int] = 1

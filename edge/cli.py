@@ -14,6 +14,7 @@ COMMANDS = Commands(
         "export": "edge.commands.records.export:export",
         "slides": "edge.commands.records.slides:slides",
         "heat": "edge.commands.records.heat:heat",
+        "rejudge": "edge.commands.records.rejudge:rejudge",
         "prune": "edge.commands.records.prune:prune",
         "setup-camera": "edge.commands.site.setup_camera:setup_camera",
         "bench": "edge.commands.bench:bench",

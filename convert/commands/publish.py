@@ -1,21 +1,25 @@
 """The `convert publish` command: one change to a repository of bundles a call."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from convert.errors import RejudgedError
 from convert.signing.keys import read_passphrase
 from convert.signing.repository import Publication, Published, utc_now
 from convert.signing.repository_keys import SNAPSHOT, TARGETS, TIMESTAMP, RoleKeys, generate_all
+from edge.bundle.policy import MANIFEST
 from edge.bundle.provenance import BY_LAXER_POLICY, ON_SYNTHETIC
 from edge.commands.command_line import Outcome
 from edge.errors import DONE, UsageError
-from edge.system.files import require_writable
+from edge.system.files import read_at_most, require_writable
 from edge.system.option_values import optional_path, whole_number
 
 MOST_DAYS = 3650
+MOST_BYTES = 2**26
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class PublishRequest:
     rotate: Path | None
     expires: int
     json: bool
+    rejudged: Path | None = None
 
     def execute(self) -> Outcome:
         """Code 0. Record: `action`, `root` (path), `versions` and `expires` by role, `releases`."""
@@ -65,6 +70,8 @@ class PublishRequest:
 
     def _changed(self, publication: Publication) -> Published:
         if self.bundle is not None:
+            if self.rejudged is not None:
+                require_passed(self.rejudged, self.bundle)
             return publication.add(self.bundle, self.rollout)
         assert self.release is not None  # one of the actions is given
         return publication.roll_out(*self.release, self.rollout)
@@ -104,6 +111,7 @@ def publish(
     rotate: str = "",
     expires: str = "30",
     passphrase_file: str = "",
+    rejudged: str = "",
     json: bool = False,
 ) -> PublishRequest:
     """Write or change a TUF repository of signed bundles: static files, for any web server, that devices update from.
@@ -124,6 +132,7 @@ def publish(
         rotate: folder with new keys for some of the roles, or all; --keys holds the old ones.
         expires: days until devices refuse the repository unless it is refreshed or changed.
         passphrase_file: file or pipe whose first line decrypts, or with --init encrypts, all keys.
+        rejudged: rejudge.json of `edge rejudge` of this bundle: only one that passed is offered.
         json: print one JSON object.
     """
     actions = {"--init": init, "--bundle": bundle, "--release": release, "--refresh": refresh, "--rotate": rotate}
@@ -134,6 +143,8 @@ def publish(
         raise UsageError("--rollout goes with --bundle or --release")
     if release and not rollout:
         raise UsageError("--release needs --rollout, the percentage of devices it is now for")
+    if rejudged and not bundle:
+        raise UsageError("--rejudged goes with --bundle")
     count = whole_number(roots, "--roots", at_least=1, at_most=9)
     return PublishRequest(
         repository=Path(repo),
@@ -149,7 +160,34 @@ def publish(
         rotate=optional_path(rotate),
         expires=whole_number(expires, "--expires", at_least=1, at_most=MOST_DAYS),
         json=json,
+        rejudged=optional_path(rejudged),
     )
+
+
+def require_passed(rejudged: Path, bundle: Path) -> None:
+    """UsageError unless the record of `edge rejudge` is of this bundle; RejudgedError unless it passed."""
+    digest = hashlib.sha256(read_at_most(bundle / MANIFEST, MOST_BYTES, UsageError)).hexdigest()
+    try:
+        record = msgspec.json.decode(read_at_most(rejudged, MOST_BYTES, UsageError), type=_Rejudged)
+    except msgspec.DecodeError as error:
+        raise UsageError(f"--rejudged {rejudged}: not what `edge rejudge --out` writes: {error}") from error
+    if record.bundle_digest != digest:
+        raise UsageError(f"--rejudged {rejudged}: is of another bundle, {record.bundle} {record.bundle_digest[:16]}")
+    if record.verdict != "pass":
+        why = "; ".join(check.why for check in record.checks if check.verdict != "pass")
+        raise RejudgedError(f"{bundle}: is not offered: {rejudged} says {record.verdict!r}: {why}")
+
+
+class _RejudgedCheck(msgspec.Struct):
+    verdict: str
+    why: str
+
+
+class _Rejudged(msgspec.Struct):
+    bundle: str
+    bundle_digest: str
+    verdict: str
+    checks: list[_RejudgedCheck]
 
 
 def _line(release: dict[str, Any]) -> str:

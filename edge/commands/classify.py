@@ -109,7 +109,7 @@ class ClassifyRequest:
         from edge.bundle.trusted import TrustedKeys
         from edge.commissioning.camera.setups_of_files import CameraSetups
         from edge.inference.images import images_in
-        from edge.serving.judges import Judges, jobs_for
+        from edge.serving.judges import Judges, again, jobs_for
         from edge.serving.serve import RESEARCH_USE, serve
 
         images = list(images_in(self.paths))
@@ -137,7 +137,7 @@ class ClassifyRequest:
             drawn = None if self.heat is None else self.heat / f"{number:04d}-{path.stem}.png"
             return _classified(served, path, drawn)
 
-        answers = Judges(served, jobs).each(enumerate(images, 1), judged)
+        answers = Judges(served, jobs, again).each(enumerate(images, 1), judged)
         of_each = zip(images, answers, strict=True)
         for path, (image, orientation) in tracked(of_each, "images", len(images)) if show_progress else of_each:
             turned += orientation != 1

@@ -7,6 +7,7 @@ __all__ = [
     "isolation",
     "judges",
     "licensing",
+    "rejudging",
     "run_info",
     "selftest",
     "selftest_schedule",

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from edge.inference.classifier import Classifier
 from edge.inference.runtime.arithmetic import EDGETPU
@@ -19,26 +19,26 @@ from edge.serving.serve import Served
 
 MOST_AHEAD = 64  # images that are read, judged or waiting beyond the one that is handed back
 
+Judge = TypeVar("Judge")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Judges:
-    """Threads that judge with the same bundle.
+class Judges(Generic[Judge]):
+    """Threads that judge alike.
 
     Args:
-        served: what the first thread judges with; the others open their own interpreter of the same kind when they are
-            first needed.
-        jobs: threads; 1 judges in the caller's.
+        first: what the first thread judges with. jobs: threads; 1 judges in the caller's.
+        another: makes the same for another thread, when that is first needed: an interpreter serves one thread.
     """
 
-    def __init__(self, served: Served, jobs: int) -> None:
-        self._served, self._jobs = served, jobs
+    def __init__(self, first: Judge, jobs: int, another: Callable[[Judge], Judge]) -> None:
+        self._first, self._jobs, self._another = first, jobs, another
         self._own = threading.local()
-        self._free = [served]  # of the first thread that asks
+        self._free = [first]  # of the first thread that asks
         self._lock = threading.Lock()
 
-    def each(self, items: Iterable[Item], judge: Callable[[Served, Item], Result]) -> Iterator[Result]:
+    def each(self, items: Iterable[Item], judge: Callable[[Judge, Item], Result]) -> Iterator[Result]:
         """What `judge` says of each item, in their order; at most `MOST_AHEAD` are under way.
 
         Raises:
@@ -46,7 +46,7 @@ class Judges:
         """
         if self._jobs == 1:
             for item in items:
-                yield judge(self._served, item)
+                yield judge(self._first, item)
             return
         under_way: deque[Future[Result]] = deque()
         pool = ThreadPoolExecutor(self._jobs, thread_name_prefix="judge")
@@ -60,11 +60,11 @@ class Judges:
         finally:  # a thread inside an interpreter while Python ends would take the process down with it
             pool.shutdown(cancel_futures=True)
 
-    def _judged(self, judge: Callable[[Served, Item], Result], item: Item) -> Result:
-        if not hasattr(self._own, "served"):
+    def _judged(self, judge: Callable[[Judge, Item], Result], item: Item) -> Result:
+        if not hasattr(self._own, "judge"):
             with self._lock:  # runtimes are loaded one at a time
-                self._own.served = self._free.pop() if self._free else again(self._served)
-        return judge(self._own.served, item)
+                self._own.judge = self._free.pop() if self._free else self._another(self._first)
+        return judge(self._own.judge, item)
 
 
 def again(served: Served) -> Served:

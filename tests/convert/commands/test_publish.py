@@ -1,5 +1,6 @@
 """`convert publish`: a repository that devices can trust, changed by whoever holds the keys and by nobody else."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -212,6 +213,30 @@ def test_bundles_that_are_not_published(publisher: Publisher, world: World, tmp_
     for version in (1, 2):
         code, _, err = publisher.publish("--bundle", world.offer(version))
         assert code == 2 and "version 2 is offered already" in err
+
+
+def test_a_bundle_that_stored_fields_speak_against_is_not_offered(
+    publisher: Publisher, world: World, tmp_path: Path
+) -> None:
+    bundle, file = world.offer(1), tmp_path / "rejudge.json"
+    digest = hashlib.sha256((bundle / "manifest.json").read_bytes()).hexdigest()
+    passed = {"bundle": NAME, "bundle_digest": digest, "verdict": "pass", "checks": []}
+    lost = {"name": "answers lost", "verdict": "fail", "why": "answers lost: 9 of 10"}
+    for code, record, says in (
+        (1, {**passed, "verdict": "fail", "checks": [lost]}, "answers lost: 9 of 10"),
+        (1, {**passed, "verdict": "inconclusive"}, "says 'inconclusive'"),
+        (2, {**passed, "bundle_digest": "0" * 64}, "is of another bundle"),
+        (2, {"verdict": "pass"}, "not what `edge rejudge --out` writes"),
+    ):
+        file.write_text(json.dumps(record))
+        done = publisher.publish("--bundle", bundle, "--rejudged", file)
+        assert done[0] == code and says in done[2]
+        assert publisher.seen_by(tmp_path / "cache") == []
+    assert publisher.publish("--bundle", bundle, "--rejudged", tmp_path / "nothing.json")[0] == 2
+    assert publisher.publish("--refresh", "--rejudged", file)[0] == 2
+    file.write_text(json.dumps(passed))
+    publisher.record("--bundle", bundle, "--rejudged", file)
+    assert len(publisher.seen_by(tmp_path / "cache")) == 1
 
 
 def test_encrypted_keys(tmp_path: Path, world: World, capsys: pytest.CaptureFixture[str]) -> None:

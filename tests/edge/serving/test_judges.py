@@ -23,7 +23,7 @@ def test_answers_come_in_the_order_of_the_items(served: Served) -> None:
         sleep(0.02 if item % 4 == 0 else 0)
         return item
 
-    assert list(Judges(served, 3).each(range(40), slow_first)) == list(range(40))
+    assert list(Judges(served, 3, again).each(range(40), slow_first)) == list(range(40))
 
 
 def test_each_thread_has_an_interpreter_of_its_own(served: Served) -> None:
@@ -33,8 +33,8 @@ def test_each_thread_has_an_interpreter_of_its_own(served: Served) -> None:
         meet.wait()
         return id(judge.classifier.interpreter)
 
-    assert len(set(Judges(served, 3).each(range(3), who))) == 3
-    assert set(Judges(served, 1).each(range(3), lambda judge, _: id(judge))) == {id(served)}
+    assert len(set(Judges(served, 3, again).each(range(3), who))) == 3
+    assert set(Judges(served, 1, again).each(range(3), lambda judge, _: id(judge))) == {id(served)}
 
 
 def test_no_more_than_a_window_of_items_is_taken(served: Served) -> None:
@@ -45,7 +45,7 @@ def test_no_more_than_a_window_of_items_is_taken(served: Served) -> None:
             taken.append(number)
             yield number
 
-    answers = Judges(served, 2).each(items(), lambda _, item: item)
+    answers = Judges(served, 2, again).each(items(), lambda _, item: item)
     assert [next(answers) for _ in range(5)] == [0, 1, 2, 3, 4]
     assert len(taken) <= MOST_AHEAD + 5
     answers.close()
@@ -57,7 +57,7 @@ def test_an_error_comes_where_its_item_would_and_ends_the_rest(served: Served) -
             raise ImageFileError("damaged")
         return item
 
-    answers = Judges(served, 2).each(range(1000), judged)
+    answers = Judges(served, 2, again).each(range(1000), judged)
     assert [next(answers) for _ in range(7)] == list(range(7))
     with pytest.raises(ImageFileError, match="damaged"):
         next(answers)

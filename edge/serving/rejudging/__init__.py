@@ -1,0 +1,3 @@
+"""Rejudging: stored fields under another bundle, what of their answers changes, and whether that is allowed."""
+
+__all__ = ["comparison", "job", "limits"]

@@ -12,8 +12,8 @@ from tests.faults.fixtures import faults, shim, stick, stick_program
 from tests.gates import open_gates
 from tests.paths import SHARED
 from tests.project.command_log import pytest_configure
+from tests.project.turns import pytest_runtest_protocol
 from tests.tiny_bundle import TinyModels, certified, converted
-from tests.turns import pytest_runtest_protocol
 
 if TYPE_CHECKING:
     from tests.small_world import World

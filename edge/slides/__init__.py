@@ -1,3 +1,3 @@
 """Slides: how one is opened, its fields counted once, its finding made, and what an expert corrects."""
 
-__all__ = ["audit", "finding", "names", "rules", "seen", "settings", "suspicion", "tally"]
+__all__ = ["audit", "finding", "interval", "names", "rules", "seen", "settings", "suspicion", "tally"]

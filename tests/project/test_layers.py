@@ -77,21 +77,21 @@ BEYOND = {
     "edge/page/control_report/figure.py": {"matplotlib"},
     "edge/diagnostics/benchmark/timing.py": {"mediapipe"},
 }
-# The extra `page`: nothing else of the device may import it, and these two rooms of the page serve reports as well.
+# The extra `page`: nothing else of the device may import it, and these rooms of the page serve reports as well.
 WEB = {
+    "argon2",
+    "cryptography",
     "fastapi",
     "h11",
     "jinja2",
     "markupsafe",
     "pydantic",
+    "segno",
     "starlette",
     "uvicorn",
     "websockets",
-    "argon2",
-    "segno",
-    "cryptography",
 }
-REPORTS = ("edge/page/html/", "edge/page/control_report/")
+REPORTS = ("edge/page/html/", "edge/page/control_report/", "edge/page/rejudge_report/")
 
 
 def beyond(name: str) -> set[str]:

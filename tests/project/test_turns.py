@@ -24,7 +24,7 @@ def test_shared(n, note):
     "conftest.py": """
 import os
 import pytest
-from tests.turns import pytest_runtest_protocol
+from tests.project.turns import pytest_runtest_protocol
 @pytest.fixture
 def note(pytestconfig):
     def write(text):
@@ -75,4 +75,4 @@ def test_nothing_runs_beside_a_test_that_runs_alone(tmp_path: Path) -> None:
 
 def test_without_turns_they_would_meet(tmp_path: Path) -> None:
     """Negative control."""
-    assert not undisturbed(told(tmp_path, "from tests.turns import pytest_runtest_protocol", ""))
+    assert not undisturbed(told(tmp_path, "from tests.project.turns import pytest_runtest_protocol", ""))

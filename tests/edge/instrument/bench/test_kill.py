@@ -102,8 +102,8 @@ class Given:
         assert all(each["id"] + 1 in judged for each in asked if not each.get("refused"))
 
 
-def killed(folder: Path, given: Given, seed: int, mode: str) -> None:
-    """One life of the instrument, killed in that mode."""
+def killed(folder: Path, given: Given, seed: int, mode: str, *, in_order: bool = False) -> None:
+    """One life of the instrument, killed in that mode, or ended by SIGTERM."""
     choice, slide = random.Random(seed), f"S-{seed}"
     with started(folder, seed) as (running, client):
         if client.state.mode != "none":
@@ -123,16 +123,23 @@ def killed(folder: Path, given: Given, seed: int, mode: str) -> None:
             given.commands[id] = unanswered, arguments
             client.send(Command(id=id, name=unanswered, by="anna", arguments=arguments))  # type: ignore[arg-type]
             time.sleep(choice.uniform(0, 0.1))
-        running.kill()
-        running.wait()
+        if in_order:
+            running.terminate()
+            assert running.wait(20) == 0
+        else:
+            running.kill()
+            running.wait()
         given.hear(client)
         client.close()
     given.check(folder)
+    if in_order:
+        assert verify(folder / "record").not_ended == 0
 
 
 def test_killed_in_each_mode(tmp_path: Path) -> None:
     given = Given()
-    for seed, mode in enumerate(("open", "paused", "closing")):
+    killed(tmp_path, given, 1, "open", in_order=True)  # its slide stays open, and is taken up
+    for seed, mode in enumerate(("open", "paused"), 2):
         killed(tmp_path, given, seed, mode)
     assert given.told
 

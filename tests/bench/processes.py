@@ -23,7 +23,7 @@ BUNDLE = ROOT / "models" / "bundles" / "custom_cnn-int8"  # the smaller one that
 CAMERA = "sim:Early?motion=0&focus_drift=0&empty=0&fps=20"  # Early is drawn in half the time of the others
 SIZE = (320, 240)
 USER, PASSWORD = "reader-1", "only drawn fields are shown here"
-STARTS_S = 60.0  # that a process may take to start on a busy machine
+STARTS_S = 180.0  # that a process may take to start on a busy machine
 _LOOK_S = 0.05
 
 
@@ -34,11 +34,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def eventually(true: Callable[[], object], what: str, within_s: float = STARTS_S) -> None:
-    """Wait until `true()` is; AssertionError with `what` where it does not become so in time."""
+def eventually(true: Callable[[], object], what: str | Callable[[], str], within_s: float = STARTS_S) -> None:
+    """Wait until `true()` is; AssertionError with `what` (asked then) where it does not become so in time."""
     deadline = time.monotonic() + within_s
     while not true():
-        assert time.monotonic() < deadline, f"not within {within_s:g} s: {what}"
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within_s:g} s: {what if isinstance(what, str) else what()}")
         time.sleep(_LOOK_S)
 
 
@@ -48,6 +49,7 @@ class Bench:
 
     Attributes:
         folder: of profile, record, socket and logs. camera: URI. size: of frames. more: further lines of the profile.
+        record: folder of it; in `folder` where none is named.
         known: `USER` has an account.
     """
 
@@ -55,6 +57,7 @@ class Bench:
     camera: str = CAMERA
     size: tuple[int, int] = SIZE
     more: str = ""
+    record: Path = Path()
     known: bool = False
     port: int = field(default_factory=free_port)
     instrument: subprocess.Popen[bytes] | None = None
@@ -62,6 +65,13 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        if self.record == Path():
+            self.record = self.folder / "record"
+        self.set_camera(self.camera)
+
+    def set_camera(self, uri: str) -> None:
+        """Write the profile, with another camera for the next start."""
+        self.camera = uri
         width, height = self.size
         self.profile.write_text(
             f'[model]\nbundle = "{BUNDLE}"\n'
@@ -75,10 +85,6 @@ class Bench:
     @property
     def profile(self) -> Path:
         return self.folder / "edge.toml"
-
-    @property
-    def record(self) -> Path:
-        return self.folder / "record"
 
     @property
     def socket(self) -> Path:
@@ -122,10 +128,10 @@ class Bench:
         return asked
 
     def wait_for_instrument(self) -> None:
-        eventually(lambda: self._answers("instrument"), f"the instrument's socket\n{self.log('instrument')}")
+        eventually(lambda: self._answers("instrument"), lambda: self._last_words("instrument"))
 
     def wait_for_page(self) -> None:
-        eventually(lambda: self._answers("page"), f"the page\n{self.log('page')}")
+        eventually(lambda: self._answers("page"), lambda: self._last_words("page"))
 
     def kill(self, which: str) -> None:
         """SIGKILL: it has no chance to tidy up."""
@@ -171,7 +177,12 @@ class Bench:
                 stdout=log,
                 stderr=log,
                 cwd=ROOT,
-                env={**os.environ, "XDG_STATE_HOME": str(self.folder / "state"), "PYTHONUNBUFFERED": "1"},
+                env={
+                    **os.environ,
+                    "XDG_STATE_HOME": str(self.folder / "state"),
+                    "PYTHONUNBUFFERED": "1",
+                    "PYTHONFAULTHANDLER": "1",
+                },
             )
 
     def _end(self, which: str, how: signal.Signals) -> int:
@@ -180,6 +191,11 @@ class Bench:
         code = process.wait(STARTS_S)
         setattr(self, which, None)
         return code
+
+    def _last_words(self, which: str) -> str:
+        """Its log, with where each of its threads is."""
+        self._end(which, signal.SIGABRT)
+        return f"{which} answers\n{self.log(which)[-8000:]}"
 
     def _running(self, which: str) -> subprocess.Popen[bytes]:
         process: subprocess.Popen[bytes] | None = getattr(self, which)

@@ -1,3 +1,3 @@
-"""Studies of the page: what a login costs."""
+"""Studies of the page: what logins, viewers and a large record cost, and what page and instrument bear."""
 
 __all__: list[str] = []

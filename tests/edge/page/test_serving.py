@@ -171,3 +171,10 @@ def test_the_page_survives_kills_and_owns_no_result(small_record: Path, tmp_path
         assert code == 0 and any("STOPPING=1" in each for each in rest)
         assert found[0] == found[1] and json.dumps(found[0]).count("S-0000") == 7
         assert [each.slide for each in instrument.bench.slides] == ["S-1"]  # asked for twice, and done once
+
+
+def test_an_answer_s_body_does_not_wait_for_its_head_to_be_acknowledged() -> None:
+    with listen("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()):
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0

@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.utils import get_openapi
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 
 from edge.page.api.parameters import Looker
@@ -15,7 +16,7 @@ router = APIRouter(include_in_schema=False)
 @router.get("/openapi.json")
 async def get_description(request: Request, _: Looker) -> JSONResponse:
     """OpenAPI 3.1 of the API."""
-    return JSONResponse(request.app.openapi())
+    return JSONResponse(await run_in_threadpool(request.app.openapi))  # made at the first request: that takes a while
 
 
 def describe(app: FastAPI) -> None:

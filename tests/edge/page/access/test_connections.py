@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from playwright.sync_api import expect
 
 from tests.bench.browser import browsing
 from tests.edge.page.access.site import API, PASSWORD
@@ -254,7 +255,7 @@ def test_a_browser_logs_in_over_tls_and_no_page_breaks_the_policy(served: Served
         page.on("console", lambda message: said.append(message.text))
         page.goto(f"{base}/slides?q=S")
         assert page.url == f"{base}/login?next=%2Fslides%3Fq%3DS"
-        page.wait_for_function("document.querySelector('[data-testid=fingerprint]').textContent.length === 95")
+        expect(page.get_by_test_id("fingerprint")).to_have_text(re.compile("^([0-9A-F]{2}:){31}[0-9A-F]{2}$"))
         if context.request.get(f"{base}{API}/session").json()["first"]:
             page.get_by_test_id("first-secret").fill(served.secret)
             page.get_by_test_id("first-name").fill("anna")

@@ -7,15 +7,17 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from edge.errors import InstrumentUnavailable, ProtocolError
 from edge.instrument.socket import workers
 from edge.instrument.socket.client import InstrumentLink
-from edge.instrument.socket.messages import Preview, SlideAct, State, Verdict
+from edge.instrument.socket.messages import Hello, Preview, SlideAct, State, Verdict, Watching
+from edge.instrument.socket.protocol import encode
 from edge.instrument.socket.subscription import MOST_WAITING, Gap, Link, Received, Subscription, received
 from tests.edge.instrument.socket.fake import FakeInstrument
-from tests.edge.instrument.socket.samples import ID
+from tests.edge.instrument.socket.samples import ID, SAMPLES
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
@@ -247,5 +249,54 @@ def test_a_closed_link_ends_readers_and_commands(tmp_path: Path) -> None:
         with pytest.raises(InstrumentUnavailable, match="closed"):
             await given
         assert [type(each.message) async for each in reader] == [Link]
+
+    run(work())
+
+
+def test_a_preview_that_is_cut_is_thrown_away_and_the_next_is_whole(tmp_path: Path) -> None:
+    """An instrument that is killed while it sends one."""
+    hello, state, watching = (encode(SAMPLES[kind]) for kind in (Hello, State, Watching))
+    preview = msgspec.structs.replace(SAMPLES[Preview], bytes=1000)
+    greeted: list[int] = []
+
+    async def serve(reads: asyncio.StreamReader, writes: asyncio.StreamWriter) -> None:
+        greeted.append(1)
+        writes.write(hello + state)
+        await reads.readline()  # watch
+        writes.write(watching + state)
+        await reads.readline()  # ready
+        payload = b"x" * 1000
+        writes.write(encode(preview) + (payload if len(greeted) > 1 else payload[:400]))
+        await writes.drain()
+        if len(greeted) == 1:
+            writes.close()
+
+    async def work() -> None:
+        async with await asyncio.start_unix_server(serve, tmp_path / "s"), InstrumentLink(tmp_path / "s") as link:
+            reader = link.subscribe()
+            reader.ready()
+            async for each in reader:
+                if isinstance(each.message, Preview):
+                    assert each.payload == b"x" * 1000
+                    break
+            assert len(greeted) == 2
+
+    run(work())
+
+
+def test_an_instrument_of_another_version_is_not_talked_to(tmp_path: Path) -> None:
+    async def serve(reads: asyncio.StreamReader, writes: asyncio.StreamWriter) -> None:
+        writes.write(b'{"kind":"hello","version":2}\n')
+        await reads.read()
+        writes.close()
+
+    async def work() -> None:
+        async with await asyncio.start_unix_server(serve, tmp_path / "s"), InstrumentLink(tmp_path / "s") as link:
+            reader = link.subscribe()
+            async for each in reader:
+                if isinstance(each.message, Link) and "version" in each.message.why:
+                    assert each.message.why == "version must be 1; got 2"
+                    break
+            assert not link.connected
 
     run(work())

@@ -47,7 +47,12 @@ def told() -> dict[str, Any]:
         "controls": {"demanded": True, "problem": "", "slides": [_control_slide()]},
         "trends": _trends(),
         "device": DEVICE,
-        "labels": {"labels": LABELS, "benign": ["Benign"], "simulated": True},
+        "labels": {
+            "labels": LABELS,
+            "benign": ["Benign"],
+            "simulated": True,
+            "bundle": {"name": "tiny-int8", "acceptance": "lab-3: passed"},
+        },
         "users": {"items": USERS, "next": None},
         "tokens": {"items": TOKENS, "next": None},
         "audit": {"items": AUDIT, "next": None},

@@ -267,6 +267,7 @@ def test_the_states_that_a_technician_must_see(opened: Opened, stand_in: StandIn
     assert "stop" in (first.get_attribute("class") or "")  # the gravest first
     expect(page.get_by_test_id("simulated")).to_be_visible()
     expect(page.get_by_test_id("notice")).to_contain_text("Research use only")
+    expect(page.get_by_test_id("licence")).to_have_text("tiny-int8 · not accepted at any site")
     stand_in.state |= {"camera": "ok", "record": "ok", "withheld": "lab-3: acceptance expired: lamp_changed"}
     expect(notices).to_contain_text("The acceptance has expired")
     expect(notices).not_to_contain_text("disk is full")

@@ -151,6 +151,7 @@ def test_controls_and_trends_are_drawn_and_said(opened: Opened, stand_in: StandI
     assert chart.locator("svg .mark-out").count() == 2 and chart.locator("svg .mark-baseline").count() == 20
     assert "30 controls, 2 rejected" in (chart.locator("svg").get_attribute("aria-label") or "")
     expect(page.get_by_test_id("trend-brightness")).to_contain_text("limit is reached in 4.3 days")
+    expect(page.get_by_test_id("licence")).to_have_text("tiny-int8 · lab-3: passed")
     expect(page.get_by_test_id("demanded")).to_contain_text("No field is answered without a control")
     expect(page.get_by_test_id("simulated")).to_be_visible()
 

@@ -17,6 +17,11 @@ export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+// A text of the device's in which `commands` stand between back quotes.
+export function coded(text) {
+  return text.split("`").map((part, place) => (place % 2 ? make("code", {}, part) : part));
+}
+
 export function show(element, visible) {
   element.hidden = !visible;
 }

@@ -1,7 +1,8 @@
 // The frame of every page: theme, language switch, help. `start` runs a page's own part between them.
 
 import { get } from "./api.js";
-import { byId, say, show } from "./dom.js";
+import { sayLicence } from "../view/licence.js";
+import { byId, say } from "./dom.js";
 import { begin, sayProblem } from "./session.js";
 import { load, t } from "./texts.js";
 
@@ -14,7 +15,7 @@ export async function start(page, { login = true } = {}) {
   for (const link of document.querySelectorAll("[data-keep-query]")) keepQuery(link);
   try {
     const session = login ? await begin() : null;
-    if (session && !byId("picture")) sayOfCamera();
+    if (session && !byId("picture")) sayOfInstrument();
     await page(session);
     document.documentElement.dataset.begun = "";
   } catch (error) {
@@ -37,10 +38,10 @@ export function showError(text) {
   line.hidden = !text;
 }
 
-// Whether the camera is a simulated one, on pages that are not told over the socket.
-async function sayOfCamera() {
-  const found = await get("/labels").catch(() => null); // without an instrument there is no camera
-  if (found?.simulated) show(byId("simulated"), true);
+// Which model judges and whether its camera is a simulated one, on pages that are not told over the socket.
+async function sayOfInstrument() {
+  const found = await get("/labels").catch(() => null); // without an instrument there is none
+  if (found) sayLicence(found);
 }
 
 function themeSwitch() {

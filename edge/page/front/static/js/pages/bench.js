@@ -11,12 +11,13 @@ import { Picture } from "../bench/picture.js";
 import { Presence } from "../bench/presence.js";
 import { SlidePanel } from "../bench/slide_panel.js";
 import { VerdictPanel } from "../bench/verdict.js";
-import { byId, make, say, show } from "../lib/dom.js";
+import { byId, make, say } from "../lib/dom.js";
 import { number } from "../lib/format.js";
 import { start } from "../lib/frame.js";
 import { help } from "../lib/help.js";
 import { may, stillIn } from "../lib/session.js";
 import { t } from "../lib/texts.js";
+import { sayLicence } from "../view/licence.js";
 
 const SHOWN_FIRST = 60; // entries of the record, when the page is opened
 
@@ -42,7 +43,7 @@ function bench() {
       about.benign = message.benign ?? [];
       meters.setLimits(message.gates);
       panel.labels = about.labels;
-      show(byId("simulated"), Boolean(message.simulated));
+      sayLicence(message);
       byId("reference-labels")?.replaceChildren(...about.labels.map((label) => make("option", { value: label })));
       refresh();
     },

@@ -1,7 +1,7 @@
 // The device: what is missing and what to do, self-test, bundle, temperature, disk, clock, and the certificate.
 
 import { get } from "../lib/api.js";
-import { byId, make, say, show } from "../lib/dom.js";
+import { byId, coded, make, say, show } from "../lib/dom.js";
 import { dayTime, gibibytes, number } from "../lib/format.js";
 import { showError, start } from "../lib/frame.js";
 import { help } from "../lib/help.js";
@@ -64,8 +64,8 @@ function probe({ name, state, found, cure }) {
     "div",
     { class: "probe", "data-state": state },
     make("h3", {}, make("span", { lang: "en" }, name), make("span", { class: "state" }, `${SIGNS[state]} ${t(`probe.${state}`)}`)),
-    make("p", { lang: "en" }, found),
-    cure ? make("p", {}, make("strong", {}, t("device.cure")), " ", make("span", { lang: "en" }, cure)) : null,
+    make("p", { lang: "en" }, coded(found)),
+    cure ? make("p", {}, make("strong", {}, t("device.cure")), " ", make("span", { lang: "en" }, coded(cure))) : null,
   );
 }
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from edge.instrument.bench.done import done_before, result_of
-from edge.instrument.bench.exposure import ExposureLock
+from edge.instrument.bench.exposure import AS_IT_WAS, ExposureLock
 from edge.instrument.bench.modes import Refused, act_of
 from edge.instrument.bench.references import References
 from edge.instrument.bench.selector import Ask, FieldSelector
@@ -121,7 +121,8 @@ class Commands:
         except Refused as refused:
             self._refused(command, refused.detail)
         result = self._recorded(command)
-        self._session.event("exposure_locked" if given.locked else "exposure_automatic", detail)
+        if detail != AS_IT_WAS:
+            self._session.event("exposure_locked" if given.locked else "exposure_automatic", detail)
         return result
 
     def _reference(self, command: Command, given: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from edge.cameras.supervised import SupervisedCamera
 from edge.errors import CameraError
 from edge.instrument.bench.modes import Refused
 
+AS_IT_WAS = "as it was"
 _WITHIN_S = 15.0  # picamera2 settles for up to 10 s
 _WHITE_STAYS = (1.0, 1.0)  # of a camera without gains of red and blue: its white balance is locked where it stands
 
@@ -40,7 +41,7 @@ class ExposureLock:
             Refused: this camera cannot, or not now.
         """
         if locked == self.locked:
-            return "as it was"
+            return AS_IT_WAS
         if self._always:
             raise Refused("unavailable", f"{self._always} locks the exposure of {self._camera.uri}")
         if not self._camera.live:

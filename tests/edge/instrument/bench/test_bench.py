@@ -15,13 +15,16 @@ from edge.errors import StoreFull, UsageError
 from edge.inference.licence import Licence
 from edge.instrument.bench import slide as slide_module
 from edge.instrument.bench.modes import AT_START
+from edge.instrument.bench.telling import meters
+from edge.instrument.socket.blocking import BlockingClient
+from edge.instrument.socket.messages import Meters
 from edge.record.audit import verify
 from edge.record.formatting import stored_line
 from edge.record.slide_entries import CommandBody
 from edge.record.slide_queries import acts, command, newest_act
 from edge.record.store import Store
 from edge.slides.tally import Tally
-from tests.edge.instrument.bench.parts import SETTINGS, StageCamera, bench, verdicts
+from tests.edge.instrument.bench.parts import SETTINGS, SIZE, StageCamera, bench, drawn, verdicts
 
 BY_HAND = replace(SETTINGS, bench=replace(SETTINGS.bench, automatic=False))
 
@@ -429,3 +432,34 @@ def test_the_socket_is_the_profile_s_or_the_option_s(tmp_path: Path) -> None:
     assert run(config=str(profile), socket="/run/b", slide="S-1").socket == Path("/run/b")
     profile.write_text("")
     assert (run(config=str(profile)).socket, run(config=str(profile)).slide) == (None, "unnamed")
+
+
+def test_frames_are_measured_and_shown_only_while_somebody_watches(tmp_path: Path, monkeypatch: Any) -> None:
+    measured: list[int] = []
+
+    def counted(look: Any, seen: Any, gates: Any) -> Meters:
+        measured.append(look.sequence)
+        return meters(look, seen, gates)
+
+    monkeypatch.setattr("edge.instrument.bench.desk.meters", counted)
+    with bench(tmp_path, BY_HAND) as running:
+        running.frames(30)
+        assert measured == []
+        with BlockingClient(tmp_path / "socket") as client:
+            assert client.hello.labels == running.session.served.bundle.contract.labels
+            assert client.hello.gates["out_of_focus"].highest and client.hello.gates["under_exposed"].lowest
+            client.watch(events=True, previews=True)
+            client.ready()
+            told: dict[str, Any] = {}
+            running.done("open", slide="S-1")
+            judged = running.done("judge")
+            while not {"Meters", "Preview", "SlideAct", "Verdict"} <= set(told):
+                message, _ = client.receive()
+                told[type(message).__name__] = message
+            assert told["Verdict"].id == judged["entry"] <= running.session.store.head().id
+            assert told["Preview"].size == SIZE and told["SlideAct"].act == "opened"
+            assert told["Meters"].brightness == pytest.approx(drawn(0).mean(), abs=3) and told["Meters"].sharpness > 0.3
+        running.until(lambda: not running.desk._server.watched)
+        before = len(measured)
+        running.frames(30)
+        assert 0 < before == len(measured)

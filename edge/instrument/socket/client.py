@@ -201,6 +201,14 @@ class InstrumentLink:
                 why, wait = str(error), _OTHER_VERSION_S
             except TimeoutError:
                 why = f"no sign of life for {self._patience_s:g} s"
+            except (
+                ValueError,
+                LookupError,
+                TypeError,
+                AttributeError,
+            ) as error:  # a fault of ours must not end the link
+                _log.exception("the link to the instrument failed")
+                why = f"a fault of the link: {error}"
             except OSError as error:
                 why = f"no instrument on {self.path}: {error.strerror or error}"
             if self.connected and wait < _OTHER_VERSION_S:

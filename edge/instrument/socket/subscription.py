@@ -11,6 +11,7 @@ from edge.instrument.socket.messages import (
     Count,
     Event,
     FromInstrument,
+    Hello,
     Message,
     Meters,
     Preview,
@@ -86,7 +87,7 @@ class Subscription:
             if not self.credit:
                 return
             self.credit = False
-        if isinstance(message, State | Meters | Preview | Link):
+        if isinstance(message, State | Meters | Preview | Link | Hello):
             self._remove(type(message))
         elif len(self._waiting) >= MOST_WAITING:
             self._leave_out()
@@ -128,14 +129,14 @@ class Subscription:
 
     def _leave_out(self) -> None:
         """One gap for all that waits and is in the record."""
-        gone = [each.message for each in self._waiting if isinstance(each.message, _RECORDED | Gap)]
         kept = [each for each in self._waiting if not isinstance(each.message, _RECORDED | Gap)]
-        first = gone[0]
-        after = first.after if isinstance(first, Gap) else (first.id or 1) - 1
-        until = max(self._given, *(each.until for each in gone if isinstance(each, Gap)), 0)
+        gaps = [each.message for each in self._waiting if isinstance(each.message, Gap)]
+        ids = [each.message.id for each in self._waiting if isinstance(each.message, _RECORDED) and each.message.id]
+        after = min([*(gap.after for gap in gaps), *(number - 1 for number in ids)], default=self._given)
+        until = max([*(gap.until for gap in gaps), *ids], default=self._given)
         self._waiting.clear()
         self._waiting.append(received(Gap(after=after, until=until)))
-        self._waiting.extend(kept[-MOST_WAITING // 2 :])
+        self._waiting.extend(kept)
 
 
 def received(message: Link | Gap) -> Received:

@@ -13,7 +13,7 @@ import pytest
 from edge.errors import InstrumentUnavailable, ProtocolError
 from edge.instrument.socket import workers
 from edge.instrument.socket.client import InstrumentLink
-from edge.instrument.socket.messages import Hello, Preview, SlideAct, State, Verdict, Watching
+from edge.instrument.socket.messages import Event, Hello, Preview, SlideAct, State, Verdict, Watching
 from edge.instrument.socket.protocol import encode
 from edge.instrument.socket.subscription import MOST_WAITING, Gap, Link, Received, Subscription, received
 from tests.edge.instrument.socket.fake import FakeInstrument
@@ -234,6 +234,24 @@ def test_a_slow_reader_is_told_of_a_gap_and_keeps_the_newest_state() -> None:
         assert told | covered >= set(range(1, 3 * MOST_WAITING))
         assert told
         assert [each.since for each in got if isinstance(each, Link)] == [2]
+
+    run(work())
+
+
+def test_events_beside_the_record_make_no_gap_in_it() -> None:
+    """Their id is null: a gap that began at 0 would have everything fetched again."""
+
+    async def work() -> None:
+        reader = Subscription(lambda _: None, lambda: None)
+        reader.put(verdict(41))
+        await anext(reader)
+        event = msgspec.structs.replace(SAMPLES[Event], id=None)
+        for _ in range(MOST_WAITING):
+            reader.put(Received(event, "", b""))
+        reader.put(verdict(42))
+        gap = (await anext(reader)).message
+        assert gap == Gap(after=41, until=41)
+        assert (await anext(reader)).message == verdict(42).message
 
     run(work())
 

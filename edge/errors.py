@@ -300,6 +300,14 @@ class PageFolderError(EdgeError, RuntimeError):
     concerns: ClassVar[str] = "system"
 
 
+class NobodyCanLogIn(EdgeError, RuntimeError):  # noqa: N818  (the state of a machine, not a mistake)
+    """The page would be reached by others, and has no account. Cure: `edge page --first-secret`; a unit that is started
+    again by itself then serves."""
+
+    exit_code: ClassVar[int] = 4
+    concerns: ClassVar[str] = "system"
+
+
 class CertificateError(EdgeError, ValueError):
     """The certificate or key of the page cannot be used: not PEM, not a pair, expired. Cure: correct [page] of the
     profile, or leave both out for a generated one."""

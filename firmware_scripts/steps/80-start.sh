@@ -3,6 +3,8 @@
 
 start_check() { :; }
 
+export FIRST_SECRET=""
+
 start_do() {
   if ! systemd_runs; then
     say "  no systemd runs in ${ROOT:-/}: the service is enabled and starts with the machine"
@@ -11,6 +13,7 @@ start_do() {
   fi
   if [ "$CHANGES" -gt 0 ]; then
     act "let systemd and udev read what is new" read_anew
+    [ "$START" = no ] || issue_first_secret
     [ "$START" = no ] || act "restart the service" systemctl restart leukoscope.target leukoscope.service
   elif [ "$START" = yes ] && ! systemctl --quiet is-active leukoscope.service; then
     act "start the service" systemctl start leukoscope.target leukoscope.service
@@ -20,6 +23,21 @@ start_do() {
   systemctl --quiet is-active leukoscope.service ||
     fail "step start: leukoscope.service does not come up; look: systemctl status leukoscope; journalctl -u leukoscope -n 30"
   [ "$PAGE" = no ] || ! grep -q '^\[page\]' "$ROOT$CONFIG/edge.toml" || await_page
+}
+
+# A page that others reach does not start before somebody can log in. Issued once: with accounts there it would be refused.
+issue_first_secret() {
+  [ "$PAGE" = yes ] && [ ! -e "$DATA/page/access.sqlite" ] && grep -q '^\[page\]' "$CONFIG/edge.toml" || return 0
+  DOING="issue the first login of the page"
+  CHANGES=$((CHANGES + 1))
+  say "  $DOING"
+  [ "$DRY_RUN" = no ] || return 0
+  FIRST_SECRET=$(as_page "$PREFIX/venv/bin/edge" page --first-secret)
+}
+
+as_page() {
+  setpriv --reuid "$PAGE_ACCOUNT" --regid "$PAGE_ACCOUNT" --init-groups --no-new-privs \
+    env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME="$PAGE_DATA" LANG=C.UTF-8 TERM="${TERM:-}" PYTHONNOUSERSITE=1 "$@"
 }
 
 await_page() {

@@ -15,10 +15,10 @@ address_do() {
   fi
   [ -z "$ROOT" ] || { say "  this is no running machine: edge page --address shows it there"; return 0; }
   as_page "$PREFIX/venv/bin/edge" page --address
-  say "  the first login is given once: sudo -u $PAGE_ACCOUNT edge page --first-secret"
-}
-
-as_page() {
-  setpriv --reuid "$PAGE_ACCOUNT" --regid "$PAGE_ACCOUNT" --init-groups --no-new-privs \
-    env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME="$PAGE_DATA" LANG=C.UTF-8 TERM="${TERM:-}" PYTHONNOUSERSITE=1 "$@"
+  if [ -n "$FIRST_SECRET" ]; then
+    say "The first login of the page:"
+    say "$FIRST_SECRET"
+  else
+    say "  a first login is given by: sudo -u $PAGE_ACCOUNT edge page --first-secret"
+  fi
 }

@@ -162,7 +162,8 @@ def test_the_page_has_neither_cameras_nor_keys_nor_a_way_to_write_the_record() -
 
 def test_the_instrument_offers_its_socket_and_gets_no_network() -> None:
     dropin = section(SCRIPTS / "page/instrument-socket.conf", "Service")
-    assert set(dropin) == {"RuntimeDirectory", "RuntimeDirectoryMode", "SupplementaryGroups"}
+    assert set(dropin) == {"RuntimeDirectory", "RuntimeDirectoryMode", "SupplementaryGroups", "SystemCallFilter"}
+    assert dropin["SystemCallFilter"] == ["@chown"]  # or the socket could not be given to its group
     assert dropin["RuntimeDirectoryMode"] == ["0750"]
     instrument = section(SCRIPTS / "systemd/leukoscope.service", "Service")
     assert instrument["RestrictAddressFamilies"] == ["AF_UNIX AF_NETLINK"]

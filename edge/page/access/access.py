@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from starlette.concurrency import run_in_threadpool
 
-from edge.errors import PageFolderError, UsageError
+from edge.errors import NobodyCanLogIn, PageFolderError, UsageError
 from edge.page.access.accounts.audit_log import AuditLog
 from edge.page.access.accounts.database import Database, hashed
 from edge.page.access.accounts.devices import Devices
@@ -249,11 +249,11 @@ class Access:
         return issued
 
     def require_ready(self) -> None:
-        """UsageError where others could reach a page on which nobody can log in yet."""
+        """NobodyCanLogIn where others could reach a page on which nobody can log in yet."""
         if not self.demo and not self.settings.loopback and not self.users.administered():
             if self.once.pending():
                 return
-            raise UsageError(
+            raise NobodyCanLogIn(
                 f"page.host {self.settings.host} is reached by others, and nobody can log in yet: run "
                 "`edge page --first-secret` first"
             )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.errors import PageFolderError, UsageError
+from edge.errors import NobodyCanLogIn, PageFolderError, UsageError
 from edge.page.access.access import Access
 from edge.page.access.accounts.audit_log import FAILURES_A_MINUTE, FILES, AuditLog
 from edge.page.access.accounts.database import FILE, Database
@@ -221,12 +221,12 @@ def test_a_flood_of_failures_displaces_nothing(tmp_path: Path) -> None:
 
 def test_a_page_that_others_reach_needs_somebody_who_can_log_in(tmp_path: Path) -> None:
     site = Site(tmp_path / "page", {"host": "0.0.0.0"})
-    with pytest.raises(UsageError, match="run `edge page --first-secret` first"):
+    with pytest.raises(NobodyCanLogIn, match="run `edge page --first-secret` first"):
         site.access.require_ready()
     site.access.first_secret("root")
     site.access.require_ready()
     site.pass_time(VALID_S)
-    with pytest.raises(UsageError):
+    with pytest.raises(NobodyCanLogIn):
         site.access.require_ready()
     site.user("anna", "administer")
     site.access.require_ready()

@@ -1,9 +1,12 @@
 """Where the page is found: by name only where one is announced, by number always, with a code that a phone reads."""
 
+import hashlib
+import ssl
 from pathlib import Path
 
 import pytest
 
+from edge.commands.page import PageRequest, page
 from edge.page.device.address import address, qr_lines
 from edge.settings.announced_name import UNIT, announced_name
 from edge.settings.page import PageSettings
@@ -62,3 +65,17 @@ def test_the_code_reads_as_the_address() -> None:
     shown = np.kron(modules, np.ones((8, 8), np.uint8)) * 255
     read, *_ = cv2.QRCodeDetector().detectAndDecode(shown)
     assert read == url
+
+
+def test_the_command_tells_it_without_serving(tmp_path: Path) -> None:
+    profile = tmp_path / "edge.toml"
+    profile.write_text(
+        f'[page]\nhost = "0.0.0.0"\nport = 9443\nfolder = "{tmp_path / "page"}"\nnames = ["bench.example.org"]\n'
+    )
+    told = page(config=str(profile), address=True).execute()
+    assert told.code == 0 and told.text.splitlines()[0] == "bench page: https://bench.example.org:9443/"
+    digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert((tmp_path / "page/certificate.pem").read_text())).hexdigest()
+    [said] = [line for line in told.text.splitlines() if line.startswith("certificate: SHA-256 ")]
+    assert said.split()[-1].replace(":", "").lower() == digest
+    alone = page(port="9443", address=True)
+    assert isinstance(alone, PageRequest) and alone.settings.page.loopback and not alone.settings.page.tls

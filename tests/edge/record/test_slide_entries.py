@@ -1,6 +1,8 @@
 """Slides in the record: acts in order, corrections of what was answered, commands found again."""
 
+import sqlite3
 import threading
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -240,3 +242,22 @@ def test_the_command_that_asked_for_a_field_is_the_entry_before_its_verdict(tmp_
         stored = store.write(run, [judged(0), judged(1, asked_by="reader")], commands={1: asked})
         found = command(store, "c" * 32)
         assert found is not None and found[0] == stored[1].id - 1 == stored[0].id + 1
+
+
+def test_a_record_from_before_slides_is_read_as_it_is_and_brought_up_to_date_by_the_first_act(
+    tmp_path: Path,
+) -> None:
+    fill(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "record.sqlite")) as connection, connection:
+        for what in ("INDEX acts", "INDEX commands", "VIEW slide_acts", "VIEW corrections"):
+            connection.execute(f"DROP {what}")
+        connection.execute("PRAGMA user_version = 5")
+    with Store.open(tmp_path, read_only=True) as store:
+        assert [(line.slide, line.state, line.fields) for line in history(store)] == [("S-1", "", 9)]
+        assert open_slide(store) is None and acts(store, "S-1") == [] and recent_commands(store) == {}
+        assert command(store, "a" * 32) is None and newest_act(store, "S-1") is None
+    assert ask(tmp_path, "SELECT count(*) FROM sqlite_master WHERE name IN ('acts', 'commands')") == [(0,)]
+    with Store.open(tmp_path) as store:
+        store.append_slide(act("opened"))
+        assert open_slide(store) is not None
+    assert ask(tmp_path, "SELECT count(*) FROM sqlite_master WHERE name IN ('acts', 'commands')") == [(2,)]

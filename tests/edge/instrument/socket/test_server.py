@@ -1,6 +1,8 @@
 """What a well-behaved client of the server gets: greeting, events, answers, and a farewell."""
 
 import secrets
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +15,7 @@ from edge.instrument.socket.blocking import BlockingClient
 from edge.instrument.socket.messages import Command, Event, Meters, SlideAct, State, Verdict, Watching
 from tests.edge.instrument.socket.fake import FakeInstrument
 from tests.edge.instrument.socket.samples import ID
+from tests.paths import ROOT
 
 T = TypeVar("T")
 
@@ -204,8 +207,16 @@ def test_a_verdict_is_told_with_every_name(instrument: FakeInstrument) -> None:
 
 
 def test_limits_are_those_of_the_reference_page() -> None:
-    page = (Path(__file__).parents[4] / "docs" / "reference" / "instrument-socket.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "reference" / "instrument-socket.md").read_text(encoding="utf-8")
     assert f"| clients | {server.MOST_CLIENTS} |" in page
     assert "| messages that wait for a client | 256, 4 MiB; none of them longer than 10 s |" in page
     assert "| lines of a client | 50 a second, 100 at once; a faster one is read more slowly |" in page
     assert "| commands of a client that wait | 8; another one is answered `busy` |" in page
+
+
+@pytest.mark.parametrize(("module", "needs"), [("server", False), ("client", True)])
+def test_the_instrument_carries_no_event_loop(module: str, needs: bool) -> None:
+    """asyncio takes 3 MB; the page's side has it."""
+    code = f"import sys, edge.instrument.socket.{module}; print('asyncio' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{needs}\n"

@@ -126,17 +126,27 @@ def test_a_stop_does_not_wait_for_a_camera_that_hangs():
 def test_once_settled_no_stage_runs_and_a_capture_that_hangs_is_not_waited_for():
     """A thread inside a library while Python ends would end the process with an abort."""
 
-    judge = NumberJudge()
-
     class Slow(CountingCamera):
-        hang = threading.Event()
+        """In the middle of a capture when the last frame that is wanted is stored."""
+
+        inside, hang = threading.Event(), threading.Event()
 
         def capture(self, into=None):
-            frame = super().capture(into)
-            if len(judge.seen) >= 3:
-                self.hang.wait(20)  # in the middle of a capture when the last frame wanted is stored
-            return frame
+            if self._next == 3:
+                self.inside.set()
+                self.hang.wait(20)
+            else:
+                while len(judge.seen) < self._next:  # no frame takes another's place
+                    time.sleep(0.001)
+            return super().capture(into)
 
+    class Waits(NumberJudge):
+        def classify_prepared(self, pixels):
+            if len(self.seen) == 2:
+                Slow.inside.wait(20)
+            return super().classify_prepared(pixels)
+
+    judge = Waits()
     never = pipeline(CountingCamera(), NumberJudge(), ListStore())
     assert never.wait_ended(0)  # not even started
     running = finished(pipeline(Slow(), judge, ListStore(), frames=3))

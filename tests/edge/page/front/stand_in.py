@@ -67,8 +67,9 @@ class StandIn:
         asked: (method, path, body) of every change that a page asked for.
         state: merged into the instrument's state. meters: the newest.
         frames: previews a second; 0 for a picture that stands still. frozen: the number that every one of them has.
-        served: the instrument answers. quiet: meters come only by `push`. role: of who is logged in, None for nobody.
-        missed: what a page that asks is told. extra: answers to GET by path below /api/v1.
+        late_s: how long a picture takes. served: the instrument answers. quiet: meters come only by `push`.
+        role: of who is logged in, None for nobody. missed: what a page that asks is told.
+        extra: answers by path below /api/v1, or by method and path.
     """
 
     def __init__(self) -> None:
@@ -110,6 +111,7 @@ class StandIn:
         self.frames = 10.0
         self.frozen: int | None = None
         self.quiet = False
+        self.late_s = 0.0
         self.served = True
         self.missed: list[dict[str, Any]] = []
         self.role: str | None = "administer"
@@ -266,7 +268,9 @@ async def _serve(socket: WebSocket, stand_in: StandIn, box: list[Any]) -> None:
             if credit and stand_in.frames and now - drawn > 1 / stand_in.frames:
                 credit, drawn, number = False, now, number + 1
                 shown = stand_in.frozen or number
-                await socket.send_bytes(struct.pack(">IId", shown, 0, time.time() * 1000) + picture(shown % 40))
+                await socket.send_bytes(
+                    struct.pack(">IId", shown, 0, (time.time() - stand_in.late_s) * 1000) + picture(shown % 40)
+                )
             await asyncio.sleep(0.002 if stand_in.frames > 100 else 0.02)
     finally:
         listening.cancel()

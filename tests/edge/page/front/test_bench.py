@@ -126,6 +126,17 @@ def test_a_still_picture_is_seen_to_be_still(opened: Opened, stand_in: StandIn) 
 
 
 @pytest.mark.slow
+def test_a_slow_link_is_said(opened: Opened, stand_in: StandIn) -> None:
+    page = bench(opened, stand_in, "none")
+    expect(page.get_by_test_id("picture")).to_have_attribute("data-state", "live")
+    expect(page.get_by_test_id("notices")).not_to_contain_text("Slow link")
+    stand_in.late_s = 3.0  # a clock that is wrong from the start would not be taken for it
+    expect(page.get_by_test_id("notices")).to_contain_text("Slow link: the picture is 3 s late.")
+    stand_in.late_s = 0.0
+    expect(page.get_by_test_id("notices")).not_to_contain_text("Slow link")
+
+
+@pytest.mark.slow
 def test_nobody_looking_asks_for_no_pictures(opened: Opened, stand_in: StandIn) -> None:
     page = bench(opened, stand_in, "none")
     for hidden in (True, False):

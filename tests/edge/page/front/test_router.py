@@ -1,6 +1,7 @@
 """The routes of the pages: language, theme and headers, and files that come from the table and from nowhere else."""
 
 import re
+from importlib.resources import files
 
 import pytest
 from fastapi.testclient import TestClient
@@ -104,3 +105,26 @@ def test_the_device_page_shows_its_address_by_number_with_a_code(client: TestCli
     html = client.get("/device").text
     assert re.search(r'data-testid="address">http://127\.0\.0\.1:\d+/<', html)
     assert html.count("<svg") == 1 and "<path" in html
+
+
+def test_templates_list_their_names_for_tests() -> None:
+    wrong = {}
+    for template in (files("edge.page.front") / "templates").iterdir():
+        comment, _, body = template.read_text(encoding="utf-8").partition("#}")
+        names = set(re.findall(r'data-testid="([\w-]+)"', body))
+        listed = set(re.findall(r"[\w-]+", comment.split("(data-testid):")[-1]))
+        if names - listed:
+            wrong[template.name] = names - listed
+    assert wrong == {}
+
+
+SINKS = re.compile(
+    r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|srcdoc|setHTML|\.cssText"
+)
+
+
+def test_no_script_makes_markup_or_code_of_text() -> None:
+    scripts = {name: each.data.decode() for name, each in assets().items() if name.endswith(".js")}
+    assert len(scripts) > 25
+    assert {name: found for name, text in scripts.items() if (found := SINKS.findall(text))} == {}
+    assert SINKS.findall("box.innerHTML = note; eval(note)") == ["innerHTML", "eval("]  # negative control

@@ -100,7 +100,8 @@ export class SlidePanel {
     say(byId("close-name"), this.closing);
     say(byId("close-sign"), words.sign);
     say(byId("close-word"), words.word);
-    say(byId("close-why"), [words.why, ...words.missing].join(" "));
+    say(byId("close-why"), words.why);
+    byId("close-missing").replaceChildren(...words.missing.map((text) => make("li", {}, text)));
   }
 
   async close() {

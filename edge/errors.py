@@ -315,6 +315,14 @@ class CertificateError(EdgeError, ValueError):
     concerns: ClassVar[str] = "profile"
 
 
+class CertificateEnded(CertificateError):  # noqa: N818  (the state of a machine, not a mistake)
+    """The certificate of the site has ended, by this machine's clock. Cure: renew it, or set the clock; a unit that is
+    started again by itself then serves."""
+
+    exit_code: ClassVar[int] = 4
+    concerns: ClassVar[str] = "system"
+
+
 class TemplateValueError(EdgeError, LookupError):
     """A page's template names a value that it was not given. Cause: a fault of the program, or a record with a hole."""
 

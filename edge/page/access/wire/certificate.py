@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.errors import CertificateError
+from edge.errors import CertificateEnded, CertificateError
 from edge.page.access.wire.addresses import addresses_of_machine
 from edge.page.access.wire.hosts import names_of_machine
 from edge.settings.page import is_address
@@ -155,7 +155,7 @@ def read_pair(
     if private.public_key().public_bytes(*form) != read.public_key().public_bytes(*form):
         raise CertificateError(f"{key} is not the key of {certificate}")
     if now >= read.not_valid_after_utc:
-        raise CertificateError(f"{certificate} ended on {read.not_valid_after_utc:%Y-%m-%d}, and it is {now:%Y-%m-%d}")
+        raise CertificateEnded(f"{certificate} ended on {read.not_valid_after_utc:%Y-%m-%d}, and it is {now:%Y-%m-%d}")
     names = _names(read)
     return Certificate(
         certificate,

@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from edge.errors import CertificateError
+from edge.errors import CertificateEnded, CertificateError
 from edge.page.access.wire import certificate as module
 from edge.page.access.wire.addresses import addresses_of_machine
 from edge.page.access.wire.certificate import RENEWED, certificate_of, generate, read_pair
@@ -126,6 +126,9 @@ def test_a_site_s_that_cannot_be_used_is_refused(site: PageSettings, tmp_path: P
         with pytest.raises((CertificateError, OSError)) as refused:
             read_pair(one, other, now, [])
         assert said in str(refused.value)
+    with pytest.raises(CertificateEnded) as ended:
+        read_pair(certificate, key, NOW + timedelta(days=500), [])
+    assert ended.value.exit_code == 4, "a unit tries again: it may be renewed, or the clock be set"
     key.chmod(0o644)
     with pytest.raises(CertificateError, match="everybody on this machine may read it"):
         read_pair(certificate, key, NOW, [])

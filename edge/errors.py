@@ -252,6 +252,7 @@ class ProtocolError(EdgeError, ValueError):
     """What came over the instrument's socket is no message of its protocol. Cause: a program of another version, or
     none of ours. Cure: the same release on both sides."""
 
+    exit_code: ClassVar[int] = 4
     concerns: ClassVar[str] = "software"
 
 

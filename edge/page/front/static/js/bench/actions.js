@@ -52,7 +52,9 @@ export class Actions {
     return this.said(() => send("PUT", "/exposure", { locked: on }));
   }
 
+  // Answered once a usable field came, or none did for a while.
   reference(label) {
+    this.tell(t("reference.waiting", { label }));
     return this.said(() => send("POST", "/reference-fields", { label }), t("reference.taken", { label }));
   }
 

@@ -11,9 +11,9 @@ start_do() {
     remove_old_environments
     return 0
   fi
+  [ "$START" = no ] || issue_first_secret
   if [ "$CHANGES" -gt 0 ]; then
     act "let systemd and udev read what is new" read_anew
-    [ "$START" = no ] || issue_first_secret
     [ "$START" = no ] || act "restart the service" systemctl restart leukoscope.target leukoscope.service
   elif [ "$START" = yes ] && ! systemctl --quiet is-active leukoscope.service; then
     act "start the service" systemctl start leukoscope.target leukoscope.service
@@ -28,11 +28,8 @@ start_do() {
 # A page that others reach does not start before somebody can log in. Issued once: with accounts there it would be refused.
 issue_first_secret() {
   [ "$PAGE" = yes ] && [ ! -e "$DATA/page/access.sqlite" ] && grep -q '^\[page\]' "$CONFIG/edge.toml" || return 0
-  DOING="issue the first login of the page"
-  CHANGES=$((CHANGES + 1))
-  say "  $DOING"
-  [ "$DRY_RUN" = no ] || return 0
-  FIRST_SECRET=$(as_page "$PREFIX/venv/bin/edge" page --first-secret)
+  act "issue the first login of the page" true
+  [ "$DRY_RUN" = yes ] || FIRST_SECRET=$(as_page "$PREFIX/venv/bin/edge" page --first-secret)
 }
 
 as_page() {

@@ -279,6 +279,11 @@ installed() {
     END {exit !found}' "$ROOT/var/lib/dpkg/status"
 }
 
+# Whether the profile has the sections of the bench page; whoever pasted them may have kept the blanks in front.
+page_is_set() {
+  grep -q '^[[:space:]]*\[bench\]' "$ROOT$CONFIG/edge.toml" && grep -q '^[[:space:]]*\[page\]' "$ROOT$CONFIG/edge.toml"
+}
+
 # The closing line of every script that changes something.
 tell_changes() {
   if [ "$DRY_RUN" = yes ]; then

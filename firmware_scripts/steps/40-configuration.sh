@@ -87,7 +87,7 @@ configuration_do() {
 
 # A profile from before the page: what it lacks is said, for nobody but its owner changes it.
 tell_page_settings() {
-  grep -q '^\[bench\]' "$ROOT$CONFIG/edge.toml" && grep -q '^\[page\]' "$ROOT$CONFIG/edge.toml" && return 0
+  ! page_is_set || return 0
   say "  $CONFIG/edge.toml exists and is left as it is. The page needs these lines there; then run this command again:"
   page_settings | sed 's/^/    /'
 }

@@ -22,14 +22,15 @@ start_do() {
   [ "$START" = yes ] && [ "$DRY_RUN" = no ] || return 0
   systemctl --quiet is-active leukoscope.service ||
     fail "step start: leukoscope.service does not come up; look: systemctl status leukoscope; journalctl -u leukoscope -n 30"
-  [ "$PAGE" = no ] || ! grep -q '^\[page\]' "$ROOT$CONFIG/edge.toml" || await_page
+  [ "$PAGE" = no ] || ! page_is_set || await_page
 }
 
-# A page that others reach does not start before somebody can log in. Issued once: with accounts there it would be refused.
+# A page that others reach does not start before somebody can log in. With an account there it is refused, and not needed.
 issue_first_secret() {
-  [ "$PAGE" = yes ] && [ ! -e "$DATA/page/access.sqlite" ] && grep -q '^\[page\]' "$CONFIG/edge.toml" || return 0
+  [ "$PAGE" = yes ] && page_is_set || return 0
+  [ ! -e "$DATA/page/access.sqlite" ] || ! systemctl --quiet is-active leukoscope-page.service || return 0
+  [ "$DRY_RUN" = yes ] || FIRST_SECRET=$(as_page "$PREFIX/venv/bin/edge" page --first-secret 2> /dev/null) || return 0
   act "issue the first login of the page" true
-  [ "$DRY_RUN" = yes ] || FIRST_SECRET=$(as_page "$PREFIX/venv/bin/edge" page --first-secret)
 }
 
 as_page() {

@@ -9,7 +9,7 @@ address_do() {
     act "show the page's address" true
     return 0
   fi
-  if ! grep -q '^\[page\]' "$ROOT$CONFIG/edge.toml"; then
+  if ! page_is_set; then
     say "  the page has no settings yet: see above"
     return 0
   fi

@@ -34,7 +34,8 @@ function bench() {
   const verdict = new VerdictPanel(about);
   let hello = null;
   let state = { mode: "unknown" };
-  let catchingUp = true; // what was recorded before this page was opened goes to the list alone
+  let catchingUp = true; // what was recorded before this page was opened goes to the list alone:
+  let before = Infinity; // entries up to this one
 
   const takes = {
     hello(message) {
@@ -50,8 +51,9 @@ function bench() {
     state(message) {
       const other = message.slide !== state.slide || (message.mode === "none") !== (state.mode === "none");
       if (other) verdict.clear(t(message.mode === "none" ? "verdict.no_slide" : "verdict.none_yet"));
-      if (message.mode !== "none") say(byId("last-closed"), "");
+      if (other && message.mode !== "none") say(byId("last-closed"), ""); // not by a state from before the closing
       state = message;
+      if (before === Infinity) before = Math.max(message.entry, live.entry);
       presence.set({ served: true });
     },
     meters(message) {
@@ -61,7 +63,8 @@ function bench() {
     },
     verdict(message) {
       const isNew = feed.add(message, about);
-      if (isNew && !catchingUp && message.slide === state.slide) verdict.verdict(message);
+      const old = catchingUp && message.id <= before;
+      if (isNew && !old && message.slide === state.slide) verdict.verdict(message);
     },
     slide(message) {
       if (message.act === "closed") panel.closed(message);

@@ -84,6 +84,12 @@ FIGURES = (  # page, words around the figure, record, path in it, format
     (MEASURED, "and {} of the 64 outputs of", "diagnose_custom_cnn", "causes.0.evidence", ".0f"),
     (MEASURED, "the logits agree to {} and", "diagnose_mobilenet_v2", "logits_db", ".1f"),
     (MEASURED, "and {} dB. In MobileNetV2", "diagnose_custom_cnn", "logits_db", ".1f"),
+    (MEASURED, "first painted after {} ms", "bench_page", "first_paint_ms.median", ".0f"),
+    (MEASURED, "a picture is {} ms old", "bench_page", "glass_to_page_ms.median", ".0f"),
+    (MEASURED, "page's process holds {} MB", "bench_page", "page_memory_mb.viewers.rss", ".1f"),
+    (MEASURED, "and {} MB of them are its own", "bench_page", "page_memory_mb.viewers.own", ".1f"),
+    (MEASURED, "takes {} % of a processor, with ten", "bench_page", "processor_share.page.none", "percent"),
+    (MEASURED, "and {} ms with ten watchers", "bench_page", "pipeline.processor_ms.watched", ".2f"),
 )  # fmt: skip
 
 

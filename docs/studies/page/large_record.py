@@ -108,7 +108,6 @@ class LargeRecordStudy(Study):
                 "slides": self.slides,
                 "fields": self.fields,
                 "written_s": round(wrote, 1),
-                "database_mb": round(sum(p.stat().st_size for p in bench.record.glob("*.db*")) / 2**20, 1),
                 **measure(bench, self.rounds),
             }
         quick = record["slowest_p95_ms"] <= LIMIT_MS and not any(p["errors"] for p in record["pages"].values())

@@ -90,6 +90,10 @@ FIGURES = (  # page, words around the figure, record, path in it, format
     (MEASURED, "and {} MB of them are its own", "bench_page", "page_memory_mb.viewers.own", ".1f"),
     (MEASURED, "takes {} % of a processor, with ten", "bench_page", "processor_share.page.none", "percent"),
     (MEASURED, "and {} ms with ten watchers", "bench_page", "pipeline.processor_ms.watched", ".2f"),
+    (MEASURED, "{} answers and", "bench_load", "requests", ",d"),
+    (MEASURED, "pictures came, {} errors", "bench_load", "errors", "d"),
+    (MEASURED, "page's memory went from {} to", "bench_load", "memory_mb.page.settled", ".1f"),
+    (MEASURED, "takes more than {} ms at the 95th", "bench_large_record", "slowest_p95_ms", ".1f"),
 )  # fmt: skip
 
 

@@ -103,7 +103,7 @@ def killed(bench: Bench, api: Api, *, pages: int, instruments: int, seed: int = 
     finally:
         announced.end()
         watching.join()
-    return {"kills": dict(Counter(rounds)), **_judge(bench, announced, keys, newest), **_times(away, api, announced)}
+    return {"kills": dict(Counter(rounds)), **_judge(bench, announced, keys, newest), **_times(away, announced)}
 
 
 def _mode(api: Api) -> str:
@@ -154,11 +154,10 @@ def _judge(bench: Bench, announced: Announced, keys: dict[str, int], newest: int
     }
 
 
-def _times(away: dict[str, list[float]], api: Api, announced: Announced) -> dict[str, Any]:
+def _times(away: dict[str, list[float]], announced: Announced) -> dict[str, Any]:
     return {
         "away_s": {which: round(sorted(took)[len(took) // 2], 2) for which, took in away.items() if took},
         "reconnections": announced.connections - 1,
-        "asked_again": api.again,
     }
 
 

@@ -94,6 +94,9 @@ FIGURES = (  # page, words around the figure, record, path in it, format
     (MEASURED, "pictures came, {} errors", "bench_load", "errors", "d"),
     (MEASURED, "page's memory went from {} to", "bench_load", "memory_mb.page.settled", ".1f"),
     (MEASURED, "takes more than {} ms at the 95th", "bench_large_record", "slowest_p95_ms", ".1f"),
+    (MEASURED, "The page was killed {} times", "bench_faults", "kills.page", "d"),
+    (MEASURED, "commands {} were done twice", "bench_faults", "commands_done_twice", "d"),
+    (MEASURED, "{} that it was told of were lost", "bench_faults", "announced_and_lost", "d"),
 )  # fmt: skip
 
 

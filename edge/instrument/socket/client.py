@@ -293,6 +293,7 @@ class InstrumentLink:
         self._set(Link(connected=True, since=time.time_ns(), missed=missed))
         for line, _ in self._commands.values():
             self._send(line)
+        self._asked = False  # also what was asked for while the connection before was being closed
         if any(reader.credit for reader in self._readers):
             self._credited()
 

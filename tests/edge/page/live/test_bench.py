@@ -1,5 +1,6 @@
 """The page's one link to the instrument, over its real socket: what is asked for, and what comes after it was away."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 from fastapi import FastAPI
 from websockets.sync.client import ClientConnection, connect
 
+from edge.instrument.socket.client import InstrumentLink
+from edge.instrument.socket.messages import Preview
 from edge.page.app import create_app
 from edge.page.http.config import PageConfig
 from edge.page.live import bench as module
@@ -74,3 +77,26 @@ def test_an_instrument_that_is_killed_comes_back_by_itself(page: tuple[str, Fast
                 again = client.post("/slides", json={"slide": "S-1"}, headers=key)
                 assert again.json() == opened.json() and len(second.bench.slides) == 1
                 assert client.get("/state").json()["state"]["mode"] == "paused"
+
+
+def test_a_preview_that_is_asked_for_while_the_link_is_closing_is_asked_for_again(tmp_path: Path) -> None:
+    """Between the end of a connection and the word of it nothing is sent, and the page may ask."""
+
+    async def story() -> None:
+        link = InstrumentLink(tmp_path / "i.sock")
+        link.start()
+        with FakeInstrument(tmp_path / "i.sock") as first:
+            assert await link.wait_connected(5)
+            reader = link.subscribe()
+            writer, link._writer = link._writer, None
+            reader.ready()
+            assert writer is not None
+            await asyncio.to_thread(first.close)
+        with FakeInstrument(tmp_path / "i.sock", bench=first.bench):
+            async with asyncio.timeout(5):
+                async for each in reader:
+                    if isinstance(each.message, Preview):
+                        break
+            await link.close()
+
+    asyncio.run(story())

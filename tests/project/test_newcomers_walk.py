@@ -7,11 +7,14 @@ that does it instead. A command that a page gains, and this walk does not know, 
 import json
 import os
 import re
+import shlex
 import shutil
+import signal
 import stat
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -125,9 +128,40 @@ def looked_at(clone: Clone, line: str) -> None:
     assert "ok" in clone.run(line, 0, 4).stdout
 
 
+def opened(clone: Clone, line: str) -> None:
+    """The bench in one command: its address is printed and answers; Ctrl-C ends it."""
+    began = time.monotonic()
+    environment = {**os.environ, "STATE_DIRECTORY": str(clone.folder / "state"), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        shlex.split(line),
+        cwd=clone.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,  # noqa: PLW1509
+    ) as process:
+        assert process.stdout is not None
+        said = []
+        for text in process.stdout:
+            said.append(text)
+            if found := re.search(r"http://127\.0\.0\.1:\d+/", text):
+                with urllib.request.urlopen(found[0], timeout=30) as answer:
+                    assert b"Leukoscope" in answer.read()
+                break
+        else:
+            raise AssertionError("".join(said))
+        os.kill(process.pid, signal.SIGINT)
+        process.communicate(timeout=60)
+        assert process.returncode in (0, 130)
+    clone.seconds[f"{len(clone.seconds) + 1}. {line}"] = time.monotonic() - began
+
+
 Step = Callable[[Clone, str], None]
 README: dict[str, Step] = {
     "make quantize": quantized,
+    ".venv/bin/edge page --demo": opened,
     ".venv/bin/convert quantize --int8 my_model.keras --data my_images": converted,
     ".venv/bin/convert inspect build/bundles/my_model-int8/model.tflite": inspected,
     ".venv/bin/edge doctor": looked_at,

@@ -107,6 +107,10 @@ def test_focus_says_which_way_is_better_and_holds_the_peak(opened: Opened, stand
     expect(page.get_by_test_id("exposure-says")).to_have_text("✕ too dark: more light (120 of 255)")
     stand_in.push(stand_in.meters | {"gates": {"under_exposed": 250.0, "over_exposed": 9.0}})
     expect(page.get_by_test_id("exposure-says")).to_have_text("✕ too bright: less light (9 % white)")
+    empty = {"refused": "empty_field", "gates": {"out_of_focus": 10.0, "under_exposed": 221.0}}
+    stand_in.push(stand_in.meters | empty)
+    expect(says).to_have_text("nothing here to focus on: move on")
+    expect(page.locator("#focus-peak")).to_have_text("")
 
 
 def test_a_still_picture_is_seen_to_be_still(opened: Opened, stand_in: StandIn) -> None:
@@ -251,7 +255,7 @@ def test_the_page_comes_back_and_says_what_it_missed(opened: Opened, stand_in: S
     stand_in.hang_up()
     notices = page.get_by_test_id("notices")
     expect(notices).to_contain_text("Connected again after")
-    expect(notices).to_contain_text("Caught up with what was recorded meanwhile: 3 entries.")
+    expect(notices).to_contain_text("Caught up with what was recorded meanwhile (entries: 3).")
     expect(page.locator("#feed li")).to_have_count(3)
     assert ("WS", "since", 101) in stand_in.asked
     stand_in.served = False

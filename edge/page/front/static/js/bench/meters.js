@@ -6,6 +6,7 @@ import { Meter } from "./meter.js";
 
 const FINEST_PX = 0.8; // edges are never narrower: the right end of the bar
 const BLURREST = 3; // limits: the left end
+const WITHOUT_EDGES = ["empty_field", "no_contrast"]; // gates: what they refuse shows nothing to focus on
 const NEAR = 0.02; // of the bar: neither better nor worse
 
 export class Meters {
@@ -22,7 +23,8 @@ export class Meters {
 
   take(message) {
     const gates = message.gates ?? {};
-    this.takeFocus(gates.out_of_focus, message.sharpness);
+    if (WITHOUT_EDGES.includes(message.refused)) this.focus.clear(t("meter.focus_nothing"));
+    else this.takeFocus(gates.out_of_focus, message.sharpness);
     this.takeExposure(gates.under_exposed ?? message.brightness, gates.over_exposed);
   }
 

@@ -235,7 +235,7 @@ def test_a_bundle_that_stored_fields_speak_against_is_not_offered(
     assert publisher.publish("--bundle", bundle, "--rejudged", tmp_path / "nothing.json")[0] == 2
     assert publisher.publish("--refresh", "--rejudged", file)[0] == 2
     file.write_text(json.dumps(passed))
-    publisher.record("--bundle", bundle, "--rejudged", file)
+    publisher.record("--bundle", bundle, "--rollout", 10, "--rejudged", file)
     assert len(publisher.seen_by(tmp_path / "cache")) == 1
 
 

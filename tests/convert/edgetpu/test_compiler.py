@@ -267,7 +267,8 @@ def test_a_file_gets_its_compiled_twin_beside_it(stand_in: StandIn, tmp_path: Pa
     assert record["written"] == [str(tmp_path / "a_edgetpu.tflite"), str(tmp_path / "a_edgetpu.json")]
     assert (tmp_path / "a_edgetpu.tflite").read_bytes() == compiled(classifier())
     out = tmp_path / "elsewhere"
-    assert run("compile", "--edgetpu", tmp_path / "a.tflite", "--compiler", program, "--out", out).returncode == 0
+    words = ("--compiler", program, "--timeout", "300", "--out", out)
+    assert run("compile", "--edgetpu", tmp_path / "a.tflite", *words).returncode == 0
     assert sorted(path.name for path in out.iterdir()) == ["a_edgetpu.json", "a_edgetpu.tflite"]
 
 

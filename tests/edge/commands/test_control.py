@@ -327,7 +327,7 @@ def test_history_prints_every_control_and_draws_the_charts(device, tmp_path):
         device.control("--expected", "Early")
     device.control(camera=dimmed(2))
     device.control("--expected", "Early", camera=NO_SLIDE)
-    done = device("control", "--history", "--store", device.store, "--out", tmp_path / "charts")
+    done = device("control", "--history", "--slide", "QC-1", "--store", device.store, "--out", tmp_path / "charts")
     assert done.code == 0, done.err
     lines = done.out.splitlines()
     assert [line.split()[1] for line in lines[1 : BASELINE + 4]] == ["QC-1"] * (BASELINE + 3)

@@ -18,6 +18,7 @@ from tests.project.pages.command_lines import Line, command_lines, words_of
 
 TABLE = ROOT / "tests" / "project" / "pages" / "commands_run.json"
 RAN = (0, 1, 3)  # done, the answer is no, not enough evidence
+WHERE = {"overwrite-shipped"}  # says where a record goes; toys ship nothing, and no test writes over what ships
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Shape:
     @classmethod
     def of(cls, script: str, words: list[str]) -> "Shape":
         options = [word.removeprefix("--").partition("=")[0].replace("_", "-") for word in words if word[:2] == "--"]
-        return cls(script, words[0] if words else "", frozenset(options))
+        return cls(script, words[0] if words else "", frozenset(options) - WHERE)
 
     def covers(self, other: "Shape") -> bool:
         """A run with more options was a run of the line as well."""

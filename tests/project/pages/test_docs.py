@@ -19,6 +19,7 @@ from tests.paths import ROOT
 from tests.project.pages import measured_targets
 from tests.project.pages.command_lines import DOCUMENTS, Line, command_lines, fenced, words_of
 from tests.project.pages.commands_reference import COMMANDS, PAGE, page
+from tests.project.pages.commands_run import TABLE, Shape, shown
 
 MEASUREMENTS = ROOT / "docs" / "reference" / "measurements.md"
 # Hours of work, or made with the networks that ship next: their rows stand there before the files do.
@@ -154,3 +155,37 @@ def test_modules_that_measure_exist_and_know_their_words() -> None:
             assert re.search(known, source), f"{module} --{option}"
         for word in re.findall(r"^ ([a-z]+)\b", rest):
             assert f'"{word}": ' in source, f"{module} {word}"
+
+
+# Lines that no test runs, by what stands in the way; the code behind them is run by other tests.
+NOT_RUN = {
+    "an Edge TPU, which no test machine has": ("--edgetpu usb", "--edgetpu pci", "--measure usb"),
+    "hours of training with weights that are not in the tree": (
+        "models train mobilenet_v2 ",
+        "models cross-validate mobilenet_v2 ",
+        "convert pareto mobilenet_v2 --data my_images --widths",
+    ),
+    "a uint8 file of the shipped network, minutes in the making: tests/edge/diagnostics/test_bench.py": (
+        "--mediapipe",
+    ),
+}
+
+
+def test_every_line_runs_in_a_test() -> None:
+    """`python -m tests.project.pages.commands_run DIR` renews the table, from the log of a whole run."""
+    run = json.loads(TABLE.read_text(encoding="utf-8"))
+    lines = {shown(line) for line in command_lines()}
+    lines -= {line for line in lines for named in NOT_RUN.values() for words in named if words in line}
+    assert {line for line in lines if not run.get(line)} == set()
+    for test in {test for line, test in run.items() if line in lines}:
+        path, _, name = test.partition("::")
+        function = name.rpartition("::")[2].partition("[")[0]
+        assert f"def {function}(" in (ROOT / path).read_text(encoding="utf-8"), test
+
+
+def test_a_line_that_no_test_runs_would_be_found() -> None:
+    """Negative control: more options than any run had, and another command."""
+    run = Shape.of("edge", ["verify", "--store", "record"])
+    assert run.covers(Shape.of("edge", ["verify"]))
+    assert not run.covers(Shape.of("edge", ["verify", "--json"]))
+    assert not run.covers(Shape.of("edge", ["export", "--store", "record"]))

@@ -18,8 +18,8 @@ from edge.serving.rejudging.journal import NAME
 from edge.serving.serve import serve
 from edge.settings.model import ModelSettings
 from tests.commands import Run, in_this_process, started
+from tests.edge.page.html.page_checks import faults
 from tests.edge.record.records import INFO, NOON, later
-from tests.page_checks import faults
 
 FIELDS = 24
 

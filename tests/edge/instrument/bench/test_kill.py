@@ -145,6 +145,7 @@ def test_killed_in_each_mode(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_killed_twenty_times(tmp_path: Path) -> None:
     given = Given()
     for seed in range(20):

@@ -4,14 +4,14 @@ import select
 import socket
 import threading
 from contextlib import suppress
-from types import TracebackType
-from typing import Self
+
+from tests.bench.listener import Listener
 
 _PIECE = 65536
 _LONG = 3000  # bytes that arrive together: part of a picture, where states and meters are shorter
 
 
-class Wire:
+class Wire(Listener):
     """Listens on a port of loopback and passes on what comes, either way.
 
     Args:
@@ -23,36 +23,15 @@ class Wire:
     """
 
     def __init__(self, port: int) -> None:
-        self._to, self.cut, self.connections = port, threading.Event(), 0
-        self._listening = socket.create_server(("127.0.0.1", 0))
+        super().__init__(socket.create_server(("127.0.0.1", 0)))
+        self._to, self.cut = port, threading.Event()
         self.port = int(self._listening.getsockname()[1])
-        self._ended = threading.Event()
-        self._threads = [threading.Thread(target=self._accept, daemon=True)]
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def __enter__(self) -> Self:
-        self._threads[0].start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ended.set()
-        for thread in self._threads:
-            thread.join(5)
-        self._listening.close()
-
-    def _accept(self) -> None:
-        while not self._ended.is_set():
-            if select.select([self._listening], [], [], 0.1)[0]:
-                self.connections += 1
-                self._threads.append(threading.Thread(target=self._carry, args=(self._listening.accept()[0],)))
-                self._threads[-1].start()
-
-    def _carry(self, browser: socket.socket) -> None:
+    def serve(self, browser: socket.socket) -> None:
         with browser, suppress(OSError), socket.create_connection(("127.0.0.1", self._to)) as page:
             while not self._ended.is_set():
                 for end in select.select([browser, page], [], [], 0.1)[0]:

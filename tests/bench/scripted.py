@@ -6,8 +6,6 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import simplejpeg
@@ -15,6 +13,7 @@ from msgspec.structs import replace
 
 from edge.instrument.socket.messages import Hello, Preview, Ready, State, Watch, Watching
 from edge.instrument.socket.protocol import Lines, encode
+from tests.bench.listener import Listener
 from tests.edge.instrument.socket.samples import SAMPLES
 
 _HEARTBEAT_S = 1.0
@@ -23,7 +22,7 @@ _HELLO = SAMPLES[Hello]
 _STATE = replace(SAMPLES[State], mode="none", slide=None, tally=None, finding=None)
 
 
-class ScriptedInstrument:
+class ScriptedInstrument(Listener):
     """Speaks the socket's protocol to any number of clients: hello, a state each second, a preview for each `ready`.
 
     Args:
@@ -36,36 +35,16 @@ class ScriptedInstrument:
     """
 
     def __init__(self, path: Path, size: tuple[int, int] = (160, 120), rate: float = 10.0) -> None:
-        self.sent, self.connections, self.cut, self.silent = 0, 0, threading.Event(), threading.Event()
+        path.unlink(missing_ok=True)
+        listening = socket.socket(socket.AF_UNIX)
+        listening.bind(str(path))
+        listening.listen(8)
+        super().__init__(listening)
+        self.sent, self.cut, self.silent = 0, threading.Event(), threading.Event()
         self._size, self._every_s = size, 1 / rate
         self._jpegs = [_drawn(number, size) for number in range(_KINDS)]
-        self._ended = threading.Event()
-        path.unlink(missing_ok=True)
-        self._listening = socket.socket(socket.AF_UNIX)
-        self._listening.bind(str(path))
-        self._listening.listen(8)
-        self._threads = [threading.Thread(target=self._accept, daemon=True)]
 
-    def __enter__(self) -> Self:
-        self._threads[0].start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ended.set()
-        for thread in self._threads:
-            thread.join(5)
-        self._listening.close()
-
-    def _accept(self) -> None:
-        while not self._ended.is_set():
-            if select.select([self._listening], [], [], 0.1)[0]:
-                self.connections += 1
-                self._threads.append(threading.Thread(target=self._serve, args=(self._listening.accept()[0],)))
-                self._threads[-1].start()
-
-    def _serve(self, client: socket.socket) -> None:
+    def serve(self, client: socket.socket) -> None:
         lines, ready, watching = Lines(client=True), False, False
         spoke = shown = 0.0
         with client, suppress(OSError):

@@ -3,8 +3,8 @@
     python -m docs.studies.images.classify_speed run [--images DIR] --out FILE
 
 Each contender is a fresh process over the same files; without DIR they are drawn fields of 1280x960 as JPEG. The loop
-judges nothing but the network: no gates, no thresholds, no checks of files or bundle. A machine that is busy with
-something else is not measured: the load before and after stands in the record.
+resizes by OpenCV's default and judges nothing but the network: no gates, no thresholds, no checks of files or bundle.
+A machine that is busy with something else is not measured: the load before and after stands in the record.
 """
 
 import hashlib
@@ -46,7 +46,7 @@ interpreter = Interpreter(sys.argv[1], num_threads=1)
 interpreter.allocate_tensors()
 given, told = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
 for path in sorted(Path(sys.argv[2]).iterdir()):
-    pixels = cv2.resize(cv2.imread(str(path))[..., ::-1], (224, 224), interpolation=cv2.INTER_AREA)
+    pixels = cv2.resize(cv2.imread(str(path))[..., ::-1], (224, 224))
     interpreter.set_tensor(given["index"], (pixels.astype(np.int16) - 128).astype(np.int8)[None])
     interpreter.invoke()
     print(path, interpreter.get_tensor(told["index"]).argmax())

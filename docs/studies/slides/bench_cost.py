@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 
 from docs.studies.command import Study, output, run
-from edge.cameras.base import CameraMode, Frame
 from edge.cameras.synthetic.smear import SyntheticSmear
 from edge.commands.command_line import Outcome
+from edge.diagnostics.benchmark.pipeline import Memory
 from edge.inference.contract import Pixels
 from edge.instrument.bench.seen import FieldMemory
 from edge.instrument.bench.selector import FieldSelector
@@ -93,7 +92,7 @@ def _milliseconds(served: Served, frame: Pixels, selector: FieldSelector | None)
     store = _Nowhere(selector)
     recorder = Recorder(store, 1, clock=Clock(), on_stored=store.told, on_state=_silent)
     pipeline = Pipeline(
-        _Memory(frame),
+        Memory(frame),
         served.gates,
         served.classifier,
         recorder,
@@ -121,20 +120,6 @@ def _choose_ms(served: Served, frame: Pixels) -> float:
         selector.choose(Look(frame, prepared, report, at, number, at.monotonic_ns))
         times.append((time.perf_counter() - start) * 1e3)
     return statistics.median(times)
-
-
-class _Memory:
-    """A camera whose next frame is always there."""
-
-    def __init__(self, frame: Pixels) -> None:
-        self._frame, self._sequence = frame, 0
-        self.mode = CameraMode((frame.shape[1], frame.shape[0]), "RGB")
-
-    def capture(self, into: Pixels | None = None) -> Frame:
-        pixels = np.empty_like(self._frame) if into is None else into
-        np.copyto(pixels, self._frame)
-        self._sequence += 1
-        return Frame(pixels, self._sequence - 1, time.monotonic_ns())
 
 
 class _Nowhere:

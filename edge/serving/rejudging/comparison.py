@@ -93,14 +93,24 @@ class Comparison:
         return [
             number_check("unreadable images", self.unreadable, 0),
             enough,
-            number_check("malignant to benign", self.malignant_to_benign, on.malignant_to_benign),
+            self._benign_check(on.malignant_to_benign),
             share_check("answers changed", self.changed, both, on.changed),
             share_check("answers lost", self.lost, both + self.lost, on.lost),
             number_check("suspicious slides lost", lost, limits.slides.suspicious_lost),
         ]
 
+    def _benign_check(self, most: int) -> Check:
+        """A safety figure that cannot be counted is no zero."""
+        name = "malignant to benign"
+        if not self._benign:
+            return Check(name, "inconclusive", f"{name}: not counted, the bundle names no benign label")
+        return number_check(name, self.malignant_to_benign, most)
+
     def as_record(self) -> dict[str, Any]:
-        """JSON-serializable. `to_benign` names fields that are benign now and were not; `findings` slides by pair."""
+        """JSON-serializable; None of what cannot be counted, since no label is benign.
+
+        `to_benign` names fields that are benign now and were not; `findings` counts slides by pair.
+        """
         findings = list(self._findings())
         pairs = Counter((was, now) for _, was, now in findings)
         changed = [{"slide": slide, "was": was, "now": now} for slide, was, now in findings if was != now]
@@ -115,8 +125,8 @@ class Comparison:
             "gained": self.gained,
             "lost": self.lost,
             "unanswered": self.unanswered,
-            "malignant_to_benign": self.malignant_to_benign,
-            "unanswered_to_benign": self.unanswered_to_benign,
+            "malignant_to_benign": self.malignant_to_benign if self._benign else None,
+            "unanswered_to_benign": self.unanswered_to_benign if self._benign else None,
             "answers": _rows(self._pairs),
             "to_benign": self._named,
             "slides": {

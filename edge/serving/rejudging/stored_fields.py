@@ -100,12 +100,14 @@ class Source:
         Raises:
             StoreError: it cannot be read.
         """
-        runs: dict[int, RunBody] = {}
+        run: RunBody | None = None
         for position, (text, digest) in enumerate(self._entries(), 1):
             body = read_body(text)
             if isinstance(body, RunBody):
-                runs = {body.run: body}  # one at a time
-            yield position, self._field(body, digest, runs) if isinstance(body, VerdictBody) else None
+                run = body
+            elif isinstance(body, VerdictBody) and (run is None or run.run != body.run):
+                run = self._carried(body.run)
+            yield position, self._field(body, digest, run) if isinstance(body, VerdictBody) else None
 
     def _entries(self) -> Iterator[tuple[str, str]]:
         if self._record:
@@ -121,8 +123,17 @@ class Source:
                     raise StoreError(f"{self.path / JSON_LINES}, line {number}: {error}") from error
                 yield bytes(entry.entry).decode("utf-8", "surrogateescape"), entry.digest
 
-    def _field(self, body: VerdictBody, digest: str, runs: dict[int, RunBody]) -> StoredField:
-        was, run = Told(body.label, body.reason), runs.get(body.run)
+    def _carried(self, run: int) -> RunBody | None:
+        """What began a run whose first entries retention removed; None in an export, which does not hold it."""
+        if not self._record:
+            return None
+        with Store.open(self.path, read_only=True) as store:
+            text = store.run_body(run)
+        body = None if text is None else read_body(text)
+        return body if isinstance(body, RunBody) else None
+
+    def _field(self, body: VerdictBody, digest: str, run: RunBody | None) -> StoredField:
+        was = Told(body.label, body.reason)
         if held_back(body.label, body.reason) and body.probabilities and run is not None:
             was = Told(run.labels[max(range(len(run.labels)), key=body.probabilities.__getitem__)], None)
         path = None

@@ -85,6 +85,16 @@ def test_too_few_fields_and_unreadable_images_do_not_pass() -> None:
     assert comparison.as_record()["unread"] == ["slide S-1, field 302: missing"]
 
 
+def test_without_a_benign_label_nothing_is_counted_as_safe() -> None:
+    comparison = Comparison([])
+    for number in range(1000):
+        comparison.add(field(number, Told("cat", None)), Told("cat", None))
+    checks = {check.name: check for check in comparison.checks(Limits.read(DEFAULT))}
+    assert checks["malignant to benign"].verdict == "inconclusive"
+    assert "not counted" in checks["malignant to benign"].why
+    assert comparison.as_record()["malignant_to_benign"] is None
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

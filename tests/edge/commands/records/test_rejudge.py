@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from edge.cli import COMMANDS
+from edge.inference.licence import SUSPICIOUS
 from edge.record.entries import Entry
+from edge.record.retention import Retention, apply
 from edge.record.store import Store
 from edge.serving.rejudging.journal import NAME
 from edge.serving.serve import serve
@@ -139,3 +141,23 @@ def test_wrong_requests_are_one_line(
 ) -> None:
     places = {"RECORD": str(record), "BUNDLE": str(tiny_bundle), "DATABASE": str(record / "record.sqlite")}
     run(*(places.get(word, word) for word in words), "--allow-unsigned").refused(2, says)
+
+
+def test_what_a_licence_held_back_is_compared_also_once_its_run_was_pruned(
+    tiny_bundle: Path, run: Run, tmp_path: Path
+) -> None:
+    """The run's beginning is gone, and the record's checkpoint has it."""
+    served = serve(ModelSettings(bundle=tiny_bundle), allow_unsigned=True)
+    folder = tmp_path / "record"
+    with Store.open(folder) as store:
+        begun = store.begin(INFO, NOON)
+        for number in range(1, 7):
+            data = png(number)
+            found = served.classifier.classify(cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), 1), 4))
+            entry = Entry(later(number * 86_400), number, "", SUSPICIOUS, None, None, found.probabilities, {}, {}, data)
+            store.write(begun, [entry])
+        store.end(begun, later(7 * 86_400), {"captured": 6}, "complete")
+        apply(store, Retention(days=3, only_exported=False), later(7 * 86_400))
+        assert store.base().id >= begun, "the beginning of the run was removed"
+    told = run(folder, "--bundle", tiny_bundle, "--allow-unsigned", "--json").record
+    assert told["judged"] >= 1 and told["kept"] == told["judged"]

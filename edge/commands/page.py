@@ -194,6 +194,8 @@ def page(
     if camera or bundle:
         raise UsageError("--camera and --bundle belong to --demo; an instrument has its own (`edge run`)")
     settings = load(optional_path(config)).with_options(store=store)
+    if settings.store.exists() and not settings.store.is_dir():
+        raise UsageError(f"--store must be a folder; {settings.store} is a file")
     served = settings.page
     if host:
         served = replace(served, host=host)

@@ -166,6 +166,8 @@ class PageServer(uvicorn.Server):
                 signal.signal(number, handler)
 
     def _stop(self, _: int, __: FrameType | None) -> None:
+        if self.should_exit:  # in a hurry: what is cut off would be said with a traceback
+            logging.getLogger("uvicorn.error").disabled = True
         self.force_exit, self.should_exit = self.should_exit, True
 
 

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,9 @@ def test_options_come_before_the_profile(tmp_path: Path) -> None:
 def test_wrong_options_are_said(tmp_path: Path, options: dict[str, object], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         page(config=profile(tmp_path, ""), **options)  # type: ignore[arg-type]
+    (tmp_path / "record").write_bytes(b"notes")
+    with pytest.raises(UsageError, match=r"--store must be a folder; .*record is a file"):
+        page(config=profile(tmp_path, ""), store=str(tmp_path / "record"))
     with pytest.raises(SettingsError, match=r"page\.host"):
         page(config=profile(tmp_path, ""), host="lab-3")
 
@@ -68,13 +72,16 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
             page(port=str(port), config=settings).execute()
 
 
-def test_ctrl_c_ends_it_with_0_and_no_traceback(tmp_path: Path) -> None:
+@pytest.mark.parametrize("signals", [1, 2], ids=["once", "twice"])  # as `timeout`, or an impatient hand, gives it
+def test_ctrl_c_ends_it_with_0_and_no_traceback(signals: int, tmp_path: Path) -> None:
     settings = profile(tmp_path, f'[page]\nfolder = "{tmp_path}/page"\n')
     words = [sys.executable, "-m", "edge.cli", "page", "--port", "0", "--config", settings]
     words += ["--socket", str(tmp_path / "none")]
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, cwd=ROOT)
     assert process.stderr is not None
     assert any(line.startswith("bench page: http://127.0.0.1:") for line in process.stderr)
-    process.send_signal(signal.SIGINT)
+    for _ in range(signals):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.01)
     _, rest = process.communicate(timeout=20)
     assert process.returncode == 0 and "Traceback" not in rest

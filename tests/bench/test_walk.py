@@ -99,6 +99,7 @@ def recorded(bench: Bench, slide: str) -> None:
     assert any(body.get("seen") for body in verdicts.values())
 
 
+@pytest.mark.slow
 def test_a_slide_is_read_from_login_to_finding(bench: Bench, browser: Browser) -> None:
     with context(browser) as visitor:
         one = Technician(visitor.new_page(), bench.url)

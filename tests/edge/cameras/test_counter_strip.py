@@ -53,7 +53,7 @@ def test_the_camera_says_number_and_time_and_a_frozen_frame_stays_the_same() -> 
         assert said[0] == first.sequence
         offset = time.time_ns() - time.monotonic_ns()
         assert abs(said[1] - (first.monotonic_ns + offset) / 1e6) < 2
-        assert 0 <= time.time() * 1e3 - said[1] < 500
+        assert -1 <= time.time() * 1e3 - said[1] < 500  # the strip says whole milliseconds
         frames = [camera.capture(2.0) for _ in range(40)]
         told = [read(frame.pixels) for frame in frames]
         frozen = [

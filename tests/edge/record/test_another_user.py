@@ -142,8 +142,9 @@ def test_it_reads_after_a_kill_all_that_was_stored(record: Path) -> None:
     (record / f"{DATABASE}-shm").unlink()  # as where a record was copied without it
     said = as_reader(lambda: refused(lambda: whole(record)))
     assert said.startswith("StoreFull") and "once `edge run` or `edge prune` has opened it" in said
-    assert answer_of(*begin_as(WRITER, lambda: write(record, 0.0))) == stored + 3  # nothing was lost
-    assert as_reader(lambda: whole(record)) == stored + 3
+    after = answer_of(*begin_as(WRITER, lambda: write(record, 0.0)))
+    assert after - stored in (3, 4)  # nothing was lost; an image that no entry named yet is moved, and an event says so
+    assert as_reader(lambda: whole(record)) == after
 
 
 def test_it_cannot_write(record: Path) -> None:

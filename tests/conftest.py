@@ -13,6 +13,7 @@ from tests.gates import open_gates
 from tests.paths import SHARED
 from tests.project.command_log import pytest_configure
 from tests.project.turns import pytest_runtest_protocol
+from tests.project.workers import pytest_collection_modifyitems, pytest_sessionstart, pytest_xdist_make_scheduler
 from tests.tiny_bundle import TinyModels, certified, converted
 
 if TYPE_CHECKING:
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = [  # hooks, and fixtures
     "faults",
+    "pytest_collection_modifyitems",
     "pytest_configure",
     "pytest_runtest_protocol",
+    "pytest_sessionstart",
+    "pytest_xdist_make_scheduler",
     "shim",
     "stick",
     "stick_program",

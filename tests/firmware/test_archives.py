@@ -69,6 +69,7 @@ LOCKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", LOCKS)
 def test_another_apt_at_work_is_waited_for(which: str, private: list[str], tmp_path: Path) -> None:
     place, word = LOCKS[which]
@@ -92,6 +93,7 @@ def test_without_patience_it_ends_at_once(private: list[str], tmp_path: Path) ->
     assert (told.code, "Could not get lock" in told.err) == (100, True)
 
 
+@pytest.mark.slow
 def test_patience_is_for_locks_alone_and_ends(private: list[str], tmp_path: Path) -> None:
     start = time.monotonic()
     told = apt(*private, "install", "there-is-none")

@@ -17,7 +17,7 @@ from tests.paths import ROOT
 from tests.pi import emulator
 from tests.pi.build_root import CannotBuildError, build
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 HERE = Path(__file__).resolve().parent
 FIELDS = (("Benign", (640, 480)), ("Early", (1280, 960)), ("Pre", (224, 224)), ("Pro", (1001, 777)))
 

@@ -15,7 +15,7 @@ from tests.pi.provisioned import CASES, TIMES, Provisioned, binds, command, list
 from tests.pi.signed_bundles import signed_bundles
 from tests.pi.stock_root import RELEASES, stock
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 HERE = Path(__file__).resolve().parent
 AS_SERVICE = ("setpriv", "--reuid=leukoscope", "--regid=leukoscope", "--init-groups", "--no-new-privs")
 EDGE = "/opt/leukoscope/venv/bin/edge"

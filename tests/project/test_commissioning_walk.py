@@ -206,12 +206,14 @@ def walked(bench: Bench) -> Bench:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2400)
 def test_every_command_of_the_page_works(walked: Bench) -> None:
     bundle = walked.folder / "build" / "bundles" / "ours-int8"
     assert {"acceptance.json", "adaptation.json", "manifest.sig"} <= {path.name for path in bundle.iterdir()}
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2400)
 def test_another_laboratorys_fields_are_refused(walked: Bench) -> None:
     """The site's own new slides are not: the control."""
     assert walked.refused("abroad", "build/bundles/ours-int8") >= LEAST_REFUSED
@@ -219,6 +221,7 @@ def test_another_laboratorys_fields_are_refused(walked: Bench) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2400)
 def test_the_other_laboratorys_bundle_refuses_these_fields(walked: Bench) -> None:
     """The reverse, with its own new slides as the control."""
     write_site(walked.folder / "theirs", ABROAD, clean(10, FIELDS, first=500))
@@ -229,6 +232,7 @@ def test_the_other_laboratorys_bundle_refuses_these_fields(walked: Bench) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2400)
 def test_slides_that_took_part_cannot_accept(walked: Bench) -> None:
     again = clean(4, 2, first=3000)
     write_site(walked.folder / "one_slide", HERE, share_a_slide(FITTED, again))
@@ -240,6 +244,7 @@ def test_slides_that_took_part_cannot_accept(walked: Bench) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2400)
 @pytest.mark.parametrize("planted", CONFOUNDED)
 def test_nothing_is_adapted_to_a_confounded_site(planted: str, bench: Bench) -> None:
     write_site(bench.folder / planted, HERE, CONFOUNDED[planted](clean(10, FIELDS, cameras=2)))

@@ -194,6 +194,7 @@ def test_the_walk_knows_every_command_of_the_pages(page: str, steps: dict[str, S
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2400)
 @pytest.mark.parametrize(("page", "steps"), [("README.md", README), ("docs/tutorial.md", TUTORIAL)])
 def test_every_command_of_the_page_works(
     clone: Clone, page: str, steps: dict[str, Step], capsys: pytest.CaptureFixture[str]

@@ -49,6 +49,7 @@ def converted(bench: Bench, world: World, drawn: bool) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2400)
 @pytest.mark.parametrize("drawn", [True, False])
 def test_drawn_evidence_shows_at_every_step(bench: Bench, world: World, drawn: bool) -> None:
     from edge.diagnostics import slots, trust

@@ -96,6 +96,7 @@ def drawn() -> list[tuple[str, np.ndarray]]:
     return synthetic_fields(80, seed=5)
 
 
+@pytest.mark.slow
 def test_both_are_decided_on_synthetic_fields(
     name: str, drawn: list[tuple[str, np.ndarray]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,7 @@ def test_there_are_studies() -> None:
     assert len(MODULES) >= 14
 
 
+@pytest.mark.slow
 def test_help_of_every_study() -> None:
     """All at once: a process each, most of whose time is the import."""
     command = {module: [sys.executable, "-m", module, "--help"] for module in MODULES}

@@ -623,6 +623,7 @@ def test_a_folder_on_a_read_only_disk(
     assert is_one_line(done.stderr) and "Read-only file system; --out" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_older_bundle(
     world: World,
     shipped: tuple[Any, Path],
@@ -642,6 +643,7 @@ def test_a_full_disk_leaves_the_older_bundle(
     assert sorted(done.stdout.split()) == ["dots-int8", "full", "same"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_the_middle(world: World, out: Path) -> None:
     before = digest(out)
     words = ["quantize", "--int8", world.model, *judged(world), "--out", out, "--force"]
@@ -680,6 +682,7 @@ main("convert", COMMANDS, sys.argv[1:])
 """
 
 
+@pytest.mark.slow
 def test_killed_while_the_bundle_is_written(world: World, out: Path, run: Run) -> None:
     import sys
 

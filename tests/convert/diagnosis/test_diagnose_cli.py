@@ -71,6 +71,7 @@ def test_a_sound_file_ends_with_0(run: Run, world: World, int8: Path) -> None:
     assert "scanning" in err
 
 
+@pytest.mark.slow
 def test_the_installed_command_names_the_fault_and_writes_it_down(world: World, clipped: Path, tmp_path: Path) -> None:
     ended = shell(
         "convert", "diagnose", world.model, clipped, *world.images, "--images", "16", "--out", tmp_path / "new"
@@ -208,6 +209,7 @@ def test_words_that_make_no_request(run: Run, world: World) -> None:
     assert code == 2 and is_one_line(err) and "--images" in err
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_nothing_half_written(world: World, int8: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     process = started("convert", "diagnose", world.model, int8, *world.images, "--out", out)

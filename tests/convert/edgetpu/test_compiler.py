@@ -258,6 +258,7 @@ def run(*words: object, **more: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
+@pytest.mark.slow
 def test_a_file_gets_its_compiled_twin_beside_it(stand_in: StandIn, tmp_path: Path) -> None:
     (tmp_path / "a.tflite").write_bytes(classifier())
     program = stand_in.does(said=success(classifier()), output=compiled(classifier()))

@@ -118,6 +118,7 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_weights_are_tried_at_every_width(backbone: Path, tmp_path: Path) -> None:
     assert fitting([], []) == {}
     broken = tmp_path / "broken.weights.h5"

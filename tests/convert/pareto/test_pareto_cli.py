@@ -54,6 +54,7 @@ def smaller(world: World) -> Path:
     return folder / "model.keras"
 
 
+@pytest.mark.slow
 def test_networks_of_one_s_own_at_any_size(run: Run, world: World, smaller: Path, tmp_path: Path) -> None:
     words = (world.model, smaller, *world.images, "--out", tmp_path / "new")
     code, out, err = run(*words, "--json")

@@ -164,6 +164,7 @@ def test_a_saved_model_with_a_loop_names_its_cure(tmp_path):
     assert "unroll=True" in str(caught.value) and "loc(" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_layer_that_crashes_alone_is_found(tmp_path, monkeypatch, model):
     """With nothing known about recurrent layers, each layer is converted alone in turn."""
     from convert.quantization.converter import crash_cause

@@ -136,6 +136,7 @@ def test_progress_counts_every_image(model, pixels, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_nothing_of_tensorflow_reaches_the_streams(folder, tmp_path):
     """In a fresh process, from the import to the converted file."""
     script = (

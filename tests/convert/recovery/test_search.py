@@ -86,6 +86,7 @@ def test_the_hard_case_fails_without_the_search(world, tmp_path) -> None:
     assert not (tmp_path / "hard-int8" / "search.json").exists()
 
 
+@pytest.mark.slow
 def test_the_search_brings_the_hard_case_back_in_full_int8(hard) -> None:
     done, bundle = hard
     assert done.returncode == 0, done.stderr
@@ -99,6 +100,7 @@ def test_the_search_brings_the_hard_case_back_in_full_int8(hard) -> None:
     assert "search 1: " in done.stderr and "best so far" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_log_holds_every_trial_and_both_parts(hard) -> None:
     log = log_of(hard[1])
     assert log["trials"][0]["ranges"] == "minmax" and not log["trials"][0]["equalized"]
@@ -108,6 +110,7 @@ def test_the_log_holds_every_trial_and_both_parts(hard) -> None:
     assert log["seconds"] > 0 and log["peak_rss_mb"] > 100
 
 
+@pytest.mark.slow
 def test_the_report_tells_of_the_search(hard) -> None:
     page = (hard[1] / "report.html").read_text()
     for said in ("How it was searched for", "chosen", "validation part", "confirms the choice"):

@@ -235,6 +235,7 @@ def test_a_format_that_this_picamera2_cannot_read_is_passed_over() -> None:
         opened(FakeLibrary(formats=("NV12",), unmapped=("NV12",))).configure(SMALL)
 
 
+@pytest.mark.slow
 def test_the_record_is_told_what_frames_show_once_and_again_when_it_changes() -> None:
     library, events = FakeLibrary(), []
     camera = SupervisedCamera(

@@ -280,6 +280,7 @@ def test_a_run_without_a_control_answers_nothing_asks_no_network_and_says_why(de
     assert all(each["label"] for each in device.run())
 
 
+@pytest.mark.slow
 def test_a_run_answers_once_another_process_controlled_and_lends_its_camera_meanwhile(device):
     device.demand("daily")
     words = ["run", "--camera", f"{SLIDE}&fps=20", "--store", device.store, "--config", device.profile, "--json"]

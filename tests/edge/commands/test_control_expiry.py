@@ -56,6 +56,7 @@ def test_a_run_begins_without_the_acceptance_that_a_control_expired(device, tmp_
     assert done.returncode == 0 and runs[-1]["acceptance"] == "lab-3: acceptance expired: control_unreadable"
 
 
+@pytest.mark.slow
 def test_a_run_ends_in_order_when_a_control_expires_it(device, tmp_path):
     words, series = device
     running = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -168,7 +168,7 @@ def test_whatever_breaks_after_a_commit_the_end_counts_what_is_stored(tmp_path, 
     assert entries[-1]["counters"]["stored"] == report.verdicts > 0
 
 
-@pytest.mark.parametrize("gap_s", [0.3, 1.5])
+@pytest.mark.parametrize("gap_s", [0.3, pytest.param(1.5, marks=pytest.mark.slow)])
 def test_two_interrupts_during_a_slow_commit_store_nothing_twice(tmp_path, start, faults, shim, gap_s):
     camera = "sim:Early?motion=0&focus_drift=0&empty=0&fps=20"
     running = start("--camera", camera, "--every", "--keep", "none", "--json", env=faults.environment(shim))

@@ -122,6 +122,7 @@ Classifier.classify_prepared = hang
 """
 
 
+@pytest.mark.slow
 def test_a_stage_that_hangs_lets_the_watchdog_bite(
     service: Callable[..., subprocess.Popen[str]], at_path: Manager, tmp_path: Path
 ) -> None:

@@ -54,6 +54,7 @@ def record(adapted: Path) -> AdaptationRecord:
     return read_record(adapted / "adaptation.json", AdaptationRecord, "models adapt", ModelsError)
 
 
+@pytest.mark.slow
 def test_what_is_written_belongs_together(adapted: Path, record: AdaptationRecord) -> None:
     contract = InputContract.load(adapted / "contract.json")
     split = Split.load(adapted / "split.csv")
@@ -72,6 +73,7 @@ def test_what_is_written_belongs_together(adapted: Path, record: AdaptationRecor
     assert all(len(parts) == 1 for parts in sides.values()) and len(sides) == 10
 
 
+@pytest.mark.slow
 def test_every_image_is_in_the_record_with_its_slide(adapted: Path, record: AdaptationRecord) -> None:
     table = {row.file: row for row in read_table(drawn_site(SEED, PLAN) / TABLE_NAME)}
     assert {each.name: (each.sha256, each.slide, each.label) for each in record.images} == {
@@ -86,6 +88,7 @@ def test_every_image_is_in_the_record_with_its_slide(adapted: Path, record: Adap
     assert record.slides == {"healthy": 4, "leukemic": 4} and record.parity_slides == {"healthy": 1, "leukemic": 1}
 
 
+@pytest.mark.slow
 def test_figures_follow_from_the_answers_in_the_record(record: AdaptationRecord) -> None:
     """By hand, from the probabilities that stand beside each image."""
     missed = sum(each.label == "leukemic" and each.probabilities[0] > 0.5 for each in record.images)
@@ -103,6 +106,7 @@ def test_figures_follow_from_the_answers_in_the_record(record: AdaptationRecord)
     assert record.audit.identity is not None and record.audit.refusals == ()
 
 
+@pytest.mark.slow
 def test_the_network_answers_as_its_fold_did(adapted: Path, record: AdaptationRecord) -> None:
     """Slides that were held back to compare float with int8: the file gives the probabilities of the record."""
     _answers_as_recorded(adapted, record)
@@ -120,6 +124,7 @@ def _answers_as_recorded(adapted: Path, record: AdaptationRecord) -> None:
     np.testing.assert_allclose(said, [each.probabilities for each in held], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_page_and_card_say_what_they_must(adapted: Path) -> None:
     from tests.edge.page.html.page_checks import faults
 
@@ -134,6 +139,7 @@ def test_page_and_card_say_what_they_must(adapted: Path) -> None:
     assert "Slide-identity control" in page and "slide-identity control" in card
 
 
+@pytest.mark.slow
 def test_convert_takes_it_by_two_words(adapted: Path) -> None:
     """Split and policy beside the network count; given ones go before; a network of another kind has neither."""
     path, data = str(adapted / "model.keras"), str(drawn_site(SEED, PLAN))
@@ -220,6 +226,7 @@ def test_too_few_fields_for_gates_are_said_before_the_network_is_asked(run: Run,
     assert not any(tmp_path.glob("features/*"))
 
 
+@pytest.mark.slow
 def test_labels_at_chance_bind_once_the_networks_features_are_asked() -> None:
     """Colours and simple measures may see no disease where a network does."""
     audit = audit_site(load_site(drawn_site(5, CONFOUNDED["labels_shuffled"](clean(slides=6, fields=2)))))

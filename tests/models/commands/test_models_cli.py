@@ -65,6 +65,7 @@ def training(data: Path, split: Path, out: Path, epochs: int = 2) -> list[object
 # --- the happy path
 
 
+@pytest.mark.slow
 def test_from_training_to_an_int8_bundle(
     data: Path, split: Path, trained: Path, tmp_path: Path, run: Run, convert_run: Run
 ) -> None:

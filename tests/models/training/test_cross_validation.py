@@ -176,6 +176,7 @@ def test_training_validation_and_held_out_images_are_apart(images: Images, schem
     assert sorted(tested) == list(range(len(images.truth)))
 
 
+@pytest.mark.slow
 def test_a_killed_run_trains_only_the_folds_that_are_missing(
     images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ from tests.pi.machine import Booted, over, wait_until
 from tests.pi.provisioned import provisioned
 from tests.pi.signed_bundles import INSIDE, Bundles
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 UNITS = (UNIT, "leukoscope-update.service", "leukoscope-retention.service", "leukoscope-failed.service")
 MOST_EXPOSED = 2.5
 PORT = 8642

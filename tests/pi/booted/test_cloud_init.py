@@ -19,7 +19,7 @@ from tests.pi.machine import Booted, Root, over, wait_until
 from tests.pi.offline_folder import offline_folder
 from tests.pi.stock_root import stock
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 BOOT = "/boot/firmware"
 # As in Raspberry Pi OS: the seed lies on the first partition, and nothing else is asked.
 SEED = f"datasource_list: [NoCloud, None]\ndatasource:\n  NoCloud:\n    seedfrom: file://{BOOT}\n"

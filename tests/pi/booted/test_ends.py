@@ -13,7 +13,7 @@ import pytest
 from tests.pi.booted.instrument import RECORD, UNIT, goes_on, restarts
 from tests.pi.machine import Booted, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 PROFILE = "/etc/leukoscope/edge.toml"
 FAILED = "leukoscope-failed.service"
 

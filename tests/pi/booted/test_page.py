@@ -17,7 +17,7 @@ from tests.pi.offline_folder import offline_folder
 from tests.pi.provisioned import binds, command, provisioned
 from tests.pi.signed_bundles import signed_bundles
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 PAGE, ACCOUNT, SOCKET = "leukoscope-page.service", "leukoscope-page", "/run/leukoscope/instrument.sock"
 AS_PAGE = ("setpriv", f"--reuid={ACCOUNT}", f"--regid={ACCOUNT}", "--init-groups", "--no-new-privs")
 WORDS = ("--page", "--page-host", "0.0.0.0")

@@ -22,7 +22,7 @@ from tests.pi.cards.emulated import PATIENCE, drop_ins, switched_on
 from tests.pi.debian import CannotBuildError
 from tests.pi.signed_bundles import signed_bundles
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.nightly]
+pytestmark = [pytest.mark.slow, pytest.mark.nightly, pytest.mark.timeout(2400)]
 LARGER_MB = 300
 SERVICE = "leukoscope.service"
 # The service's notes, which have no verdicts in them, go to the console.

@@ -7,7 +7,7 @@ import pytest
 from tests.pi.cards.usb_board import report
 from tests.pi.debian import CannotBuildError
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ def told_apart(rows: list[tuple[Any, int, np.ndarray]]) -> float:
     return float(np.mean(guessed == labels))
 
 
-@pytest.fixture(scope="module", params=[1, 2])
+@pytest.fixture(scope="module", params=[1, pytest.param(2, marks=pytest.mark.slow)])
 def colours(request: pytest.FixtureRequest) -> list[tuple[str, int, np.ndarray]]:
     """(label, slide, six colours) of a clean laboratory's fields."""
     laboratory = Laboratory(request.param)

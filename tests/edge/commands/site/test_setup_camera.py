@@ -88,6 +88,7 @@ def test_a_run_sees_an_even_white_field_and_says_the_digest(set_up: tuple[Path, 
     assert {verdict["camera_setup"] for verdict in verdicts} == {record["digest"]}
 
 
+@pytest.mark.slow
 def test_doctor_shows_the_trend_and_warns_before_the_limit(set_up: tuple[Path, dict[str, object]]) -> None:
     """A lamp at 99 % is told, one at 94 % warned of; below 90 % the run says so itself."""
     path, _ = set_up

@@ -85,6 +85,7 @@ def test_fields_are_stored_counted_and_the_same_command_goes_on(edge: Run, tmp_p
     assert report["sound"] and report["references"] == 4 and report["images"] == 4
 
 
+@pytest.mark.slow
 def test_no_piece_of_a_slide_is_stored_twice_across_commands(edge: Run, tmp_path: Path) -> None:
     """Their places, which the virtual microscope knows, do not overlap by 5 %; one place has room for a few only."""
     words = ["--slide", "S-1", "--reference", "healthy", "--camera", camera(1, more=f"{STILL}&places=1")]

@@ -26,7 +26,7 @@ test: $(STAMP) lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
 
 test-all: $(STAMP) lint
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not nightly"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not nightly" --durations 40 --durations-min 10
 
 test-nightly: $(STAMP)
 	$(BIN)/python -m pytest -m nightly

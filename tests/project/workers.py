@@ -37,7 +37,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> "LoadFile
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The one folder first, then files with slow tests: what is left for the end is short, and all workers end together."""
+    """The one folder, then files with slow tests: the last ones are short, and all workers end together."""
     slow = {scope_of(item.nodeid) for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: (scope_of(item.nodeid) != ONE_WORKER, scope_of(item.nodeid) not in slow))
 

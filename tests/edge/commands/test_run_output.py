@@ -114,7 +114,7 @@ def test_a_locale_that_cannot_spell_a_file_name_escapes_it(tmp_path, start):
     assert (report.findings, report.warnings, report.verdicts) == ((), (), 3)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("notes_too", [False, True], ids=["output", "output and notes"])
 def test_a_reader_that_stops_reading_delays_neither_the_record_nor_the_end(tmp_path, start, notes_too, number):
     reader, writer = os.pipe()

@@ -140,6 +140,7 @@ def test_a_stage_that_hangs_lets_the_watchdog_bite(
     assert "hang" in kinds and verify(tmp_path / "record").sound
 
 
+@pytest.mark.slow
 def test_a_camera_that_is_away_keeps_the_service_alive(
     service: Callable[..., subprocess.Popen[str]], at_path: Manager, tmp_path: Path
 ) -> None:

@@ -220,6 +220,7 @@ def test_a_class_that_goes_with_the_camera_is_refused_by_name(run: Run, tmp_path
     assert not (tmp_path / "model.keras").exists()
 
 
+@pytest.mark.slow
 def test_too_few_fields_for_gates_are_said_before_the_network_is_asked(run: Run, tmp_path: Path) -> None:
     few = drawn_site(SEED, clean(slides=6, fields=3))
     run("--data", few, "--out", tmp_path).refused(3, "data must hold 40 fields or more", "got 36")

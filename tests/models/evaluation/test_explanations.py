@@ -302,6 +302,7 @@ def test_explain_refuses(folder: Path, data: Path, tmp_path: Path, run: Run) -> 
     assert run("explain", tmp_path, "--out", tmp_path)[0] == 2
 
 
+@pytest.mark.slow
 def test_evaluate_explanations_writes_a_record_and_its_errors_elsewhere(
     folder: Path, data: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

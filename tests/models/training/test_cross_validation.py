@@ -251,6 +251,7 @@ def untrained(model: Any, *arguments: Any) -> Path:
     return folder / "best.keras"
 
 
+@pytest.mark.slow
 def test_the_command_adds_schemes_to_one_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -50,7 +50,7 @@ def test_it_learns_and_writes_its_history(tmp_path: Path) -> None:
     assert [record.epoch for record in history(tmp_path)] == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("killed_in_epoch", [1, 2])
+@pytest.mark.parametrize("killed_in_epoch", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_a_killed_run_ends_in_the_same_weights(tmp_path: Path, killed_in_epoch: int, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     whole = train(network(), CONTRACT, images(40, 1), images(16, 2), RECIPE, tmp_path / "whole")
     import models.training.loop as module

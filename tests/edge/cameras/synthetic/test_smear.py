@@ -221,6 +221,7 @@ def test_light_belongs_to_the_frame_and_can_be_left_out():
 # What was measured
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_colours_follow_the_measured_ones(recipe: str, measured: dict[str, list[FieldStatistics]]):
     found = np.mean([field.colours() for field in measured[recipe]], axis=0)
@@ -228,6 +229,7 @@ def test_colours_follow_the_measured_ones(recipe: str, measured: dict[str, list[
     assert np.abs((found - mean) / spread).max() <= COLOUR_TOLERANCE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_white_cells_follow_the_measured_number(recipe: str, measured: dict[str, list[FieldStatistics]]):
     found = np.mean([field.white_count for field in measured[recipe]])
@@ -241,6 +243,7 @@ def test_swapped_channels_do_not_pass_for_the_measured_colours():
     assert np.abs((np.mean([f.colours() for f in fields], axis=0) - mean) / spread).max() > COLOUR_TOLERANCE
 
 
+@pytest.mark.slow
 def test_constants_are_those_of_the_published_fields(data_dir):
     """A sample of each class, measured again, gives the constants within four standard errors."""
     for name, (mean, spread) in MEASURED_COLOURS.items():

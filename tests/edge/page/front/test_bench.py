@@ -113,6 +113,7 @@ def test_focus_says_which_way_is_better_and_holds_the_peak(opened: Opened, stand
     expect(page.locator("#focus-peak")).to_have_text("")
 
 
+@pytest.mark.slow
 def test_a_still_picture_is_seen_to_be_still(opened: Opened, stand_in: StandIn) -> None:
     page = bench(opened, stand_in, "none")
     picture, age = page.get_by_test_id("picture"), page.get_by_test_id("picture-age")

@@ -468,7 +468,9 @@ def test_a_target_that_is_announced_too_large(device: Device, repository: tuple[
     assert not [path for path in repository[1].asked if path.endswith("model.tflite")]
 
 
-@pytest.mark.parametrize(("behave", "said"), [(dripping, "slower than"), (silent, "no answer within")])
+@pytest.mark.parametrize(
+    ("behave", "said"), [(dripping, "slower than"), pytest.param(silent, "no answer within", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("part", mostly_slow("timestamp.json", of=("timestamp.json", "model.tflite")))
 def test_a_repository_that_takes_its_time(
     device: Device,

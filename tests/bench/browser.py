@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, ViewportSize, expect, sync_playwright
 
 FLAGS = [
     "--no-sandbox",
@@ -24,6 +24,7 @@ SIZES: dict[str, ViewportSize] = {
     "tablet": {"width": 820, "height": 1180},
     "desktop": {"width": 1366, "height": 768},
 }
+expect.set_options(timeout=20_000)  # milliseconds; what is expected comes at once unless the machine is busy
 # WCAG 2.2 AA and what it contains; "best-practice" rules are no success criteria.
 CRITERIA = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
@@ -60,7 +61,7 @@ def context(
         reduced_motion="reduce",
         **more,
     )
-    made.set_default_timeout(15_000)
+    made.set_default_timeout(30_000)
     try:
         yield made
     finally:

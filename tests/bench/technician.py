@@ -6,7 +6,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.bench.processes import PASSWORD, USER
 
-SOON_MS = 20_000  # for what the instrument has to do first, on a busy machine
+SOON_MS = 60_000  # for what the instrument has to do first, on a busy machine
 
 
 @dataclass

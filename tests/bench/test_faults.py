@@ -74,7 +74,7 @@ def test_the_browser_comes_back_by_itself_and_says_what_it_missed(bench: Bench, 
         expect(one.sees("notices")).to_contain_text("Connected again", timeout=SOON_MS)
         expect(one.sees("notices")).to_contain_text("meanwhile", timeout=SOON_MS)
         newest = bench.api().items("/slides/missed-1/fields")
-        eventually(lambda: one.fields().count() >= len(newest), "the list has what was missed", 20)
+        eventually(lambda: one.fields().count() >= len(newest), "the list has what was missed", 60)
         one.watches()
 
         bench.kill("instrument")

@@ -58,7 +58,7 @@ def test_seven_tabs_are_live_at_once(bench: Bench, instrument: ScriptedInstrumen
         for tab in tabs:
             tab.watches()
             before = drawn(tab.page)
-            eventually(lambda: drawn(tab.page) > before, "the picture goes on", 20)  # noqa: B023
+            eventually(lambda: drawn(tab.page) > before, "the picture goes on", 60)  # noqa: B023
         assert tabs[-1].page.evaluate("fetch('/api/v1/state').then((answer) => answer.status)") == 200
 
 
@@ -69,9 +69,9 @@ def test_half_a_picture_is_none(bench: Bench, instrument: ScriptedInstrument, br
         said = listen(one.page)
         made = instrument.connections
         instrument.cut.set()
-        eventually(lambda: instrument.connections > made, "the page comes back to the instrument", 20)
+        eventually(lambda: instrument.connections > made, "the page comes back to the instrument", 60)
         before = drawn(one.page)
-        eventually(lambda: drawn(one.page) > before, "pictures come again", 20)
+        eventually(lambda: drawn(one.page) > before, "pictures come again", 60)
         assert said == []
 
 
@@ -82,10 +82,10 @@ def test_a_browser_s_wire_cut_in_the_middle_of_a_picture(
         one = at_the_bench(visitor.new_page(), wire.url)
         made = wire.connections
         wire.cut.set()
-        eventually(lambda: not wire.cut.is_set(), "the wire is cut", 20)
-        eventually(lambda: wire.connections > made, "the browser comes back by itself", 20)
+        eventually(lambda: not wire.cut.is_set(), "the wire is cut", 60)
+        eventually(lambda: wire.connections > made, "the browser comes back by itself", 60)
         before = drawn(one.page)
-        eventually(lambda: drawn(one.page) > before, "pictures come again", 20)
+        eventually(lambda: drawn(one.page) > before, "pictures come again", 60)
         expect(one.sees("notices")).to_contain_text("Connected again", timeout=SOON_MS)
 
 

@@ -61,7 +61,7 @@ def opened(stand_in: StandIn, served: tuple[StandIn, str], browser: Browser) -> 
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(8000)
+        page.set_default_timeout(30_000)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("dialog", lambda dialog: errors.append(f"dialog {dialog.message}"))
         page.goto(f"{served[1]}{path}")

@@ -21,7 +21,11 @@ AS_SERVICE = ("setpriv", "--reuid=leukoscope", "--regid=leukoscope", "--init-gro
 EDGE = "/opt/leukoscope/venv/bin/edge"
 
 
-@pytest.fixture(scope="module", params=CASES, ids="-".join)
+# An arm64 root is made under emulation: most of ten minutes.
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(c, id="-".join(c), marks=[pytest.mark.nightly] if "arm64" in c else []) for c in CASES],
+)
 def installed(request: pytest.FixtureRequest) -> Provisioned:
     """A root of one release and architecture, installed twice."""
     try:

@@ -146,7 +146,8 @@ def test_diagnose_names_the_search_as_the_cure_and_finds_nothing_after_it(world,
     assert after.returncode == 0 and "equalized" in after.stdout, after.stdout
 
 
-@pytest.mark.slow  # drawing 720 fields
+@pytest.mark.slow
+@pytest.mark.nightly  # drawing 720 fields
 def test_without_images_drawn_fields_choose_and_nothing_is_fine_tuned(world, tmp_path) -> None:
     done = shell(
         "convert",

@@ -60,5 +60,6 @@ def test_a_few_rounds(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_hundred_rounds(tmp_path):
-    assert rounds(100, tmp_path) > 100
+@pytest.mark.parametrize("count", [20, pytest.param(100, marks=pytest.mark.nightly)])
+def test_many_rounds(tmp_path, count):
+    assert rounds(count, tmp_path) > count

@@ -8,7 +8,7 @@ import pytest
 from tests.pi.cards.virtual_board import report
 from tests.pi.debian import CannotBuildError
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.slow, pytest.mark.nightly, pytest.mark.timeout(2400)]
 HERE = Path(__file__).resolve().parent
 
 

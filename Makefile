@@ -21,12 +21,14 @@ STAMP := $(VENV)/.installed
 quantize: $(STAMP)
 	$(BIN)/convert quantize --int8 $(if $(DATA),--data $(DATA)) --out $(OUT)
 
-# A file's tests share fixtures and stay in one process.
+# A file's tests share fixtures and stay in one process. What hangs is named, with its stack, and the rest still runs.
+XDIST := -n $(WORKERS) --dist loadfile --timeout 600
+
 test: $(STAMP) lint
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest $(XDIST) -m "not slow"
 
 test-all: $(STAMP) lint
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not nightly" --durations 40 --durations-min 10
+	$(BIN)/python -m pytest $(XDIST) -m "not nightly" --durations 40 --durations-min 10
 
 test-nightly: $(STAMP)
 	$(BIN)/python -m pytest -m nightly

@@ -13,7 +13,7 @@ from tests.edge.page.front.made_up import MARKUP, SUSPICIOUS
 from tests.edge.page.front.stand_in import StandIn
 
 
-def until(holds: Callable[[], Any], seconds: float = 5.0) -> None:
+def until(holds: Callable[[], Any], seconds: float = 20.0) -> None:
     """Wait for something of the stand-in; fails after `seconds`."""
     end = time.monotonic() + seconds
     while not holds():
@@ -192,6 +192,7 @@ def test_a_pedal_is_learnt_and_works_with_single_keys_off(opened: Opened, stand_
     expect(page.locator("#pedal-key")).to_have_text("F9")
     page.get_by_test_id("help-keys").uncheck()
     page.keyboard.press("Escape")
+    expect(page.locator("dialog[open]")).to_have_count(0)
     for key in ("p", "Space", "F9"):
         page.keyboard.press(key)
     until(lambda: posts(stand_in) == [("POST", "judgements", {"slide": "S-0412"})])

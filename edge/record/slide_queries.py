@@ -141,6 +141,18 @@ def verdict(store: Reader, slide: str, field: int) -> tuple[int, VerdictBody] | 
     return None
 
 
+def automatic_set(store: Reader, slide: str) -> bool | None:
+    """What `automatic` was last set to since a slide was opened or reopened; None where nobody set it."""
+    opened = max((number for number, body in acts(store, slide) if body.act in ("opened", "reopened")), default=0)
+    query = """SELECT body FROM entries WHERE slide = ? AND field IS NULL AND type = 'command' AND id > ?
+               ORDER BY id DESC"""
+    for (text,) in store.select(query, slide, opened):
+        body = read_body(text)
+        if isinstance(body, CommandBody) and body.name == "automatic" and not body.refused:
+            return bool(body.arguments["on"])
+    return None
+
+
 def carried_verdicts(store: Reader) -> dict[int, VerdictBody]:
     """The verdicts that retention removed while corrections of them stayed, by the number of their entry."""
     checkpoint = _checkpoint(store)

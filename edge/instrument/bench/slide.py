@@ -16,7 +16,7 @@ from edge.instrument.socket.messages import Message
 from edge.record.entries import Stored
 from edge.record.entry_parts import moment
 from edge.record.slide_entries import Act, CorrectionBody, SlideBody
-from edge.record.slide_queries import newest_act, open_slide
+from edge.record.slide_queries import automatic_set, newest_act, open_slide
 from edge.slides.finding import SlideFinding, finding_of
 from edge.slides.settings import SlideSettings
 from edge.slides.tally import Tally
@@ -126,6 +126,8 @@ class OpenSlide:
         if before is not None:
             if slide and slide != before[1].slide:
                 _log.warning(f"slide {before[1].slide} is still open, so {slide} is not opened")
+            if (automatic := automatic_set(self._session.store, before[1].slide)) is not None:
+                self._selector.automatic = automatic
             self.act("paused", before[1].slide, why=AT_START)
             return
         if not slide:

@@ -191,6 +191,24 @@ def test_an_open_slide_is_taken_up_paused_and_closed_ones_are_not(tmp_path: Path
         assert running.state.mode == "none"
 
 
+def test_automatic_holds_over_a_restart_until_the_slide_is_closed(tmp_path: Path) -> None:
+    with bench(tmp_path, BY_HAND) as running:
+        running.done("open", slide="S-1")
+        running.done("pause")
+    with bench(tmp_path, BY_HAND) as running:
+        assert not running.state.automatic, "nobody set it: the profile's"
+        running.done("automatic", on=False)
+        running.done("automatic", on=True)
+    with bench(tmp_path, BY_HAND) as running:
+        assert (running.state.mode, running.state.automatic) == ("paused", True), "the newest that was set"
+        running.done("close")
+    with bench(tmp_path, BY_HAND) as running:
+        assert not running.state.automatic, "no slide is open: the profile's"
+        running.done("reopen", slide="S-1")
+    with bench(tmp_path, BY_HAND) as running:
+        assert (running.state.slide, running.state.automatic) == ("S-1", False), "set before it was closed"
+
+
 def test_a_record_that_takes_nothing_refuses_commands_and_goes_on_by_itself(tmp_path: Path, monkeypatch: Any) -> None:
     with bench(tmp_path) as running:
         running.done("open", slide="S-1")

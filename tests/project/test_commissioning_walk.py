@@ -25,6 +25,7 @@ from tests.laboratories import CONFOUNDED, clean, share_a_slide, share_images, w
 from tests.paths import ROOT
 from tests.project.pages.command_lines import fenced
 
+pytestmark = pytest.mark.timeout(2400)  # a step may take LONGEST_S
 PAGE = ROOT / "docs" / "how-to" / "commission-your-microscope.md"
 HERE, ABROAD = 3, 7  # two laboratories
 LONGEST_S = 1500  # of one step, on a busy machine
@@ -206,14 +207,12 @@ def walked(bench: Bench) -> Bench:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(2400)
 def test_every_command_of_the_page_works(walked: Bench) -> None:
     bundle = walked.folder / "build" / "bundles" / "ours-int8"
     assert {"acceptance.json", "adaptation.json", "manifest.sig"} <= {path.name for path in bundle.iterdir()}
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(2400)
 def test_another_laboratorys_fields_are_refused(walked: Bench) -> None:
     """The site's own new slides are not: the control."""
     assert walked.refused("abroad", "build/bundles/ours-int8") >= LEAST_REFUSED
@@ -221,7 +220,6 @@ def test_another_laboratorys_fields_are_refused(walked: Bench) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(2400)
 def test_the_other_laboratorys_bundle_refuses_these_fields(walked: Bench) -> None:
     """The reverse, with its own new slides as the control."""
     write_site(walked.folder / "theirs", ABROAD, clean(10, FIELDS, first=500))
@@ -232,7 +230,6 @@ def test_the_other_laboratorys_bundle_refuses_these_fields(walked: Bench) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(2400)
 def test_slides_that_took_part_cannot_accept(walked: Bench) -> None:
     again = clean(4, 2, first=3000)
     write_site(walked.folder / "one_slide", HERE, share_a_slide(FITTED, again))
@@ -244,7 +241,6 @@ def test_slides_that_took_part_cannot_accept(walked: Bench) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(2400)
 @pytest.mark.parametrize("planted", CONFOUNDED)
 def test_nothing_is_adapted_to_a_confounded_site(planted: str, bench: Bench) -> None:
     write_site(bench.folder / planted, HERE, CONFOUNDED[planted](clean(10, FIELDS, cameras=2)))

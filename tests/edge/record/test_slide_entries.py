@@ -15,6 +15,7 @@ from edge.record.entry_parts import moment
 from edge.record.slide_entries import Act, CommandBody, CorrectionBody, SlideBody
 from edge.record.slide_queries import (
     acts,
+    automatic_set,
     command,
     corrections,
     history,
@@ -107,6 +108,27 @@ def test_acts_and_commands_are_recorded_within_a_run_from_any_thread(tmp_path: P
         assert len(found) == 30
         assert [number for number, _ in found.values()] == sorted(number for number, _ in found.values())
         assert list(recent_commands(store, 2)) == list(found)[-2:]
+
+
+def test_automatic_is_what_was_done_last_for_that_slide(tmp_path: Path) -> None:
+    """Not what was refused, another command, what another slide was given, or what came before it was reopened."""
+    with Store.open(tmp_path) as store:
+
+        def given(name: str, on: bool, *, slide: str = "S-1", refused: str = "") -> None:
+            said = {"command": f"{store.head().id:032x}", "name": name, "by": "reader", "arguments": {"on": on}}
+            store.append_command(CommandBody(run=None, slide=slide, **moment(NOON), refused=refused, **said))
+
+        store.append_slide(act("opened"))
+        assert automatic_set(store, "S-1") is None
+        given("automatic", True)
+        given("automatic", False)
+        given("automatic", True, refused="the disk is full")
+        given("exposure", True)
+        given("automatic", True, slide="S-2")
+        assert (automatic_set(store, "S-1"), automatic_set(store, "S-3")) == (False, None)
+        store.append_slide(act("closed"))
+        store.append_slide(act("reopened"))
+        assert automatic_set(store, "S-1") is None
 
 
 def test_a_command_is_found_again_whatever_its_entry_is(tmp_path: Path) -> None:

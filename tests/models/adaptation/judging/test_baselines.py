@@ -55,7 +55,6 @@ def _rows(data: Labelled, site: SiteFields, backbone: Backbone) -> Any:
     return batch_norm_statistics(data, site.fields, backbone, contract, Setting(START, True))
 
 
-@pytest.mark.slow
 def test_imagenets_batch_norms_are_re_estimated_and_a_head_is_fitted(site: SiteFields, data: Labelled) -> None:
     """Its own head is untrained, which is said. The network as it is answers nothing; the site's statistics wake it."""
     backbone = _backbone(None)
